@@ -1,0 +1,9 @@
+"""The commands of ``data``."""
+
+from __future__ import annotations
+
+import typer
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Mount the commands of this package."""

@@ -1,0 +1,172 @@
+"""What the commands of all packages share: options, progress bars, errors and exit codes.
+
+Exit codes: 0 done, 1 the work failed, 2 the input is wrong, 130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperCommand
+
+from data.errors import InputError, MissingExtra
+from data.progress import Progress, silent
+
+FramesOption = Annotated[
+    str | None, typer.Option("--frames", metavar="A:B", help="Only frames A to B, both included.", show_default=False)
+]
+ChannelOption = Annotated[
+    int | None, typer.Option("--channel", min=0, help="Which channel, where images have several.", show_default=False)
+]
+AxesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--axes", help="Axes of a stack: TYX, ZYX, TZYX, TCYX. Otherwise from its metadata.", show_default=False
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
+
+
+class Command(TyperCommand):
+    """A command whose options may also stand in a TOML file (``--config FILE.toml``)."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.params.append(
+            click.Option(
+                ["--config"], type=click.Path(path_type=Path), is_eager=True, expose_value=False, metavar="FILE.toml",
+                help="Read options from this file; options on the command line win.", callback=_load_config,
+            )
+        )  # fmt: skip
+
+
+def _load_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: --config names a TOML file with options.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path} is not a TOML file: {error}.") from None
+    options: dict[str, str] = {}
+    for parameter in context.command.params:
+        if isinstance(parameter, click.Option) and parameter.name not in ("config", "help"):
+            for flag in parameter.opts:
+                options[flag.lstrip("-").replace("-", "_")] = parameter.name or ""
+    problems, defaults = [], {}
+    for key, value in values.items():
+        name = options.get(key.replace("-", "_"))
+        if name is None:
+            near = difflib.get_close_matches(key.replace("-", "_"), options, n=1, cutoff=0.5)
+            hint = (
+                f"did you mean '{near[0]}'?" if near else f"'celltrail {context.info_name} --help' lists the options."
+            )
+            problems.append(f"{path}: '{key}' is not an option of '{context.info_name}': {hint}")
+        else:
+            defaults[name] = value
+    if problems:
+        raise InputError(*problems)
+    context.default_map = {**(context.default_map or {}), **defaults}
+
+
+@contextmanager
+def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
+    """A progress bar on stderr when it is a terminal, otherwise nothing."""
+    if quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=False) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int, note: str = "") -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, note=note)
+            bars.update(tasks[stage], completed=done, total=total, note=note)
+
+        yield report
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on stdout (NaN becomes null)."""
+    typer.echo(to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """JSON text of plain values, numpy scalars and arrays, and paths; NaN and infinity become null."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
+    """Run a Typer app; errors become one plain message on stderr, and an exit code.
+
+    ``--debug`` anywhere on the command line shows the traceback instead.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        status = app(args=arguments, standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except (InputError, MissingExtra) as error:
+        if debug:
+            raise
+        _complain(str(error))
+        return 2
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _complain("Stopped.")
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        text = " ".join(str(error).split()) or "no further word"
+        _complain(f"The work failed: {type(error).__name__}: {text}\nRun the command again with --debug to see where.")
+        return 1
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        typer.secho(line, err=True, fg=typer.colors.RED if sys.stderr.isatty() else None)

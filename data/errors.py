@@ -1,0 +1,43 @@
+"""The two errors a user can mend: a wrong input, and a package that is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from types import ModuleType
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used.
+
+    Carries every problem that was found, not only the first. Each problem is one sentence that says
+    what is wrong, where, and what to do; commands print it without a traceback and exit with 2.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems: tuple[str, ...] = problems
+
+
+class MissingExtra(ImportError):
+    """A feature needs an optional dependency; the message names the extra to install."""
+
+
+def raise_if(problems: Iterable[str]) -> None:
+    """Raise :class:`InputError` with all ``problems``, or return when there is none."""
+    found = tuple(problems)
+    if found:
+        raise InputError(*found)
+
+
+def import_extra(module: str, extra: str) -> ModuleType:
+    """Import ``module``, or raise :class:`MissingExtra` naming the ``extra`` that brings it."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        missing = module.split(".")[0]
+        if error.name is not None and error.name.split(".")[0] != missing:
+            raise
+        raise MissingExtra(
+            f"This needs the package '{missing}', which is not installed: run  pip install 'celltrail[{extra}]'."
+        ) from error

@@ -1,0 +1,361 @@
+"""``Frames``: a movie on disk as a mapping from frame number to array, read one frame at a time.
+
+Everything that works on a movie takes a ``Mapping[int, ndarray]``; a plain dict of arrays will do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import InputError
+from data.tiff import Header, read_header, read_pages
+
+Kind = Literal["image", "labels"]
+TIFF_SUFFIXES = (".tif", ".tiff")
+PICTURE_SUFFIXES = (".png", ".bmp")
+KNOWN_PREFIXES = ("mask", "man_track", "man_seg", "t")
+_NUMBER = re.compile(r"(\d+)(?!.*\d)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one frame lies: a file, and the planes of it (``None``: all), with their shape."""
+
+    path: Path
+    planes: tuple[int, ...] | None
+    shape: tuple[int, ...]
+    pick: int | None = None  # index along a channel axis inside the plane
+    pick_axis: int = 0
+
+
+class Frames(Mapping[int, NDArray[Any]]):
+    """The frames of one movie, by the number in the file name; lazy.
+
+    Attributes
+    ----------
+    numbers : frame numbers, ascending. Missing numbers are gaps, not ends.
+    shape : shape of each frame, (Y, X) or (Z, Y, X).
+    dtype : dtype of the frames on disk.
+    voxel : size (z, y, x) in µm, or ``None``.
+    interval : seconds between frames, or ``None``.
+    path : the folder or file that the movie came from.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sources: Mapping[int, Source],
+        dtype: np.dtype[Any],
+        kind: Kind,
+        *,
+        voxel: tuple[float, float, float] | None = None,
+        interval: float | None = None,
+    ) -> None:
+        self.path = path
+        self.sources = {number: sources[number] for number in sorted(sources)}
+        self.numbers = tuple(self.sources)
+        self.shape = next(iter(self.sources.values())).shape
+        self.dtype = dtype
+        self.kind = kind
+        self.voxel = voxel
+        self.interval = interval
+
+    def __getitem__(self, number: int) -> NDArray[Any]:
+        source = self.sources[number]
+        array = (
+            read_picture(source.path)
+            if source.path.suffix.lower() in PICTURE_SUFFIXES
+            else read_pages(source.path, source.planes)
+        )
+        if source.pick is not None:
+            array = np.take(array, source.pick, axis=source.pick_axis)
+        array = array.reshape(source.shape)
+        if self.kind == "labels" and array.dtype.kind == "i" and int(array.min(initial=0)) < 0:
+            raise InputError(f"{source.path} holds the label {int(array.min())}: labels must not be negative.")
+        if self.kind == "image" and array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(f"{source.path} holds values that are not finite (NaN or infinity): replace them.")
+        return array
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files behind the movie, each once, in frame order."""
+        return list(dict.fromkeys(source.path for source in self.sources.values()))
+
+    def between(self, frames: range | None) -> Frames:
+        """The same movie, only the frames whose number is in ``frames`` (``None``: all)."""
+        if frames is None:
+            return self
+        kept = {number: source for number, source in self.sources.items() if number in frames}
+        if not kept:
+            raise InputError(f"{self.path} has no frame in {frames.start}:{frames.stop} "
+                             f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames.")  # fmt: skip
+        return Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval)
+
+
+def read_picture(path: Path) -> NDArray[Any]:
+    """Read a PNG or BMP file; :class:`InputError` if it cannot be read."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path} is not a readable picture ({type(error).__name__}): save it again.") from None
+
+
+def number_of(path: Path) -> int | None:
+    """The frame number in a file name: its last group of digits; ``None`` if it has none."""
+    found = _NUMBER.search(path.stem)
+    return int(found.group(1)) if found else None
+
+
+def list_frame_files(folder: Path) -> dict[int, Path]:
+    """The image files of one movie in a folder, by frame number.
+
+    Files are grouped by the text before their number. Where a folder holds several groups, the
+    one with a name of the CTC is taken (``mask``, ``man_track``, ``man_seg``, ``t``).
+
+    Raises
+    ------
+    InputError
+        If the folder is missing, holds no numbered image, mixes unknown groups, or has two files
+        with one number.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist: give the folder that holds the frames.")
+    groups: dict[str, list[tuple[int, Path]]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in (*TIFF_SUFFIXES, *PICTURE_SUFFIXES):
+            continue
+        found = _NUMBER.search(path.stem)
+        if found is not None and path.is_file():
+            groups.setdefault(path.stem[: found.start()], []).append((int(found.group(1)), path))
+    if not groups:
+        inside = [p.name for p in sorted(folder.iterdir()) if p.is_dir()][:5]
+        hint = f" It has the folders {', '.join(inside)}: give one of them." if inside else ""
+        raise InputError(f"{folder} holds no numbered TIFF or PNG files (like t000.tif).{hint}")
+    if len(groups) > 1:
+        known = [prefix for prefix in KNOWN_PREFIXES if prefix in groups]
+        if not known:
+            names = ", ".join(f"{group[0][1].name}" for group in list(groups.values())[:4])
+            raise InputError(
+                f"{folder} mixes files of several kinds ({names} …): put each movie into a folder of its own."
+            )
+        groups = {known[0]: groups[known[0]]}
+    (files,) = groups.values()
+    by_number: dict[int, Path] = {}
+    problems = []
+    for number, path in files:
+        if number in by_number:
+            problems.append(
+                f"{folder}: {by_number[number].name} and {path.name} have the same frame number {number}: keep one."
+            )
+        by_number.setdefault(number, path)
+    if problems:
+        raise InputError(*problems)
+    return by_number
+
+
+def parse_frames(text: str | None) -> range | None:
+    """``"A:B"`` → frames A to B, both inclusive (like the begin and end of a track); ``None`` → all.
+
+    Either side may be empty: ``"10:"``, ``":20"``.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d*)\s*:\s*(\d*)\s*", text)
+    if not found:
+        raise InputError(f"--frames {text}: write A:B, for example 0:49 (both frames included).")
+    start = int(found.group(1) or 0)
+    stop = int(found.group(2)) + 1 if found.group(2) else 2**31
+    if stop <= start:
+        raise InputError(f"--frames {text}: the second frame comes before the first.")
+    return range(start, stop)
+
+
+def open_images(
+    path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
+) -> Frames:
+    """Open a movie of grey images; see :func:`open_frames`."""
+    return open_frames(path, "image", frames=frames, channel=channel, axes=axes)
+
+
+def open_labels(
+    path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
+) -> Frames:
+    """Open a movie of label images; see :func:`open_frames`."""
+    return open_frames(path, "labels", frames=frames, channel=channel, axes=axes)
+
+
+def open_frames(
+    path: Path, kind: Kind, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
+) -> Frames:
+    """Open a movie: a folder with one file per frame, a stack in one TIFF file, or a single image.
+
+    Parameters
+    ----------
+    path : folder or file.
+    kind : ``"labels"`` demands integers; ``"image"`` any grey values.
+    frames : the frame numbers to keep (``None``: all).
+    channel : which channel to take where a file has several.
+    axes : axes of a stack ("TYX", "ZYX", "TZYX", "TCYX" …). Otherwise from its metadata; where
+        the file does not say, the first axis is time.
+
+    Returns
+    -------
+    Frames
+
+    Raises
+    ------
+    InputError
+        With every file that is wrong: unreadable, of another shape or dtype than most, RGB
+        without ``channel``, floating point where labels are expected.
+    """
+    path = Path(path)
+    if path.is_dir():
+        movie = _open_folder(path, kind, channel, axes, frames)
+    elif path.is_file():
+        movie = _open_file(path, kind, channel, axes)
+    else:
+        raise InputError(f"{path} does not exist: give a folder of frames, or an image file.")
+    return movie.between(frames)
+
+
+def _header(path: Path) -> Header:
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        picture = read_picture(path)
+        return Header(path, picture.shape, picture.dtype, "YX" if picture.ndim == 2 else "YXS")
+    return read_header(path)
+
+
+def _dtype_problem(header: Header, kind: Kind) -> str | None:
+    if kind == "labels" and header.dtype.kind not in "uib":
+        return (f"{header.path} holds {header.dtype} values, but a mask holds whole numbers "
+                "(0 for background, one number per cell): save it as 16-bit labels.")  # fmt: skip
+    if header.dtype.kind not in "uifb":
+        return f"{header.path} holds {header.dtype} values: save it with real grey values."
+    return None
+
+
+def _frame_layout(header: Header, channel: int | None, axes: str | None) -> tuple[tuple[int, ...], int | None, int]:
+    """Shape of the frame in a file that holds one frame, and the channel axis to pick from.
+
+    Raises :class:`InputError` where the axes cannot be understood.
+    """
+    given = axes.replace("T", "") if axes else None
+    letters = given if given and len(given) == len(header.shape) else header.axes
+    shape = header.shape
+    drop = [i for i, (letter, n) in enumerate(zip(letters, shape, strict=True)) if n == 1 and letter not in "YX"]
+    keep = [i for i in range(len(shape)) if i not in drop]
+    letters, shape = "".join(letters[i] for i in keep), tuple(shape[i] for i in keep)
+    for letter in "SC":
+        if letter in letters:
+            axis = letters.index(letter)
+            count = shape[axis]
+            if channel is None:
+                colour = "is a colour image" if letter == "S" else "has several channels"
+                raise InputError(f"{header.path} {colour} ({count} values per pixel): "
+                                 f"choose one with --channel 0 … {count - 1}, or save it as grey values.")  # fmt: skip
+            if not 0 <= channel < count:
+                raise InputError(f"{header.path} has channels 0 … {count - 1}; there is no channel {channel}.")
+            return tuple(n for i, n in enumerate(shape) if i != axis), channel, axis
+    if len(shape) not in (2, 3):
+        raise InputError(
+            f"{header.path} has the axes {header.axes} {header.shape}: one frame must be (Y, X) or (Z, Y, X)."
+        )
+    return shape, None, 0
+
+
+def _open_folder(folder: Path, kind: Kind, channel: int | None, axes: str | None, frames: range | None) -> Frames:
+    files = list_frame_files(folder)
+    if frames is not None:
+        files = {number: path for number, path in files.items() if number in frames} or files
+    headers: dict[int, Header] = {}
+    sources: dict[int, Source] = {}
+    problems: list[str] = []
+    for number, path in sorted(files.items()):
+        try:
+            header = _header(path)
+            if problem := _dtype_problem(header, kind):
+                raise InputError(problem)
+            shape, pick, axis = _frame_layout(header, channel, axes)
+        except InputError as error:
+            problems += error.problems
+            continue
+        headers[number] = header
+        sources[number] = Source(path, None, shape, pick, axis)
+    shapes = [source.shape for source in sources.values()]
+    if shapes:
+        usual = max(shapes, key=shapes.count)
+        problems += [f"{source.path} has the shape {source.shape}, the other frames have {usual}: crop or remove it."
+                     for source in sources.values() if source.shape != usual]  # fmt: skip
+    if problems:
+        shown = problems[:20]
+        if len(problems) > 20:
+            shown.append(f"{folder}: {len(problems) - 20} more files have problems.")
+        raise InputError(*shown)
+    first = next(iter(headers.values()))
+    return Frames(folder, sources, first.dtype, kind, voxel=first.voxel, interval=first.interval)
+
+
+def _open_file(path: Path, kind: Kind, channel: int | None, axes: str | None) -> Frames:
+    header = _header(path)
+    if problem := _dtype_problem(header, kind):
+        raise InputError(problem)
+    letters = header.axes
+    if axes is not None:
+        letters = axes.upper()
+        if (
+            len(letters) != len(header.shape)
+            or len(set(letters)) != len(letters)
+            or not set("YX") <= set(letters) <= set("TZCYXS")
+        ):
+            raise InputError(
+                f"--axes {axes} does not fit {path}, whose shape is {header.shape}: give one letter of TZCYX for each axis."
+            )
+    elif "T" not in letters:
+        unknown = [i for i, letter in enumerate(letters) if letter not in "ZCYXS"]
+        if unknown:
+            letters = letters[: unknown[0]] + "T" + letters[unknown[0] + 1 :]
+    if "T" not in letters:
+        shape, pick, axis = _frame_layout(replace(header, axes=letters), channel, None)
+        number = number_of(path)
+        source = Source(path, None, shape, pick, axis)
+        return Frames(path, {number or 0: source}, header.dtype, kind, voxel=header.voxel, interval=header.interval)
+    if letters[-2:] != "YX":
+        raise InputError(f"{path} has the axes {letters}: save it with Y and X last, as one grey value per pixel.")
+    outer = letters[:-2]
+    index = np.arange(int(np.prod(header.shape[:-2]))).reshape(header.shape[:-2])
+    if "C" in outer:
+        axis, count = outer.index("C"), header.shape[outer.index("C")]
+        if channel is None and count > 1:
+            raise InputError(f"{path} has {count} channels: choose one with --channel 0 … {count - 1}.")
+        if channel is not None and not 0 <= channel < count:
+            raise InputError(f"{path} has channels 0 … {count - 1}; there is no channel {channel}.")
+        index = np.take(index, channel or 0, axis=axis)
+        outer = outer.replace("C", "")
+    if set(outer) - set("TZ") or len(set(outer)) != len(outer):
+        raise InputError(
+            f"{path} has the axes {header.axes} {header.shape}, which are not understood: name them with --axes, for example TZYX."
+        )
+    index = np.moveaxis(index, outer.index("T"), 0)
+    sources = {}
+    for number, planes in enumerate(index):
+        depth = planes.shape if planes.ndim else ()
+        shape = (*(n for n in depth if n > 1), *header.shape[-2:])
+        sources[number] = Source(path, tuple(int(p) for p in planes.ravel()), shape)
+    return Frames(path, sources, header.dtype, kind, voxel=header.voxel, interval=header.interval)

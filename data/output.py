@@ -1,0 +1,105 @@
+"""Whole results or none: work in a hidden partial folder or file, then rename it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data.errors import InputError
+
+
+def partial_path(out: Path) -> Path:
+    """Where the work for ``out`` is done: ``.NAME.partial`` beside it."""
+    return out.parent / f".{out.name}.partial"
+
+
+def refuse_existing(out: Path, *, overwrite: bool) -> None:
+    """Raise :class:`InputError` if ``out`` exists and may not be replaced.
+
+    An empty folder may always be used.
+    """
+    if overwrite or not out.exists():
+        return
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    raise InputError(f"{out} exists already: choose another name, or add --overwrite to replace it.")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _put_in_place(work: Path, out: Path) -> None:
+    """Rename ``work`` to ``out``; an older ``out`` is moved aside until the new one stands."""
+    if not out.exists():
+        os.replace(work, out)
+        return
+    if out.is_file() and work.is_file():
+        os.replace(work, out)
+        return
+    aside = out.parent / f".{out.name}.old"
+    _remove(aside)
+    os.replace(out, aside)
+    try:
+        os.replace(work, out)
+    except OSError:
+        os.replace(aside, out)
+        raise
+    _remove(aside)
+
+
+@contextmanager
+def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Path]:
+    """Give a folder to work in, and rename it to ``out`` when the block ends without an error.
+
+    Parameters
+    ----------
+    out : the folder that shall hold the result.
+    overwrite : replace an existing ``out``; otherwise :class:`InputError`.
+    resume : go on in a partial folder that an interrupted run has left, and keep it after an error;
+        otherwise such a folder is emptied first, and removed after an error.
+    """
+    out = Path(out)
+    refuse_existing(out, overwrite=overwrite)
+    work = partial_path(out)
+    try:
+        if not resume and work.exists():
+            _remove(work)
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{out} cannot be written ({error.strerror}): choose a folder that you may write to."
+        ) from error
+    try:
+        yield work
+        _put_in_place(work, out)
+    except BaseException:
+        if not resume:
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def output_file(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside ``out``; rename it to ``out`` when the block ends without an error."""
+    out = Path(out)
+    refuse_existing(out, overwrite=overwrite)
+    work = out.parent / f".{out.stem}.partial{out.suffix}"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{out} cannot be written ({error.strerror}): choose a folder that you may write to."
+        ) from error
+    try:
+        yield work
+        _put_in_place(work, out)
+    except BaseException:
+        work.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""Images → instance masks, or hypotheses with scores."""
