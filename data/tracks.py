@@ -77,11 +77,11 @@ class Tracks:
 
     def roots(self) -> dict[int, int]:
         """For every label, the label of the first ancestor of its lineage (itself if it has no parent)."""
-        parent = dict(zip(self.label.tolist(), self.parent.tolist(), strict=True))
+        parent: dict[int, int] = dict(zip(self.label.tolist(), self.parent.tolist(), strict=True))
         root: dict[int, int] = {}
         for label in parent:
-            path = []
-            current = label
+            path: list[int] = []
+            current: int = label
             while current not in root and parent.get(current, 0) and current not in path:
                 path.append(current)
                 current = parent[current]
@@ -101,9 +101,8 @@ class Tracks:
         found += [f"Track {label} is listed {n} times: give each track its own label."
                   for label, n in zip(labels.tolist(), counts.tolist(), strict=True) if n > 1]  # fmt: skip
         end_of = dict(zip(self.label.tolist(), self.end.tolist(), strict=True))
-        row: list[int]
-        for row in self.rows().tolist():
-            label, begin, end, parent = row
+        rows: list[list[int]] = self.rows().tolist()
+        for label, begin, end, parent in rows:
             if label <= 0:
                 found.append(f"Track {label} has a label that is not positive: labels start at 1.")
             if begin < 0:
