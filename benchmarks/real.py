@@ -14,7 +14,7 @@ Challenge lays them out. Only sequence 01 of each is used.
 
 from __future__ import annotations
 
-import shutil
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from measure import Usage, celltrail, markdown_table, parser, write_rows
 
 from data import InputError, find_sequence, open_labels
 from data.ctc import write_masks
+from data.output import output_folder
 
 TRAINING, JUDGED = "0:54", "60:83"
 MEASURES = ("IoU", "SEG", "DET", "TRA", "LNK", "BIO", "OP_CLB")
@@ -97,11 +98,12 @@ def main() -> None:
     missing = [str(dataset) for dataset in datasets if not dataset.is_dir()]
     if missing:
         sys.exit(f"Not found: {', '.join(missing)}. The data sets come from celltrackingchallenge.net.")
-    if options.out.exists():
-        shutil.rmtree(options.out)
-    dic, fluo = (options.out / dataset.name for dataset in datasets)
-    dic.mkdir(parents=True)
-    rows = [from_images(datasets[0], dic, options.minutes), from_masks(datasets[1], fluo)]
+    ours = (options.out / "rows.json").is_file()  # replace only what this program made
+    with output_folder(options.out, overwrite=ours) as work:
+        dic, fluo = (work / dataset.name for dataset in datasets)
+        dic.mkdir()
+        rows = [from_images(datasets[0], dic, options.minutes), from_masks(datasets[1], fluo)]
+        (work / "rows.json").write_text(json.dumps(rows, indent=2) + "\n")
     shown = [[r["case"], r["status"], *(r[name] for name in MEASURES), f"{r['cpu_s']:.0f} s"] for r in rows]
     print(markdown_table(["input", "solver", *MEASURES, "CPU"], shown))
     write_rows(options.json, rows)

@@ -1,0 +1,84 @@
+"""Installations from nothing: the core alone, and the built wheel outside the clone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.simulate import simulate_movie, write_movie
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """A wheel built from the sources."""
+    out = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", out, root)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory: pytest.TempPathFactory, root: Path, wheel: Path) -> Path:
+    """The ``bin`` folder of a new environment with the wheel and no extras."""
+    folder = tmp_path_factory.mktemp("core") / "venv"
+    run(sys.executable, "-m", "venv", folder)
+    run(folder / "bin" / "pip", "install", "--quiet", "--constraint", root / "constraints.txt", wheel)
+    return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of one's own that holds a movie, and a folder called ``data``."""
+    folder = tmp_path_factory.mktemp("mine")
+    write_movie(simulate_movie(frames=6, cells=8, size=(160, 160), seed=3), folder / "data", "01")
+    return folder
+
+
+def test_the_core_tracks_and_evaluates_without_torch_and_streamlit(core: Path, movie: Path) -> None:
+    absent = "import importlib.util as u; print([m for m in ('torch', 'streamlit', 'traccuracy') if u.find_spec(m)])"
+    assert run(core / "python", "-c", absent, cwd=movie).stdout.strip() == "[]"
+    run(core / "celltrail", "track", "data/01_GT/SEG", "--out", "data/01_RES", cwd=movie)
+    assert json.loads((movie / "data" / "01_RES" / "run.json").read_text())["status"] == "optimal"
+    judged = json.loads(run(core / "celltrail", "evaluate", "data/01_GT", "data/01_RES", "--json", cwd=movie).stdout)
+    assert judged["sequences"][0]["measures"]["SEG"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (("segment", "data/01", "--model", "sim-fluo", "--out", "masks"), "segmentation"),
+        (("dashboard", "data"), "dashboard"),
+    ],
+)
+def test_a_missing_extra_is_named_in_one_line(core: Path, movie: Path, arguments: tuple[str, ...], extra: str) -> None:
+    done = subprocess.run([core / "celltrail", *arguments], capture_output=True, text=True, cwd=movie)
+    assert done.returncode == 2
+    assert f"celltrail[{extra}]" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_wheel_holds_everything_that_it_needs(core: Path, movie: Path) -> None:
+    code = """
+import importlib.util, pathlib
+for package in ("data", "segmentation", "tracking", "evaluation", "dashboard"):
+    folder = pathlib.Path(importlib.util.find_spec(package).origin).parent
+    assert "site-packages" in folder.parts, folder
+    assert (folder / "py.typed").is_file(), package
+folder = folder.parent
+for pattern in ("segmentation/models/sim-fluo.safetensors", "dashboard/viewer/*.js", "dashboard/.streamlit/config.toml"):
+    assert list(folder.glob(pattern)), pattern
+"""
+    run(core / "python", "-P", "-c", code, cwd=movie)
+    assert run(core / "celltrail", "--version", cwd=movie).stdout.startswith("celltrail ")
