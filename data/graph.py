@@ -136,7 +136,9 @@ class Solution:
     used, appears, disappears : bool (n,). link_chosen : bool (m,). division_chosen : bool (d,).
     objective, bound : int, in units of 10⁻⁶ nat; ``bound ≤ optimum ≤ objective``.
     baseline : objective of the solution in which everything only appears and disappears.
-    component : int64 (n,) — the independent problem each detection belongs to.
+    component : int64 (n,) — the independent problem that decides the future of each detection, and with it the
+        links and divisions out of it. past_component : the one that decides its past (the same where problems
+        span more than a pair of frames; empty: as ``component``).
     open_components : the components whose optimum is not proven.
     link_margin, division_margin : float64, nats to the best solution of the component without
         this choice (a lower bound from duals); NaN where not chosen or not known.
@@ -155,6 +157,7 @@ class Solution:
     component: IntArray
     link_margin: FloatArray
     division_margin: FloatArray
+    past_component: IntArray = field(default_factory=_empty_int)
     open_components: IntArray = field(default_factory=_empty_int)
     rebirths: int = 0
     solver: str = ""
@@ -162,7 +165,7 @@ class Solution:
     @property
     def components(self) -> int:
         """Number of independent problems."""
-        return int(self.component.max(initial=-1)) + 1
+        return int(max(self.component.max(initial=-1), self.past_component.max(initial=-1))) + 1
 
     @property
     def gap(self) -> float:

@@ -1,0 +1,44 @@
+"""A second birth too soon: a cell that was born by a division and divides again at once.
+
+For divisions ``z₁``, ``z₂`` joined by a path ``P`` of links, fewer than ``K`` frames apart, the penalty
+``p ≥ z₁ + Σ_(e∈P) y_e + z₂ − (|P| + 1)``, ``p ≥ 0`` is paid. There are very many such rows and hardly any
+matters, so only those are added that an incumbent breaks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.graph import BoolArray, Candidates
+
+
+def second_births(
+    candidates: Candidates, link_chosen: BoolArray, division_chosen: BoolArray
+) -> list[NDArray[np.int64]]:
+    """Paths ``[z₁, y…, z₂]`` of chosen columns with both divisions fewer than ``rebirth_frames`` frames apart.
+
+    The columns are numbered as in :class:`tracking.model.Model`: links first, then divisions. The time
+    between two divisions is the difference of the frames of their mothers.
+    """
+    if candidates.rebirth_frames <= 0:
+        return []
+    links, divisions, frame = candidates.links, candidates.divisions, candidates.detections.frame
+    chosen = np.flatnonzero(link_chosen)
+    link_of = dict(zip(links.source[chosen].tolist(), chosen.tolist(), strict=True))
+    born = np.flatnonzero(division_chosen)
+    division_of = dict(zip(divisions.mother[born].tolist(), born.tolist(), strict=True))
+    paths = []
+    for first in born.tolist():
+        end = int(frame[divisions.mother[first]]) + candidates.rebirth_frames
+        for daughter in (int(divisions.first[first]), int(divisions.second[first])):
+            path, cell = [len(links) + first], daughter
+            while frame[cell] < end:
+                if cell in division_of:
+                    paths.append(np.array([*path, len(links) + division_of[cell]]))
+                    break
+                if cell not in link_of:
+                    break
+                path.append(link_of[cell])
+                cell = int(links.target[link_of[cell]])
+    return paths
