@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -38,8 +39,15 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an e
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
 
 
+SEVERAL_NUMBERS = ("--size", "--voxel")  # options that take two or three numbers
+
+
 class Command(TyperCommand):
-    """A command whose options may also stand in a TOML file (``--config FILE.toml``)."""
+    """A command whose options may also stand in a TOML file (``--config FILE.toml``).
+
+    Options of :data:`SEVERAL_NUMBERS` take their two or three numbers as separate words
+    (``--size 512 512``) or as one ("512,512"); the command gets one text, see :func:`parse_numbers`.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -49,6 +57,44 @@ class Command(TyperCommand):
                 help="Read options from this file; options on the command line win.", callback=_load_config,
             )
         )  # fmt: skip
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Join the numbers after an option of :data:`SEVERAL_NUMBERS` into one word."""
+        return super().parse_args(ctx, _join_numbers(args))
+
+
+def _join_numbers(arguments: list[str]) -> list[str]:
+    joined: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        joined.append(word)
+        if word not in SEVERAL_NUMBERS:
+            continue
+        numbers: list[str] = []
+        for following in words:
+            if len(numbers) < 3 and re.fullmatch(r"\d+(\.\d*)?|\.\d+", following):
+                numbers.append(following)
+                continue
+            joined += [" ".join(numbers)] if numbers else []
+            numbers = []
+            joined.append(following)
+            if following not in SEVERAL_NUMBERS:
+                break
+        if numbers:
+            joined.append(" ".join(numbers))
+    return joined
+
+
+def parse_numbers(text: str, option: str) -> tuple[float, ...]:
+    """``"512 512"`` or ``"2,0.5,0.5"`` → numbers; :class:`InputError` unless two or three, all above 0."""
+    words = re.split(r"[\s,x×]+", text.strip())
+    try:
+        numbers = tuple(float(word) for word in words)
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (2, 3) or not all(0 < number < float("inf") for number in numbers):
+        raise InputError(f"{option} {text}: give two numbers (Y X) or three (Z Y X), each above 0.")
+    return numbers
 
 
 def _load_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
@@ -75,7 +121,7 @@ def _load_config(context: click.Context, _: click.Parameter, path: Path | None) 
             )
             problems.append(f"{path}: '{key}' is not an option of '{context.info_name}': {hint}")
         else:
-            defaults[name] = value
+            defaults[name] = " ".join(map(str, value)) if isinstance(value, list) else value
     if problems:
         raise InputError(*problems)
     context.default_map = {**(context.default_map or {}), **defaults}

@@ -280,13 +280,33 @@ def _frame_layout(header: Header, channel: int | None, axes: str | None) -> tupl
     return shape, None, 0
 
 
-def _open_folder(folder: Path, kind: Kind, channel: int | None, axes: str | None, frames: range | None) -> Frames:
+def inspect_folder(
+    folder: Path,
+    kind: Kind,
+    *,
+    frames: range | None = None,
+    channel: int | None = None,
+    axes: str | None = None,
+) -> tuple[Frames | None, list[tuple[int, str]]]:
+    """The movie of the files in a folder that are fine, and what is wrong with the others.
+
+    Returns
+    -------
+    Frames or None
+        ``None`` where no file is fine. A file of another shape than most is not fine.
+    list of (frame number, sentence)
+
+    Raises
+    ------
+    InputError
+        Where the folder is no movie at all, see :func:`list_frame_files`.
+    """
     files = list_frame_files(folder)
     if frames is not None:
         files = {number: path for number, path in files.items() if number in frames} or files
     headers: dict[int, Header] = {}
     sources: dict[int, Source] = {}
-    problems: list[str] = []
+    problems: list[tuple[int, str]] = []
     for number, path in sorted(files.items()):
         try:
             header = _header(path)
@@ -294,22 +314,31 @@ def _open_folder(folder: Path, kind: Kind, channel: int | None, axes: str | None
                 raise InputError(problem)
             shape, pick, axis = _frame_layout(header, channel, axes)
         except InputError as error:
-            problems += error.problems
+            problems += [(number, text) for text in error.problems]
             continue
         headers[number] = header
         sources[number] = Source(path, None, shape, pick, axis)
+    if not sources:
+        return None, problems
     shapes = [source.shape for source in sources.values()]
-    if shapes:
-        usual = max(shapes, key=shapes.count)
-        problems += [f"{source.path} has the shape {source.shape}, the other frames have {usual}: crop or remove it."
-                     for source in sources.values() if source.shape != usual]  # fmt: skip
-    if problems:
-        shown = problems[:20]
+    usual = max(shapes, key=shapes.count)
+    for number in [number for number, source in sources.items() if source.shape != usual]:
+        odd = sources.pop(number)
+        text = f"{odd.path} has the shape {odd.shape}, the other frames have {usual}: crop or remove it."
+        problems.append((number, text))
+    first = headers[min(sources)]
+    movie = Frames(folder, sources, first.dtype, kind, voxel=first.voxel, interval=first.interval)
+    return movie, sorted(problems)
+
+
+def _open_folder(folder: Path, kind: Kind, channel: int | None, axes: str | None, frames: range | None) -> Frames:
+    movie, problems = inspect_folder(folder, kind, frames=frames, channel=channel, axes=axes)
+    if movie is None or problems:
+        shown = [text for _, text in problems[:20]]
         if len(problems) > 20:
             shown.append(f"{folder}: {len(problems) - 20} more files have problems.")
         raise InputError(*shown)
-    first = next(iter(headers.values()))
-    return Frames(folder, sources, first.dtype, kind, voxel=first.voxel, interval=first.interval)
+    return movie
 
 
 def _open_file(path: Path, kind: Kind, channel: int | None, axes: str | None) -> Frames:

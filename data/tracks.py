@@ -82,45 +82,84 @@ class Tracks:
         for label in parent:
             path: list[int] = []
             current: int = label
-            while current not in root and parent.get(current, 0) and current not in path:
+            passed: set[int] = set()
+            while current not in root and parent.get(current, 0) and current not in passed:
                 path.append(current)
+                passed.add(current)
                 current = parent[current]
             top = root.get(current, current)
-            for passed in (*path, label):
-                root[passed] = top
+            for member in (*path, label):
+                root[member] = top
         return root
 
     def problems(self) -> list[str]:
-        """Every broken invariant as one sentence; empty when the table is valid.
+        """Every broken invariant as one sentence; empty when the table is valid."""
+        return [text for _, _, text in self.faults()]
+
+    def faults(self) -> list[tuple[int, int | None, str]]:
+        """Every broken invariant as (label, frame or ``None``, sentence).
 
         Labels are positive and unique, a track does not end before it begins, frames are not
-        negative, a parent exists and ends before its child begins (which excludes cycles).
+        negative, a parent exists and ends before its child begins, and no track descends from itself.
         """
-        found: list[str] = []
+        found: list[tuple[int, int | None, str]] = []
         labels, counts = np.unique(self.label, return_counts=True)
-        found += [f"Track {label} is listed {n} times: give each track its own label."
+        found += [(label, None, f"Track {label} is listed {n} times: give each track its own label.")
                   for label, n in zip(labels.tolist(), counts.tolist(), strict=True) if n > 1]  # fmt: skip
         end_of = dict(zip(self.label.tolist(), self.end.tolist(), strict=True))
         rows: list[list[int]] = self.rows().tolist()
         for label, begin, end, parent in rows:
             if label <= 0:
-                found.append(f"Track {label} has a label that is not positive: labels start at 1.")
+                found.append((label, None, f"Track {label} has a label that is not positive: labels start at 1."))
             if begin < 0:
-                found.append(f"Track {label} begins in frame {begin}: frame numbers start at 0.")
+                found.append((label, begin, f"Track {label} begins in frame {begin}: frame numbers start at 0."))
             if end < begin:
-                found.append(f"Track {label} ends in frame {end}, before it begins in frame {begin}.")
+                found.append(
+                    (
+                        label,
+                        begin,
+                        f"Track {label} ends in frame {end}, before it begins in frame {begin}: swap the two.",
+                    )
+                )
             if parent == 0:
                 continue
             if parent == label:
-                found.append(f"Track {label} is its own parent: write 0 if it has none.")
+                found.append((label, None, f"Track {label} is its own parent: write 0 if it has none."))
             elif parent not in end_of:
-                found.append(f"Track {label} names parent {parent}, which is not in the table.")
-            elif end_of[parent] >= begin:
                 found.append(
-                    f"Track {label} begins in frame {begin}, but its parent {parent} ends in frame "
-                    f"{end_of[parent]}: a parent must end before its child begins."
+                    (
+                        label,
+                        begin,
+                        f"Track {label} names parent {parent}, which is not in the table: add it, or write 0.",
+                    )
                 )
+            elif end_of[parent] >= begin:
+                text = (f"Track {label} begins in frame {begin}, but its parent {parent} ends in frame "
+                        f"{end_of[parent]}: a parent must end before its child begins.")  # fmt: skip
+                found.append((label, begin, text))
+        for cycle in self._cycles():
+            names = " → ".join(str(label) for label in (*cycle, cycle[0]))
+            found.append((cycle[0], None, f"Tracks {names} descend from each other: cut this cycle."))
         return found
+
+    def _cycles(self) -> list[list[int]]:
+        """Chains of two parents or more that return to their start, each from its smallest label."""
+        parent: dict[int, int] = dict(zip(self.label.tolist(), self.parent.tolist(), strict=True))
+        state: dict[int, int] = {}  # label → the walk in which it was first met
+        cycles = []
+        for walk, start in enumerate(sorted(parent)):
+            path: list[int] = []
+            label = start
+            while label in parent and label not in state:
+                state[label] = walk
+                path.append(label)
+                label = parent[label]
+            if state.get(label) == walk and label in path:
+                cycle = path[path.index(label) :]
+                if len(cycle) > 1:
+                    first = cycle.index(min(cycle))
+                    cycles.append(cycle[first:] + cycle[:first])
+        return cycles
 
 
 def read_tracks(path: Path) -> Tracks:

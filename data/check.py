@@ -1,0 +1,228 @@
+"""Every problem of a data set, a result, or a movie, found in one pass."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.ctc import Sequence, find_sequences, track_file
+from data.errors import InputError
+from data.frames import Frames, Kind, inspect_folder, open_frames
+from data.progress import Progress, silent
+from data.tracks import Tracks, read_tracks
+
+Role = Literal["image", "labels", "sparse labels"]
+LABEL_PREFIXES = ("mask", "man_seg", "man_track")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: where (``frame`` and ``label`` where they are known), what, and what to do."""
+
+    path: str
+    frame: int | None
+    label: int | None
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.remedy}" if self.remedy else self.what
+
+
+def find_problems(path: Path, *, progress: Progress = silent) -> list[Problem]:
+    """Every problem of a data set in CTC layout, of a result or truth folder, or of one movie.
+
+    A movie is a folder of frames, or a stack in one file; whether it holds images or masks is seen
+    from the file names (``mask``, ``man_seg``, ``man_track``) or from its first frame.
+
+    Returns
+    -------
+    list of Problem
+        Empty when all is well. What cannot be read is a problem too, not an error.
+    """
+    path = Path(path)
+    if path.is_dir():
+        try:
+            sequences = find_sequences(path)
+        except InputError:
+            sequences = []
+        if sequences:
+            return [problem for sequence in sequences for problem in _check_sequence(sequence, progress)]
+    return _Movie(path, _role_of(path), progress).problems
+
+
+def _check_sequence(sequence: Sequence, progress: Progress) -> list[Problem]:
+    folders: list[tuple[Path | None, Role]] = [
+        (sequence.images, "image"),
+        (sequence.gt_tra, "labels"),
+        (sequence.gt_seg, "sparse labels"),
+        (sequence.st_seg, "sparse labels"),
+        (sequence.result, "labels"),
+    ]
+    movies = [_Movie(path, role, progress) for path, role in folders if path is not None]
+    found = [problem for movie in movies for problem in movie.problems]
+    if sequence.images is None:
+        return found
+    images = movies[0]
+    for movie in movies[1:]:
+        extra = sorted(set(movie.numbers) - set(images.numbers))
+        if extra and images.numbers:
+            found.append(_problem(movie.path, f"{movie.path} has frames that {images.path} has not ({_ranges(extra)}): "
+                                              "remove them, or add the images.", frame=extra[0]))  # fmt: skip
+        if movie.shape and images.shape and movie.shape != images.shape:
+            found.append(_problem(movie.path, f"{movie.path} has frames of the shape {movie.shape}, the images have "
+                                              f"{images.shape}: use masks made from these images."))  # fmt: skip
+        missing = sorted(set(images.numbers) - set(movie.numbers))
+        if movie.role == "labels" and missing and movie.numbers:
+            found.append(_problem(movie.path, f"{movie.path} has no masks for frames {_ranges(missing)} of the images: "
+                                              "add them (empty ones where there is no cell).", frame=missing[0]))  # fmt: skip
+    return found
+
+
+class _Movie:
+    """What one pass over a movie finds; ``numbers`` and ``shape`` are those of the frames that can be read."""
+
+    def __init__(self, path: Path, role: Role, progress: Progress) -> None:
+        self.path, self.role, self.progress = path, role, progress
+        self.kind: Kind = "image" if role == "image" else "labels"
+        self.problems: list[Problem] = []
+        self.numbers: tuple[int, ...] = ()
+        self.shape: tuple[int, ...] = ()
+        self.labels: dict[int, NDArray[np.int64]] = {}
+        frames = self._open()
+        if frames is not None:
+            self.shape = frames.shape
+            self.numbers = frames.numbers
+            self.problems += self._missing_frames()
+            self.problems += self._read(frames)
+        tracks = track_file(path) if path.is_dir() else None
+        if tracks is not None:
+            self.problems += self._compare_tracks(tracks)
+
+    def _open(self) -> Frames | None:
+        try:
+            if self.path.is_dir():
+                frames, problems = inspect_folder(self.path, self.kind)
+                self.problems += [_problem(self.path, text, frame=frame) for frame, text in problems]
+                return frames
+            return open_frames(self.path, self.kind)
+        except InputError as error:
+            self.problems += [_problem(self.path, text) for text in error.problems]
+            return None
+
+    def _missing_frames(self) -> Iterator[Problem]:
+        missing = sorted(set(range(self.numbers[0], self.numbers[-1] + 1)) - set(self.numbers))
+        if missing and self.role != "sparse labels":
+            yield _problem(self.path, f"{self.path} lacks frames {_ranges(missing)}: add them if they exist; "
+                                      "tracking treats them as a gap.", frame=missing[0])  # fmt: skip
+
+    def _read(self, frames: Frames) -> Iterator[Problem]:
+        previous = b""
+        for done, number in enumerate(frames.numbers, start=1):
+            self.progress("check", done, len(frames))
+            file = frames.sources[number].path
+            try:
+                array = frames[number]
+            except InputError as error:
+                yield from (_problem(file, text, frame=number) for text in error.problems)
+                previous = b""
+                continue
+            flat = bool(array.min() == array.max())
+            digest = hashlib.blake2b(np.ascontiguousarray(array).data).digest()
+            if self.kind == "labels":
+                self.labels[number] = np.unique(array).astype(np.int64)
+                self.labels[number] = self.labels[number][self.labels[number] > 0]
+                if not len(self.labels[number]):
+                    yield _problem(file, f"Frame {number} has no cell in {file}: check that this is so.", frame=number)
+            elif flat:
+                yield _problem(
+                    file, f"Frame {number} is empty in {file} (every pixel is {array.min()}): "
+                    "leave it out, it is then treated as a gap.", frame=number,
+                )  # fmt: skip
+            if digest == previous and not flat:
+                yield _problem(
+                    file, f"Frame {number} is an exact copy of the frame before it in {file}: "
+                    "leave it out, or find the lost frame.", frame=number,
+                )  # fmt: skip
+            previous = digest
+
+    def _compare_tracks(self, file: Path) -> Iterator[Problem]:
+        try:
+            tracks = read_tracks(file)
+        except InputError as error:
+            yield from (_problem(file, text) for text in error.problems)
+            return
+        yield from (_problem(file, f"{file}: {text}", frame=frame, label=label)
+                    for label, frame, text in tracks.faults())  # fmt: skip
+        yield from _compare_labels(self.path, file, tracks, self.labels)
+
+
+def _compare_labels(path: Path, file: Path, tracks: Tracks, labels: dict[int, NDArray[np.int64]]) -> Iterator[Problem]:
+    """Labels that are in the masks but not in the table, and the other way round, one problem per label."""
+    present: dict[int, set[int]] = {}
+    for frame, values in labels.items():
+        for value in values.tolist():
+            present.setdefault(value, set()).add(frame)
+    listed: dict[int, set[int]] = {}
+    for label, begin, end, _ in tracks.rows().tolist():
+        # A table may claim millions of frames; only those that can be read are compared.
+        listed.setdefault(label, set()).update(frame for frame in labels if begin <= frame <= end)
+        absent = sorted(listed[label] - present.get(label, set()))
+        outside = [frame for frame in (begin, end) if frame not in labels]
+        if absent:
+            yield _problem(file, f"{file} says that track {label} is in frames {begin}–{end}, but the masks lack it in "
+                                 f"{_ranges(absent)}: split the track there, or correct its begin and end.",
+                           frame=absent[0], label=label)  # fmt: skip
+        if outside and labels:
+            yield _problem(file, f"{file} says that track {label} is in frames {begin}–{end}, but {path} has no "
+                                 f"readable frame {outside[0]}: correct the table, or add the frame.",
+                           frame=outside[0], label=label)  # fmt: skip
+    for label in sorted(present):
+        unlisted = sorted(present[label] - listed.get(label, set()))
+        if unlisted:
+            where = "is not in" if label not in listed else "is outside its begin and end in"
+            yield _problem(path, f"Label {label} in {path} (frames {_ranges(unlisted)}) {where} {file.name}: "
+                                 "add it to the table, or remove it from the masks.",
+                           frame=unlisted[0], label=label)  # fmt: skip
+
+
+def _role_of(path: Path) -> Role:
+    """Whether a path holds images or masks, from names, else from the first frame that can be read."""
+    if path.is_dir():
+        names = sorted(item.name for item in path.iterdir() if item.is_file())
+        if any(name.startswith("man_seg") for name in names):
+            return "sparse labels"
+        if track_file(path) or any(name.startswith(LABEL_PREFIXES) for name in names):
+            return "labels"
+    elif path.name.startswith(LABEL_PREFIXES):
+        return "labels"
+    try:
+        movie = inspect_folder(path, "image")[0] if path.is_dir() else open_frames(path, "image")
+        first = next((movie[number] for number in movie.numbers), None) if movie is not None else None
+    except InputError:
+        return "image"
+    return "labels" if first is not None and _looks_like_labels(first) else "image"
+
+
+def _looks_like_labels(image: NDArray[Any]) -> bool:
+    """Masks are whole numbers in patches: nearly every pixel equals its right neighbour."""
+    return bool(image.dtype.kind in "uib" and np.mean(image[..., 1:] == image[..., :-1]) > 0.8)
+
+
+def _problem(path: Path, text: str, *, frame: int | None = None, label: int | None = None) -> Problem:
+    what, colon, remedy = text.rpartition(": ")
+    return Problem(str(path), frame, label, what if colon else text, remedy if colon else "")
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """``[1, 2, 3, 7]`` → ``"1–3, 7"``; at most eight ranges."""
+    values = np.array(sorted(numbers), dtype=np.int64)
+    runs = np.split(values, np.flatnonzero(np.diff(values) > 1) + 1)
+    shown = [f"{run[0]}–{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:8]]
+    return ", ".join(shown) + (" …" if len(runs) > 8 else "")
