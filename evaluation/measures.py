@@ -1,0 +1,48 @@
+"""What each measure is called, what it means, and how to read it."""
+
+from __future__ import annotations
+
+DEFINITIONS: dict[str, str] = {
+    "SEG": "Mean intersection over union of the true cells with their match; 0 for a missed cell (CTC).",
+    "DET": "How well cells are found: 1 − cost of adding, removing and splitting detections, relative to none (CTC).",
+    "TRA": "How well cells are found and linked: 1 − cost of correcting the lineage graph, relative to none (CTC).",
+    "LNK": "How well cells are linked: 1 − cost of correcting the links, relative to none (CTC).",
+    "CT": "Complete tracks: F1 score of tracks followed from their first to their last frame (CTC).",
+    "TF": "Track fractions: mean over detected tracks of the longest part followed without a break (CTC).",
+    "BC": "Branching correctness: F1 score of the divisions; (i): within i frames (CTC).",
+    "CCA": "Cell cycle accuracy: 1 − largest difference of the two distributions of cycle lengths (CTC).",
+    "BIO": "Mean of those of CT, TF, BC(i) and CCA that are defined (CTC).",
+    "OP_CSB": "(SEG + DET) / 2 (CTC, segmentation benchmark).",
+    "OP_CTB": "(SEG + TRA) / 2 (CTC, tracking benchmark).",
+    "OP_CLB": "(LNK + BIO(i)) / 2 (CTC, linking benchmark).",
+    "IoU": "Pixels that are cell in both / pixels that are cell in one of them, over all frames.",
+    "Dice": "2 × pixels that are cell in both / sum of the cell pixels of both, over all frames.",
+    "pixel_error": "Fraction of pixels that are cell in one and background in the other.",
+    "RI": "Rand index: fraction of pixel pairs that both agree to join or to part; background is one segment.",
+    "RE": "Rand error: 1 − RI.",
+    "ARE": "Adapted Rand error: 1 − F score of pixel pairs joined, on pixels of true cells.",
+    "VI": "Variation of information in bits; background is one segment.",
+    "VI_nats": "Variation of information in nats.",
+    "RI_fg": "Rand index on pixels of true cells.",
+    "RE_fg": "1 − RI_fg.",
+    "VI_fg": "Variation of information in bits on pixels of true cells.",
+    "VI_fg_nats": "Variation of information in nats on pixels of true cells.",
+    "precision": "Found cells / all cells of the result, at IoU ≥ .50, one to one.",
+    "recall": "Found cells / all true cells, at IoU ≥ .50, one to one.",
+    "F1": "F1 score of the cells at IoU ≥ .50.",
+    "AP50": "TP / (TP + FP + FN) of the cells at IoU ≥ .50.",
+    "F1_mean": "Mean F1 score over the IoU thresholds .50, .55 … .95.",
+    "AP": "Mean TP / (TP + FP + FN) over the IoU thresholds .50, .55 … .95.",
+    "PQ": "Panoptic quality: SQ × RQ.",
+    "SQ": "Mean IoU of the cells found at IoU ≥ .50.",
+    "RQ": "F1 score of the cells at IoU ≥ .50.",
+    "best_IoU": "Mean over the true cells of the best IoU with any cell of the result.",
+}
+
+LOWER_IS_BETTER = {"pixel_error", "RE", "RE_fg", "ARE", "VI", "VI_nats", "VI_fg", "VI_fg_nats", "ADE", "ADE_um",
+                   "FDE", "FDE_um", "warping_error", "split_merge_error"}  # fmt: skip
+
+
+def definition(name: str) -> str:
+    """One sentence on a measure; for ``BC(2)`` that of ``BC``."""
+    return DEFINITIONS.get(name) or DEFINITIONS.get(name.split("(")[0], "")

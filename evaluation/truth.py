@@ -1,0 +1,181 @@
+"""Reading what is compared: the folders of a ground truth, and a result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.ctc import track_file
+from data.errors import InputError
+from data.frames import TIFF_SUFFIXES, Frames, open_labels
+from data.tracks import Tracks, frames_of_labels, read_tracks
+from evaluation.contingency import Objects
+
+IntArray = NDArray[np.int64]
+TruthKind = Literal["GT", "ST"]
+_SLICE = re.compile(r"_?(\d+)_(\d+)$")
+
+
+class SegTruth(Mapping[int, NDArray[Any]]):
+    """Segmentation truth: whole frames, or single slices of volumes (``man_seg_TTT_ZZZ.tif``)."""
+
+    def __init__(self, path: Path, whole: Frames | None, single: Mapping[int, list[tuple[int, Path]]]) -> None:
+        self.path = path
+        self.whole = whole
+        self.single = dict(single)
+
+    def __getitem__(self, frame: int) -> NDArray[Any]:
+        if self.whole is None:
+            raise KeyError(frame)
+        return self.whole[frame]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted({*(self.whole or ()), *self.single}))
+
+    def __len__(self) -> int:
+        return len({*(self.whole or ()), *self.single})
+
+    def slices(self, frame: int) -> list[tuple[int | None, NDArray[Any]]] | None:
+        """The annotated slices (z, labels) of a frame; ``None`` where the whole frame is annotated."""
+        if frame not in self.single:
+            return None
+        return [(plane, _single(path)) for plane, path in self.single[frame]]
+
+
+def _single(path: Path) -> NDArray[Any]:
+    (image,) = open_labels(path).values()
+    return image
+
+
+def open_seg(folder: Path, frames: range | None = None) -> SegTruth:
+    """Open a folder of segmentation truth; :class:`InputError` if it holds no such frames."""
+    single: dict[int, list[tuple[int, Path]]] = {}
+    names = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = [path for path in names if path.suffix.lower() in TIFF_SUFFIXES and not path.name.startswith(".")]
+    for path in files:
+        found = _SLICE.search(path.stem)
+        if found:
+            single.setdefault(int(found.group(1)), []).append((int(found.group(2)), path))
+    if not single:
+        return SegTruth(folder, open_labels(folder, frames=frames), {})
+    if sum(len(group) for group in single.values()) < len(files):
+        raise InputError(f"{folder} mixes whole frames (man_segTTT.tif) and single slices (man_seg_TTT_ZZZ.tif): "
+                         "keep one kind.")  # fmt: skip
+    kept = {frame: group for frame, group in single.items() if frames is None or frame in frames}
+    return SegTruth(folder, None, kept)
+
+
+@dataclass(frozen=True)
+class TruthFolders:
+    """Where the truth of a sequence lies: markers and tracks in ``tra``, full masks in ``seg``."""
+
+    tra: Path | None
+    seg: Path | None
+    kind: TruthKind
+
+
+def find_truth(gt: Path, kind: TruthKind = "GT") -> TruthFolders:
+    """The truth folders of ``NN_GT`` (or of a folder that itself holds the markers and ``man_track.txt``).
+
+    ``kind="ST"`` takes the full masks from the silver truth in ``NN_ST/SEG`` beside ``NN_GT``.
+
+    Raises
+    ------
+    InputError
+        If the folder, or the silver truth, is missing.
+    """
+    gt = Path(gt)
+    if not gt.is_dir():
+        raise InputError(f"{gt} does not exist: give the folder of the ground truth (NN_GT).")
+    tra = gt / "TRA" if (gt / "TRA").is_dir() else gt if track_file(gt) else None
+    seg = gt / "SEG" if (gt / "SEG").is_dir() else None
+    if kind == "ST":
+        beside = gt.parent / (gt.name.removesuffix("_GT") + "_ST") / "SEG"
+        if not beside.is_dir():
+            raise InputError(f"{beside} does not exist: there is no silver truth for {gt}; use --truth GT.")
+        seg = beside
+    return TruthFolders(tra, seg, kind)
+
+
+def clip_tracks(tracks: Tracks, frames: range | None) -> Tracks:
+    """The part of a lineage within ``frames``.
+
+    Tracks outside are dropped, begin and end are clipped, and a parent is kept only if it is still there.
+    """
+    if frames is None:
+        return tracks
+    first, last = frames.start, frames.stop - 1
+    inside = (tracks.end >= first) & (tracks.begin <= last)
+    kept = set(tracks.label[inside].tolist())
+    rows = [
+        (label, max(begin, first), min(end, last), parent if parent in kept else 0)
+        for label, begin, end, parent in tracks.rows()[inside].tolist()
+    ]
+    end_of = {label: end for label, _, end, _ in rows}
+    return Tracks.from_rows((b, s, e, p if p and end_of[p] < s else 0) for b, s, e, p in rows)
+
+
+def check_tracks(path: Path) -> tuple[Tracks | None, list[str]]:
+    """Read a track file; the table (``None`` if it cannot be used) and its problems."""
+    try:
+        tracks = read_tracks(path)
+    except InputError as error:
+        return None, list(error.problems)
+    return tracks, [f"{path}: {problem}" for problem in tracks.problems()]
+
+
+def disagreements(path: Path, tracks: Tracks, objects: Objects, frames: IntArray) -> list[str]:
+    """Where a track file and its masks disagree, as sentences.
+
+    Parameters
+    ----------
+    path : the track file, for the sentences.
+    objects : what the masks hold. frames : the frames that were read; other frames are not judged.
+    """
+    labels_in = {
+        int(frame): objects.label[slice(*np.searchsorted(objects.frame, (frame, frame + 1)))] for frame in frames
+    }
+    present = frames_of_labels(labels_in)
+    problems = []
+    for label, begin, end, _ in tracks.rows().tolist():
+        expected = frames[(frames >= begin) & (frames <= end)]
+        seen = present.pop(label, np.zeros(0, dtype=np.int64))
+        if np.array_equal(seen, expected):
+            continue
+        absent, extra = np.setdiff1d(expected, seen), np.setdiff1d(seen, expected)
+        if len(absent):
+            problems.append(f"{path}: track {label} should be in frames {begin} to {end}, but the masks lack it in "
+                            f"{_name_frames(absent)}: correct the track file or the masks.")  # fmt: skip
+        if len(extra):
+            problems.append(f"{path}: the masks hold label {label} in {_name_frames(extra)}, outside its track "
+                            f"({begin} to {end}): correct the track file or the masks.")  # fmt: skip
+    problems += [f"{path}: the masks hold label {label} in {_name_frames(seen)}, but the file does not list it: "
+                 "add its track or remove it." for label, seen in present.items()]  # fmt: skip
+    return problems
+
+
+def compare_frames(truth: Mapping[int, Any], truth_name: Path, result: Mapping[int, Any], name: Path) -> list[str]:
+    """Frames that only one of the two has, as sentences."""
+    missing, extra = sorted(set(truth) - set(result)), sorted(set(result) - set(truth))
+    problems = []
+    if missing:
+        problems.append(f"{name} lacks {_name_frames(np.array(missing))} of {truth_name}: add them, or choose --frames "
+                        "that both have.")  # fmt: skip
+    if extra:
+        problems.append(f"{name} has {_name_frames(np.array(extra))}, which {truth_name} lacks: remove them, or choose "
+                        "--frames that both have.")  # fmt: skip
+    return problems
+
+
+def _name_frames(frames: IntArray) -> str:
+    """Frame numbers in words, runs shortened: "frames 3, 7-9"."""
+    runs = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
+    words = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    shown = ", ".join(words[:6]) + (" …" if len(words) > 6 else "")
+    return f"frame {shown}" if len(frames) == 1 else f"frames {shown}"
