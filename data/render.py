@@ -23,7 +23,8 @@ def grey_picture(image: NDArray[Any], limits: tuple[float, float] | None = None)
     """An image as 8-bit grey values, from its own percentiles or between the given limits."""
     dark, bright = limits or grey_limits(image)
     scaled = (image.astype(np.float32) - np.float32(dark)) * np.float32(255 / (bright - dark))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    grey: Picture = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return grey
 
 
 def flatten_stack(array: NDArray[Any], *, labels: bool = False) -> NDArray[Any]:
