@@ -1,1 +1,39 @@
-"""Images → instance masks, or hypotheses with scores."""
+"""Images → instance masks, or hypotheses with scores.
+
+Importing this package is cheap; PyTorch is loaded when a function that needs it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from data.errors import import_extra
+
+_ROOM_OF = {
+    "InstanceSettings": "instances",
+    "Model": "model",
+    "Movie": "frames",
+    "Prediction": "prediction",
+    "Settings": "settings",
+    "Training": "training",
+    "UNet": "unet",
+    "find_instances": "instances",
+    "list_models": "checkpoint",
+    "load_model": "checkpoint",
+    "open_movie": "frames",
+    "predict": "prediction",
+    "preset": "settings",
+    "save_model": "checkpoint",
+    "segment_movie": "movie",
+    "split_in_time": "frames",
+    "train": "training",
+}
+__all__ = sorted(_ROOM_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'segmentation' has no attribute '{name}'")
+    import_extra("torch", "segmentation")
+    return getattr(import_module(f"segmentation.{_ROOM_OF[name]}"), name)

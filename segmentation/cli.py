@@ -2,8 +2,239 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+from numpy.typing import NDArray
+
+from data import console
+from data.console import AxesOption, ChannelOption, FramesOption, JsonOption, OverwriteOption, SeedOption
+from data.errors import InputError, import_extra
+
+if TYPE_CHECKING:
+    from segmentation.frames import Movie
+
+Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], Mapping[str, float | None]]
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Mount the commands of this package."""
+def add_commands(app: typer.Typer, score: Score | None = None) -> None:
+    """Mount the commands of this package.
+
+    Parameters
+    ----------
+    score : measures of masks against truth (frame → labels), for example IoU, SEG and DET; ``train``
+        shows them and chooses thresholds by them.
+    """
+
+    @app.command(cls=console.Command)
+    def train(
+        dataset: Annotated[Path, typer.Argument(help="Data set in CTC layout, or a folder of images (with --labels).")],
+        out: Annotated[Path, typer.Option("--out", help="Where the model goes (.safetensors).")],
+        sequence: Annotated[
+            list[str] | None, typer.Option("--sequence", help="Sequence to learn from; may be repeated.")
+        ] = None,
+        truth: Annotated[str, typer.Option("--truth", help="ST (silver truth) or GT (gold truth).")] = "ST",
+        labels: Annotated[
+            Path | None, typer.Option("--labels", help="Folder of label images, for images outside the CTC layout.")
+        ] = None,
+        preset: Annotated[
+            str, typer.Option("--preset", help="fast, or paper (the U-Net of 2015 as published).")
+        ] = "fast",
+        frames: FramesOption = None,
+        channel: ChannelOption = None,
+        validation: Annotated[
+            str,
+            typer.Option(
+                "--validation",
+                help="Frames A:B of the same sequence, another sequence, 'last' (the last tenth) or 'none'.",
+            ),
+        ] = "last",
+        minutes: Annotated[
+            float | None,
+            typer.Option("--minutes", min=0.01, help="Computing time of one core; otherwise the preset's steps."),
+        ] = None,
+        steps: Annotated[
+            int | None, typer.Option("--steps", min=1, help="Number of steps, if not by --minutes.")
+        ] = None,
+        scale: Annotated[
+            int | None,
+            typer.Option("--scale", min=1, help="Reduce images by this factor; otherwise from the size of the cells."),
+        ] = None,
+        width: Annotated[int | None, typer.Option("--width", min=1, help="Channels of the first level.")] = None,
+        depth: Annotated[
+            int | None, typer.Option("--depth", min=1, max=6, help="Number of levels below the first.")
+        ] = None,
+        rate: Annotated[float | None, typer.Option("--rate", min=0, help="Learning rate.")] = None,
+        threads: Annotated[
+            int | None, typer.Option("--threads", min=1, help="Processor threads; otherwise PyTorch's choice.")
+        ] = None,
+        device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+        half: Annotated[bool, typer.Option("--half/--full", help="Store weights with 16 bits.")] = True,
+        seed: SeedOption = 0,
+        overwrite: OverwriteOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Train a model on annotated images.
+
+        Example:  celltrail train DIC-C2DH-HeLa --sequence 01 --minutes 4 --out model.safetensors
+        """
+        from data.output import refuse_existing
+
+        torch = import_extra("torch", "segmentation")
+        from segmentation.checkpoint import save_model
+        from segmentation.settings import preset as find_preset
+        from segmentation.training import describe
+        from segmentation.training import train as run_training
+
+        if out.suffix != ".safetensors":
+            raise InputError(f"{out}: models are .safetensors files, for example --out {out.stem}.safetensors.")
+        refuse_existing(out, overwrite=overwrite)
+        if threads:
+            torch.set_num_threads(threads)
+        settings = find_preset(preset, steps=steps, scale=scale, width=width, depth=depth, rate=rate)
+        training, held_back = _movies(dataset, sequence or [], truth, labels, frames, channel, validation)
+        with console.show_progress() as progress:
+            result = run_training(training, held_back, settings, minutes=minutes, seed=seed, score=score,
+                                  device=_device(device), progress=progress)  # fmt: skip
+        save_model(out, result.model, half=half, overwrite=overwrite)
+        if as_json:
+            console.print_json({"model": out, "instances": vars(result.model.instances), "history": result.history,
+                                "validation": result.model.info.get("validation_measures")})  # fmt: skip
+            return
+        for row in result.history:
+            typer.echo(describe(row))
+        typer.echo(f"Model: {out}")
+        typer.echo(f"Use it:  celltrail segment IMAGES --model {out} --out MASKS")
+
+    @app.command(cls=console.Command)
+    def segment(
+        images: Annotated[Path, typer.Argument(help="Folder of frames, a stack, or one image.")],
+        model: Annotated[str, typer.Option("--model", help="Model file, or a name that 'celltrail models' lists.")],
+        out: Annotated[Path, typer.Option("--out", help="Folder for the masks (maskTTT.tif).")],
+        frames: FramesOption = None,
+        channel: ChannelOption = None,
+        axes: AxesOption = None,
+        tta: Annotated[
+            bool, typer.Option("--tta", help="Average over 8 rotations and reflections: slower, a little better.")
+        ] = False,
+        memory: Annotated[
+            float, typer.Option("--memory", min=16, help="MB that one tile may take; changes no result.")
+        ] = 1024,
+        threads: Annotated[
+            int | None, typer.Option("--threads", min=1, help="Processor threads; otherwise PyTorch's choice.")
+        ] = None,
+        device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+        overwrite: OverwriteOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Find the cells in images: one label image per frame.
+
+        Example:  celltrail segment movie/01 --model sim-fluo --out masks
+        """
+        from data.ctc import digits_for, write_masks
+        from data.frames import open_images, parse_frames
+        from data.output import output_folder, refuse_existing
+
+        torch = import_extra("torch", "segmentation")
+        from segmentation.checkpoint import load_model
+        from segmentation.movie import segment_movie
+
+        refuse_existing(out, overwrite=overwrite)
+        if threads:
+            torch.set_num_threads(threads)
+        movie = open_images(images, frames=parse_frames(frames), channel=channel, axes=axes)
+        loaded = load_model(model)
+        counts: dict[int, int] = {}
+
+        def counted(masks: Any) -> Any:
+            for number, mask in masks:
+                counts[number] = int(mask.max(initial=0))
+                yield number, mask
+
+        with console.show_progress() as progress, output_folder(out, overwrite=overwrite) as work:
+            masks = segment_movie(movie, loaded, tta=tta, memory_mb=memory, device=_device(device), progress=progress)
+            write_masks(work, counted(masks), digits=digits_for(movie))
+        if as_json:
+            console.print_json({"masks": out, "cells": counts})
+        else:
+            typer.echo(f"{len(counts)} frames, {sum(counts.values())} cells: {out}")
+            typer.echo(f"Next:  celltrail track {out} --images {images} --out RES")
+
+    @app.command(cls=console.Command)
+    def models(as_json: JsonOption = False) -> None:
+        """List the models that come with Celltrail.
+
+        Example:  celltrail models
+        """
+        from segmentation.checkpoint import list_models
+
+        rows = [{"name": name, "file": path, "about": _first_line(path.with_suffix(".md"))}
+                for name, path in list_models().items()]  # fmt: skip
+        if as_json:
+            console.print_json(rows)
+        else:
+            for row in rows:
+                typer.echo(f"{row['name']:<12} {row['about']}")
+
+
+def _first_line(card: Path) -> str:
+    """The first sentence of a model card, below its title."""
+    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
+    return next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
+
+
+def _device(name: str) -> str:
+    torch = import_extra("torch", "segmentation")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
+        raise InputError(f"--device {name}: not available here; choose auto or cpu.")
+    return name
+
+
+def _movies(
+    dataset: Path,
+    sequences: list[str],
+    truth: str,
+    labels: Path | None,
+    frames: str | None,
+    channel: int | None,
+    validation: str,
+) -> tuple[list[Movie], list[Movie]]:
+    """The movies to learn from, and those held back for validation."""
+    from dataclasses import replace
+
+    from data.frames import open_images, open_labels, parse_frames
+    from segmentation.frames import open_movie, pair, split_in_time
+
+    chosen = parse_frames(frames)
+    if labels is not None:
+        movies = [pair(open_images(dataset, channel=channel), open_labels(labels), chosen)]
+    elif sequences:
+        movies = [open_movie(dataset, name, truth, frames=chosen, channel=channel) for name in sequences]
+    else:
+        raise InputError(
+            "Name what to learn from: --sequence 01, or --labels FOLDER for images outside the CTC layout."
+        )
+    if validation == "none":
+        return movies, []
+    if validation == "last":
+        pairs = [split_in_time(movie) for movie in movies]
+        return [first for first, _ in pairs], [last for _, last in pairs]
+    if ":" not in validation:
+        if labels is not None or validation in sequences:
+            raise InputError(f"--validation {validation}: name a sequence that is not trained on, or frames A:B.")
+        return movies, [open_movie(dataset, validation, truth, channel=channel)]
+    wanted = parse_frames(validation)
+    assert wanted is not None
+    held_back = []
+    for movie in movies:
+        inside = tuple(number for number in movie.labels if number in wanted)
+        rest = tuple(number for number in movie.numbers if number not in wanted)
+        if not inside or not rest:
+            raise InputError(f"--validation {validation}: {movie.name} has no annotated frames there, or no others.")
+        held_back.append(replace(movie, numbers=inside))
+        movies = [replace(m, numbers=rest) if m is movie else m for m in movies]
+    return movies, held_back

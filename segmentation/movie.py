@@ -1,0 +1,40 @@
+"""From a movie to masks, one frame at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.progress import Progress, silent
+from segmentation.checkpoint import load_model
+from segmentation.instances import find_instances
+from segmentation.model import Model
+from segmentation.prediction import predict
+
+
+def segment_movie(
+    images: Mapping[int, NDArray[Any]], model: Model | str, *, tta: bool = False, memory_mb: float = 1024,
+    device: str = "cpu", progress: Progress = silent,
+) -> Iterator[tuple[int, NDArray[np.int32]]]:  # fmt: skip
+    """Label images of a movie, lazily: yields (frame number, int32 labels of the shape of the frame).
+
+    Parameters
+    ----------
+    images : frame number → grey values (Y, X) or (Z, Y, X).
+    model : a :class:`Model`, a file, or the name of a shipped model.
+    tta, memory_mb : see :func:`~segmentation.prediction.predict`.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be read, or a frame cannot be segmented (too small, NaN).
+    """
+    loaded = model if isinstance(model, Model) else load_model(model)
+    loaded.net.to(device)
+    for done, number in enumerate(sorted(images), start=1):
+        maps = predict(loaded, np.asarray(images[number]), tta=tta, memory_mb=memory_mb, device=device)
+        yield number, find_instances(maps.probability, maps.distance, loaded.instances)
+        progress("segment", done, len(images), f"frame {number}")
