@@ -6,7 +6,9 @@ and no tolerated gap, and checks the status: an answer comes back only where the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -73,7 +75,9 @@ def backend(solver: str) -> Backend:
 def _installed() -> str:
     import pulp
 
-    names = [solver.removesuffix("_CMD").removeprefix("PULP_") for solver in pulp.listSolvers(onlyAvailable=True)]
+    with _pulp_of_today():
+        found = pulp.listSolvers(onlyAvailable=True)
+    names = [solver.removesuffix("_CMD").removeprefix("PULP_") for solver in found]
     return ", ".join(["highs", *(f"pulp:{entry}" for entry in dict.fromkeys(names))])
 
 
@@ -126,19 +130,29 @@ def solve_highs(problem: Problem, integer: bool, seconds: float | None) -> Answe
     raise SolverFailed(f"HiGHS stopped with the status '{highs.modelStatusToString(status)}'")
 
 
+@contextmanager
+def _pulp_of_today() -> Iterator[None]:
+    """Silence what PuLP 3 says about PuLP 4: the CBC that it ships is the one that everybody has."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"pulp|tracking\.backends")
+        yield
+
+
 def _pulp_backend(wanted: str) -> Backend:
     import pulp
 
     names = {"CBC": "PULP_CBC_CMD"}
-    known = pulp.listSolvers()
     choices = [names.get(wanted, wanted), f"{wanted}_CMD"]
-    found = next((entry for entry in choices if entry in known and pulp.getSolver(entry, msg=False).available()), None)
+    with _pulp_of_today():
+        known = set(pulp.listSolvers(onlyAvailable=True))
+    found = next((entry for entry in choices if entry in known), None)
     if found is None:
         raise InputError(f"the solver '{wanted}' of PuLP is not installed: choose {_installed()}.")
     chosen: str = found
 
     def solve(problem: Problem, integer: bool, seconds: float | None) -> Answer:
-        return _solve_pulp(chosen, problem, integer, seconds)
+        with _pulp_of_today():
+            return _solve_pulp(chosen, problem, integer, seconds)
 
     return solve
 
