@@ -130,7 +130,8 @@ class Colony:
             self.position[:cells] = np.clip(self.position[:cells], 0, np.maximum(physical - 1, 0))
 
     def _random_steps(self, n: int) -> FloatArray:
-        return self.rng.normal(0, max(self.step_length, 1e-9) / np.sqrt(2), (n, 3)) * self.free
+        steps: FloatArray = self.rng.normal(0, max(self.step_length, 1e-9) / np.sqrt(2), (n, 3)) * self.free
+        return steps
 
     def _draw_rates(self, n: int) -> FloatArray:
         rates: FloatArray = 1 / np.maximum(

@@ -74,9 +74,15 @@ class Frames(Mapping[int, NDArray[Any]]):
             if source.path.suffix.lower() in PICTURE_SUFFIXES
             else read_pages(source.path, source.planes)
         )
+        channels, rest = divmod(array.size, int(np.prod(source.shape)))
+        if rest or (source.pick is None and channels != 1) or (source.pick is not None and channels <= source.pick):
+            raise InputError(f"{source.path} has changed since the movie was opened: start again.")
         if source.pick is not None:
-            array = np.take(array, source.pick, axis=source.pick_axis)
+            before, after = source.shape[: source.pick_axis], source.shape[source.pick_axis :]
+            array = np.take(array.reshape(*before, channels, *after), source.pick, axis=source.pick_axis)
         array = array.reshape(source.shape)
+        if self.kind == "labels" and array.dtype.kind == "b":
+            array = array.astype(np.uint8)
         if self.kind == "labels" and array.dtype.kind == "i" and int(array.min(initial=0)) < 0:
             raise InputError(f"{source.path} holds the label {int(array.min())}: labels must not be negative.")
         if self.kind == "image" and array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -137,15 +143,19 @@ def list_frame_files(folder: Path) -> dict[int, Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: give the folder that holds the frames.")
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read ({error.strerror}): change its permissions.") from None
     groups: dict[str, list[tuple[int, Path]]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in entries:
         if path.name.startswith(".") or path.suffix.lower() not in (*TIFF_SUFFIXES, *PICTURE_SUFFIXES):
             continue
         found = _NUMBER.search(path.stem)
         if found is not None and path.is_file():
             groups.setdefault(path.stem[: found.start()], []).append((int(found.group(1)), path))
     if not groups:
-        inside = [p.name for p in sorted(folder.iterdir()) if p.is_dir()][:5]
+        inside = [entry.name for entry in entries if entry.is_dir()][:5]
         hint = f" It has the folders {', '.join(inside)}: give one of them." if inside else ""
         raise InputError(f"{folder} holds no numbered TIFF or PNG files (like t000.tif).{hint}")
     if len(groups) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,16 +16,20 @@ def partial_path(out: Path) -> Path:
     return out.parent / f".{out.name}.partial"
 
 
-def refuse_existing(out: Path, *, overwrite: bool) -> None:
+def refuse_existing(out: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
     """Raise :class:`InputError` if ``out`` exists and may not be replaced.
 
-    An empty folder may always be used.
+    An empty folder may always be used. With ``overwrite`` a result is replaced, but never a folder
+    that holds the place one works in, one's home, or one of ``inputs``.
     """
-    if overwrite or not out.exists():
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    raise InputError(f"{out} exists already: choose another name, or add --overwrite to replace it.")
+    if not overwrite:
+        raise InputError(f"{out} exists already: choose another name, or add --overwrite to replace it.")
+    here = out.resolve()
+    for kept in (Path.cwd(), Path.home(), *inputs):
+        if kept.resolve().is_relative_to(here):
+            raise InputError(f"{out} holds {kept}, which must not be replaced: choose another name for the result.")
 
 
 def _remove(path: Path) -> None:
@@ -66,6 +70,8 @@ def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False) -
         otherwise such a folder is emptied first, and removed after an error.
     """
     out = Path(out)
+    if out.is_file():
+        raise InputError(f"{out} is a file, but the result is a folder: choose another name.")
     refuse_existing(out, overwrite=overwrite)
     work = partial_path(out)
     try:
@@ -89,6 +95,8 @@ def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False) -
 def output_file(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``out``; rename it to ``out`` when the block ends without an error."""
     out = Path(out)
+    if out.is_dir():
+        raise InputError(f"{out} is a folder, but the result is a file: choose another name.")
     refuse_existing(out, overwrite=overwrite)
     work = out.parent / f".{out.stem}.partial{out.suffix}"
     try:

@@ -6,6 +6,8 @@ an image of 75 GB, and some codecs expand beyond what the header says.
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from data.errors import InputError
+
+# What tifffile has to say about a damaged file is said in the InputError; it need not log it as well.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAX_FRAME_BYTES = 16 * 2**30
 MAX_EXPANSION = 10_000  # declared bytes per byte of the file; zlib reaches about 1,000
@@ -44,7 +49,11 @@ class Header:
     interval: float | None = None
 
 
-def _codec_problem(path: Path, page: tifffile.TiffPage) -> str | None:
+def _page_problem(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> str | None:
+    page = page.keyframe
+    tile = int(np.prod([int(n) for n in page.chunks], dtype=object)) * max(int(page.bitspersample) // 8, 1)
+    if tile > MAX_EXPANSION * max(path.stat().st_size, 1):
+        return f"{path} declares tiles of {tile:,} bytes, far more than it can hold: it is damaged, save it again."
     if int(page.compression) not in CODECS:
         return (f"{path} is compressed with {page.compression.name}, which is not read here: "
                 "save it uncompressed or with LZW, deflate or zstd.")  # fmt: skip
@@ -71,16 +80,15 @@ def read_header(path: Path) -> Header:
             else:
                 series = tiff.series[0]
                 shape, axes, dtype = series.shape, series.axes, series.dtype
-            problem = _codec_problem(path, page)
+            problem = _page_problem(path, page)
             voxel, interval = _scale(tiff)
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist.") from None
+        raise InputError(f"{path} does not exist: give a TIFF image.") from None
     except PermissionError:
         raise InputError(f"{path} may not be read: change its permissions.") from None
-    except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, TypeError, RuntimeError,
-            AttributeError, OverflowError, MemoryError) as error:  # fmt: skip
+    except Exception as error:  # a damaged header raises whatever it likes
         raise InputError(f"{path} is not a TIFF image ({_brief(error)}): save it as TIFF.") from None
     if problem is not None:
         raise InputError(problem)
@@ -89,9 +97,8 @@ def read_header(path: Path) -> Header:
     declared = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
     stored = path.stat().st_size
     if declared > MAX_EXPANSION * max(stored, 1):
-        raise InputError(
-            f"{path} declares {declared:,} bytes of pixels but is only {stored:,} bytes long: it is damaged."
-        )
+        raise InputError(f"{path} declares {declared:,} bytes of pixels but is only {stored:,} bytes long: "
+                         "it is damaged, save it again.")  # fmt: skip
     plane = int(np.prod([int(n) for n in shape[-3:]], dtype=object)) * dtype.itemsize
     if plane > MAX_FRAME_BYTES:
         raise InputError(f"{path} declares a frame of {plane / 2**30:.0f} GB, more than the {MAX_FRAME_BYTES >> 30} GB "
@@ -131,8 +138,8 @@ def _ome_scale(xml: str) -> tuple[tuple[float, float, float] | None, float | Non
     z, y, x = size("Z"), size("Y"), size("X")
     step = pixels.get("TimeIncrement")
     unit = TIME_IN_S.get(pixels.get("TimeIncrementUnit", "s"))
-    interval = None if step is None or unit is None or float(step) <= 0 else float(step) * unit
-    if y is None or x is None or min(y, x, z or 1.0) <= 0:
+    interval = None if step is None or unit is None or not 0 < float(step) < math.inf else float(step) * unit
+    if y is None or x is None or not all(0 < length < math.inf for length in (y, x, z or 1.0)):
         return None, interval
     return (z or 1.0, y, x), interval
 
@@ -141,7 +148,7 @@ def _imagej_scale(tiff: tifffile.TiffFile) -> tuple[tuple[float, float, float] |
     meta = tiff.imagej_metadata or {}
     tags = tiff.pages.first.tags
     step = float(meta.get("finterval", 0.0))
-    interval = step if step > 0 else None
+    interval = step if 0 < step < math.inf else None
     unit = LENGTH_IN_UM.get(str(meta.get("unit", "")))
     if unit is None or "XResolution" not in tags or "YResolution" not in tags:
         return None, interval
@@ -165,10 +172,15 @@ def read_pages(path: Path, pages: Sequence[int] | None = None) -> NDArray[Any]:
                 return np.asarray(tiff.pages.first.asarray() if len(tiff.pages) == 1 else tiff.series[0].asarray())
             planes = tiff.series[0].pages
             if len(planes) > max(pages):
-                return np.stack([planes[page].asarray() for page in pages])
+                picked = [planes[page] for page in pages]
+                if problem := next(filter(None, (_page_problem(path, page) for page in picked)), None):
+                    raise InputError(problem)
+                return np.stack([page.asarray() for page in picked])
             # One directory for many planes (ImageJ beyond 4 GB, tifffile with truncate=True)
             whole = tiff.series[0].asarray(out="memmap")
             return np.array(whole.reshape(-1, *whole.shape[-2:])[list(pages)])
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path} has disappeared: it was there when the movie was opened.") from None
     except MemoryError:
