@@ -32,7 +32,12 @@ def draw_cells(seed: int, shape: tuple[int, int], count: int) -> NDArray[np.int6
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), count=st.integers(0, 12), w0=st.sampled_from([1.0, 10.0]), sigma=st.sampled_from([2.0, 5.0]))
+@given(
+    seed=st.integers(0, 10_000),
+    count=st.integers(0, 12),
+    w0=st.sampled_from([1.0, 10.0]),
+    sigma=st.sampled_from([2.0, 5.0]),
+)
 def test_border_term_equals_the_formula(seed: int, count: int, w0: float, sigma: float) -> None:
     labels = carve(draw_cells(seed, (70, 90), count))
     np.testing.assert_allclose(border_weights(labels, w0, sigma), naive_border_weights(labels, w0, sigma), atol=1e-6)
@@ -73,9 +78,9 @@ def test_carved_components_are_single_cells(seed: int, count: int) -> None:
     for component in range(1, n + 1):
         assert len(np.unique(carved[components == component])) == 1
     removed = (labels > 0) & (carved == 0)
-    near_other = ndimage.maximum_filter(labels, footprint=ndimage.generate_binary_structure(2, 1)) != ndimage.minimum_filter(
-        np.where(labels == 0, 10**6, labels), footprint=ndimage.generate_binary_structure(2, 1)
-    )
+    near_other = ndimage.maximum_filter(
+        labels, footprint=ndimage.generate_binary_structure(2, 1)
+    ) != ndimage.minimum_filter(np.where(labels == 0, 10**6, labels), footprint=ndimage.generate_binary_structure(2, 1))
     assert not (removed & ~near_other).any()
 
 

@@ -1,0 +1,106 @@
+"""Models survive the disk; files that are no models are refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+safetensors = pytest.importorskip("safetensors.torch")
+
+from data.errors import InputError  # noqa: E402
+from segmentation.checkpoint import list_models, load_model, save_model  # noqa: E402
+from segmentation.instances import InstanceSettings  # noqa: E402
+from segmentation.model import Model, Preprocessing  # noqa: E402
+from segmentation.prediction import predict  # noqa: E402
+from segmentation.unet import UNet  # noqa: E402
+
+
+@pytest.fixture
+def model() -> Model:
+    torch.manual_seed(0)
+    net = UNet(width=2, depth=1, norm="batch", distance=True)
+    return Model(net, Preprocessing(2, 98, 3), InstanceSettings(seed=0.3, min_size=9), {"seed": 5, "note": "made here"})
+
+
+def test_a_model_comes_back_as_it_was(model: Model, tmp_path: Path) -> None:
+    save_model(tmp_path / "m.safetensors", model)
+    back = load_model(tmp_path / "m.safetensors")
+    assert (back.preprocessing, back.instances, back.info) == (model.preprocessing, model.instances, model.info)
+    image = np.random.default_rng(0).random((60, 60))
+    assert np.array_equal(predict(model, image).probability, predict(back, image).probability)
+
+
+def test_half_precision_halves_the_file_and_hardly_changes_the_map(model: Model, tmp_path: Path) -> None:
+    model = Model(UNet(width=8, depth=2, norm="batch"))
+    save_model(tmp_path / "full.safetensors", model)
+    save_model(tmp_path / "half.safetensors", model, half=True)
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * (tmp_path / "full.safetensors").stat().st_size
+    image = np.random.default_rng(0).random((60, 60))
+    full, half = (predict(load_model(tmp_path / f"{n}.safetensors"), image).probability for n in ("full", "half"))
+    assert np.abs(full - half).max() < 0.01
+
+
+def test_nothing_is_overwritten_unasked(model: Model, tmp_path: Path) -> None:
+    save_model(tmp_path / "m.safetensors", model)
+    with pytest.raises(InputError, match="--overwrite"):
+        save_model(tmp_path / "m.safetensors", model)
+
+
+def broken(path: Path, model: Model) -> None:
+    save_model(path, model)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def pickled(path: Path, model: Model) -> None:
+    torch.save(model.net.state_dict(), path)
+
+
+def foreign(path: Path, model: Model) -> None:
+    safetensors.save_file({"weight": torch.zeros(3)}, path)
+
+
+def other_architecture(path: Path, model: Model) -> None:
+    save_model(path, model)
+    with safetensors.safe_open(path, framework="pt") as archive:
+        header = json.loads(archive.metadata()["celltrail"])
+    header["architecture"]["width"] = 4
+    tensors = {name: tensor for name, tensor in model.net.state_dict().items() if tensor.ndim}
+    safetensors.save_file(tensors, path, metadata={"celltrail": json.dumps(header)})
+
+
+def text(path: Path, model: Model) -> None:
+    path.write_text("not a model")
+
+
+def header_without_architecture(path: Path, model: Model) -> None:
+    safetensors.save_file(
+        {"w": torch.zeros(1)}, path, metadata={"celltrail": json.dumps({"schema": "celltrail.model/1"})}
+    )
+
+
+@pytest.mark.parametrize("make", [broken, pickled, foreign, other_architecture, text, header_without_architecture])
+def test_files_that_are_no_models(make, model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    make(path, model)
+    with pytest.raises(InputError) as caught:
+        load_model(path)
+    assert len(caught.value.problems) == 1
+    assert "x.safetensors" in str(caught.value)
+
+
+def test_unknown_name_lists_the_shipped_ones() -> None:
+    with pytest.raises(InputError, match="no model nonsense"):
+        load_model("nonsense")
+
+
+@pytest.mark.parametrize("name", sorted(list_models()))
+def test_shipped_models_load_and_are_small(name: str) -> None:
+    path = list_models()[name]
+    assert path.stat().st_size <= 4 * 2**20
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert "celltrail train" in card
+    assert load_model(name).info["training"]

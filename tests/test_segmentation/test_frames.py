@@ -1,0 +1,173 @@
+"""Training data: what is taken from annotated movies, and what is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from data.errors import InputError  # noqa: E402
+from data.frames import open_images, open_labels  # noqa: E402
+from data.tiff import write_array, write_labels  # noqa: E402
+from segmentation.augment import NO_VARIATION  # noqa: E402
+from segmentation.frames import (  # noqa: E402
+    Movie,
+    TrainingTiles,
+    automatic_scale,
+    make_targets,
+    open_movie,
+    pair,
+    read_labels,
+    split_in_time,
+    unknown_region,
+)
+from segmentation.model import Preprocessing  # noqa: E402
+from segmentation.settings import FAST, PAPER  # noqa: E402
+
+SMALL = replace(FAST, width=2, depth=1, scale=1, tile=24)
+
+
+def discs(frames: int = 3, radius: int = 8, side: int = 80) -> Movie:
+    y, x = np.mgrid[:side, :side]
+    labels = np.zeros((side, side), dtype=np.uint16)
+    for number, (cy, cx) in enumerate([(20, 20), (20, 60), (60, 40)], start=1):
+        labels[np.hypot(y - cy, x - cx) <= radius] = number * 11
+    image = (labels > 0) * 200 + 50
+    return Movie(dict.fromkeys(range(frames), image), dict.fromkeys(range(frames), labels), tuple(range(frames)))
+
+
+def test_tiles_are_tensors_of_the_sizes_of_the_net() -> None:
+    tiles = TrainingTiles([discs()], SMALL, Preprocessing(), seed=1, count=4)
+    item = tiles[0]
+    assert item["image"].shape == (1, tiles.size, tiles.size)
+    side = tiles.size - 2 * tiles.margin
+    assert item["target"].shape == item["weight"].shape == item["distance"].shape == (side, side)
+    assert item["target"].dtype == torch.int64
+
+
+def test_target_and_weight_lie_on_the_image_even_when_deformed() -> None:
+    tiles = TrainingTiles([discs()], replace(SMALL, variation=replace(SMALL.variation, brightness=0, contrast=0)),
+                          Preprocessing(0, 100), seed=1, count=30)  # fmt: skip
+    for index in range(30):
+        item = tiles[index]
+        m = tiles.margin
+        bright = item["image"][0, m:-m, m:-m] > 0.5
+        assert (bright == (item["target"] == 1)).float().mean() > 0.97
+
+
+def test_same_seed_and_number_same_tile() -> None:
+    first, again = (TrainingTiles([discs()], SMALL, Preprocessing(), seed=3, count=9) for _ in range(2))
+    _ = again[0]
+    assert all(torch.equal(first[5][key], again[5][key]) for key in first[5])
+    assert not torch.equal(first[5]["image"], first[6]["image"])
+
+
+def test_mirrored_surroundings_carry_no_weight() -> None:
+    settings = replace(SMALL, variation=NO_VARIATION, tile=100)
+    item = TrainingTiles([discs(side=80)], settings, Preprocessing(), seed=0, count=1)[0]
+    known = item["weight"].numpy() > 0
+    assert known.sum() == 80 * 80
+    rows = np.flatnonzero(known.any(axis=1))
+    assert rows[-1] - rows[0] == 79
+
+
+def test_order_of_targets_carves_before_it_weighs() -> None:
+    labels = np.zeros((20, 20), dtype=np.int32)
+    labels[4:16, 4:10], labels[4:16, 10:16] = 1, 2
+    settings = replace(PAPER, w0=10, sigma=5)
+    targets = make_targets(labels, np.ones(labels.shape, bool), np.ones(2, np.float32), settings)
+    assert (targets["target"][4:16, 10] == 0).all()  # the introduced border
+    assert targets["weight"][10, 10] == pytest.approx(1 + 10 * np.exp(-((1 + 1) ** 2) / 50))
+    assert targets["weight"][0, 0] < targets["weight"][10, 10]
+
+
+def test_unlabelled_cells_are_ignored_not_background() -> None:
+    labels = np.zeros((60, 60), dtype=np.int32)
+    markers = np.zeros((60, 60), dtype=np.int32)
+    labels[5:15, 5:15], markers[9:11, 9:11] = 1, 1
+    markers[9:11, 40:42] = 2  # a cell that nobody has outlined
+    unknown = unknown_region(labels, markers)
+    assert unknown[10, 40]
+    assert unknown[14, 45]
+    assert not unknown[labels > 0].any()
+    assert not unknown[10, 18]
+    assert not unknown[58, 2]
+    labels[5:15, 36:46] = 2
+    assert not unknown_region(labels, markers).any()
+
+
+def test_unknown_pixels_get_no_weight() -> None:
+    movie = discs(frames=1)
+    partial = np.where(movie.labels[0] == 11, 11, 0).astype(np.uint16)
+    markers = {0: movie.labels[0]}
+    movie = Movie(movie.images, {0: partial}, (0,), markers)
+    tiles = TrainingTiles([movie], replace(SMALL, variation=NO_VARIATION, tile=80), Preprocessing(), seed=0, count=1)
+    item = tiles[0]
+    missing = (markers[0] > 0) & (partial == 0)
+    known = tiles.planes(0)[0].known
+    assert not known[missing].any()
+    assert (item["weight"].numpy() > 0).sum() == known.sum()
+
+
+def test_last_frames_are_held_back_with_a_gap() -> None:
+    movie = replace(discs(), numbers=tuple(range(0, 110, 2)))
+    training, validation = split_in_time(movie, 0.1)
+    assert validation.numbers == (98, 100, 102, 104, 106, 108)
+    assert training.numbers[-1] == 90
+    with pytest.raises(InputError, match="too few"):
+        split_in_time(replace(movie, numbers=(1, 2)))
+
+
+def test_scale_brings_cells_to_a_common_size() -> None:
+    assert automatic_scale([discs(radius=12)]) == 1
+    large = np.zeros((200, 200), dtype=np.uint8)
+    large[40:129, 40:129] = 9
+    assert automatic_scale([Movie({0: large}, {0: large}, (0,))]) == 4
+    with pytest.raises(InputError, match="no cell"):
+        automatic_scale([Movie({0: np.zeros((5, 5))}, {0: np.zeros((5, 5), np.uint8)}, (0,))])
+
+
+def test_masks_of_0_and_255_are_no_labels() -> None:
+    mask = np.zeros((40, 40), dtype=np.uint8)
+    mask[3:9, 3:9] = mask[20:30, 20:30] = 255
+    movie = Movie({0: mask}, {0: mask}, (0,))
+    with pytest.raises(InputError, match="own number"):
+        read_labels(movie, 0)
+
+
+def test_labels_are_numbered_compactly() -> None:
+    labels = np.array([[0, 70_000], [5, 5]], dtype=np.uint32)
+    assert read_labels(Movie({}, {0: labels}, (0,)), 0).tolist() == [[0, 2], [1, 1]]
+    assert read_labels(Movie({}, {0: labels + 1}, (0,)), 0).tolist() == [[1, 3], [2, 2]]
+
+
+def test_ctc_sequence_opens_with_its_markers(tmp_path: Path) -> None:
+    movie = discs()
+    for folder in ("01", "01_ST/SEG", "01_GT/TRA"):
+        (tmp_path / folder).mkdir(parents=True)
+    for number in range(3):
+        write_array(tmp_path / f"01/t{number:03d}.tif", movie.images[number].astype(np.uint8))
+        write_labels(tmp_path / f"01_ST/SEG/man_seg{number:03d}.tif", movie.labels[number])
+        write_labels(tmp_path / f"01_GT/TRA/man_track{number:03d}.tif", movie.labels[number])
+    opened = open_movie(tmp_path, "01", "ST", frames=range(1, 3))
+    assert opened.numbers == (1, 2)
+    assert opened.markers is not None
+    with pytest.raises(InputError, match="--truth ST"):
+        open_movie(tmp_path, "01", "GT")
+
+
+def test_images_and_labels_of_unequal_shape_or_number(tmp_path: Path) -> None:
+    for folder in ("images", "labels", "other"):
+        (tmp_path / folder).mkdir()
+    write_array(tmp_path / "images/t000.tif", np.zeros((9, 9), np.uint8))
+    write_labels(tmp_path / "labels/m000.tif", np.ones((9, 8), np.uint16))
+    write_labels(tmp_path / "other/m004.tif", np.ones((9, 9), np.uint16))
+    images = open_images(tmp_path / "images")
+    with pytest.raises(InputError, match="same shape"):
+        pair(images, open_labels(tmp_path / "labels"))
+    with pytest.raises(InputError, match="lacks"):
+        pair(images, open_labels(tmp_path / "other"))

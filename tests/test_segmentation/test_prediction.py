@@ -1,0 +1,126 @@
+"""Tiles fit together exactly, whatever their size and the image's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from data.errors import InputError  # noqa: E402
+from segmentation.model import Model, Preprocessing  # noqa: E402
+from segmentation.prediction import (  # noqa: E402
+    choose_tile,
+    eightfold,
+    enlarge_map,
+    normalise,
+    predict,
+    reduce_image,
+    run_tiles,
+    to_maps,
+)
+from segmentation.unet import UNet, valid_size  # noqa: E402
+
+
+def random_net(norm: str, depth: int = 2, *, distance: bool = True) -> UNet:
+    """A net with random weights, and random statistics where it normalises."""
+    torch.manual_seed(4)
+    net = UNet(width=4, depth=depth, norm=norm, distance=distance)  # type: ignore[arg-type]
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.running_mean, -0.2, 0.2)
+            torch.nn.init.uniform_(layer.running_var, 0.5, 2)
+    return net.eval()
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("shape", [(61, 97), (64, 64), (37, 150)])
+def test_tiled_equals_whole(norm: str, shape: tuple[int, int]) -> None:
+    net = random_net(norm, distance=False)
+    plane = np.random.default_rng(0).random(shape, dtype=np.float32)
+    whole = run_tiles(net, plane, tuple(valid_size(n + 2 * net.margin, net.depth) for n in shape))
+    for side in (valid_size(2 * net.margin + 4, 2), 60, 68):
+        tiled = to_maps(net, run_tiles(net, plane, (side, side)))
+        np.testing.assert_allclose(tiled, to_maps(net, whole), atol=1e-6)
+
+
+def test_paper_network_tiled_equals_whole() -> None:
+    net = random_net("none", depth=4, distance=False)
+    plane = np.random.default_rng(1).random((300, 260), dtype=np.float32)
+    whole = run_tiles(net, plane, choose_tile(plane.shape, net, 10_000))
+    tiled = to_maps(net, run_tiles(net, plane, (252, 252)))
+    np.testing.assert_allclose(tiled, to_maps(net, whole), atol=1e-6)
+
+
+def test_a_stride_off_the_pooling_grid_would_show_seams() -> None:
+    """The paper's own stride of 388 is no multiple of 16: the reason why the stride is rounded down."""
+    net = random_net("none")
+    plane = np.random.default_rng(0).random((120, 60), dtype=np.float32)
+    whole = run_tiles(net, plane, choose_tile(plane.shape, net, 10_000))
+    shifted = run_tiles(net, plane[2:], choose_tile((118, 60), net, 10_000))
+    inner = slice(net.margin, -net.margin)
+    assert np.abs(whole[:, 2:][:, inner] - shifted[:, inner]).max() > 1e-3
+    on_grid = run_tiles(net, plane[4:], choose_tile((116, 60), net, 10_000))
+    np.testing.assert_allclose(whole[:, 4:][:, inner], on_grid[:, inner], atol=1e-5)
+
+
+def test_memory_changes_tiles_but_not_the_result() -> None:
+    net = random_net("batch")
+    model = Model(net, Preprocessing(scale=2))
+    image = np.random.default_rng(3).integers(30_000, 33_000, (260, 311)).astype(np.uint16)
+    large, small = predict(model, image), predict(model, image, memory_mb=1)
+    assert choose_tile((130, 156), net, 1) != choose_tile((130, 156), net, 1024)
+    np.testing.assert_allclose(large.probability, small.probability, atol=1e-6)
+    np.testing.assert_allclose(large.distance, small.distance, atol=3e-6)  # raw numbers of a random net, not 0 … 1
+    assert large.probability.shape == image.shape
+
+
+def test_tiles_never_exceed_the_memory_by_much() -> None:
+    net = UNet(width=16, depth=3)
+    sides = choose_tile((10_000, 10_000), net, 512)
+    assert sides[0] * sides[1] * 40 * 16 <= 512 * 2**20
+    assert sides[0] > 500
+
+
+def test_eightfold_average_of_a_turned_image_is_the_turned_average() -> None:
+    net = random_net("none")
+    plane = np.random.default_rng(5).random((40, 52), dtype=np.float32)
+    straight = eightfold(net, plane, 1024)
+    turned = eightfold(net, np.ascontiguousarray(np.rot90(plane)), 1024)
+    np.testing.assert_allclose(np.rot90(straight, axes=(1, 2)), turned, atol=1e-5)
+
+
+def test_stack_is_predicted_slice_by_slice() -> None:
+    model = Model(random_net("none"))
+    stack = np.random.default_rng(6).random((2, 30, 30)).astype(np.float32)
+    stack[:, 0, 0], stack[:, 0, 1] = 0, 1  # equal percentiles, so that a slice alone is scaled alike
+    model.preprocessing = Preprocessing(low=0, high=100)
+    together = predict(model, stack)
+    assert together.probability.shape == stack.shape
+    np.testing.assert_allclose(together.probability[1], predict(model, stack[1]).probability, atol=1e-6)
+
+
+def test_percentiles_do_not_depend_on_offset_and_gain() -> None:
+    image = np.random.default_rng(7).random((50, 50)) * 100
+    np.testing.assert_allclose(normalise(image, 1, 99), normalise(image * 7 + 32_768, 1, 99), atol=1e-4)
+    assert not normalise(np.full((9, 9), 5, dtype=np.uint16), 1, 99).any()
+
+
+def test_reduce_and_enlarge_keep_places() -> None:
+    y, x = np.mgrid[:22, :31].astype(np.float32)
+    back = enlarge_map(reduce_image(x, 4), 4, (22, 31))
+    assert back.shape == (22, 31)
+    np.testing.assert_allclose(back[:, 4:24], x[:, 4:24], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((3, 100)), "too small"),
+        (np.full((40, 40), np.nan), "not finite"),
+        (np.zeros((2, 2, 40, 40)), "dimensions"),
+    ],
+)
+def test_images_that_cannot_be_used(image: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        predict(Model(random_net("none")), image)

@@ -1,0 +1,133 @@
+"""The commands, through files, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import typer
+
+torch = pytest.importorskip("torch")
+
+from data import console  # noqa: E402
+from data.frames import open_labels  # noqa: E402
+from data.tiff import write_array, write_labels  # noqa: E402
+from segmentation.cli import add_commands  # noqa: E402
+
+
+def iou(truth, masks) -> dict[str, float]:
+    a = np.concatenate([truth[k].ravel() > 0 for k in truth])
+    b = np.concatenate([masks[k].ravel() > 0 for k in truth])
+    value = float((a & b).sum() / (a | b).sum())
+    return {"IoU": value, "SEG": value, "DET": value}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn")
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:72, :72]
+    for part in ("01", "01_ST/SEG"):
+        (folder / part).mkdir(parents=True)
+    for frame in range(8):
+        labels = np.zeros((72, 72), dtype=np.uint16)
+        for label, (cy, cx) in enumerate(random.uniform(8, 64, (6, 2)), start=1):
+            labels[np.hypot(y - cy, x - cx) < 8] = label
+        write_array(
+            folder / f"01/t{frame:03d}.tif", ((labels > 0) * 80 + random.integers(0, 30, labels.shape)).astype(np.uint8)
+        )
+        write_labels(folder / f"01_ST/SEG/man_seg{frame:03d}.tif", labels)
+    return folder
+
+
+def celltrail(*arguments: object) -> int:
+    app = typer.Typer()
+    add_commands(app, score=iou)
+    return console.run(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def model(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    done = celltrail("train", dataset, "--sequence", "01", "--steps", 40, "--width", 6, "--depth", 2, "--scale", 1,
+                     "--threads", 1, "--out", out)  # fmt: skip
+    assert done == 0
+    return out
+
+
+def test_train_then_segment(dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "masks"
+    assert celltrail("segment", dataset / "01", "--model", model, "--frames", "6:7", "--out", out, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sorted(p.name for p in out.iterdir()) == ["mask006.tif", "mask007.tif"]
+    masks = open_labels(out)
+    assert masks[6].dtype == np.uint16
+    assert told["cells"] == {str(k): int(masks[k].max()) for k in masks}
+    truth = open_labels(dataset / "01_ST/SEG")
+    assert iou({k: truth[k] for k in masks}, masks)["IoU"] > 0.5
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_stack_with_channels_gives_one_mask_per_frame(dataset: Path, model: Path, tmp_path: Path) -> None:
+    frames = np.stack([tifffile.imread(p) for p in sorted((dataset / "01").iterdir())[:3]])
+    stack = np.stack([np.zeros_like(frames), frames], axis=1)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, imagej=True, metadata={"axes": "TCYX"})
+    assert celltrail("segment", tmp_path / "stack.tif", "--channel", 1, "--model", model, "--out", tmp_path / "a") == 0
+    assert celltrail("segment", dataset / "01", "--frames", "0:2", "--model", model, "--out", tmp_path / "b") == 0
+    a, b = open_labels(tmp_path / "a"), open_labels(tmp_path / "b")
+    assert all(np.array_equal(a[k], b[k]) for k in range(3))
+
+
+def test_eightfold_prediction_runs(dataset: Path, model: Path, tmp_path: Path) -> None:
+    assert (
+        celltrail("segment", dataset / "01", "--frames", "0:0", "--tta", "--model", model, "--out", tmp_path / "m") == 0
+    )
+
+
+def test_models_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
+    from segmentation.checkpoint import list_models
+
+    assert celltrail("models", "--json") == 0
+    assert {row["name"] for row in json.loads(capsys.readouterr().out)} == set(list_models())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--sequence", "07"), "no sequence 07"),
+        (("--sequence", "01", "--truth", "GT"), "--truth ST"),
+        ((), "--sequence 01"),
+        (("--sequence", "01", "--preset", "huge"), "choose one of paper, fast"),
+        (("--sequence", "01", "--frames", "90:99"), "no labels in the chosen frames"),
+        (("--sequence", "01", "--validation", "50:60"), "no annotated frames"),
+        (("--sequence", "01", "--device", "quantum"), "--device"),
+    ],
+)
+def test_train_refuses(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options, said: str) -> None:
+    assert celltrail("train", dataset, *options, "--out", tmp_path / "m.safetensors") == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_train_names_the_kind_of_file(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert celltrail("train", dataset, "--sequence", "01", "--out", tmp_path / "m.pt") == 2
+    assert ".safetensors" in capsys.readouterr().err
+
+
+def test_segment_refuses_and_leaves_nothing(
+    dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "small").mkdir()
+    write_array(tmp_path / "small/t000.tif", np.zeros((3, 3), np.uint8))
+    for images, name, said in [
+        (tmp_path / "nowhere", model, "does not exist"),
+        (dataset / "01", "unknown-model", "no model"),
+        (dataset / "01/t000.tif", dataset / "01/t000.tif", "not a model"),
+        (tmp_path / "small", model, "too small"),
+    ]:
+        assert celltrail("segment", images, "--model", name, "--out", tmp_path / "out") == 2
+        assert said in capsys.readouterr().err
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["small"]

@@ -1,0 +1,159 @@
+"""Short trainings on drawn cells: the loss falls, the result is the same twice, the best is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from segmentation.frames import Movie, read_labels  # noqa: E402
+from segmentation.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
+from segmentation.movie import segment_movie  # noqa: E402
+from segmentation.settings import FAST, PAPER, preset  # noqa: E402
+from segmentation.training import build_net, follow, rate_at, train  # noqa: E402
+
+TINY = replace(FAST, width=6, depth=2, scale=1, tile=40, batch=2, steps=60, epoch=20, rate=1e-2)
+
+
+def drawn_movie(seed: int, frames: int = 6, side: int = 72) -> Movie:
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side]
+    images, labels = {}, {}
+    for frame in range(frames):
+        truth = np.zeros((side, side), dtype=np.uint16)
+        for label in range(1, 8):
+            cy, cx, r = *random.uniform(8, side - 8, 2), random.uniform(6, 9)
+            truth[np.hypot(y - cy, x - cx) < r] = label
+        images[frame] = (truth > 0) * 100 + random.normal(0, 15, truth.shape) + 50
+        labels[frame] = truth
+    return Movie(images, labels, tuple(range(frames)))
+
+
+def overlap_score(truth: Mapping[int, Any], masks: Mapping[int, Any]) -> dict[str, float]:
+    a = np.concatenate([truth[k].ravel() > 0 for k in truth])
+    b = np.concatenate([masks[k].ravel() > 0 for k in truth])
+    iou = float((a & b).sum() / (a | b).sum())
+    return {"IoU": iou, "SEG": iou, "DET": math.nan}
+
+
+@pytest.fixture(scope="module")
+def trained():
+    torch.set_num_threads(1)
+    return train([drawn_movie(1)], [drawn_movie(2, 2)], TINY, seed=7, score=overlap_score)
+
+
+def test_training_learns(trained) -> None:
+    losses = [row["loss"] for row in trained.history]
+    assert losses[-1] < 0.7 * losses[0]
+    movie = drawn_movie(3, 2)
+    truth = {k: read_labels(movie, k) for k in movie.numbers}
+    assert overlap_score(truth, dict(segment_movie(movie.images, trained.model)))["IoU"] > 0.75
+
+
+def test_history_tells_each_epoch(trained) -> None:
+    assert [row["step"] for row in trained.history] == [20, 40, 60]
+    assert {"loss", "train_loss", "IoU", "SEG", "minutes", "rate"} <= set(trained.history[0])
+
+
+def test_best_weights_are_a_copy_not_the_last_ones() -> None:
+    """A rate that ruins the net after the first epoch: the saved weights must not follow it."""
+    settings = replace(TINY, steps=40, average=0.0, rate=1e-2)
+    seen = []
+
+    def note(stage: str, done: int, total: int, note: str = "") -> None:
+        if "train" in note:
+            seen.append(note)
+
+    result = train([drawn_movie(1)], [drawn_movie(2, 2)], replace(settings, rate=0.5), seed=1, progress=note)
+    losses = [row["loss"] for row in result.history]
+    same = all(
+        torch.equal(a, b)
+        for a, b in zip(result.model.net.state_dict().values(), result.last.net.state_dict().values(), strict=True)
+    )
+    assert same == (losses[-1] == min(losses))
+    assert len(seen) == 2
+
+
+def test_two_trainings_with_one_seed_are_equal_bit_for_bit() -> None:
+    settings = replace(TINY, steps=6, epoch=3, dropout=0.3)
+    first, second, other = (train([drawn_movie(1)], [], settings, seed=s).last.net.state_dict() for s in (5, 5, 6))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+def test_time_ends_the_training() -> None:
+    result = train([drawn_movie(1)], [], replace(TINY, steps=10**6), minutes=0.02, seed=0)
+    assert result.history[-1]["minutes"] == pytest.approx(0.02, abs=0.02)
+    assert result.history[-1]["rate"] < 0.1 * TINY.rate
+
+
+def test_paper_preset_trains_a_step() -> None:
+    settings = replace(PAPER, width=2, depth=2, tile=40, steps=2, epoch=2)
+    result = train([drawn_movie(1)], [], settings, seed=0)
+    assert math.isfinite(result.history[0]["train_loss"])
+    assert not result.model.net.distance
+
+
+def test_rate_rises_then_falls_to_zero() -> None:
+    rates = [rate_at(x) for x in np.linspace(0, 1, 50)]
+    assert rates[0] < 0.1
+    assert max(rates) == pytest.approx(1, abs=0.01)
+    assert rates[-1] == pytest.approx(0, abs=1e-6)
+
+
+def test_moving_average_follows_slowly() -> None:
+    net, average = build_net(TINY, 0), build_net(TINY, 0)
+    with torch.no_grad():
+        for p in net.parameters():
+            p += 1
+    follow(average, net, 0.9, step=1000)
+    difference = next(net.parameters()) - next(average.parameters())
+    assert torch.allclose(difference, torch.full_like(difference, 0.9), atol=1e-5)
+
+
+def test_cross_entropy_ignores_what_is_not_known() -> None:
+    logits = torch.randn(1, 2, 4, 4)
+    target, weight = torch.randint(0, 2, (1, 4, 4)), torch.rand(1, 4, 4)
+    weight[0, 0] = 0
+    expected = weighted_cross_entropy(logits, target, weight)
+    changed = logits.clone()
+    changed[:, :, 0] = 50
+    assert weighted_cross_entropy(changed, target, weight) == pytest.approx(float(expected))
+    assert float(weighted_cross_entropy(logits, target, 3 * weight)) == pytest.approx(float(expected), rel=1e-5)
+    assert float(weighted_cross_entropy(logits, target, 0 * weight)) == 0
+
+
+def test_cross_entropy_by_hand() -> None:
+    logits = torch.tensor([[[[0.0, 2.0]], [[0.0, 0.0]]]])
+    target, weight = torch.tensor([[[1, 0]]]), torch.tensor([[[3.0, 1.0]]])
+    by_hand = (3 * math.log(2) + math.log(1 + math.exp(-2))) / 4
+    assert float(weighted_cross_entropy(logits, target, weight)) == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_dice_of_a_perfect_map_is_zero() -> None:
+    target = torch.tensor([[[1, 0], [1, 0]]])
+    logits = torch.stack([1 - 2.0 * target, 2.0 * target - 1], dim=1) * 50
+    assert float(soft_dice(logits, target, torch.ones(1, 2, 2))) == pytest.approx(0, abs=1e-5)
+    assert float(soft_dice(-logits, target, torch.ones(1, 2, 2))) > 0.7
+
+
+def test_total_loss_adds_its_parts() -> None:
+    output = torch.randn(1, 3, 4, 4)
+    batch = {"target": torch.randint(0, 2, (1, 4, 4)), "weight": torch.ones(1, 4, 4), "distance": torch.rand(1, 4, 4)}
+    plain = total_loss(output, batch, classes=2, dice=0, seeds=0)
+    assert float(plain) == pytest.approx(float(weighted_cross_entropy(output[:, :2], batch["target"], batch["weight"])))
+    assert total_loss(output, batch, classes=2, dice=0.5, seeds=1) > plain
+
+
+def test_presets_differ_and_can_be_changed() -> None:
+    assert preset("paper").optimiser == "sgd"
+    assert preset("fast", width=8, rate=None).width == 8
+    assert preset("fast", rate=None).rate == FAST.rate
+    with pytest.raises(ValueError, match="fast"):
+        preset("slow")
