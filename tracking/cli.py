@@ -2,8 +2,109 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from data import console
+from data.console import AxesOption, ChannelOption, FramesOption, JsonOption, OverwriteOption
+
+
+class Method(StrEnum):
+    """How cells are linked."""
+
+    ilp = "ilp"
+    lap = "lap"
+    greedy = "greedy"
+
+
+class Fill(StrEnum):
+    """Whether missing masks are painted."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
 
 
 def add_commands(app: typer.Typer) -> None:
     """Mount the commands of this package."""
+    app.command(cls=console.Command)(track)
+
+
+def track(
+    masks: Annotated[
+        Path, typer.Argument(help="Folder (or stack) of label images: 0 background, one number per cell.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the result, in the layout of the CTC.")],
+    images: Annotated[
+        Path | None, typer.Option("--images", help="The images of these masks; they sharpen the costs.")
+    ] = None,
+    method: Annotated[
+        Method, typer.Option(help="ilp: proven optimum. lap, greedy: simple trackers to compare with.")
+    ] = Method.ilp,
+    costs: Annotated[str, typer.Option(help="Cost model: calibrated.")] = "calibrated",
+    solver: Annotated[str, typer.Option(help="highs, or pulp:CBC, pulp:HiGHS, pulp:GUROBI …")] = "highs",
+    max_gap: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Frames that a cell may go unseen. Otherwise taken from the movie.", show_default=False
+        ),
+    ] = None,
+    fill: Annotated[Fill, typer.Option(help="Paint masks that are missing inside a track.")] = Fill.auto,
+    foi: Annotated[
+        int,
+        typer.Option(min=0, metavar="E", help="Field of interest: drop cells that lie within E pixels of the side."),
+    ] = 0,
+    voxel: Annotated[
+        str | None,
+        typer.Option(metavar="'[Z] Y X'", help="Voxel size in µm, for example '1 0.4 0.4'.", show_default=False),
+    ] = None,
+    frames: FramesOption = None,
+    channel: ChannelOption = None,
+    axes: AxesOption = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
+    graph: Annotated[bool, typer.Option("--graph/--no-graph", help="Write graph.npz beside the masks.")] = True,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Link cells through a movie into lineages, to the proven optimum.
+
+    Writes maskTTT.tif, res_track.txt, run.json and graph.npz.
+
+    Example:  celltrail track 01_MASKS --images 01 --out 01_RES
+    """
+    from data.frames import parse_frames
+    from data.output import refuse_existing
+    from tracking.pipeline import track as track_movie
+    from tracking.pipeline import write_result
+
+    refuse_existing(out, overwrite=overwrite)
+    with console.show_progress(quiet=as_json) as progress:
+        result = track_movie(
+            masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
+            foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, jobs=jobs,
+            progress=progress,
+        )  # fmt: skip
+        run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)
+    if as_json:
+        console.print_json(run)
+        return
+    typer.echo(
+        f"{run['detections']:,} cells in {run['tracks']:,} tracks: {run['links']:,} links, {run['divisions']:,} divisions, "
+        f"{run['filled']:,} masks filled in."
+    )
+    proof = "proven optimal" if run["status"] == "optimal" else f"within {run['gap']:.3g} nats of the optimum"
+    typer.echo(f"Objective {run['objective']:.6f} nats, {proof}; {run['seconds']['total']:.1f} s. Written to {out}.")
+
+
+def _voxel(text: str | None) -> tuple[float, ...] | None:
+    from data.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise InputError(f"--voxel {text}: give two or three numbers in µm, for example '1 0.4 0.4'.") from None

@@ -1,0 +1,153 @@
+"""``celltrail track``: what it writes, and how it refuses what it cannot use."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+
+import celltrail
+from data import console
+
+
+@pytest.fixture
+def masks(tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for t in range(4):
+        labels = np.zeros((40, 40), np.uint16)
+        labels[5:11, 4 + t : 10 + t], labels[24:30, 20 - t : 26 - t] = 7 - t, 10 + t
+        tifffile.imwrite(folder / f"mask{t:03d}.tif", labels)
+    return folder
+
+
+def run(*arguments):
+    return console.run(celltrail.app, [str(argument) for argument in arguments])
+
+
+def test_track_writes_a_ctc_result(masks, tmp_path, capsys):
+    assert run("track", masks, "--out", tmp_path / "RES") == 0
+    assert "proven optimal" in capsys.readouterr().out
+    names = sorted(path.name for path in (tmp_path / "RES").iterdir())
+    assert names == ["graph.npz", *(f"mask{t:03d}.tif" for t in range(4)), "res_track.txt", "run.json"]
+    assert (tmp_path / "RES" / "res_track.txt").read_text() == "1 0 3 0\n2 0 3 0\n"
+
+
+def test_json_goes_to_stdout_and_to_run_json(masks, tmp_path, capsys):
+    assert run("track", masks, "--out", tmp_path / "RES", "--json", "--no-graph") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((tmp_path / "RES" / "run.json").read_text(encoding="utf-8"))
+    assert printed["status"] == "optimal"
+    assert len(printed["inputs"]["masks"]["sha256"]) == 64
+    assert not (tmp_path / "RES" / "graph.npz").exists()
+
+
+def test_a_part_of_the_movie(masks, tmp_path, capsys):
+    assert run("track", masks, "--out", tmp_path / "RES", "--frames", "1:2", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["detections"] == 4
+    assert (tmp_path / "RES" / "mask001.tif").exists()
+    assert not (tmp_path / "RES" / "mask000.tif").exists()
+
+
+def test_a_result_is_replaced_only_on_request(masks, tmp_path, capsys):
+    assert run("track", masks, "--out", tmp_path / "RES") == 0
+    before = (tmp_path / "RES" / "run.json").read_bytes()
+    assert run("track", masks, "--out", tmp_path / "RES") == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "RES" / "run.json").read_bytes() == before
+    assert run("track", masks, "--out", tmp_path / "RES", "--overwrite") == 0
+
+
+def spoil_missing(folder):
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    return "does not exist"
+
+
+def spoil_empty(folder):
+    for path in folder.iterdir():
+        path.unlink()
+    return "holds no numbered"
+
+
+def spoil_grey(folder):
+    rng = np.random.default_rng(0)
+    for path in folder.iterdir():
+        tifffile.imwrite(path, rng.integers(100, 1500, (40, 40)).astype(np.uint16))
+    return "grey values, not masks"
+
+
+def spoil_rgb(folder):
+    for path in folder.iterdir():
+        tifffile.imwrite(path, np.zeros((40, 40, 3), np.uint8), photometric="rgb")
+    return "colour image"
+
+
+def spoil_float(folder):
+    for path in folder.iterdir():
+        tifffile.imwrite(path, np.zeros((40, 40), np.float32))
+    return "whole numbers"
+
+
+def spoil_shape(folder):
+    tifffile.imwrite(folder / "mask002.tif", np.zeros((40, 41), np.uint16))
+    return "mask002.tif has the shape"
+
+
+def spoil_text(folder):
+    (folder / "mask001.tif").write_text("not an image")
+    return "mask001.tif is not a TIFF image"
+
+
+def spoil_binary(folder):
+    for path in folder.iterdir():
+        labels = tifffile.imread(path)
+        tifffile.imwrite(path, np.where(labels > 0, 255, 0).astype(np.uint8))
+    return "binary"
+
+
+SPOILERS = [spoil_missing, spoil_empty, spoil_grey, spoil_rgb, spoil_float, spoil_shape, spoil_text, spoil_binary]
+
+
+@pytest.mark.parametrize("spoil", SPOILERS)
+def test_bad_masks_get_a_sentence_and_leave_nothing(masks, tmp_path, capsys, spoil):
+    message = spoil(masks)
+    assert run("track", masks, "--out", tmp_path / "RES") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert [path.name for path in tmp_path.iterdir() if path.name != "masks"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--voxel", "0 1 1"], "positive"),
+        (["--voxel", "one"], "two or three numbers"),
+        (["--costs", "unknown"], "not a choice for costs"),
+        (["--solver", "pulp:NONSENSE"], "NONSENSE"),
+        (["--frames", "7:9"], "no frame in"),
+        (["--images", "nowhere"], "does not exist"),
+    ],
+)
+def test_bad_options_get_a_sentence_and_leave_nothing(masks, tmp_path, capsys, options, message):
+    assert run("track", masks, "--out", tmp_path / "RES", *options) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["masks"]
+
+
+def test_options_may_stand_in_a_file(masks, tmp_path, capsys):
+    (tmp_path / "settings.toml").write_text('method = "greedy"\nmax-gap = 0\n')
+    assert run("track", masks, "--out", tmp_path / "RES", "--config", tmp_path / "settings.toml", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["solver"] == "greedy"
+
+
+def test_importing_tracking_needs_no_extra():
+    code = "import sys, tracking; print(sorted({'torch', 'streamlit', 'plotly', 'pandas', 'dask'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

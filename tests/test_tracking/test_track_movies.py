@@ -1,0 +1,216 @@
+"""Whole movies, small enough to draw by hand: what must be linked, divided, filled, and cut."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from data.ctc import track_file
+from data.errors import InputError
+from data.frames import open_labels
+from data.tracks import read_tracks
+from tracking import track, write_result
+
+SIZE = (64, 64)
+
+
+def draw(*cells, shape=SIZE):
+    """A frame with disks (y, x, radius), labelled in a scrambled order."""
+    labels = np.zeros(shape, np.uint16)
+    grid = np.indices(shape)
+    for k, (y, x, radius) in enumerate(cells):
+        labels[(grid[0] - y) ** 2 + (grid[1] - x) ** 2 <= radius**2] = 50 - 3 * k
+    return labels
+
+
+def rows_of(result):
+    return [tuple(row) for row in result.tracks.rows().tolist()]
+
+
+@pytest.fixture
+def crowd():
+    """Sixteen cells that jitter: enough sure links to learn from. Frame → list of disks."""
+    rng = np.random.default_rng(5)
+    base = [(8.0 + 16 * (k // 4), 8.0 + 16 * (k % 4), 4.0) for k in range(16)]
+    return {t: [(y + rng.normal(0, 0.5), x + rng.normal(0, 0.5), r) for y, x, r in base] for t in range(8)}
+
+
+def test_still_cells_stay_themselves(crowd):
+    result = track({t: draw(*cells) for t, cells in crowd.items()})
+    assert rows_of(result) == [(k, 0, 7, 0) for k in range(1, 17)]
+    assert result.run["status"] == "optimal"
+    assert result.gap == 0
+    first = dict(result.masks())[0]
+    centres = [tuple(np.argwhere(first == label).mean(axis=0)) for label in range(1, 17)]
+    assert centres == sorted(centres)
+
+
+def test_labels_do_not_matter(crowd):
+    masks = {t: draw(*cells) for t, cells in crowd.items()}
+    rng = np.random.default_rng(1)
+    shuffled = {t: np.concatenate([[0], rng.permutation(60) + 1])[labels] for t, labels in masks.items()}
+    one, two = track(masks), track(shuffled)
+    assert one.tracks == two.tracks
+    assert one.solution.objective == two.solution.objective
+    for (_, a), (_, b) in zip(one.masks(), two.masks(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_two_cells_pass_each_other(crowd):
+    """Two cells swap sides, at arm's length: each is always nearest to itself.
+
+    a →        → a
+         ...
+    ← b        b ←
+    """
+    for t in crowd:
+        crowd[t] = [c for c in crowd[t] if c[0] > 30] + [(6.0, 8 + 6.0 * t, 4.0), (18.0, 56 - 6.0 * t, 4.0)]
+    result = track({t: draw(*cells) for t, cells in crowd.items()})
+    assert len(result.tracks) == 10
+    first, last = dict(result.masks())[0], dict(result.masks())[7]
+    assert first[6, 8] == last[6, 50]
+    assert first[18, 56] == last[18, 14]
+
+
+def test_a_division_makes_two_daughters(crowd):
+    for t in range(4, 8):
+        y, x, _ = crowd[t][5]
+        crowd[t][5] = (y, x - 3.5, 3.0)
+        crowd[t].append((y, x + 3.5, 3.0))
+    result = track({t: draw(*cells) for t, cells in crowd.items()})
+    assert result.run["divisions"] == 1
+    ((mother, daughters),) = result.tracks.divisions().items()
+    assert rows_of(result)[mother - 1] == (mother, 0, 3, 0)
+    assert [row for row in rows_of(result) if row[3]] == [(label, 4, 7, mother) for label in daughters]
+    masks = dict(result.masks())
+    y, x, _ = crowd[4][5]
+    assert masks[3][round(y), round(x)] == mother
+    assert {masks[4][round(y), round(x - 1)], masks[4][round(y), round(x + 7)]} == set(daughters)
+
+
+def test_a_missing_mask_is_bridged_and_filled(crowd):
+    hidden = crowd[4].pop(9)
+    masks = {t: draw(*cells) for t, cells in crowd.items()}
+    result = track(masks, max_gap=1)
+    assert rows_of(result) == [(k, 0, 7, 0) for k in range(1, 17)]
+    assert result.run["gap_links"] == 1
+    assert result.run["filled_masks"] == [{"track": 10, "frame": 4}]
+    painted = dict(result.masks())[4]
+    assert painted[round(hidden[0]), round(hidden[1])] == 10
+    assert ((painted > 0) >= (masks[4] > 0)).all()
+    plain = track(masks, max_gap=1, fill="never")
+    assert (10, 0, 3, 0) in rows_of(plain)
+    assert (17, 5, 7, 10) in rows_of(plain)
+    assert plain.run["unfilled_gaps"] == 1
+
+
+def test_gaps_are_switched_on_by_the_movie(crowd):
+    whole = track({t: draw(*cells) for t, cells in crowd.items()})
+    assert whole.run["scale"]["max_gap"] == 0
+    for t, k in ((2, 3), (3, 9), (5, 11)):
+        crowd[t].pop(k)
+    holed = track({t: draw(*cells) for t, cells in crowd.items()})
+    assert holed.run["scale"]["max_gap"] == 1
+    assert len(holed.tracks) == 16
+
+
+def test_a_missing_frame_is_a_gap_not_an_end(crowd):
+    masks = {t: draw(*cells) for t, cells in crowd.items() if t != 3}
+    result = track(masks)
+    assert rows_of(result) == [(k, 0, 7, 0) for k in range(1, 17)]
+    painted = dict(result.masks())
+    assert sorted(painted) == list(range(8))
+    assert len(np.unique(painted[3])) == 17
+    masks[3] = np.zeros(SIZE, np.uint16)
+    assert track(masks).tracks == result.tracks
+    cut = track(masks, fill="never")
+    assert len(cut.tracks) == 32
+    assert not cut.tracks.problems()
+
+
+def test_cells_leave_and_enter_at_the_side(crowd):
+    for t in crowd:
+        inner = [c for c in crowd[t] if c[0] > 14]
+        crowd[t] = [
+            *inner,
+            *([(6.0 - 3 * t, 20.0, 4.0)] if t < 4 else []),
+            *([(6.0 - 3 * (7 - t), 44.0, 4.0)] if t > 3 else []),
+        ]
+    result = track({t: draw(*cells) for t, cells in crowd.items()})
+    assert sorted((row[1], row[2]) for row in rows_of(result)) == [(0, 3)] + [(0, 7)] * 12 + [(4, 7)]
+    assert result.run["divisions"] == 0
+
+
+def test_field_of_interest_drops_what_lies_in_the_rim(crowd):
+    masks = {t: draw(*cells) for t, cells in crowd.items()}
+    result = track(masks, foi=14)
+    assert len(result.tracks) == 4
+    kept = dict(result.masks())[0]
+    assert {tuple(np.round(np.argwhere(kept == k).mean(axis=0) / 16 - 0.5)) for k in range(1, 5)} == {
+        (1, 1), (1, 2), (2, 1), (2, 2)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["lap", "greedy"])
+def test_baselines_track_what_is_easy(crowd, method):
+    for t in range(4, 8):
+        y, x, _ = crowd[t][5]
+        crowd[t][5] = (y, x - 3.5, 3.0)
+        crowd[t].append((y, x + 3.5, 3.0))
+    result = track({t: draw(*cells) for t, cells in crowd.items()}, method=method)
+    best = track({t: draw(*cells) for t, cells in crowd.items()})
+    assert result.tracks == best.tracks
+    assert result.run["objective"] == pytest.approx(best.run["objective"])
+    assert result.run["status"] == "gap"
+
+
+def test_three_dimensions():
+    shape = (12, 40, 40)
+    grid = np.indices(shape)
+    masks = {}
+    for t in range(5):
+        labels = np.zeros(shape, np.uint16)
+        for k, (z, y, x) in enumerate([(3, 10, 10), (8, 10, 12), (5, 30, 30), (6, 28, 10), (6, 12, 30), (3, 22, 20)]):
+            labels[((grid[0] - z) * 2) ** 2 + (grid[1] - y - t) ** 2 + (grid[2] - x) ** 2 <= 16] = 9 - (k + t) % 7
+        masks[t] = labels
+    result = track(masks, voxel=(2.0, 1.0, 1.0))
+    assert rows_of(result) == [(k, 0, 4, 0) for k in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    "masks", [{0: draw((20, 20, 5))}, {0: draw(), 1: draw()}, {3: draw(), 4: draw((20, 20, 5)), 9: draw()}]
+)
+def test_movies_with_next_to_nothing(masks, tmp_path):
+    result = track(masks)
+    assert result.run["status"] == "optimal"
+    assert len(result.tracks) == sum(bool(frame.any()) for frame in masks.values())
+    write_result(result, tmp_path / "res")
+    assert (tmp_path / "res" / "res_track.txt").exists()
+
+
+def test_what_is_written_can_be_read(crowd, tmp_path):
+    result = track({t: draw(*cells) for t, cells in crowd.items()})
+    run = write_result(result, tmp_path / "RES")
+    assert read_tracks(track_file(tmp_path / "RES")) == result.tracks
+    stored = json.loads((tmp_path / "RES" / "run.json").read_text(encoding="utf-8"))
+    assert stored == run
+    assert stored["schema"] == "celltrail.run/1"
+    assert stored["objective"] == stored["bound"]
+    assert {"measure", "candidates", "costs", "solve", "lineage", "write", "total"} <= set(stored["seconds"])
+    for number, labels in open_labels(tmp_path / "RES").items():
+        assert labels.dtype == np.uint16
+        alive = result.tracks.label[(result.tracks.begin <= number) & (result.tracks.end >= number)]
+        assert np.array_equal(np.unique(labels)[1:], alive)
+    again = track(tmp_path / "RES")
+    assert again.tracks == result.tracks
+    with pytest.raises(InputError, match="exists already"):
+        write_result(result, tmp_path / "RES")
+
+
+def test_settings_that_make_no_sense(crowd):
+    masks = {t: draw(*cells) for t, cells in crowd.items()}
+    for wrong in ({"method": "magic"}, {"costs": "free"}, {"fill": "maybe"}, {"max_gap": -1}, {"foi": -3}):
+        with pytest.raises(InputError):
+            track(masks, **wrong)

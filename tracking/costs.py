@@ -1,0 +1,113 @@
+"""From features to costs: negative log-odds in nats, and the few constants that go with them.
+
+A cost model gives the log-odds of links and of divisions. :func:`price` turns them into the
+integer costs of :class:`data.graph.Candidates`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.graph import FREE, Candidates, Detections, Divisions, Links, to_units
+from tracking.candidates import typical_diameter
+from tracking.detections import DetectionTable
+from tracking.features import Features
+from tracking.problem import Problem
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Costs in nats that are not taken from the movie.
+
+    appear : a cell appears, or disappears, inside the image. border : the same near its side.
+    gap : each frame in which a linked cell was not seen. margin : how near the side counts as
+    border, in diameters of a typical cell. keep : divisions that are worse than a link and an
+    appearance by more than this are left out.
+    """
+
+    appear: float = 7.0
+    border: float = 3.0
+    gap: float = 3.0
+    margin: float = 0.25
+    keep: float = 6.0
+
+    def in_words(self) -> list[str]:
+        """Each constant as a sentence that one can check against one's own movie."""
+        return [
+            f"appearing or disappearing inside the image costs {self.appear:g} nats: it happens to one cell in {np.exp(self.appear):,.0f}",
+            f"within {self.margin:g} cell diameters of the side it costs {self.border:g} nats: one cell in {np.exp(self.border):,.0f}",
+            "appearing in the first frame and disappearing after the last one costs nothing",
+            f"each frame in which a cell goes unseen costs {self.gap:g} nats: it happens to one cell in {np.exp(self.gap):,.0f}",
+        ]
+
+
+class CostModel(Protocol):
+    """What a cost model answers: log-odds, and the terms they are the sum of."""
+
+    @property
+    def name(self) -> str:
+        """How the model is called on the command line."""
+        ...
+
+    def link(self, features: Features, n: int) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Log-odds of ``n`` candidate links."""
+        ...
+
+    def division(self, features: Features, n: int) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Log-odds of ``n`` candidate divisions."""
+        ...
+
+
+def price(problem: Problem, model: CostModel, constants: Constants) -> Candidates:
+    """The tracking problem with integer costs.
+
+    Divisions that are far worse than a link and an appearance are left out: they are never chosen.
+    """
+    table, links = problem.table, problem.links
+    appear, disappear = end_costs(table, constants)
+    logit, link_terms = model.link(problem.link_features, len(links))
+    link_cost = -logit + constants.gap * links.missed
+    first, second = problem.first, problem.second
+    division_logit, division_terms = model.division(problem.division_features, len(first))
+    cost = -division_logit
+    single = np.minimum(
+        link_cost[first] + appear[links.target[second]], link_cost[second] + appear[links.target[first]]
+    )
+    kept = np.flatnonzero(cost < single + constants.keep)
+    n = len(table)
+    free = np.full(n, FREE)
+    return Candidates(
+        Detections(
+            table.frame, table.label, table.position, table.area, table.border, np.zeros(n, np.int64),
+            to_units(appear), to_units(disappear), np.zeros(n, dtype=bool), free, np.full(n, -1),
+        ),
+        Links(
+            links.source, links.target, to_units(link_cost), np.full(len(links), FREE),
+            {name: -term for name, term in link_terms.items()} | {"unseen": constants.gap * links.missed.astype(float)},
+        ),
+        Divisions(
+            links.source[first][kept], links.target[first][kept], links.target[second][kept], to_units(cost[kept]),
+            np.full(len(kept), FREE), {name: -term[kept] for name, term in division_terms.items()},
+        ),
+        ndim=table.ndim,
+    )  # fmt: skip
+
+
+def end_costs(table: DetectionTable, constants: Constants) -> tuple[FloatArray, FloatArray]:
+    """Cost in nats of appearing and of disappearing, for each detection.
+
+    Nothing in the first (last) frame with cells; near it no more than having gone unseen since.
+    """
+    near = table.border <= constants.margin * typical_diameter(table)
+    base = np.where(near, constants.border, constants.appear)
+    frames = table.frames_with_cells()
+    since = np.searchsorted(frames, table.frame)
+    until = len(frames) - 1 - since
+    return np.minimum(base, constants.gap * since), np.minimum(base, constants.gap * until)

@@ -1,0 +1,304 @@
+"""The main job: masks in, tracks out, with everything that is needed to trust or repeat it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.console import to_json
+from data.ctc import digits_for, write_masks, write_track_file
+from data.errors import InputError
+from data.frames import Frames, open_images, open_labels
+from data.graph import NAT, Candidates, Solution, save_graph
+from data.output import output_folder
+from data.progress import Progress, silent
+from data.tracks import Tracks
+from tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
+from tracking.calibration import calibrate
+from tracking.candidates import typical_diameter
+from tracking.costs import Constants, CostModel, price
+from tracking.detections import DetectionTable, check_voxel, measure_movie
+from tracking.lineage import Lineage, build_lineage
+from tracking.painting import paint_masks
+from tracking.problem import Problem, pose
+from tracking.solver import solve_candidates
+
+Masks = Mapping[int, NDArray[Any]]
+Voxel = tuple[float, float, float]
+METHODS = ("ilp", "lap", "greedy")
+COSTS = ("calibrated",)
+FILL = ("auto", "always", "never")
+SCHEMA = "celltrail.run/1"
+GAP_RATE = 0.005  # share of tracks' links that jump a frame above which gaps are part of the problem
+LIBRARIES = ("celltrail", "numpy", "scipy", "highspy", "pulp", "tifffile")
+
+
+@dataclass
+class TrackResult:
+    """What :func:`track` found. Masks are painted when they are asked for, frame by frame.
+
+    tracks : the lineage. track : int64 (n,), track of each detection (0: not used).
+    candidates, solution : the problem and its answer. run : what ``run.json`` holds.
+    """
+
+    tracks: Tracks
+    track: NDArray[np.int64]
+    candidates: Candidates
+    solution: Solution
+    run: dict[str, Any]
+    table: DetectionTable
+    lineage: Lineage
+    source: Masks
+
+    def masks(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Frame number and label image of every frame, with the labels of the tracks."""
+        return paint_masks(self.source, self.table, self.lineage)
+
+    @property
+    def gap(self) -> float:
+        """Objective minus bound in nats: 0 for a proven optimum."""
+        return self.solution.gap
+
+
+class _Clock:
+    """Seconds of each stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 4)
+
+
+def track(
+    masks: Path | str | Masks,
+    *,
+    images: Path | str | Masks | None = None,
+    method: Literal["ilp", "lap", "greedy"] = "ilp",
+    costs: str = "calibrated",
+    solver: str = "highs",
+    max_gap: int | None = None,
+    fill: Literal["auto", "always", "never"] = "auto",
+    foi: int = 0,
+    voxel: tuple[float, ...] | None = None,
+    frames: range | None = None,
+    channel: int | None = None,
+    axes: str | None = None,
+    jobs: int = 1,
+    progress: Progress = silent,
+) -> TrackResult:
+    """Track labelled cells through a movie, to proven optimality.
+
+    Parameters
+    ----------
+    masks : a folder or file of label images, or frame number → integer labels (Y, X) or (Z, Y, X).
+        Labels need not agree between frames.
+    images : grey values of the same frames, which sharpen the costs; optional.
+    method : ``"ilp"`` (optimal), or the baselines ``"lap"`` and ``"greedy"``.
+    costs : cost model. solver : backend, ``"highs"`` or ``"pulp:NAME"``.
+    max_gap : links may jump up to so many frames in which the cell was not seen; ``None``: 1 where the
+        movie itself shows such gaps, else 0.
+    fill : paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
+    foi : field of interest: cells with no pixel further than this from the side of the image are removed.
+    voxel : size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.
+    frames, channel, axes : which part of the files, see :func:`data.frames.open_frames`.
+    jobs : number of processes.
+
+    Returns
+    -------
+    TrackResult
+
+    Raises
+    ------
+    InputError
+        If the masks, images or settings cannot be used.
+    """
+    _check_settings(method, costs, fill, max_gap, foi)
+    clock = _Clock()
+    with clock.stage("open"):
+        labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=frames, axes=axes)
+        grey = _open_images(images, labels, channel, axes)
+        size = check_voxel(voxel, 3) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
+    with clock.stage("measure"):
+        spans = 2 if max_gap is None else max_gap + 1
+        table = measure_movie(labels, grey, voxel=size, spans=spans, progress=progress)
+
+    def solve(candidates: Candidates) -> Solution:
+        return solve_candidates(candidates, solver=solver, jobs=jobs)
+
+    constants = Constants()
+    with clock.stage("candidates"):
+        progress("candidates", 0, 1)
+        problem = pose(table, max_gap=max_gap or 0)
+        progress("candidates", 1, 1)
+    with clock.stage("costs"):
+        progress("costs", 0, 1)
+        model: CostModel = calibrate(problem, solve, constants)
+        gap_rate = None
+        if max_gap is None:
+            wide = pose(table, max_gap=1)
+            gap_rate = _gap_rate(wide, solve(price(problem, model, constants)), model, constants)
+            if gap_rate > GAP_RATE:
+                problem = wide
+        candidates = price(problem, model, constants)
+        candidates.voxel = size
+        progress("costs", 1, 1)
+    with clock.stage("solve"):
+        if method == "ilp":
+            solution = solve_candidates(candidates, solver=solver, jobs=jobs, progress=progress)
+        else:
+            chosen = (choose_greedily if method == "greedy" else choose_by_assignment)(problem.links)
+            solution = as_solution(candidates, *add_divisions(candidates, chosen, cut_off(problem.links)), method)
+    with clock.stage("lineage"):
+        present = table.depth >= foi if foi else None
+        lineage = build_lineage(candidates, solution, fill=fill != "never", present=present)
+    config = {
+        "method": method, "costs": costs, "solver": solver, "max_gap": max_gap, "fill": fill, "foi": foi,
+        "voxel": voxel, "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "channel": channel,
+        "axes": axes, "images": images is not None,
+    }  # fmt: skip
+    run = _describe(candidates, solution, lineage, config, clock)
+    run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": gap_rate,
+                    "max_gap": int(problem.links.missed.max(initial=0))}  # fmt: skip
+    run["constants"] = {**asdict(constants), "in_words": constants.in_words()}
+    run["inputs"] = {"masks": _fingerprint(labels), "images": None if grey is None else _fingerprint(grey)}
+    return TrackResult(lineage.tracks, lineage.track, candidates, solution, run, table, lineage, labels)
+
+
+def _check_settings(method: str, costs: str, fill: str, max_gap: int | None, foi: int) -> None:
+    for name, value, allowed in (("method", method, METHODS), ("costs", costs, COSTS), ("fill", fill, FILL)):
+        if value not in allowed:
+            raise InputError(f"'{value}' is not a choice for {name}: choose one of {', '.join(allowed)}.")
+    if max_gap is not None and max_gap < 0:
+        raise InputError(f"The longest gap is {max_gap} frames: give 0 or more.")
+    if foi < 0:
+        raise InputError(f"The field of interest is {foi} pixels: give 0 or more.")
+
+
+def _open_images(
+    images: Path | str | Masks | None, labels: Masks, channel: int | None, axes: str | None
+) -> Masks | None:
+    """The images of the frames that have masks."""
+    if images is None or isinstance(images, Mapping):
+        return images
+    numbers = sorted(labels)
+    return open_images(Path(images), channel=channel, axes=axes, frames=range(numbers[0], numbers[-1] + 1))
+
+
+def _gap_rate(wide: Problem, solution: Solution, model: CostModel, constants: Constants) -> float:
+    """Share of links that jump a frame, if those count whose two ends are loose and which pay for themselves."""
+    links = wide.links
+    logit = model.link(wide.link_features, len(links))[0] - constants.gap * links.missed
+    loose = (links.missed == 1) & solution.disappears[links.source] & solution.appears[links.target] & (logit > 0)
+    mutual = len(np.unique(links.target[loose]))
+    return mutual / max(int(solution.link_chosen.sum()), 1)
+
+
+def _fingerprint(movie: Masks) -> dict[str, Any]:
+    """Where frames came from, and one hash over names and bytes of all files."""
+    if not isinstance(movie, Frames):
+        return {"path": None, "frames": len(movie)}
+    digest = hashlib.sha256()
+    for path in movie.files:
+        digest.update(path.name.encode())
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return {"path": str(movie.path), "frames": len(movie), "files": len(movie.files), "sha256": digest.hexdigest()}
+
+
+def peak_memory_mb() -> float | None:
+    """Largest memory of this process so far in MB; ``None`` where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _describe(
+    candidates: Candidates, solution: Solution, lineage: Lineage, config: dict[str, Any], clock: _Clock
+) -> dict[str, Any]:
+    """The content of ``run.json``."""
+    frame, chosen = candidates.detections.frame, np.flatnonzero(solution.link_chosen)
+    jumps = frame[candidates.links.target[chosen]] - frame[candidates.links.source[chosen]] > 1
+    return {
+        "schema": SCHEMA,
+        "status": solution.status,
+        "objective": solution.objective / NAT,
+        "bound": solution.bound / NAT,
+        "gap": solution.gap,
+        "relative_gap": solution.relative_gap,
+        "solver": solution.solver,
+        "components": solution.components,
+        "detections": len(frame),
+        "used": int(solution.used.sum()),
+        "candidate_links": len(candidates.links),
+        "candidate_divisions": len(candidates.divisions),
+        "links": len(chosen),
+        "gap_links": int(jumps.sum()),
+        "divisions": int(solution.division_chosen.sum()),
+        "appearances": int(solution.appears.sum()),
+        "disappearances": int(solution.disappears.sum()),
+        "filled": len(lineage.fills),
+        "filled_masks": [{"track": row[0], "frame": row[1]} for row in lineage.fills.tolist()],
+        "unfilled_gaps": 0 if len(lineage.fills) else int(jumps.sum()),
+        "tracks": len(lineage.tracks),
+        "seconds": clock.seconds,
+        "peak_memory_mb": peak_memory_mb(),
+        "config": config,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+    }
+
+
+def write_result(
+    result: TrackResult, out: Path, *, overwrite: bool = False, graph: bool = True, progress: Progress = silent
+) -> dict[str, Any]:
+    """Write a result as the CTC wants it: ``maskTTT.tif`` and ``res_track.txt``; with ``run.json`` and ``graph.npz``.
+
+    Everything appears at once when it is complete.
+
+    Returns
+    -------
+    dict
+        What ``run.json`` holds.
+
+    Raises
+    ------
+    InputError
+        If ``out`` exists and may not be replaced, or there are more tracks than 16 bits can name.
+    """
+    start = time.perf_counter()
+    with output_folder(Path(out), overwrite=overwrite) as folder:
+        write_track_file(folder / "res_track.txt", result.tracks)
+        numbers = range(result.table.numbers[0], result.table.numbers[-1] + 1)
+
+        def counted() -> Iterator[tuple[int, NDArray[np.int64]]]:
+            for done, frame in enumerate(result.masks()):
+                progress("write", done, len(numbers))
+                yield frame
+            progress("write", len(numbers), len(numbers))
+
+        write_masks(folder, counted(), digits=digits_for(numbers))
+        if graph:
+            save_graph(folder / "graph.npz", result.candidates, result.solution, track=result.track)
+        seconds = {**result.run["seconds"], "write": round(time.perf_counter() - start, 4)}
+        run = {**result.run, "seconds": {**seconds, "total": round(sum(seconds.values()), 4)}}
+        (folder / "run.json").write_text(to_json(run) + "\n", encoding="utf-8")
+    return run
