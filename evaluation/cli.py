@@ -2,8 +2,124 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import click
 import typer
+
+from data import console
+from data.errors import InputError
+
+
+class TruthOption(StrEnum):
+    """Which full masks are the truth."""
+
+    GT = "GT"
+    ST = "ST"
+
+
+class SecondOpinion(StrEnum):
+    """Other software whose measures stand beside ours."""
+
+    traccuracy = "traccuracy"
+
+
+class _JsonToFileOrScreen(console.Command):
+    """``--json FILE`` writes a file; ``--json`` alone prints."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        filled: list[str] = []
+        for argument, following in zip(args, [*args[1:], "--"], strict=True):
+            filled += [argument, "-"] if argument == "--json" and following.startswith("--") else [argument]
+        return super().parse_args(ctx, filled)
 
 
 def add_commands(app: typer.Typer) -> None:
     """Mount the commands of this package."""
+    app.command(cls=_JsonToFileOrScreen)(evaluate)
+
+
+def evaluate(
+    gt: Annotated[Path, typer.Argument(help="Folder of the truth (NN_GT), or a data set with NN_GT and NN_RES.")],
+    res: Annotated[
+        Path | None, typer.Argument(help="Folder of the result (maskTTT.tif, res_track.txt).", show_default=False)
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="[FILE]", help="Write the measures here, or print them.", show_default=False),
+    ] = None,
+    errors: Annotated[
+        Path | None, typer.Option("--errors", help="Write every single error here (CSV).", show_default=False)
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a report here (HTML; one sequence).", show_default=False)
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Images for the report's pictures.", show_default=False)
+    ] = None,
+    frames: console.FramesOption = None,
+    truth: Annotated[
+        TruthOption, typer.Option(help="Full masks of the gold truth, or of the silver truth NN_ST beside NN_GT.")
+    ] = TruthOption.GT,
+    only_masks: Annotated[bool, typer.Option("--only-masks", help="Compare full masks only, no tracks.")] = False,
+    second: Annotated[
+        SecondOpinion | None, typer.Option("--with", help="Show its measures beside ours.", show_default=False)
+    ] = None,
+    overwrite: console.OverwriteOption = False,
+) -> None:
+    """Compare a result with its ground truth: every measure, and every single error.
+
+    Example:  celltrail evaluate 01_GT 01_RES --json evaluation.json --errors errors.csv
+    """
+    from data.ctc import find_sequences
+    from data.frames import parse_frames
+    from data.output import refuse_existing
+    from evaluation.errors import write_errors
+    from evaluation.report import write_report
+    from evaluation.second_opinion import ask_traccuracy, format_opinion
+    from evaluation.sequence import evaluate_dataset, evaluate_sequence
+    from evaluation.summary import format_table, to_document, write_document
+
+    screen = json == Path("-")
+    for out in (None if screen else json, errors, report):
+        if out is not None:
+            refuse_existing(out, overwrite=overwrite)
+    if report is not None and res is None:
+        raise InputError("--report shows one sequence: name the folders of the truth and of the result.")
+    if second is not None and frames is not None:
+        raise InputError("traccuracy compares whole sequences: leave out --frames or --with.")
+    wanted = parse_frames(frames)
+    with console.show_progress() as progress:
+        if res is not None:
+            evaluations = [
+                evaluate_sequence(gt, res, frames=wanted, truth=truth.value, only_masks=only_masks, progress=progress)
+            ]
+        elif gt.is_dir() and ((gt / "TRA").is_dir() or (gt / "SEG").is_dir()):
+            raise InputError(f"{gt} is one ground truth: name the folder of the result as well.")
+        else:
+            found = find_sequences(gt)
+            skipped = [s.name for s in found if s.gt is None or s.result is None]
+            evaluations = evaluate_dataset(gt, frames=wanted, truth=truth.value, progress=progress).sequences
+            for name in skipped:
+                typer.echo(f"Sequence {name} has no truth or no result: left out.", err=True)
+    document = to_document(evaluations, settings={"frames": frames, "truth": truth.value, "only_masks": only_masks})
+    text = format_table(evaluations)
+    if second is not None:
+        opinions = [ask_traccuracy(Path(e.gt), Path(e.res)) for e in evaluations]
+        document["second_opinion"] = [opinion.to_dict() for opinion in opinions]
+        text += "\n\n" + "\n\n".join(
+            format_opinion(opinion, {**e.measures, **e.counts})
+            for opinion, e in zip(opinions, evaluations, strict=True)
+        )
+    if screen:
+        console.print_json(document)
+    else:
+        typer.echo(text)
+    if json is not None and not screen:
+        write_document(json, document, overwrite=overwrite)
+    if errors is not None:
+        write_errors(errors, [error for e in evaluations for error in e.errors], overwrite=overwrite)
+    if report is not None and res is not None:
+        write_report(report, gt, res, images=images, evaluation=evaluations[0], overwrite=overwrite)

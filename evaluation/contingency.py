@@ -215,7 +215,8 @@ def _plane(mask: NDArray[Any], plane: int) -> NDArray[Any]:
         raise ValueError(f"the truth annotates a slice of a volume, but the result has the shape {mask.shape}")
     if plane >= mask.shape[0]:
         raise ValueError(f"the truth annotates this slice, but the result has only {mask.shape[0]} slices")
-    return mask[plane]
+    part: NDArray[Any] = mask[plane]
+    return part
 
 
 def shorten(problems: Sequence[str]) -> list[str]:

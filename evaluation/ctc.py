@@ -10,6 +10,7 @@ References: Matula et al., PLoS ONE 10 (2015) e0144959 (AOGM, TRA, DET); Maška 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +75,8 @@ class Operations:
         return _cost(self.counts, WEIGHTS)
 
 
-def _cost(counts: dict[str, int], names: object) -> float:
-    return float(sum(WEIGHTS[name] * counts[name] for name in WEIGHTS if name in names))  # type: ignore[operator]
+def _cost(counts: dict[str, int], names: Iterable[str]) -> float:
+    return float(sum(WEIGHTS[name] * counts[name] for name in names))
 
 
 def graph_edges(objects: Objects, tracks: Tracks, frames: IntArray) -> Edges:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 DEFINITIONS: dict[str, str] = {
     "SEG": "Mean intersection over union of the true cells with their match; 0 for a missed cell (CTC).",
     "DET": "How well cells are found: 1 − cost of adding, removing and splitting detections, relative to none (CTC).",
@@ -41,6 +43,18 @@ DEFINITIONS: dict[str, str] = {
 
 LOWER_IS_BETTER = {"pixel_error", "RE", "RE_fg", "ARE", "VI", "VI_nats", "VI_fg", "VI_fg_nats", "ADE", "ADE_um",
                    "FDE", "FDE_um", "warping_error", "split_merge_error"}  # fmt: skip
+
+
+ORDER = ["SEG", "DET", "TRA", "LNK", "CT", "TF", "BC", "BC(0)", "BC(1)", "BC(2)", "BC(3)", "CCA",
+         "BIO", "BIO(0)", "BIO(1)", "BIO(2)", "BIO(3)", "OP_CSB", "OP_CTB",
+         "OP_CLB", "OP_CLB(0)", "OP_CLB(1)", "OP_CLB(2)", "OP_CLB(3)",
+         "IoU", "Dice", "pixel_error", "RI", "RE", "ARE", "VI", "VI_nats"]  # fmt: skip
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of measures in the order in which they are shown: the CTC's, then those of regions, then the rest."""
+    place = {name: number for number, name in enumerate(ORDER)}
+    return sorted(names, key=lambda name: place.get(name, len(place)))
 
 
 def definition(name: str) -> str:

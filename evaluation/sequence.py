@@ -12,22 +12,24 @@ from numpy.typing import NDArray
 
 from data.ctc import find_sequences, track_file
 from data.errors import InputError, raise_if
-from data.frames import Frames, open_labels
+from data.frames import Frames
 from data.progress import Progress, silent
 from data.tracks import Tracks
 from evaluation import biology, ctc
 from evaluation.contingency import Contingency, Masks, shorten, tabulate, tabulate_many
 from evaluation.errors import Error, list_errors
+from evaluation.measures import in_order
 from evaluation.regions import measure_regions, pixel_measures
 from evaluation.truth import (
+    Result,
     SegTruth,
+    Truth,
     TruthKind,
-    check_tracks,
     clip_tracks,
     compare_frames,
     disagreements,
-    find_truth,
-    open_seg,
+    open_result,
+    open_truth,
 )
 
 TOLERANCES = (0, 1, 2, 3)
@@ -43,6 +45,8 @@ class Evaluation:
     counts : the six counts of AOGM, ``AOGM``, vertices, edges, divisions and so on.
     errors : every operation of AOGM, with its place. frames : those that were compared.
     truth : "GT", or "ST" where the full masks are computer-made. terms : which measures entered BIO(i).
+    seg_frames : the frames with full masks. per_frame : for each of ``frames`` the cells of truth and
+    result, and the mothers that divide after it.
     """
 
     gt: str
@@ -55,6 +59,7 @@ class Evaluation:
     terms: dict[str, list[str]] = field(default_factory=dict)
     errors: list[Error] = field(default_factory=list)
     seg_frames: list[int] = field(default_factory=list)
+    per_frame: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -75,81 +80,8 @@ class Evaluation:
             "gt": self.gt, "res": self.res, "truth": self.truth,
             "frames": self.frames, "seg_frames": self.seg_frames,
             "measures": self.measures, "reasons": self.reasons, "counts": self.counts, "terms": self.terms,
+            "per_frame": self.per_frame,
         }  # fmt: skip
-
-
-@dataclass
-class Truth:
-    """An opened ground truth: markers and tracks (``None`` where only masks are compared), full masks, and frames."""
-
-    path: Path
-    kind: TruthKind
-    markers: Frames | None
-    tracks: Tracks | None
-    seg: SegTruth | None
-
-
-@dataclass
-class Result:
-    """An opened result: masks, and tracks if it has any."""
-
-    path: Path
-    masks: Frames
-    tracks: Tracks | None
-
-
-def open_truth(
-    gt: Path, *, frames: range | None = None, truth: TruthKind = "GT", only_masks: bool = False
-) -> tuple[Truth | None, list[str]]:
-    """Open a ground truth; returns it (``None`` if it cannot be used) and every problem."""
-    problems: list[str] = []
-    try:
-        folders = find_truth(gt, truth)
-    except InputError as error:
-        return None, list(error.problems)
-    markers: Frames | None = None
-    tracks: Tracks | None = None
-    seg: SegTruth | None = None
-    if folders.tra is None and not only_masks:
-        problems.append(f"{gt} holds no TRA folder with man_track.txt: give the folder of the ground truth (NN_GT), "
-                        "or compare masks only (--only-masks).")  # fmt: skip
-    if folders.tra is not None and not only_masks:
-        file = track_file(folders.tra)
-        if file is None:
-            problems.append(f"{folders.tra} holds no man_track.txt: the truth needs its track file.")
-        else:
-            tracks, found = check_tracks(file)
-            problems += found
-        markers, found = _open_labels(folders.tra, frames)
-        problems += found
-    if folders.seg is not None:
-        try:
-            seg = open_seg(folders.seg, frames)
-        except InputError as error:
-            # a sparse truth may have no frame in the range: then SEG has no value
-            if frames is None or truth == "ST" or not any(" has no frame in " in text for text in error.problems):
-                problems += error.problems
-    if only_masks and seg is None:
-        problems.append(f"{gt} holds no SEG folder with full masks to compare with.")
-    return Truth(Path(gt), truth, markers, tracks, seg), problems
-
-
-def open_result(res: Path, *, frames: range | None = None) -> tuple[Result | None, list[str]]:
-    """Open a result folder; returns it (``None`` if it cannot be used) and every problem."""
-    masks, problems = _open_labels(Path(res), frames)
-    file = track_file(Path(res)) if Path(res).is_dir() else None
-    tracks = None
-    if file is not None:
-        tracks, found = check_tracks(file)
-        problems += found
-    return (None if masks is None else Result(Path(res), masks, tracks)), problems
-
-
-def _open_labels(path: Path, frames: range | None) -> tuple[Frames | None, list[str]]:
-    try:
-        return open_labels(path, frames=frames), []
-    except InputError as error:
-        return None, list(error.problems)
 
 
 def evaluate_sequence(
@@ -284,6 +216,7 @@ def _measure(
         missing = [part for part in parts if value[part] is None]
         reason = f"{missing[0]} has no value: {evaluation.reasons[missing[0]]}" if missing else ""
         evaluation.put({name: None if missing else sum(value[part] or 0.0 for part in parts) / 2}, reason)
+    evaluation.measures = {name: value[name] for name in in_order(value)}
     return evaluation
 
 
@@ -334,6 +267,13 @@ def _measure_tracking(
     evaluation.put(dict.fromkeys(names), NO_TRUTH_TRACKS)
     if table is None or truth is None:
         return
+    for name, objects, tracks in (("truth", table.truth, truth), ("result", table.result, result)):
+        step = np.searchsorted(table.frames, objects.frame)
+        evaluation.per_frame[f"{name}_cells"] = np.bincount(step, minlength=len(table.frames)).tolist()
+        if tracks is not None:
+            ends = tracks.end[np.isin(tracks.label, list(tracks.divisions()))]
+            step = np.searchsorted(table.frames, ends)
+            evaluation.per_frame[f"{name}_divisions"] = np.bincount(step, minlength=len(table.frames)).tolist()
     operations = ctc.count_operations(table, truth, result)
     evaluation.put({"DET": ctc.det(operations)}, "the truth holds no object")
     evaluation.counts |= {"truth_cells": len(table.truth), "result_cells": len(table.result),
@@ -429,7 +369,8 @@ def evaluate_dataset(
     pairs = [(s.gt, s.result) for s in find_sequences(dataset) if s.gt is not None and s.result is not None]
     if not pairs:
         raise InputError(f"{dataset} holds no sequence with both NN_GT and NN_RES: track first, or give both folders.")
-    evaluations, problems = [], []
+    evaluations: list[Evaluation] = []
+    problems: list[str] = []
     for gt, res in pairs:
         try:
             evaluations.append(evaluate_sequence(gt, res, frames=frames, truth=truth, progress=progress))

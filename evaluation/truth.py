@@ -179,3 +179,77 @@ def _name_frames(frames: IntArray) -> str:
     words = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
     shown = ", ".join(words[:6]) + (" …" if len(words) > 6 else "")
     return f"frame {shown}" if len(frames) == 1 else f"frames {shown}"
+
+
+@dataclass
+class Truth:
+    """An opened ground truth: markers and tracks (``None`` where only masks are compared), full masks, and frames."""
+
+    path: Path
+    kind: TruthKind
+    markers: Frames | None
+    tracks: Tracks | None
+    seg: SegTruth | None
+
+
+@dataclass
+class Result:
+    """An opened result: masks, and tracks if it has any."""
+
+    path: Path
+    masks: Frames
+    tracks: Tracks | None
+
+
+def open_truth(
+    gt: Path, *, frames: range | None = None, truth: TruthKind = "GT", only_masks: bool = False
+) -> tuple[Truth | None, list[str]]:
+    """Open a ground truth; returns it (``None`` if it cannot be used) and every problem."""
+    problems: list[str] = []
+    try:
+        folders = find_truth(gt, truth)
+    except InputError as error:
+        return None, list(error.problems)
+    markers: Frames | None = None
+    tracks: Tracks | None = None
+    seg: SegTruth | None = None
+    if folders.tra is None and not only_masks:
+        problems.append(f"{gt} holds no TRA folder with man_track.txt: give the folder of the ground truth (NN_GT), "
+                        "or compare masks only (--only-masks).")  # fmt: skip
+    if folders.tra is not None and not only_masks:
+        file = track_file(folders.tra)
+        if file is None:
+            problems.append(f"{folders.tra} holds no man_track.txt: the truth needs its track file.")
+        else:
+            tracks, found = check_tracks(file)
+            problems += found
+        markers, found = _open_labels(folders.tra, frames)
+        problems += found
+    if folders.seg is not None:
+        try:
+            seg = open_seg(folders.seg, frames)
+        except InputError as error:
+            # a sparse truth may have no frame in the range: then SEG has no value
+            if frames is None or truth == "ST" or not any(" has no frame in " in text for text in error.problems):
+                problems += error.problems
+    if only_masks and seg is None:
+        problems.append(f"{gt} holds no SEG folder with full masks to compare with.")
+    return Truth(Path(gt), truth, markers, tracks, seg), problems
+
+
+def open_result(res: Path, *, frames: range | None = None) -> tuple[Result | None, list[str]]:
+    """Open a result folder; returns it (``None`` if it cannot be used) and every problem."""
+    masks, problems = _open_labels(Path(res), frames)
+    file = track_file(Path(res)) if Path(res).is_dir() else None
+    tracks = None
+    if file is not None:
+        tracks, found = check_tracks(file)
+        problems += found
+    return (None if masks is None else Result(Path(res), masks, tracks)), problems
+
+
+def _open_labels(path: Path, frames: range | None) -> tuple[Frames | None, list[str]]:
+    try:
+        return open_labels(path, frames=frames), []
+    except InputError as error:
+        return None, list(error.problems)

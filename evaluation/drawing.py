@@ -1,0 +1,159 @@
+"""Small charts as SVG and pictures as inline PNG, for pages that need no network."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.colours import PLAIN, Colour
+from data.tracks import Tracks
+
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 220, 46, 34, 12
+
+
+def css_colour(colour: Colour) -> str:
+    """(red, green, blue) as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def inline_png(picture: NDArray[np.uint8], *, alt: str, largest: int = 640, scale: int = 1) -> str:
+    """An RGB picture as an ``<img>`` that holds its own data; larger ones are reduced to ``largest`` pixels."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    if scale > 1:
+        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    image.thumbnail((largest, largest))
+    stream = io.BytesIO()
+    image.save(stream, format="PNG", optimize=True)
+    data = base64.b64encode(stream.getvalue()).decode("ascii")
+    return f'<img alt="{escape(alt)}" width="{image.width}" src="data:image/png;base64,{data}">'
+
+
+def _ticks(top: float) -> list[int]:
+    """Round numbers from 0 to ``top``, about five."""
+    step = max(1, round(top / 5))
+    magnitude = 10 ** (len(str(step)) - 1)
+    step = max(1, step // magnitude * magnitude)
+    return list(range(0, int(top) + 1, step))
+
+
+def _frame_axis(first: int, last: int, x: Any, height: float) -> list[str]:
+    marks = [tick + first for tick in _ticks(last - first)]
+    parts = [f'<text x="{x(mark):.1f}" y="{height - BOTTOM + 15}" text-anchor="middle">{mark}</text>' for mark in marks]
+    return [*parts, f'<text x="{WIDTH / 2}" y="{height - 3}" text-anchor="middle">frame</text>']
+
+
+def line_chart(
+    frames: Sequence[int], lines: Mapping[str, Sequence[float]], marks: Mapping[str, Sequence[float]], *, label: str
+) -> str:
+    """Lines over the frames, and below them marks where something happened.
+
+    Parameters
+    ----------
+    lines : name → one value per frame. marks : name → one count per frame, drawn as ticks.
+    """
+    if not frames:
+        return ""
+    height = HEIGHT + 18 * len(marks)
+    floor = HEIGHT - BOTTOM
+    top = max([1.0, *(float(max(values)) for values in lines.values() if len(values))])
+    span = max(frames[-1] - frames[0], 1)
+
+    def x(frame: float) -> float:
+        return LEFT + (frame - frames[0]) / span * (WIDTH - LEFT - 12)
+
+    def y(value: float) -> float:
+        return floor - value / top * (floor - TOP)
+
+    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">']
+    for tick in _ticks(top):
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 12}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick}</text>')
+    for number, (name, values) in enumerate(lines.items()):
+        points = " ".join(f"{x(frame):.1f},{y(value):.1f}" for frame, value in zip(frames, values, strict=True))
+        parts.append(f'<polyline class="line s{number}" points="{points}"><title>{escape(name)}</title></polyline>')
+    for number, (name, values) in enumerate(marks.items()):
+        base = floor + 8 + 18 * number
+        for frame, value in zip(frames, values, strict=True):
+            if value:
+                parts.append(
+                    f'<line class="mark s{number}" x1="{x(frame):.1f}" x2="{x(frame):.1f}" y1="{base}" '
+                    f'y2="{base + 13}" stroke-width="{1.5 + value:.1f}">'
+                    f"<title>{escape(name)}: {value:g} in frame {frame}</title></line>"
+                )
+    parts += _frame_axis(frames[0], frames[-1], x, height)
+    return "".join([*parts, "</svg>", legend([*lines])])
+
+
+def legend(names: Sequence[str]) -> str:
+    """The names of the lines in their colours."""
+    keys = [f'<span class="key s{number}">{escape(name)}</span>' for number, name in enumerate(names)]
+    return f'<p class="legend">{"".join(keys)}</p>'
+
+
+def lineage_chart(tracks: Tracks, colours: Mapping[int, Colour], *, most: int = 60) -> tuple[str, int]:
+    """Lineages as trees over time: a line per track, a fork per division.
+
+    Returns the SVG, and how many tracks it shows: whole lineages, those with most tracks first, until
+    ``most`` tracks are shown.
+    """
+    if len(tracks) == 0:
+        return "", 0
+    children, roots = tracks.children(), tracks.roots()
+    sizes: dict[int, int] = {}
+    for root in roots.values():
+        sizes[root] = sizes.get(root, 0) + 1
+    span = {label: (begin, end) for label, begin, end, _ in tracks.rows().tolist()}
+    row: dict[int, float] = {}
+
+    def place(label: int, free: int) -> int:
+        """Give a track and its descendants their rows; returns the next free row."""
+        stack, order = [label], []
+        while stack:
+            current = stack.pop()
+            order.append(current)
+            stack += reversed(children.get(current, []))
+        for leaf in order:
+            if not children.get(leaf):
+                row[leaf] = free
+                free += 1
+        for inner in reversed(order):
+            if children.get(inner):
+                row[inner] = float(np.mean([row[child] for child in children[inner]]))
+        return free
+
+    free = 0
+    for root in sorted(sizes, key=lambda root: (-sizes[root], root)):
+        if free and len(row) + sizes[root] > most:
+            break
+        free = place(root, free)
+    first, last = int(tracks.begin.min()), int(tracks.end.max())
+    height = TOP + 11 * free + BOTTOM
+
+    def x(frame: float) -> float:
+        return LEFT + (frame - first) / max(last - first, 1) * (WIDTH - LEFT - 12)
+
+    def y(label: int) -> float:
+        return TOP + 6 + 11 * row[label]
+
+    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="lineages over time">']
+    for label in row:
+        begin, end = span[label]
+        colour = css_colour(colours.get(label, PLAIN))
+        for child in children.get(label, []):
+            parts.append(
+                f'<path class="fork" d="M{x(end):.1f} {y(label):.1f} L{x(span[child][0]):.1f} {y(child):.1f}"/>'
+            )
+        parts.append(
+            f'<line x1="{x(begin):.1f}" x2="{x(end) + 1:.1f}" y1="{y(label):.1f}" y2="{y(label):.1f}" '
+            f'stroke="{colour}" stroke-width="4"><title>track {label}: frames {begin} to {end}</title></line>'
+        )
+    parts += _frame_axis(first, last, x, height)
+    return "".join([*parts, "</svg>"]), len(row)
