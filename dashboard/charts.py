@@ -1,0 +1,124 @@
+"""The plots, as Plotly figures: the lineage tree, counts over time, features of one track."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.lineage import Layout
+from data import Tracks
+
+QUIET = "#8a97a3"
+ACCENT = "#0a7ea4"
+CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+
+
+def plain_figure(height: int) -> go.Figure:
+    """An empty figure with the margins and fonts that all plots share."""
+    figure = go.Figure()
+    figure.update_layout(
+        height=height, margin={"l": 8, "r": 8, "t": 8, "b": 8}, hovermode="closest", showlegend=False,
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", dragmode="pan", uirevision="keep",
+    )  # fmt: skip
+    figure.update_xaxes(zeroline=False, automargin=True)
+    figure.update_yaxes(zeroline=False, automargin=True)
+    return figure
+
+
+def draw_lineages(
+    tracks: Tracks, layout: Layout, colours: Mapping[int, str], *, t: int, selected: int, height: int = 520
+) -> go.Figure:
+    """The lineage tree: time to the right, a line per track, a step where a mother divides.
+
+    Every track has markers at its first and last frame, which carry (label, frame) for selection.
+    """
+    figure = plain_figure(height)
+    labels = tracks.label.tolist()
+    row = dict(zip(labels, layout.row.tolist(), strict=True))
+    end = dict(zip(labels, tracks.end.tolist(), strict=True))
+    lines: dict[str, tuple[list[float | None], list[float | None]]] = {}
+    joins: tuple[list[float | None], list[float | None]] = ([], [])
+    for label, begin, last, parent in tracks.rows().tolist():
+        x, y = lines.setdefault(colours.get(label, QUIET), ([], []))
+        x += [begin, last, None]
+        y += [row[label], row[label], None]
+        if parent in row:
+            joins[0].extend([end[parent], begin, None])
+            joins[1].extend([row[parent], row[label], None])
+    figure.add_trace(_lines(*joins, QUIET, 1.0))
+    for colour, (x, y) in lines.items():
+        figure.add_trace(_lines(x, y, colour, 2.5))
+    if selected in row:
+        chosen = tracks.row_of(selected)
+        x = [int(tracks.begin[chosen]), int(tracks.end[chosen])]
+        figure.add_trace(_lines(x, [row[selected]] * 2, colours.get(selected, ACCENT), 8.0))
+    figure.add_trace(_ends(tracks, layout, colours))
+    figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
+    figure.update_xaxes(title="frame", showgrid=False)
+    figure.update_yaxes(visible=False, range=[layout.height - 0.3, -0.7])
+    return figure
+
+
+def _lines(x: Sequence[float | None], y: Sequence[float | None], colour: str, width: float) -> go.Scatter:
+    return go.Scatter(x=x, y=y, mode="lines", line={"color": colour, "width": width}, hoverinfo="skip")
+
+
+def _ends(tracks: Tracks, layout: Layout, colours: Mapping[int, str]) -> go.Scatter:
+    labels = np.repeat(tracks.label, 2)
+    frames = np.stack([tracks.begin, tracks.end], axis=1).ravel()
+    return go.Scatter(
+        x=frames, y=np.repeat(layout.row, 2), mode="markers", name="tracks",
+        marker={"size": 7, "color": [colours.get(label, QUIET) for label in labels.tolist()]},
+        customdata=np.stack([labels, frames], axis=1),
+        hovertemplate="track %{customdata[0]}, frame %{customdata[1]}<extra></extra>",
+    )  # fmt: skip
+
+
+def draw_counts(tracks: Tracks, *, height: int = 220) -> go.Figure:
+    """Cells in each frame as a line, and divisions as bars below it."""
+    figure = plain_figure(height)
+    if not len(tracks):
+        return figure
+    first, last = int(tracks.begin.min()), int(tracks.end.max())
+    change = np.zeros(last - first + 2, dtype=np.int64)
+    np.add.at(change, tracks.begin - first, 1)
+    np.add.at(change, tracks.end - first + 1, -1)
+    frames = np.arange(first, last + 1)
+    births = births_per_frame(tracks)
+    figure.add_bar(
+        x=list(births), y=list(births.values()), name="divisions", marker={"color": "#d55e00"},
+        hovertemplate="frame %{x}: %{y} divisions<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=frames, y=np.cumsum(change)[:-1], mode="lines", name="cells", line={"color": ACCENT, "width": 2},
+        hovertemplate="frame %{x}: %{y} cells<extra></extra>",
+    )  # fmt: skip
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.15, "x": 0})
+    figure.update_xaxes(title="frame", showgrid=False)
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def births_per_frame(tracks: Tracks) -> dict[int, int]:
+    """Last frame of the mother → number of divisions there."""
+    counts: dict[int, int] = {}
+    for mother in tracks.divisions():
+        frame = int(tracks.end[tracks.row_of(mother)])
+        counts[frame] = counts.get(frame, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def draw_feature(cells: pd.DataFrame, feature: str, unit: str, *, t: int, colour: str, height: int = 150) -> go.Figure:
+    """A feature of one track over time; its points carry the frame for selection."""
+    figure = plain_figure(height)
+    figure.add_scatter(
+        x=cells["frame"], y=cells[feature], mode="lines+markers", marker={"size": 5}, line={"color": colour, "width": 2},
+        customdata=cells[["frame"]], hovertemplate=f"frame %{{x}}: %{{y:.4g}} {unit}<extra></extra>",
+    )  # fmt: skip
+    figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
+    figure.update_yaxes(title=feature, rangemode="tozero")
+    figure.update_xaxes(showgrid=False)
+    return figure

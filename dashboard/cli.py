@@ -1,0 +1,54 @@
+"""The command ``celltrail dashboard``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data import console
+from data.errors import InputError, import_extra
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Mount the commands of this package."""
+
+    @app.command(cls=console.Command)
+    def dashboard(
+        folder: Annotated[
+            Path | None, typer.Argument(metavar="[DIR]", help="A data set in CTC layout; without it, the sample.")
+        ] = None,
+        port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where the page is served.")] = 8501,
+        browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+    ) -> None:
+        """Look at movies, tracks, lineages and errors in the browser, on this computer only.
+
+        Example:  celltrail dashboard Fluo-N2DL-HeLa
+        """
+        serve(folder, port=port, browser=browser)
+
+
+def serve(folder: Path | None, *, port: int = 8501, browser: bool = True) -> None:
+    """Serve the dashboard until the user stops it.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` is not a folder.
+    MissingExtra
+        If Streamlit is not installed.
+    """
+    import_extra("streamlit", "dashboard")
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"{folder} is not a folder: give the folder that holds 01, 01_GT, 01_RES …")
+    launcher = Path(__file__).with_name("app.py")
+    command = [sys.executable, "-m", "streamlit", "run", str(launcher), "--server.port", str(port)]
+    command += ["--server.headless", str(not browser).lower()]
+    if folder is not None:
+        command += ["--", "--data", str(folder.resolve())]
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        raise typer.Exit(1)

@@ -1,0 +1,69 @@
+"""Where each track lies in the drawing of the lineages: time along one axis, one row per branch.
+
+A mother lies in the middle of her daughters; a continuation (the only child) stays in the row of
+its parent. Rows depend only on the tracks, so the drawing keeps its order from view to view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data import Tracks
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Rows of tracks: ``row`` float64 (n,), in the order of the table; ``root`` int64 (n,), first ancestor."""
+
+    row: NDArray[np.float64]
+    root: NDArray[np.int64]
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return int(np.ceil(self.row.max(initial=-1.0))) + 1
+
+
+def arrange(tracks: Tracks) -> Layout:
+    """Give every track a row.
+
+    Lineages follow each other by first frame, then label; daughters by label. Leaves take
+    consecutive rows from 0 upwards.
+    """
+    labels = tracks.label.tolist()
+    children = {parent: sorted(kids) for parent, kids in tracks.children().items()}
+    roots = tracks.roots()
+    begin = dict(zip(labels, tracks.begin.tolist(), strict=True))
+    row: dict[int, float] = {}
+    leaf = 0
+    for top in sorted((label for label in labels if roots[label] == label), key=lambda label: (begin[label], label)):
+        stack = [(top, False)]
+        while stack:  # children before their parent, without recursion: lineages can be deep
+            label, ready = stack.pop()
+            kids = children.get(label, [])
+            if not kids:
+                row[label] = float(leaf)
+                leaf += 1
+            elif ready:
+                row[label] = float(np.mean([row[kids[0]], row[kids[-1]]]))
+            else:
+                stack.append((label, True))
+                stack += [(kid, False) for kid in reversed(kids)]
+    return Layout(np.array([row[label] for label in labels]), np.array([roots[label] for label in labels], dtype=int))
+
+
+def biggest(tracks: Tracks, layout: Layout, count: int) -> list[int]:
+    """First ancestors of the ``count`` lineages with the most tracks, in the order of the drawing."""
+    roots, size = np.unique(layout.root, return_counts=True)
+    chosen = set(roots[np.argsort(-size, kind="stable")[:count]].tolist())
+    order = dict(zip(tracks.label.tolist(), layout.row.tolist(), strict=True))
+    return sorted(chosen, key=order.__getitem__)
+
+
+def only(tracks: Tracks, layout: Layout, roots: list[int]) -> Tracks:
+    """The tracks of these lineages, in table order."""
+    kept = np.isin(layout.root, roots)
+    return Tracks.from_rows(tracks.rows()[kept].tolist())

@@ -1,0 +1,76 @@
+"""Pieces that several pages share: cards for errors and empty states, the banner of the sample, number formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import streamlit as st
+
+from dashboard import state
+from dashboard.registry import Dataset
+from data import InputError
+
+_DATASET = "dataset"
+
+
+def put(dataset: Dataset) -> None:
+    """Hand the data set to the page that runs next."""
+    st.session_state[_DATASET] = dataset
+
+
+def selection() -> state.Selection:
+    """What the page shall show."""
+    return state.current(st.session_state[_DATASET])
+
+
+def show_problems(error: InputError) -> None:
+    """One card: what is wrong, in which file, and what to do."""
+    with st.container(border=True):
+        st.subheader(":material/error: This data cannot be shown")
+        for problem in error.problems[:10]:
+            st.text(problem)
+        if len(error.problems) > 10:
+            st.caption(f"… and {len(error.problems) - 10} more problems.")
+        st.caption("'celltrail check FOLDER' lists every problem of a data set at once.")
+
+
+def guarded(show: Callable[[], None]) -> Callable[[], None]:
+    """Let a fragment show its own card for bad data: what it raises does not reach the page script."""
+
+    @wraps(show)
+    def run() -> None:
+        try:
+            show()
+        except InputError as error:
+            show_problems(error)
+
+    return run
+
+
+def empty(title: str, what_to_do: str, command: str | None = None) -> None:
+    """One card for a page that has nothing to show yet."""
+    with st.container(border=True):
+        st.subheader(title)
+        st.text(what_to_do)
+        if command is not None:
+            st.code(command, language="bash")
+
+
+def sample_banner() -> None:
+    """Say that this is the sample, and how to open one's own data."""
+    st.info("**Sample data**, simulated. Open your own:  `celltrail dashboard FOLDER`", icon=":material/science:")
+
+
+def figure(value: Any, digits: int = 3) -> str:
+    """A number for a tile: integers with separators, fractions rounded, ``–`` where there is none."""
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.{digits}f}"
+    return str(value)

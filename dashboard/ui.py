@@ -1,0 +1,92 @@
+"""The page script: opens the data set, lays out navigation and sidebar, and runs the page that was chosen."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import parts, registry, sample, state
+from dashboard.registry import Dataset
+from data import InputError
+
+HERE = Path(__file__).parent
+
+
+def read_arguments(arguments: list[str]) -> Path | None:
+    """The folder after ``--data``, or ``None`` for the sample. Streamlit's own arguments are passed over."""
+    parser = argparse.ArgumentParser(prog="celltrail dashboard", add_help=False, exit_on_error=False)
+    parser.add_argument("--data", type=Path)
+    try:
+        known, _ = parser.parse_known_args(arguments)
+    except (argparse.ArgumentError, SystemExit):
+        raise InputError("--data needs a folder:  celltrail dashboard FOLDER.") from None
+    return known.data
+
+
+@st.cache_resource(show_spinner="Simulating and tracking the sample movie …")
+def open_sample() -> Path:
+    """The folder of the sample, made once per process."""
+    return sample.sample_folder()
+
+
+def open_data(given: Path | None) -> Dataset:
+    """The data set of the command line, or the sample."""
+    return registry.open_dataset(given if given is not None else open_sample())
+
+
+def choose(dataset: Dataset, name: str) -> None:
+    """Sidebar: which movie, and which result of it."""
+    movies = {movie.id: movie.name for movie in dataset.movies}
+    st.sidebar.caption("Data set")
+    st.sidebar.text(name)
+    st.sidebar.selectbox("Movie", list(movies), format_func=movies.__getitem__, key="movie", on_change=forget_place)
+    movie = registry.movie(st.session_state.movie)
+    names = {layer.id: f"{layer.name} ({registry.KIND_NAMES[layer.kind]})" for layer in movie.layers}
+    if names:
+        if st.session_state.run not in names:
+            st.session_state.run = next(iter(names))
+        st.sidebar.selectbox("Result", list(names), format_func=names.__getitem__, key="run", on_change=forget_track)
+    else:
+        st.sidebar.caption("This movie has no result yet.")
+
+
+def forget_place() -> None:
+    """Another movie: begin at its first frame."""
+    st.session_state.run = None
+    state.look_at(t=0, track=0)
+
+
+def forget_track() -> None:
+    """Another result: its labels mean other cells."""
+    state.look_at(track=0)
+
+
+def main() -> None:
+    """Run the page."""
+    st.set_page_config(page_title="Celltrail", page_icon=str(HERE / "icon.svg"), layout="wide")
+    st.html(HERE / "page.css")
+    pages = [
+        st.Page(HERE / "views/overview.py", title="Overview", icon=":material/dashboard:", default=True),
+        st.Page(HERE / "views/browse.py", title="Browse", icon=":material/play_circle:"),
+        st.Page(HERE / "views/lineage.py", title="Lineage", icon=":material/account_tree:"),
+    ]
+    page = st.navigation(pages)
+    try:
+        given = read_arguments(sys.argv[1:])
+        dataset = open_data(given)
+        state.start(dataset)
+        choose(dataset, "Sample" if given is None else dataset.root.name)
+        state.start(dataset)
+        if given is None:
+            parts.sample_banner()
+        parts.put(dataset)
+        page.run()
+        state.write_address()
+    except InputError as error:
+        parts.show_problems(error)
+
+
+main()

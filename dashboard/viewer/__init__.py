@@ -1,0 +1,116 @@
+"""The image viewer: a canvas in the browser, fed by the routes of :mod:`dashboard.api`.
+
+Its scripts are plain modules that the browser loads from those routes; nothing is built. Frames,
+playing and zooming never touch the page script: it hears only where the clock came to rest and
+which cell was clicked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dashboard import content
+from dashboard.registry import Layer, Movie
+
+_HERE = Path(__file__).parent
+_LOADER = """
+export default function (component) {
+  let leave = () => {};
+  const address = new URL(`${component.data.api}/viewer/viewer.js`, document.baseURI).href;
+  import(address).then((viewer) => { leave = viewer.mount(component); });
+  return () => leave();
+}
+"""
+_component = st.components.v2.component(
+    "celltrail_viewer",
+    html=(_HERE / "viewer.html").read_text(encoding="utf-8"),
+    css=(_HERE / "viewer.css").read_text(encoding="utf-8"),
+    js=_LOADER,
+)
+
+
+@dataclass(frozen=True)
+class Pane:
+    """One picture of the viewer.
+
+    movie : where the grey image comes from. layer : the labels drawn on it, or ``None``.
+    offset : frames after the clock's (−1: the frame before). marks : places to ring, ``{t, y, x}``.
+    """
+
+    movie: Movie
+    layer: Layer | None = None
+    title: str = ""
+    offset: int = 0
+    marks: Sequence[dict[str, float]] = field(default_factory=tuple)
+
+    def describe(self) -> dict[str, Any]:
+        """The pane in the words of ``viewer.js``."""
+        spec: dict[str, Any] = {"title": self.title, "offset": self.offset, "marks": list(self.marks)}
+        if self.movie.images is not None:
+            spec |= {
+                "image": f"/movies/{self.movie.id}/frames",
+                "imageVersion": content.stamp(self.movie.images),
+            }
+        if self.layer is not None:
+            version = content.stamp(self.layer.folder)
+            result = content.open_result(self.layer)
+            spec |= {
+                "layer": self.layer.id,
+                "labels": f"/layers/{self.layer.id}/frames",
+                "labelVersion": version,
+                "labelFrames": list(result.labels.numbers),
+            }
+            if len(result.tracks):
+                spec["tracks"] = f"/layers/{self.layer.id}/tracks?v={version}"
+        return spec
+
+
+def show_viewer(
+    panes: Sequence[Pane],
+    *,
+    key: str,
+    frames: Sequence[int],
+    shape: Sequence[int],
+    t: int,
+    selected: dict[str, int],
+    revision: int,
+    columns: int = 1,
+    height: str = "clamp(300px, 62vh, 1500px)",
+    focus: dict[str, float] | None = None,
+    on_frame_change: Callable[[], None] = lambda: None,
+    on_pick_change: Callable[[], None] = lambda: None,
+) -> Any:
+    """Show panes that share one clock and one view.
+
+    Parameters
+    ----------
+    frames : frame numbers of the clock. shape : (Y, X) or (Z, Y, X) of the frames.
+    t, selected, focus : frame, label selected in each layer, and place to look at; taken over by the
+        browser only when ``revision`` changes.
+
+    Returns
+    -------
+    The component's state: ``frame`` (where the clock rests) and ``pick`` (the cell clicked just now).
+    """
+    base = st.get_option("server.baseUrlPath").strip("/")
+    data = {
+        "api": f"/{base}/api" if base else "/api",
+        "panes": [pane.describe() for pane in panes],
+        "frames": list(frames),
+        "shape": list(shape),
+        "t": t,
+        "selected": selected,
+        "revision": revision,
+        "columns": columns,
+        "height": height,
+        "focus": focus,
+        "palette": list(content.PALETTE),
+    }
+    return _component(
+        key=key, data=data, default={"frame": t}, on_frame_change=on_frame_change, on_pick_change=on_pick_change
+    )

@@ -1,0 +1,132 @@
+"""Browse: the movie with its tracks, and everything about the track that is selected."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, content, parts, state
+from dashboard.viewer import Pane, show_viewer
+
+VIEWER = "browse_viewer"
+
+
+def take_frame() -> None:
+    """The viewer has come to rest."""
+    state.take_frame(st.session_state[VIEWER].frame)
+
+
+def take_pick() -> None:
+    """A cell, or the background, was clicked."""
+    pick = st.session_state[VIEWER].pick
+    if pick:
+        state.take_frame(pick["frame"])
+        st.session_state.track = int(pick["label"])
+
+
+def take_row() -> None:
+    """A row of the table was clicked."""
+    rows = st.session_state.track_table.selection.rows
+    if rows:
+        label = int(st.session_state.track_rows[rows[0]])
+        tracks = parts.selection().result.tracks
+        state.look_at(t=int(tracks.begin[tracks.row_of(label)]), track=label)
+
+
+def show_track(selection: state.Selection, result: content.Result) -> None:
+    """Card of the selected track: life, kin, area and speed over time."""
+    label = selection.track
+    if label not in set(result.tracks.label.tolist()):
+        st.subheader("No track selected")
+        st.caption("Click a cell in the image, or a row of the table below.")
+        return
+    tracks = result.tracks
+    row = tracks.row_of(label)
+    begin, end, parent = int(tracks.begin[row]), int(tracks.end[row]), int(tracks.parent[row])
+    st.subheader(f"Track {label}")
+    st.caption(f"Frames {begin} to {end}, {end - begin + 1} in all")
+    kin = [("Mother", parent)] if parent else []
+    kin += [("Daughter", child) for child in tracks.children().get(label, [])]
+    if kin:
+        with st.container(horizontal=True):
+            for name, other in kin:
+                at = int(tracks.end[tracks.row_of(other)] if name == "Mother" else tracks.begin[tracks.row_of(other)])
+                st.button(
+                    f"{name} {other}", key=f"kin_{other}", on_click=state.look_at, kwargs={"t": at, "track": other}
+                )
+    else:
+        st.caption("No mother and no daughters.")
+    cells = content.cell_table(result)
+    mine = cells[cells["track"] == label].reset_index(drop=True)
+    mine = mine.assign(speed=content.speed_of(mine))
+    colour = content.track_colours(result)[label]
+    units = "pixels" if len(result.labels.shape) == 2 else "voxels"
+    for feature, unit in (("area", units), ("speed", "pixels per frame")):
+        st.plotly_chart(
+            charts.draw_feature(mine, feature, unit, t=selection.t, colour=colour),
+            key=f"feature_{feature}", config=charts.CONFIG, alt=f"{feature} of track {label} over time",
+        )  # fmt: skip
+
+
+def show_table(result: content.Result) -> None:
+    """All tracks; a row selects a track."""
+    table = track_table(result)
+    st.session_state.track_rows = table["track"].tolist()
+    st.dataframe(
+        table, key="track_table", hide_index=True, on_select=take_row, selection_mode="single-row", height=260,
+        alt="Tracks with first and last frame, mother and daughters",
+    )  # fmt: skip
+
+
+def track_table(result: content.Result) -> pd.DataFrame:
+    """One row per track."""
+    tracks, children = result.tracks, result.tracks.children()
+    return pd.DataFrame(
+        {
+            "track": tracks.label,
+            "first frame": tracks.begin,
+            "last frame": tracks.end,
+            "frames": tracks.end - tracks.begin + 1,
+            "mother": [parent or None for parent in tracks.parent.tolist()],
+            "daughters": [", ".join(map(str, children.get(label, []))) for label in tracks.label.tolist()],
+        }
+    )
+
+
+@st.fragment
+@parts.guarded
+def show() -> None:
+    """The page. A fragment: a click in the viewer runs only this again."""
+    selection = parts.selection()
+    result = selection.result
+    frames, shape = state.clock_of(selection)
+    if not frames:
+        parts.empty("Nothing to browse", "This movie has neither images nor a result.", "celltrail demo --out demo")
+        return
+    left, right = st.columns([7, 3], gap="medium")
+    with left:
+        show_viewer(
+            [Pane(selection.movie, selection.layer)],
+            key=VIEWER, frames=frames, shape=shape, t=selection.t, revision=st.session_state.revision,
+            selected={} if selection.layer is None else {selection.layer.id: selection.track},
+            focus=st.session_state.get("focus"), on_frame_change=take_frame, on_pick_change=take_pick,
+        )  # fmt: skip
+        st.caption(
+            "← → step (Shift: ten) · Space play · O outlines · T tails · I numbers · [ mother · ] daughter · "
+            "drag to move, + − to zoom"
+        )
+    with right:
+        if result is None:
+            parts.empty("No result yet", "Track the movie to see its cells.", "celltrail track 01_MASKS --out 01_RES")
+        elif not len(result.tracks):
+            st.subheader("Masks without tracks")
+            st.code("celltrail track MASKS --out RES", language="bash")
+        else:
+            show_track(selection, result)
+    if result is not None and len(result.tracks):
+        show_table(result)
+    state.write_address()
+
+
+st.title("Browse")
+show()

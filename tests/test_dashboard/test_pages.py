@@ -1,0 +1,184 @@
+"""Every page with data, without data, with broken data: each test asserts a value on the page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard import sample
+from data import open_labels, read_tracks
+from evaluation import evaluate_sequence
+
+OpenPage = Callable[..., AppTest]
+
+
+def metrics_of(test: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in test.metric}
+
+
+def texts_of(test: AppTest) -> str:
+    parts = [*test.text, *test.subheader, *test.caption, *test.markdown, *test.code, *test.info]
+    return "\n".join(part.value for part in parts)
+
+
+def test_overview_shows_the_measures_of_the_result(open_page: OpenPage, dataset: Path) -> None:
+    test = open_page(dataset)
+    assert not test.exception
+    shown = metrics_of(test)
+    expected = evaluate_sequence(dataset / "01_GT", dataset / "01_RES").measures
+    for name, label in [("SEG", "SEG"), ("DET", "DET"), ("TRA", "TRA"), ("LNK", "LNK"), ("IoU", "IoU"),
+                        ("RI", "Rand index"), ("RE", "Rand error")]:  # fmt: skip
+        assert shown[label] == f"{expected[name]:.3f}"
+    definitions = {metric.label: metric.help for metric in test.metric}
+    assert "intersection over union" in definitions["SEG"]
+
+
+def test_overview_shows_the_data_and_the_certificate(open_page: OpenPage, dataset: Path) -> None:
+    shown = metrics_of(open_page(dataset))
+    run = json.loads((dataset / "01_RES" / "run.json").read_text())
+    assert shown["Frames"] == "12"
+    assert shown["Size"] == "160 × 200"
+    assert shown["Tracks"] == str(len(read_tracks(dataset / "01_RES" / "res_track.txt")))
+    assert shown["Status"] == run["status"] == "optimal"
+    assert shown["Objective"] == f"{run['objective']:,.3f}"
+    assert shown["Lower bound"] == f"{run['bound']:,.3f}"
+
+
+def test_overview_takes_measures_from_a_stored_evaluation(open_page: OpenPage, copy_of: Path) -> None:
+    entry = {"gt": "01_GT", "res": "01_RES", "measures": {"SEG": 0.25, "TRA": 0.5, "JACT": None}}
+    stored = {"schema": "celltrail.evaluation/1", "sequences": [entry]}
+    (copy_of / "evaluation.json").write_text(json.dumps(stored))
+    shown = metrics_of(open_page(copy_of))
+    assert (shown["SEG"], shown["TRA"], shown["JACT"]) == ("0.250", "0.500", "–")
+
+
+def test_overview_checks_the_files_on_request(open_page: OpenPage, copy_of: Path) -> None:
+    with (copy_of / "01_RES" / "res_track.txt").open("a") as stream:
+        stream.write("900 0 3 0\n")
+    test = open_page(copy_of)
+    next(button for button in test.button if button.label == "Check every file").click().run()
+    assert 900 in test.dataframe[-1].value["label"].tolist()
+
+
+def test_browse_shows_the_selected_track_and_its_kin(open_page: OpenPage, dataset: Path) -> None:
+    tracks = read_tracks(dataset / "01_RES" / "res_track.txt")
+    mother, daughters = next(iter(tracks.divisions().items()))
+    test = open_page(dataset, "browse", track=str(mother), t="3")
+    assert not test.exception
+    assert f"Track {mother}" in [part.value for part in test.subheader]
+    buttons = {button.label: button for button in test.button}
+    assert {f"Daughter {daughter}" for daughter in daughters} <= set(buttons)
+    buttons[f"Daughter {daughters[0]}"].click().run()
+    assert f"Track {daughters[0]}" in [part.value for part in test.subheader]
+    assert test.query_params["track"] == [str(daughters[0])] or test.query_params["track"] == str(daughters[0])
+    assert test.session_state.t == int(tracks.begin[tracks.row_of(daughters[0])])
+
+
+def test_browse_lists_every_track(open_page: OpenPage, dataset: Path) -> None:
+    test = open_page(dataset, "browse")
+    tracks = read_tracks(dataset / "01_RES" / "res_track.txt")
+    assert test.dataframe[0].value["track"].tolist() == tracks.label.tolist()
+    assert "No track selected" in texts_of(test)
+
+
+def test_lineage_counts_and_one_lineage(open_page: OpenPage, dataset: Path) -> None:
+    tracks = read_tracks(dataset / "01_RES" / "res_track.txt")
+    roots = set(tracks.roots().values())
+    test = open_page(dataset, "lineage")
+    assert f"{len(tracks)} tracks in {len(roots)} lineages, {len(tracks.divisions())} divisions" in texts_of(test)
+
+
+def test_an_address_opens_its_view(open_page: OpenPage, dataset: Path) -> None:
+    label = int(read_tracks(dataset / "01_RES" / "res_track.txt").label[2])
+    first = open_page(dataset, "browse", track=str(label), t="5")
+    query = {key: value if isinstance(value, str) else value[0] for key, value in first.query_params.items()}
+    again = open_page(dataset, "browse", **query)
+    assert (again.session_state.t, again.session_state.track) == (5, label)
+
+
+@pytest.mark.parametrize("value", ["-1", "1e9", "../../etc", "999999999999999999999", "<b>"])
+def test_a_wrong_address_is_ignored(open_page: OpenPage, dataset: Path, value: str) -> None:
+    test = open_page(dataset, "browse", track=value, t=value, movie=value, run=value)
+    assert not test.exception
+    assert "No track selected" in texts_of(test)
+
+
+@pytest.mark.parametrize("page", ["overview", "browse", "lineage"])
+def test_a_movie_without_result_says_what_to_do(open_page: OpenPage, copy_of: Path, page: str) -> None:
+    for folder in ("01_RES", "01_GT"):
+        shutil.rmtree(copy_of / folder)
+    test = open_page(copy_of, page)
+    assert not test.exception
+    assert "celltrail" in "\n".join(code.value for code in test.code)
+
+
+def test_masks_without_tracks_are_shown(open_page: OpenPage, copy_of: Path) -> None:
+    (copy_of / "01_RES" / "res_track.txt").unlink()
+    test = open_page(copy_of, "browse")
+    assert not test.exception
+    assert "Masks without tracks" in texts_of(test)
+    assert len(open_labels(copy_of / "01_RES")) == 12
+
+
+@pytest.mark.parametrize("page", ["overview", "browse", "lineage"])
+def test_a_broken_track_file_becomes_one_card(open_page: OpenPage, copy_of: Path, page: str) -> None:
+    (copy_of / "01_RES" / "res_track.txt").write_text("1 0 3\nx\n")
+    test = open_page(copy_of, page)
+    assert not test.exception
+    assert "res_track.txt, line 1: 3 columns, expected 4" in texts_of(test)
+    assert "This data cannot be shown" in texts_of(test)
+
+
+def test_a_broken_mask_becomes_one_card(open_page: OpenPage, copy_of: Path) -> None:
+    (copy_of / "01_RES" / "mask003.tif").write_bytes(b"not an image")
+    assert "mask003.tif is not a TIFF image" in texts_of(open_page(copy_of, "browse"))
+
+
+@pytest.mark.parametrize("name", ["missing", "<script>alert(1)</script>"])
+def test_a_missing_folder_becomes_one_card(open_page: OpenPage, tmp_path: Path, name: str) -> None:
+    test = open_page(tmp_path / name)
+    assert not test.exception
+    assert "is not a folder" in texts_of(test)
+    assert name.split("/")[0] in "\n".join(text.value for text in test.text)  # shown as text, never as markup
+
+
+def test_an_empty_folder_becomes_one_card(open_page: OpenPage, tmp_path: Path) -> None:
+    assert "holds no numbered TIFF" in texts_of(open_page(tmp_path))
+
+
+def test_data_without_folder_is_explained(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    import sys
+
+    monkeypatch.setattr(sys, "argv", ["app.py", "--data"])
+    test = AppTest.from_file(root / "dashboard" / "ui.py", default_timeout=60).run()
+    assert "--data needs a folder" in texts_of(test)
+
+
+def test_without_data_the_sample_is_shown(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dataset: Path
+) -> None:
+    monkeypatch.setattr(sample, "sample_folder", lambda: dataset)
+    test = open_page(None)
+    assert "Sample data" in test.info[0].value
+    assert "celltrail dashboard FOLDER" in test.info[0].value
+    assert metrics_of(test)["Frames"] == "12"
+
+
+def test_the_sample_is_made_whole_once_and_tracked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sample, "FRAMES", 4)
+    monkeypatch.setattr(sample, "CELLS", 4)
+    folder = sample.sample_folder()
+    assert json.loads((folder / "01_RES" / "run.json").read_text())["status"] == "optimal"
+    assert len(read_tracks(folder / "01_RES" / "res_track.txt")) >= 4
+    made = (folder / "01_RES").stat().st_mtime_ns
+    assert sample.sample_folder() == folder
+    assert (folder / "01_RES").stat().st_mtime_ns == made
+    assert folder.parent.stat().st_mode & 0o077 == 0
