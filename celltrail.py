@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+import dashboard.cli
 import data.cli
 import evaluation.cli
 import segmentation.cli
 import tracking.cli
 from data import console
+from data.errors import InputError
 
 app = typer.Typer(
     name="celltrail",
@@ -20,6 +23,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="From time-lapse microscopy to cell lineages, with proven optima.",
 )
+DEMO_FILE = "demo.json"  # marks a folder as made by the demo, which another demo may replace
+DEMO_MOVIE: dict[str, Any] = {"frames": 30, "cells": 25, "size": (256, 256), "modality": "fluo", "seed": 7}
+DEMO_MODEL = "sim-fluo"
+
+
+def _score(truth: Any, masks: Any) -> dict[str, float]:
+    from evaluation import segmentation_scores
+
+    return segmentation_scores(truth, masks)
 
 
 def _print_version(wanted: bool) -> None:
@@ -39,10 +51,108 @@ def options(
     """From time-lapse microscopy to cell lineages, with proven optima."""
 
 
+@app.command(cls=console.Command)
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the demo's movie and results.")] = Path("demo"),
+    serve: Annotated[bool, typer.Option("--serve", help="Open the dashboard on the result.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo.")] = False,
+) -> None:
+    """Run the whole way on a simulated movie: images, masks, tracks, measures, report.
+
+    Example:  celltrail demo --out demo --serve
+    """
+    from data.output import output_folder, refuse_existing
+
+    refuse_existing(out, overwrite=overwrite)
+    if out.is_dir() and any(out.iterdir()) and not (out / DEMO_FILE).is_file():
+        raise InputError(f"{out} was not made by a demo and is left alone: choose another folder with --out.")
+    with console.show_progress() as progress, output_folder(out, overwrite=overwrite) as work:
+        evaluation = _run_demo(work, progress)
+    typer.echo(evaluation)
+    typer.echo(f"Read {out / 'report.html'}, or look at every cell and track:")
+    typer.echo(f"celltrail dashboard {out}")
+    if serve:
+        dashboard.cli.serve(out)
+
+
+def _run_demo(folder: Path, progress: Any) -> str:
+    """Fill ``folder`` with a movie, its masks, tracks, measures and report; returns the table of measures."""
+    from dataclasses import replace
+
+    from data import open_images
+    from data.ctc import write_masks
+    from data.simulate import simulate_movie, write_movie
+    from evaluation import evaluate_sequence
+    from evaluation.report import write_report
+    from evaluation.summary import format_table, to_document, write_document
+    from segmentation import segment_movie
+    from tracking import track, write_result
+
+    write_movie(simulate_movie(**DEMO_MOVIE, progress=progress), folder, "01", progress=progress)
+    images, masks, result, truth = (folder / name for name in ("01", "01_MASKS", "01_RES", "01_GT"))
+    masks.mkdir()
+    write_masks(masks, segment_movie(open_images(images), DEMO_MODEL, progress=progress))
+    tracked = track(masks, images=images, progress=progress)
+    for name, path in (("masks", masks), ("images", images)):  # the folder is renamed when it is whole
+        tracked.run["inputs"][name]["path"] = path.name
+    write_result(tracked, result, progress=progress)
+    evaluation = replace(evaluate_sequence(truth, result, progress=progress), gt=truth.name, res=result.name)
+    write_document(folder / "evaluation.json", to_document([evaluation]))
+    write_report(folder / "report.html", truth, result, images=images, evaluation=evaluation)
+    (folder / DEMO_FILE).write_text(console.to_json({"movie": DEMO_MOVIE, "model": DEMO_MODEL}) + "\n")
+    return format_table([evaluation])
+
+
+@app.command(cls=console.Command)
+def doctor(as_json: console.JsonOption = False) -> None:
+    """Show what Celltrail finds on this machine: versions, solvers, processors, GPU, free disk.
+
+    Example:  celltrail doctor
+    """
+    import os
+    import platform
+    import shutil
+    from importlib.metadata import PackageNotFoundError, version
+    from importlib.util import find_spec
+
+    import pulp
+
+    packages: dict[str, str | None] = {}
+    for name in ("celltrail", "numpy", "highspy", "pulp", "torch", "streamlit", "traccuracy", "optuna", "distributed"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    gpu = None
+    if find_spec("torch"):
+        import torch
+
+        gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none: PyTorch computes on the processor"
+    found = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "gpu": gpu,
+        "free disk (GB)": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
+        "solvers": ["highs", *(f"pulp:{name}" for name in pulp.listSolvers(onlyAvailable=True))],
+        "packages": packages,
+    }
+    if as_json:
+        console.print_json(found)
+        return
+    for name, value in found.items():
+        if isinstance(value, dict):
+            for package, number in value.items():
+                typer.echo(f"{package:<16}{number or 'not installed'}")
+        else:
+            typer.echo(f"{name:<16}{', '.join(value) if isinstance(value, list) else value}")
+
+
 data.cli.add_commands(app)
-segmentation.cli.add_commands(app)
+segmentation.cli.add_commands(app, score=_score)
 tracking.cli.add_commands(app)
 evaluation.cli.add_commands(app)
+dashboard.cli.add_commands(app)
 
 
 def main() -> None:
