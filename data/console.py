@@ -189,6 +189,8 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         status = app(args=arguments, standalone_mode=False)
+        if status == 130:  # Ctrl-C, as the command-line library reports it
+            _complain("Stopped.")
         return status if isinstance(status, int) else 0
     except (InputError, MissingExtra) as error:
         if debug:

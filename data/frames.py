@@ -106,7 +106,7 @@ class Frames(Mapping[int, NDArray[Any]]):
             return self
         kept = {number: source for number, source in self.sources.items() if number in frames}
         if not kept:
-            raise InputError(f"{self.path} has no frame in {frames.start}:{frames.stop} "
+            raise InputError(f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
                              f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames.")  # fmt: skip
         return Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval)
 
@@ -156,8 +156,8 @@ def list_frame_files(folder: Path) -> dict[int, Path]:
             groups.setdefault(path.stem[: found.start()], []).append((int(found.group(1)), path))
     if not groups:
         inside = [entry.name for entry in entries if entry.is_dir()][:5]
-        hint = f" It has the folders {', '.join(inside)}: give one of them." if inside else ""
-        raise InputError(f"{folder} holds no numbered TIFF or PNG files (like t000.tif).{hint}")
+        hint = f"give one of its folders ({', '.join(inside)})" if inside else "name the frames like t000.tif"
+        raise InputError(f"{folder} holds no numbered TIFF or PNG files: {hint}.")
     if len(groups) > 1:
         known = [prefix for prefix in KNOWN_PREFIXES if prefix in groups]
         if not known:

@@ -230,7 +230,7 @@ def load_graph(path: Path) -> tuple[Candidates, Solution | None, IntArray | None
         If the file is missing, damaged, or of another schema.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = dict(archive)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: run 'celltrail track' without --no-graph.") from None

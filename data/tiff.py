@@ -53,7 +53,7 @@ def _page_problem(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> s
     page = page.keyframe
     tile = int(np.prod([int(n) for n in page.chunks], dtype=object)) * max(int(page.bitspersample) // 8, 1)
     if tile > MAX_EXPANSION * max(path.stat().st_size, 1):
-        return f"{path} declares tiles of {tile:,} bytes, far more than it can hold: it is damaged, save it again."
+        return f"{path} declares blocks of {tile:,} bytes, far more than it can hold: it is damaged, save it again."
     if int(page.compression) not in CODECS:
         return (f"{path} is compressed with {page.compression.name}, which is not read here: "
                 "save it uncompressed or with LZW, deflate or zstd.")  # fmt: skip

@@ -180,7 +180,7 @@ def read_tracks(path: Path) -> Tracks:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: a track file lists 'label begin end parent'.") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file: expected lines of 'label begin end parent'.") from None
+        raise InputError(f"{path} is not a text file: write lines of 'label begin end parent'.") from None
     rows, problems = [], []
     for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split()
@@ -190,13 +190,15 @@ def read_tracks(path: Path) -> Tracks:
             values = [int(field) for field in fields]
         except ValueError:
             problems.append(
-                f"{path}, line {number}: '{line.strip()[:60]}' is not four integers (label begin end parent)."
+                f"{path}, line {number}, '{line.strip()[:60]}', is not four integers: write label begin end parent."
             )
             continue
         if len(values) != 4:
-            problems.append(f"{path}, line {number}: {len(values)} columns, expected 4 (label begin end parent).")
+            problems.append(
+                f"{path}, line {number}, has {len(values)} columns, expected 4: write label begin end parent."
+            )
         elif any(abs(value) > 2**62 for value in values):
-            problems.append(f"{path}, line {number}: a number is too large for a label or a frame.")
+            problems.append(f"{path}, line {number}, has a number too large for a label or a frame: correct it.")
         else:
             rows.append(values)
     if problems:

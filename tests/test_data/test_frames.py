@@ -1,0 +1,218 @@
+"""Movies on disk: folders with any names, stacks, colours, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from data.errors import InputError
+from data.frames import list_frame_files, number_of, open_images, open_labels, parse_frames
+from data.tiff import write_array
+
+
+def write_frames(folder: Path, names: list[str], shape: tuple[int, ...] = (5, 6), dtype: type = np.uint16) -> Path:
+    """One frame per name; frame i is filled with i + 1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, name in enumerate(names):
+        write_array(folder / name, np.full(shape, index + 1, dtype=dtype))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (["mask000.tif", "mask001.tif"], (0, 1)),
+        (["t0009.tif", "t0010.tif", "t0011.tif"], (9, 10, 11)),
+        (["my cells 2024 f000123.tif", "my cells 2024 f000124.tif"], (123, 124)),
+        (["t2.tif", "t10.tif", "t1.tiff"], (1, 2, 10)),
+        (["007.tif", "009.tif"], (7, 9)),
+    ],
+)
+def test_frames_are_found_by_the_number_in_the_name(tmp_path: Path, names: list[str], numbers: tuple[int, ...]) -> None:
+    movie = open_labels(write_frames(tmp_path / "movie", names))
+    assert movie.numbers == numbers == tuple(movie)
+    for index, name in enumerate(names):
+        assert (movie[number_of(Path(name)) or 0] == index + 1).all()
+    assert (len(movie), movie.shape, movie.dtype) == (len(names), (5, 6), np.uint16)
+
+
+def test_frames_are_read_when_asked_for(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path, ["t000.tif", "t001.tif"])
+    movie = open_images(folder)
+    (folder / "t001.tif").unlink()
+    assert movie[0].shape == (5, 6)
+    with pytest.raises(InputError, match="has disappeared"):
+        movie[1]
+    write_array(folder / "t001.tif", np.ones((9, 9), np.uint16))
+    with pytest.raises(InputError, match="has changed since the movie was opened"):
+        movie[1]
+
+
+def test_a_folder_with_truth_and_notes_gives_the_masks(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path, ["mask000.tif", "mask001.tif"])
+    write_frames(folder, ["overview1.tif"])
+    (folder / "res_track.txt").write_text("1 0 1 0\n")
+    assert open_labels(folder).numbers == (0, 1)
+
+
+def test_pictures_are_read_too(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for number in range(2):
+        Image.fromarray(np.full((4, 5), number + 1, np.uint8)).save(tmp_path / f"f{number}.png")
+    movie = open_labels(tmp_path)
+    assert movie.shape == (4, 5)
+    assert movie[1].max() == 2
+
+
+def test_labels_may_be_of_any_integer_size(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "mask000.tif", np.full((3, 3), 3_000_000_000, np.uint32))
+    assert open_labels(tmp_path)[0].max() == 3_000_000_000
+
+
+def test_binary_masks_are_one_label(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "mask000.tif", np.eye(3, dtype=bool), photometric="minisblack")
+    labels = open_labels(tmp_path)[0]
+    assert labels.dtype.kind == "u"
+    assert labels.sum() == 3
+
+
+STACK = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
+
+
+def test_the_first_axis_of_a_plain_stack_is_time(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "stack.tif", STACK[0], photometric="minisblack")
+    movie = open_images(tmp_path / "stack.tif")
+    assert (movie.numbers, movie.shape) == ((0, 1, 2), (4, 5))
+    np.testing.assert_array_equal(movie[2], STACK[0, 2])
+
+
+def test_axes_say_what_a_stack_means(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "stack.tif", STACK, photometric="minisblack")
+    movie = open_images(tmp_path / "stack.tif", axes="TZYX")
+    assert (movie.numbers, movie.shape) == ((0, 1), (3, 4, 5))
+    np.testing.assert_array_equal(movie[1], STACK[1])
+    movie = open_images(tmp_path / "stack.tif", axes="TCYX", channel=2)
+    np.testing.assert_array_equal(movie[1], STACK[1, 2])
+    movie = open_images(tmp_path / "stack.tif", axes="CTYX", channel=1)
+    np.testing.assert_array_equal(movie[2], STACK[1, 2])
+    tifffile.imwrite(tmp_path / "one.tif", STACK[0], photometric="minisblack")
+    assert open_images(tmp_path / "one.tif", axes="ZYX").shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize("axes", ["TYX", "TTYX", "TZYQ", "ABCD"])
+def test_axes_that_do_not_fit_are_refused(tmp_path: Path, axes: str) -> None:
+    tifffile.imwrite(tmp_path / "stack.tif", STACK, photometric="minisblack")
+    with pytest.raises(InputError, match="does not fit"):
+        open_images(tmp_path / "stack.tif", axes=axes)
+
+
+def test_ome_tiff_brings_axes_scale_and_channels(tmp_path: Path) -> None:
+    movie = np.arange(2 * 3 * 2 * 4 * 5, dtype=np.uint16).reshape(2, 3, 2, 4, 5)
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", movie,
+        metadata={"axes": "TZCYX", "PhysicalSizeX": 0.4, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0, "TimeIncrement": 30},
+    )  # fmt: skip
+    opened = open_images(tmp_path / "a.ome.tif", channel=1)
+    assert (opened.shape, opened.voxel, opened.interval) == ((3, 4, 5), (2.0, 0.5, 0.4), 30.0)
+    np.testing.assert_array_equal(opened[1], movie[1, :, 1])
+    with pytest.raises(InputError, match="2 channels: choose one with --channel 0 … 1"):
+        open_images(tmp_path / "a.ome.tif")
+    with pytest.raises(InputError, match="there is no channel 2"):
+        open_images(tmp_path / "a.ome.tif", channel=2)
+
+
+def test_a_folder_of_stacks_is_a_3d_movie(tmp_path: Path) -> None:
+    movie = open_labels(write_frames(tmp_path, ["mask000.tif", "mask001.tif"], shape=(3, 5, 6)))
+    assert movie.shape == (3, 5, 6)
+    assert movie[1].shape == (3, 5, 6)
+
+
+def test_a_channel_of_files_with_an_empty_axis(tmp_path: Path) -> None:
+    frame = np.arange(1 * 3 * 4 * 5, dtype=np.uint8).reshape(1, 3, 4, 5)
+    tifffile.imwrite(tmp_path / "t0.ome.tif", frame, metadata={"axes": "ZCYX"})
+    movie = open_images(tmp_path, channel=2)
+    np.testing.assert_array_equal(movie[0], frame[0, 2])
+
+
+def test_colour_images_want_a_channel(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 255, (6, 7, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "t000.tif", colour, photometric="rgb")
+    with pytest.raises(InputError, match=r"t000\.tif is a colour image"):
+        open_images(tmp_path)
+    np.testing.assert_array_equal(open_images(tmp_path, channel=1)[0], colour[..., 1])
+
+
+def test_every_bad_file_is_named_at_once(tmp_path: Path) -> None:
+    write_frames(tmp_path, ["mask000.tif", "mask001.tif", "mask002.tif"])
+    write_array(tmp_path / "mask003.tif", np.ones((9, 9), np.uint16))
+    write_array(tmp_path / "mask004.tif", np.ones((5, 6), np.float32))
+    (tmp_path / "mask005.tif").write_text("not an image")
+    with pytest.raises(InputError) as caught:
+        open_labels(tmp_path)
+    text = str(caught.value)
+    assert len(caught.value.problems) == 3
+    assert "mask003.tif has the shape (9, 9), the other frames have (5, 6)" in text
+    assert "mask004.tif holds float32 values" in text
+    assert "mask005.tif is not a TIFF image" in text
+
+
+def test_a_file_outside_the_chosen_frames_does_not_matter(tmp_path: Path) -> None:
+    write_frames(tmp_path, ["mask000.tif", "mask001.tif"])
+    (tmp_path / "mask002.tif").write_text("not an image")
+    assert open_labels(tmp_path, frames=range(2)).numbers == (0, 1)
+
+
+def test_two_files_of_one_number_are_refused(tmp_path: Path) -> None:
+    write_frames(tmp_path, ["t01.tif", "t001.tif"])
+    with pytest.raises(InputError, match="have the same frame number 1"):
+        list_frame_files(tmp_path)
+
+
+def test_an_empty_folder_a_missing_one_and_a_data_set(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no numbered TIFF"):
+        open_images(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        open_images(tmp_path / "nowhere")
+    (tmp_path / "01").mkdir()
+    with pytest.raises(InputError, match=r"give one of its folders \(01\)"):
+        open_images(tmp_path)
+
+
+def test_movies_mixed_in_one_folder_are_refused(tmp_path: Path) -> None:
+    write_frames(tmp_path, ["left1.tif", "right1.tif"])
+    with pytest.raises(InputError, match="mixes files of several kinds"):
+        open_images(tmp_path)
+
+
+def test_negative_labels_and_infinite_grey_values_are_refused(tmp_path: Path) -> None:
+    write_array(tmp_path / "t000.tif", np.full((3, 3), -1, np.int16))
+    with pytest.raises(InputError, match="holds the label -1"):
+        open_labels(tmp_path)[0]
+    write_array(tmp_path / "t000.tif", np.full((3, 3), np.nan, np.float32))
+    with pytest.raises(InputError, match="not finite"):
+        open_images(tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "frames"),
+    [("0:49", range(50)), ("3:3", range(3, 4)), (":2", range(3)), ("7:", range(7, 2**31)), (None, None)],
+)
+def test_frame_ranges_include_both_ends(text: str | None, frames: range | None) -> None:
+    assert parse_frames(text) == frames
+
+
+@pytest.mark.parametrize("text", ["5", "a:b", "9:3", "-1:3", "1:2:3", ""])
+def test_other_frame_ranges_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="--frames"):
+        parse_frames(text)
+
+
+def test_frames_that_are_not_there(tmp_path: Path) -> None:
+    write_frames(tmp_path, ["t000.tif", "t001.tif"])
+    assert open_images(tmp_path, frames=range(1, 5)).numbers == (1,)
+    with pytest.raises(InputError, match=r"has no frame in 7:9 \(it has frames 0 to 1\)"):
+        open_images(tmp_path, frames=range(7, 10))

@@ -1,0 +1,120 @@
+"""Results appear whole or not at all, and never in the place of something dear."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data.errors import InputError
+from data.output import output_file, output_folder, partial_path
+
+
+class Crash(Exception):
+    """Something goes wrong half way."""
+
+
+def write_half(folder: Path, name: str = "half.txt") -> None:
+    (folder / name).write_text("half")
+    raise Crash
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
+    with output_folder(tmp_path / "deep" / "out") as work:
+        (work / "a.txt").write_text("a")
+        assert not (tmp_path / "deep" / "out").exists()
+    assert names(tmp_path / "deep") == ["out"]
+    assert names(tmp_path / "deep" / "out") == ["a.txt"]
+
+
+def test_after_a_failure_there_is_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Crash), output_folder(tmp_path / "out") as work:
+        write_half(work)
+    with pytest.raises(Crash), output_file(tmp_path / "out.csv") as file:
+        write_half(tmp_path, file.name)
+    assert names(tmp_path) == []
+
+
+def test_an_old_result_stays_after_a_failure_and_goes_after_a_success(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old.txt").write_text("old")
+    with pytest.raises(Crash), output_folder(out, overwrite=True) as work:
+        write_half(work)
+    assert names(out) == ["old.txt"]
+    with output_folder(out, overwrite=True) as work:
+        (work / "new.txt").write_text("new")
+    assert names(out) == ["new.txt"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_nothing_is_replaced_without_overwrite(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.txt").write_text("old")
+    (tmp_path / "old.csv").write_text("old")
+    with pytest.raises(InputError, match="exists already"), output_folder(tmp_path / "out"):
+        pass
+    with pytest.raises(InputError, match="exists already"), output_file(tmp_path / "old.csv"):
+        pass
+    with output_file(tmp_path / "old.csv", overwrite=True) as file:
+        file.write_text("new")
+    assert (tmp_path / "old.csv").read_text() == "new"
+
+
+def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with output_folder(tmp_path / "out") as work:
+        (work / "a.txt").write_text("a")
+    assert names(tmp_path / "out") == ["a.txt"]
+
+
+def test_an_interrupted_run_is_resumed_or_forgotten(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(Crash), output_folder(out, resume=True) as work:
+        write_half(work)
+    assert names(partial_path(out)) == ["half.txt"]
+    with output_folder(out, resume=True) as work:
+        assert names(work) == ["half.txt"]
+        (work / "rest.txt").write_text("rest")
+    assert names(out) == ["half.txt", "rest.txt"]
+    with pytest.raises(Crash), output_folder(tmp_path / "other", resume=True) as work:
+        write_half(work)
+    with output_folder(tmp_path / "other") as work:
+        assert names(work) == []
+
+
+def test_overwriting_never_replaces_the_place_one_works_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "project" / "analysis"
+    here.mkdir(parents=True)
+    (here / "notes.txt").write_text("dear")
+    monkeypatch.chdir(here)
+    for out in (here, here.parent, Path(".."), Path.home()):
+        with pytest.raises(InputError, match="must not be replaced"), output_folder(out, overwrite=True):
+            pass
+
+
+def test_a_file_does_not_replace_a_folder_nor_the_other_way_round(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("text")
+    with (
+        pytest.raises(InputError, match="is a folder, but the result is a file"),
+        output_file(tmp_path / "folder", overwrite=True),
+    ):
+        pass
+    with (
+        pytest.raises(InputError, match="is a file, but the result is a folder"),
+        output_folder(tmp_path / "file", overwrite=True),
+    ):
+        pass
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(InputError, match="cannot be written"), output_folder(tmp_path / "file" / "out"):
+        pass
+    with pytest.raises(InputError, match="cannot be written"), output_file(tmp_path / "file" / "out.csv"):
+        pass
