@@ -130,7 +130,7 @@ def test_a_broken_track_file_becomes_one_card(open_page: OpenPage, copy_of: Path
     (copy_of / "01_RES" / "res_track.txt").write_text("1 0 3\nx\n")
     test = open_page(copy_of, page)
     assert not test.exception
-    assert "res_track.txt, line 1: 3 columns, expected 4" in texts_of(test)
+    assert "res_track.txt, line 1, has 3 columns, expected 4" in texts_of(test)
     assert "This data cannot be shown" in texts_of(test)
 
 
