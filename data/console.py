@@ -10,7 +10,7 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -192,7 +192,12 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
         if status == 130:  # Ctrl-C, as the command-line library reports it
             _complain("Stopped.")
         return status if isinstance(status, int) else 0
-    except (InputError, MissingExtra) as error:
+    except InputError as error:
+        if debug:
+            raise
+        _complain("\n".join(group_problems(error.problems)))
+        return 2
+    except MissingExtra as error:
         if debug:
             raise
         _complain(str(error))
@@ -213,6 +218,23 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
         text = " ".join(str(error).split()) or "no further word"
         _complain(f"The work failed: {type(error).__name__}: {text}\nRun the command again with --debug to see where.")
         return 1
+
+
+def group_problems(problems: Iterable[str]) -> list[str]:
+    """Tell once what is wrong with many files: sentences that differ only in their first word become one.
+
+    A folder of 84 colour images is one problem to a person, not 84.
+    """
+    alike: dict[str, list[str]] = {}
+    for problem in problems:
+        subject, _, predicate = problem.partition(" ")
+        alike.setdefault(predicate if Path(subject).suffix else problem, []).append(problem)
+    sentences = []
+    for group in alike.values():
+        more = len(group) - 1
+        others = f" ({more} more file{'s' if more > 1 else ''} in the same way.)" if more else ""
+        sentences.append(group[0] + others)
+    return sentences
 
 
 def _complain(text: str) -> None:

@@ -39,7 +39,7 @@ def grey(frame: int) -> np.ndarray:
 
 
 def missing_folder(folder: Path) -> Path:
-    return folder / "nowhere"
+    return folder
 
 
 def image_folder(folder: Path) -> Path:
