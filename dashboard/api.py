@@ -152,17 +152,20 @@ async def track_table(request: Request) -> Response:
     def make() -> Response:
         layer = registry.layer(request.path_params["layer"])
         result = content.open_result(layer)
-        colours = content.track_colours(result)
+        by = request.query_params.get("by", "track")
+        if by not in content.FEATURES:
+            raise ValueError("by must be one of " + ", ".join(content.FEATURES))
         tracks = result.tracks
 
         def encode() -> bytes:
+            colours = content.colours_by(result, by)
             columns = {
                 "label": tracks.label.tolist(), "begin": tracks.begin.tolist(), "end": tracks.end.tolist(),
-                "parent": tracks.parent.tolist(), "colour": [colours[label] for label in tracks.label.tolist()],
+                "parent": tracks.parent.tolist(), "colour": [colours.get(label, "#8a97a3") for label in tracks.label.tolist()],
             }  # fmt: skip
             return json.dumps(columns, separators=(",", ":")).encode()
 
-        body = CACHE.get((layer.id, content.stamp(layer.folder), "tracks"), encode)
+        body = CACHE.get((layer.id, content.stamp(layer.folder), "tracks", by), encode)
         return Response(body, media_type="application/json", headers=FOR_GOOD)
 
     return await _answer(make)

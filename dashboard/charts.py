@@ -13,6 +13,7 @@ from data import Tracks
 
 QUIET = "#8a97a3"
 ACCENT = "#0a7ea4"
+MANY = 3000  # from so many points on, WebGL draws faster than SVG
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 
 
@@ -66,10 +67,11 @@ def _lines(x: Sequence[float | None], y: Sequence[float | None], colour: str, wi
     return go.Scatter(x=x, y=y, mode="lines", line={"color": colour, "width": width}, hoverinfo="skip")
 
 
-def _ends(tracks: Tracks, layout: Layout, colours: Mapping[int, str]) -> go.Scatter:
+def _ends(tracks: Tracks, layout: Layout, colours: Mapping[int, str]) -> go.Scatter | go.Scattergl:
     labels = np.repeat(tracks.label, 2)
     frames = np.stack([tracks.begin, tracks.end], axis=1).ravel()
-    return go.Scatter(
+    kind = go.Scattergl if len(labels) > MANY else go.Scatter
+    return kind(
         x=frames, y=np.repeat(layout.row, 2), mode="markers", name="tracks",
         marker={"size": 7, "color": [colours.get(label, QUIET) for label in labels.tolist()]},
         customdata=np.stack([labels, frames], axis=1),

@@ -173,6 +173,54 @@ def measure_cells(frame: int, labels: NDArray[np.integer[Any]]) -> pd.DataFrame:
     )  # fmt: skip
 
 
+FEATURES = {
+    "track": "each track its own colour",
+    "length": "frames from first to last",
+    "generation": "divisions before this track",
+    "area": "mean area in pixels",
+    "speed": "mean distance per frame in pixels",
+}
+
+
+def track_feature(result: Result, name: str) -> dict[int, float]:
+    """A number for every track: see :data:`FEATURES`. Tracks without a value are left out."""
+    tracks = result.tracks
+    labels = tracks.label.tolist()
+    if name == "length":
+        return dict(zip(labels, (tracks.end - tracks.begin + 1).astype(float).tolist(), strict=True))
+    if name == "generation":
+        divided = set(tracks.divisions())
+        generation: dict[int, float] = {}
+        for row in np.argsort(tracks.begin, kind="stable").tolist():
+            label, parent = int(tracks.label[row]), int(tracks.parent[row])
+            generation[label] = generation.get(parent, 0.0) + (parent in divided)
+        return generation
+    cells = cell_table(result)
+    if name == "speed":
+        cells = cells.assign(speed=speed_of(cells))
+        cells = cells[cells["track"].diff() == 0]  # the first row of a track has no step
+    means = cells.groupby("track")[name].mean()
+    return {int(label): float(value) for label, value in means.items()}
+
+
+def feature_colours(result: Result, name: str) -> tuple[dict[int, str], tuple[float, float]]:
+    """Colours of tracks by a feature, from dark blue (low) to yellow (high), and the range of its values."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    values = track_feature(result, name)
+    low, high = (min(values.values()), max(values.values())) if values else (0.0, 0.0)
+    scale = colormaps["viridis"]
+    shades = [to_hex(scale(0.15 + 0.85 * i / 31)) for i in range(32)]
+    span = (high - low) or 1.0
+    return {label: shades[round(31 * (value - low) / span)] for label, value in values.items()}, (low, high)
+
+
+def colours_by(result: Result, name: str) -> dict[int, str]:
+    """Colours of tracks by a feature, or each its own (``"track"``)."""
+    return track_colours(result) if name == "track" else feature_colours(result, name)[0]
+
+
 def speed_of(cells: pd.DataFrame) -> NDArray[np.float64]:
     """Distance per frame that one cell moved since the row before; NaN in the first row. Rows in order of frames."""
     steps = cells[["z", "y", "x"]].diff().to_numpy()

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import state
+from dashboard.content import FEATURES
 from dashboard.registry import Dataset
 from data import InputError
 
@@ -74,3 +75,16 @@ def figure(value: Any, digits: int = 3) -> str:
     if isinstance(value, float):
         return f"{value:,.{digits}f}"
     return str(value)
+
+
+def colour_choice() -> None:
+    """Choose what the colours of tracks mean; the same on every page."""
+    st.session_state.setdefault("colour_by", "track")
+    st.selectbox(
+        "Colour by", list(FEATURES), key="_colour_by", width=220, on_change=_take_colour,
+        index=list(FEATURES).index(st.session_state.colour_by),
+    )  # fmt: skip
+
+
+def _take_colour() -> None:
+    st.session_state.colour_by = st.session_state._colour_by

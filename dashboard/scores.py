@@ -8,6 +8,7 @@ from typing import Any
 
 from dashboard import content
 from dashboard.registry import Layer, Movie
+from evaluation import Evaluation, evaluate_sequence
 
 FIRST = ("TRA", "SEG", "DET", "LNK", "IoU", "RI", "RE", "warping_error", "BIO", "ADE", "JACT")
 NAMES = {
@@ -41,14 +42,23 @@ def measures(movie: Movie, layer: Layer) -> Measures | None:
     stored = stored_measures(movie, layer)
     if stored is not None or movie.truth is None or layer.id == movie.truth.id:
         return stored
-    return _computed(movie.truth, layer, content.stamp(movie.truth.folder), content.stamp(layer.folder))
+    return dict(evaluation(movie.truth, layer).measures)
 
 
-@lru_cache(maxsize=32)
-def _computed(truth: Layer, layer: Layer, _truth_stamp: str, _stamp: str) -> Measures:
-    from evaluation import evaluate_sequence
+def evaluation(truth: Layer, layer: Layer) -> Evaluation:
+    """The full comparison of a result with its truth: measures, and every error with its place.
 
-    return dict(evaluate_sequence(truth.folder.parent, layer.folder).measures)
+    Raises
+    ------
+    InputError
+        If truth or result cannot be evaluated.
+    """
+    return _evaluation(truth, layer, content.stamp(truth.folder), content.stamp(layer.folder))
+
+
+@lru_cache(maxsize=16)
+def _evaluation(truth: Layer, layer: Layer, _truth_stamp: str, _stamp: str) -> Evaluation:
+    return evaluate_sequence(truth.folder.parent, layer.folder)
 
 
 def in_order(names: Measures) -> list[str]:

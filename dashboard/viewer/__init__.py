@@ -40,6 +40,7 @@ class Pane:
 
     movie : where the grey image comes from. layer : the labels drawn on it, or ``None``.
     offset : frames after the clock's (−1: the frame before). marks : places to ring, ``{t, y, x}``.
+    colour : what the colours of the tracks mean, see :data:`dashboard.content.FEATURES`.
     """
 
     movie: Movie
@@ -47,6 +48,7 @@ class Pane:
     title: str = ""
     offset: int = 0
     marks: Sequence[dict[str, float]] = field(default_factory=tuple)
+    colour: str = "track"
 
     def describe(self) -> dict[str, Any]:
         """The pane in the words of ``viewer.js``."""
@@ -66,7 +68,7 @@ class Pane:
                 "labelFrames": list(result.labels.numbers),
             }
             if len(result.tracks):
-                spec["tracks"] = f"/layers/{self.layer.id}/tracks?v={version}"
+                spec["tracks"] = f"/layers/{self.layer.id}/tracks?by={self.colour}&v={version}"
         return spec
 
 
@@ -82,6 +84,7 @@ def show_viewer(
     columns: int = 1,
     height: str = "clamp(300px, 62vh, 1500px)",
     focus: dict[str, float] | None = None,
+    place: str = "",
     on_frame_change: Callable[[], None] = lambda: None,
     on_pick_change: Callable[[], None] = lambda: None,
 ) -> Any:
@@ -92,6 +95,7 @@ def show_viewer(
     frames : frame numbers of the clock. shape : (Y, X) or (Z, Y, X) of the frames.
     t, selected, focus : frame, label selected in each layer, and place to look at; taken over by the
         browser only when ``revision`` changes.
+    place : viewers with the same non-empty text share their zoom, also from page to page.
 
     Returns
     -------
@@ -99,6 +103,7 @@ def show_viewer(
     """
     base = st.get_option("server.baseUrlPath").strip("/")
     data = {
+        "place": place,
         "api": f"/{base}/api" if base else "/api",
         "panes": [pane.describe() for pane in panes],
         "frames": list(frames),

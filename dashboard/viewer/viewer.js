@@ -6,6 +6,7 @@ import { FrameStore, decodeImage, decodeLabels } from "./frames.js";
 import { colourTables, drawDivisions, drawIds, drawImage, drawRing, drawTails, paintLabels } from "./draw.js";
 
 const store = new FrameStore(256 * 2 ** 20);
+const views = new Map(); // movie → the view it was left with, so that zoom survives a change of page
 const trackTables = new Map(); // address → promise of a table
 const viewers = new WeakMap();
 const FINEST = 2048; // frames with longer sides come at a reduced level
@@ -77,11 +78,15 @@ class Viewer {
   update({ data, setStateValue, setTriggerValue }) {
     this.setState = setStateValue;
     this.trigger = setTriggerValue;
-    const layout = JSON.stringify([data.panes, data.frames, data.shape, data.columns, data.api]);
+    const layout = JSON.stringify([data.place, data.panes, data.frames, data.shape, data.columns, data.api]);
     if (layout !== this.layout) {
       this.layout = layout;
       const number = this.data ? this.number() : data.t;
       this.data = data;
+      if (data.place !== this.where) {
+        this.where = data.place;
+        this.view = views.get(data.place) || null;
+      }
       this.goTo(this.nearest(number), { silent: true });
       this.build();
     }
@@ -319,6 +324,7 @@ class Viewer {
     this.drawing = true;
     requestAnimationFrame(() => {
       this.drawing = false;
+      if (this.where) views.set(this.where, this.view);
       for (const pane of this.panes) this.drawPane(pane);
       const shown = this.panes.length && this.panes.every((pane) => pane.base);
       if (shown) {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, content, parts, state
+from dashboard import charts, content, lineage, parts, state
 from dashboard.viewer import Pane, show_viewer
 
 VIEWER = "browse_viewer"
@@ -59,18 +61,38 @@ def show_track(selection: state.Selection, result: content.Result) -> None:
     cells = content.cell_table(result)
     mine = cells[cells["track"] == label].reset_index(drop=True)
     mine = mine.assign(speed=content.speed_of(mine))
-    colour = content.track_colours(result)[label]
+    colours = content.colours_by(result, st.session_state.get("colour_by", "track"))
     units = "pixels" if len(result.labels.shape) == 2 else "voxels"
     for feature, unit in (("area", units), ("speed", "pixels per frame")):
         st.plotly_chart(
-            charts.draw_feature(mine, feature, unit, t=selection.t, colour=colour),
+            charts.draw_feature(mine, feature, unit, t=selection.t, colour=colours.get(label, charts.QUIET)),
             key=f"feature_{feature}", config=charts.CONFIG, alt=f"{feature} of track {label} over time",
+            on_select=partial(take_point, f"feature_{feature}"), selection_mode="points",
         )  # fmt: skip
+    layout = lineage.arrange(tracks)
+    family = lineage.only(tracks, layout, [tracks.roots()[label]])
+    rows = lineage.arrange(family)
+    st.plotly_chart(
+        charts.draw_lineages(
+            family, rows, colours, t=selection.t, selected=label, height=min(420, max(110, 18 * rows.height + 50))
+        ),
+        key="family", config=charts.CONFIG, alt=f"Lineage of track {label}",
+        on_select=partial(take_point, "family"), selection_mode="points",
+    )  # fmt: skip
 
 
-def show_table(result: content.Result) -> None:
+def take_point(key: str) -> None:
+    """A point of a plot was clicked: go to its frame, and to its track where it names one."""
+    points = st.session_state[key].selection.points
+    if points:
+        data = [int(value) for value in points[0]["customdata"]]
+        state.look_at(t=data[-1], track=data[0] if len(data) == 2 else None)
+
+
+def show_table(result: content.Result, selected: int) -> None:
     """All tracks; a row selects a track."""
     table = track_table(result)
+    table.insert(0, "", ["▸" if label == selected else "" for label in table["track"].tolist()])
     st.session_state.track_rows = table["track"].tolist()
     st.dataframe(
         table, key="track_table", hide_index=True, on_select=take_row, selection_mode="single-row", height=260,
@@ -87,7 +109,7 @@ def track_table(result: content.Result) -> pd.DataFrame:
             "first frame": tracks.begin,
             "last frame": tracks.end,
             "frames": tracks.end - tracks.begin + 1,
-            "mother": [parent or None for parent in tracks.parent.tolist()],
+            "mother": [str(parent or "") for parent in tracks.parent.tolist()],
             "daughters": [", ".join(map(str, children.get(label, []))) for label in tracks.label.tolist()],
         }
     )
@@ -106,11 +128,13 @@ def show() -> None:
     left, right = st.columns([7, 3], gap="medium")
     with left:
         show_viewer(
-            [Pane(selection.movie, selection.layer)],
+            [Pane(selection.movie, selection.layer, colour=st.session_state.get("colour_by", "track"))],
             key=VIEWER, frames=frames, shape=shape, t=selection.t, revision=st.session_state.revision,
             selected={} if selection.layer is None else {selection.layer.id: selection.track},
-            focus=st.session_state.get("focus"), on_frame_change=take_frame, on_pick_change=take_pick,
+            focus=st.session_state.get("focus"), place=selection.movie.id, on_frame_change=take_frame, on_pick_change=take_pick,
         )  # fmt: skip
+        if result is not None and len(result.tracks):
+            parts.colour_choice()
         st.caption(
             "← → step (Shift: ten) · Space play · O outlines · T tails · I numbers · [ mother · ] daughter · "
             "drag to move, + − to zoom"
@@ -124,7 +148,7 @@ def show() -> None:
         else:
             show_track(selection, result)
     if result is not None and len(result.tracks):
-        show_table(result)
+        show_table(result, selection.track)
     state.write_address()
 
 
