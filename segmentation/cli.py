@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,18 +73,25 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         ] = None,
         device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
         half: Annotated[bool, typer.Option("--half/--full", help="Store weights with 16 bits.")] = True,
+        patience: Annotated[
+            int, typer.Option("--patience", min=0, help="Stop after so many epochs without a lower loss; 0: never.")
+        ] = 0,
+        resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
         seed: SeedOption = 0,
         overwrite: OverwriteOption = False,
         as_json: JsonOption = False,
     ) -> None:
         """Train a model on annotated images.
 
+        Beside the model stand the learning curve (.csv, .png) and the weights of the last step (.last.safetensors).
+
         Example:  celltrail train DIC-C2DH-HeLa --sequence 01 --minutes 4 --out model.safetensors
         """
-        from data.output import refuse_existing
+        from data.output import partial_path, refuse_existing
 
         torch = import_extra("torch", "segmentation")
         from segmentation.checkpoint import save_model
+        from segmentation.curve import write_curve
         from segmentation.settings import preset as find_preset
         from segmentation.training import describe
         from segmentation.training import train as run_training
@@ -95,10 +103,20 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             torch.set_num_threads(threads)
         settings = find_preset(preset, steps=steps, scale=scale, width=width, depth=depth, rate=rate)
         training, held_back = _movies(dataset, sequence or [], truth, labels, frames, channel, validation)
+        work = partial_path(out)
+        state_file = work / "state.safetensors"
+        if resume and not state_file.is_file():
+            raise InputError(f"There is no stopped training for {out}: start it without --resume.")
+        if not resume:
+            shutil.rmtree(work, ignore_errors=True)
         with console.show_progress() as progress:
             result = run_training(training, held_back, settings, minutes=minutes, seed=seed, score=score,
-                                  device=_device(device), progress=progress)  # fmt: skip
+                                  patience=patience, state_file=state_file, resume=resume, device=_device(device),
+                                  progress=progress)  # fmt: skip
+        save_model(out.with_suffix(".last.safetensors"), result.last, half=half, overwrite=True)
+        write_curve(out, result.history)
         save_model(out, result.model, half=half, overwrite=overwrite)
+        shutil.rmtree(work, ignore_errors=True)
         if as_json:
             console.print_json({"model": out, "instances": vars(result.model.instances), "history": result.history,
                                 "validation": result.model.info.get("validation_measures")})  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from segmentation.loss import total_loss
 from segmentation.model import Model, Preprocessing
 from segmentation.prediction import choose_tile, predict, run_tiles
 from segmentation.settings import Settings
+from segmentation.state import State, load_state, save_state
 from segmentation.unet import UNet
 
 Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], dict[str, float]]
@@ -102,7 +105,8 @@ def follow(average: UNet, net: UNet, decay: float, step: int) -> None:
 
 def train(
     training: list[Movie], validation: list[Movie], settings: Settings, *, minutes: float | None = None, seed: int = 0,
-    score: Score | None = None, device: str = "cpu", progress: Progress = silent,
+    score: Score | None = None, patience: int = 0, state_file: Path | None = None, resume: bool = False,
+    device: str = "cpu", progress: Progress = silent,
 ) -> Training:  # fmt: skip
     """Train a model.
 
@@ -113,11 +117,14 @@ def train(
     minutes : stop after this much computing time (see :class:`Clock`); the learning rate falls to 0
         at that moment. ``None``: after ``settings.steps`` steps, which gives the same weights every time.
     score : measures of masks, shown per epoch and used to choose thresholds at the end.
+    patience : stop after so many epochs without a lower validation loss; 0: never.
+    state_file : where the state is kept after each epoch. resume : go on from there if it exists.
 
     Raises
     ------
     InputError
-        If the annotations cannot be used (empty, 0/255, other shapes).
+        If the annotations cannot be used (empty, 0/255, other shapes), if the loss is no number any
+        more, or if the state to go on from belongs to another training.
     """
     target = torch.device(device)
     if settings.scale == 0:
@@ -125,52 +132,65 @@ def train(
     preprocessing = Preprocessing(scale=settings.scale)
     total = settings.steps if minutes is None else 10**9
     tiles = TrainingTiles(training, settings, preprocessing, seed=seed, count=total * settings.batch)
-    net = build_net(settings, seed).to(target)
-    average = copy.deepcopy(net) if settings.average else net
-    optimiser = build_optimiser(net, settings)
     info = {
-        "training": [f"{movie.name} frames {movie.numbers[0]}-{movie.numbers[-1]}" for movie in training],
-        "validation": [f"{movie.name} frames {movie.numbers[0]}-{movie.numbers[-1]}" for movie in validation],
+        "training": [describe_movie(movie) for movie in training],
+        "validation": [describe_movie(movie) for movie in validation],
         "data_sha256": hash_of(training), "seed": seed, "settings": asdict(settings),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }  # fmt: skip
+    identity = {"settings": json.loads(json.dumps(info["settings"])), "seed": seed, "data": info["data_sha256"]}
     instances = default_instances(settings)
-    history: list[dict[str, float]] = []
-    best_loss, best = math.inf, copy.deepcopy(average)
-    clock = Clock(target)
-    step, done, losses = 0, 0.0, [0.0]
-    while done < 1:
+
+    net = build_net(settings, seed).to(target)
+    average = copy.deepcopy(net) if settings.average else net
+    state = State(net, average, copy.deepcopy(net), build_optimiser(net, settings))
+    if resume and state_file is not None and state_file.is_file():
+        load_state(state_file, state, identity)
+    clock = Clock(target, state.minutes)
+
+    def share_done() -> float:
+        return state.step / total if minutes is None else max(clock.minutes() / minutes, state.step / total)
+
+    done = share_done()
+    while done < 1 and not (patience and state.waited >= patience):
         losses = []
         while done < 1 and len(losses) < settings.epoch:
-            for group in optimiser.param_groups:
+            for group in state.optimiser.param_groups:
                 group["lr"] = settings.rate * rate_at(done)
-            losses.append(train_step(net, optimiser, batch_of(tiles, step, target), settings, seed=seed + step))
-            step += 1
+            batch = batch_of(tiles, state.step, target)
+            losses.append(train_step(net, state.optimiser, batch, settings, seed=seed + state.step))
+            state.step += 1
             if settings.average:
-                follow(average, net, settings.average, step)
-            done = step / total if minutes is None else max(clock.minutes() / minutes, step / total)
-            if step % 10 == 0:
-                progress("train", min(round(1000 * done), 1000), 1000, f"step {step}, loss {losses[-1]:.3f}")
-        row = {"step": step, "minutes": clock.minutes(), "rate": optimiser.param_groups[0]["lr"],
+                follow(average, net, settings.average, state.step)
+            done = share_done()
+            if state.step % 10 == 0:
+                progress("train", min(round(1000 * done), 1000), 1000, f"step {state.step}, loss {losses[-1]:.3f}")
+        state.minutes = clock.minutes()
+        row = {"step": state.step, "minutes": state.minutes, "rate": state.optimiser.param_groups[0]["lr"],
                "train_loss": float(np.mean(losses))}  # fmt: skip
         if not math.isfinite(row["train_loss"]):
-            raise InputError(
-                f"The training has diverged after {step} steps (the loss is not a number): choose a smaller rate."
-            )
+            raise InputError(f"The training has diverged after {state.step} steps (its loss is no number any more): "
+                             "choose a smaller --rate.")  # fmt: skip
         if validation:
-            model = Model(average, preprocessing, instances, info)
-            row |= validate(model, validation, tiles.balance, settings, score)
-        history.append(row)
+            row |= validate(Model(average, preprocessing, instances), validation, tiles.balance, settings, score)
+        state.history.append(row)
+        state.keep_if_better(row.get("loss", -math.inf))
+        if state_file is not None:
+            save_state(state_file, state, identity)
         progress("train", min(round(1000 * done), 1000), 1000, describe(row))
-        if row.get("loss", -step) <= best_loss:
-            best_loss, best = row.get("loss", -step), copy.deepcopy(average)
-    info |= {"steps": step, "minutes": round(clock.minutes(), 2), "last_epoch": history[-1]}
-    model = Model(best.cpu().eval(), preprocessing, instances, info)
+
+    info |= {"steps": state.step, "minutes": round(state.minutes, 2), "last_epoch": state.history[-1]}
+    model = Model(state.best.cpu().eval(), preprocessing, instances, info)
     last = Model(average.cpu().eval(), preprocessing, instances, dict(info))
     if validation and score is not None:
         model.instances, model.info["validation_measures"] = calibrate(model, validation, score, progress)
         last.instances = model.instances
-    return Training(model, last, history)
+    return Training(model, last, state.history)
+
+
+def describe_movie(movie: Movie) -> str:
+    """Name and frames of a movie, for the header of a model."""
+    return f"{movie.name}, {len(movie.numbers)} frames {movie.numbers[0]}-{movie.numbers[-1]}"
 
 
 def batch_of(tiles: TrainingTiles, step: int, device: torch.device) -> dict[str, Tensor]:

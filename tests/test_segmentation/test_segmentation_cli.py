@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -131,3 +132,19 @@ def test_segment_refuses_and_leaves_nothing(
         assert celltrail("segment", images, "--model", name, "--out", tmp_path / "out") == 2
         assert said in capsys.readouterr().err
         assert sorted(p.name for p in tmp_path.iterdir()) == ["small"]
+
+
+def test_beside_the_model_stand_its_curve_and_its_last_weights(model: Path) -> None:
+    assert {p.name for p in model.parent.iterdir()} == {
+        "tiny.safetensors", "tiny.last.safetensors", "tiny.csv", "tiny.png"
+    }  # fmt: skip
+    with (model.parent / "tiny.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows[-1]["step"] == "40"
+    assert {"train_loss", "loss", "IoU", "SEG", "DET"} <= set(rows[-1])
+    assert float(rows[-1]["loss"]) > 0
+
+
+def test_nothing_to_resume(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert celltrail("train", dataset, "--sequence", "01", "--resume", "--out", tmp_path / "m.safetensors") == 2
+    assert "without --resume" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from data.errors import InputError  # noqa: E402
 from segmentation.frames import Movie, read_labels  # noqa: E402
 from segmentation.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
 from segmentation.movie import segment_movie  # noqa: E402
@@ -157,3 +159,42 @@ def test_presets_differ_and_can_be_changed() -> None:
     assert preset("fast", rate=None).rate == FAST.rate
     with pytest.raises(ValueError, match="fast"):
         preset("slow")
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_an_interrupted_training_goes_on_bit_for_bit(optimiser: str, tmp_path: Path) -> None:
+    settings = replace(TINY, steps=9, epoch=3, dropout=0.3, optimiser=optimiser, rate=1e-3)
+    data = [drawn_movie(1)], [drawn_movie(2, 2)]
+    whole = train(*data, settings, seed=2)
+
+    class Stop(Exception):
+        pass
+
+    def stop(stage: str, done: int, total: int, note: str = "") -> None:
+        if note.startswith("step 6"):
+            raise Stop
+
+    state_file = tmp_path / "state.safetensors"
+    with pytest.raises(Stop):
+        train(*data, settings, seed=2, state_file=state_file, progress=stop)
+    again = train(*data, settings, seed=2, state_file=state_file, resume=True)
+    for model in ("model", "last"):
+        a, b = getattr(whole, model).net.state_dict(), getattr(again, model).net.state_dict()
+        assert all(torch.equal(a[key], b[key]) for key in a)
+    assert [row["loss"] for row in whole.history] == [row["loss"] for row in again.history]
+    with pytest.raises(InputError, match="another seed"):
+        train(*data, settings, seed=3, state_file=state_file, resume=True)
+    with pytest.raises(InputError, match="another settings"):
+        train(*data, replace(settings, rate=1e-4), seed=2, state_file=state_file, resume=True)
+
+
+def test_patience_ends_a_training_that_does_not_get_better() -> None:
+    settings = replace(TINY, steps=400, epoch=2, rate=1e-9, average=0.0)
+    result = train([drawn_movie(1)], [drawn_movie(2, 2)], settings, seed=1, patience=2)
+    assert len(result.history) < 200
+
+
+def test_a_diverged_training_says_so() -> None:
+    settings = replace(TINY, steps=30, epoch=10, norm="none", optimiser="sgd", rate=1e9)
+    with pytest.raises(InputError, match="smaller --rate"):
+        train([drawn_movie(1)], [], settings, seed=1)
