@@ -157,12 +157,13 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
         torch = import_extra("torch", "segmentation")
         from segmentation.checkpoint import load_model
-        from segmentation.movie import segment_movie
+        from segmentation.movie import refuse_masks, segment_movie
 
         refuse_existing(out, overwrite=overwrite)
         if threads:
             torch.set_num_threads(threads)
         movie = open_images(images, frames=parse_frames(frames), channel=channel, axes=axes)
+        refuse_masks(movie, images)
         loaded = load_model(model)
         counts: dict[int, int] = {}
 

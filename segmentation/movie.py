@@ -8,11 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import InputError
 from data.progress import Progress, silent
 from segmentation.checkpoint import load_model
 from segmentation.instances import find_instances
 from segmentation.model import Model
 from segmentation.prediction import predict
+
+SAME_AS_NEIGHBOUR = 0.8  # share of foreground pixels; real 8-bit images stay below 0.4
+
+
+def refuse_masks(images: Mapping[int, NDArray[Any]], where: object) -> None:
+    """Raise :class:`InputError` if the first frame is a label image or a binary mask, not a picture of cells.
+
+    In a mask nearly every pixel of an object equals its neighbour; in a picture hardly any does.
+    """
+    frame = np.asarray(images[min(images)])
+    right = frame[..., 1:][frame[..., 1:] > 0]
+    left = frame[..., :-1][frame[..., 1:] > 0]
+    if frame.dtype.kind in "uib" and len(right) and np.mean(left == right) > SAME_AS_NEIGHBOUR:
+        raise InputError(
+            f"{where} holds masks, not images: give the folder with the grey images (or track these masks)."
+        )
 
 
 def segment_movie(
