@@ -1,0 +1,101 @@
+"""Candidates that overlap: their file, their conflicts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.errors import InputError
+from data.hypotheses import (
+    Hypotheses,
+    find_cliques,
+    find_conflicts,
+    from_labels,
+    pack_hypotheses,
+    paint,
+    read_hypotheses,
+    write_hypotheses,
+)
+
+
+def random_candidates(seed: int, n: int, shape: tuple[int, ...] = (20, 30)) -> tuple[Hypotheses, list[np.ndarray]]:
+    random = np.random.default_rng(seed)
+    boxes, masks, full = [], [], []
+    for _ in range(n):
+        start = [int(random.integers(0, side - 3)) for side in shape]
+        stop = [int(random.integers(s + 1, min(s + 12, side) + 1)) for s, side in zip(start, shape, strict=True)]
+        box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        mask = random.random([b - a for a, b in zip(start, stop, strict=True)]) < 0.7
+        mask.flat[0] = True
+        whole = np.zeros(shape, bool)
+        whole[box] = mask
+        boxes.append(box), masks.append(mask), full.append(whole)
+    return pack_hypotheses(shape, boxes, masks, random.normal(size=n), [-1] * n, range(n)), full
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(0, 12))
+def test_conflicts_equal_the_definition(seed: int, n: int) -> None:
+    found, full = random_candidates(seed, n)
+    expected = [
+        [i, j]
+        for i in range(n)
+        for j in range(i + 1, n)
+        if (full[i] & full[j]).sum() > 0.05 * min(full[i].sum(), full[j].sum())
+    ]
+    assert find_conflicts(found).tolist() == expected
+    cliques = find_cliques(found)
+    covered = {(int(i), int(j)) for c in cliques for i in c for j in c if i < j}
+    assert covered == {(i, j) for i, j in expected}
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (5, 9, 11)])
+def test_file_gives_back_what_was_written(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    found, full = random_candidates(3, 7, shape)
+    write_hypotheses(tmp_path / "hyp000.npz", found)
+    back = read_hypotheses(tmp_path / "hyp000.npz")
+    assert back.shape == shape
+    for row, whole in enumerate(full):
+        assert np.array_equal(back.pixels(row), np.flatnonzero(whole))
+    assert back.areas().tolist() == [int(whole.sum()) for whole in full]
+    assert np.array_equal(back.score, found.score)
+
+
+def test_plain_labels_are_hypotheses_without_conflicts() -> None:
+    labels = np.array([[1, 1, 0, 5], [0, 1, 0, 5]])
+    found = from_labels(labels)
+    assert len(find_conflicts(found)) == 0
+    assert paint(found, range(len(found))).tolist() == [[1, 1, 0, 2], [0, 1, 0, 2]]
+    assert len(from_labels(np.zeros((3, 3), int))) == 0
+
+
+def test_nested_candidates_form_one_clique() -> None:
+    whole, left, right = np.ones((4, 8), bool), np.ones((4, 4), bool), np.ones((4, 4), bool)
+    boxes = [(slice(0, 4), slice(0, 8)), (slice(0, 4), slice(0, 4)), (slice(0, 4), slice(4, 8))]
+    found = pack_hypotheses((4, 8), boxes, [whole, left, right], [0, 1, 1], [-1, 0, 0], [0, 0, 0])
+    assert [c.tolist() for c in find_cliques(found)] == [[0, 1], [0, 2]]
+    assert paint(found, [1, 2])[0].tolist() == [1, 1, 1, 1, 2, 2, 2, 2]
+
+
+def test_files_that_are_no_hypotheses(tmp_path: Path) -> None:
+    found, _ = random_candidates(1, 3)
+    (tmp_path / "text.npz").write_text("no")
+    np.savez(tmp_path / "other.npz", schema=np.array("celltrail.graph/1"))
+    outside = found.bbox.copy()
+    outside[0, 2] = 999
+    write_hypotheses(tmp_path / "outside.npz", replace(found, bbox=outside))
+    write_hypotheses(tmp_path / "short.npz", replace(found, bits=found.bits[:-1]))
+    for name, said in [
+        ("text", "not a hypotheses"),
+        ("other", "schema"),
+        ("outside", "outside"),
+        ("short", "size"),
+        ("none", "exist"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            read_hypotheses(tmp_path / f"{name}.npz")
