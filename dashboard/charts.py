@@ -124,3 +124,16 @@ def draw_feature(cells: pd.DataFrame, feature: str, unit: str, *, t: int, colour
     figure.update_yaxes(title=feature, rangemode="tozero")
     figure.update_xaxes(showgrid=False)
     return figure
+
+
+def draw_differences(table: pd.DataFrame, *, height: int = 300) -> go.Figure:
+    """Paired differences B − A, a dot per movie in the row of each measure."""
+    figure = plain_figure(height)
+    figure.add_scatter(
+        x=table["B − A"], y=table["measure"], mode="markers", marker={"size": 9, "color": ACCENT, "opacity": 0.8},
+        customdata=table[["movie"]], hovertemplate="%{y} of movie %{customdata[0]}: %{x:+.4f}<extra></extra>",
+    )  # fmt: skip
+    figure.add_vline(x=0, line={"color": QUIET, "width": 1})
+    figure.update_xaxes(title="B − A")
+    figure.update_yaxes(autorange="reversed")
+    return figure

@@ -22,17 +22,26 @@ def add_commands(app: typer.Typer) -> None:
             Path | None, typer.Argument(metavar="[DIR]", help="A data set in CTC layout; without it, the sample.")
         ] = None,
         port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where the page is served.")] = 8501,
+        host: Annotated[
+            str, typer.Option("--host", help="Listen here; anything but this computer itself needs a token.")
+        ] = "127.0.0.1",
         browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
     ) -> None:
         """Look at movies, tracks, lineages and errors in the browser, on this computer only.
 
         Example:  celltrail dashboard Fluo-N2DL-HeLa
         """
-        serve(folder, port=port, browser=browser)
+        serve(folder, port=port, host=host, browser=browser)
 
 
-def serve(folder: Path | None, *, port: int = 8501, browser: bool = True) -> None:
+def serve(folder: Path | None, *, port: int = 8501, host: str = "127.0.0.1", browser: bool = True) -> None:
     """Serve the dashboard until the user stops it.
+
+    Parameters
+    ----------
+    folder : the data set to show; ``None``: the sample.
+    host : where to listen. Anything but 127.0.0.1 can be reached from other computers, and needs the
+        token that is printed.
 
     Raises
     ------
@@ -46,6 +55,9 @@ def serve(folder: Path | None, *, port: int = 8501, browser: bool = True) -> Non
         raise InputError(f"{folder} is not a folder: give the folder that holds 01, 01_GT, 01_RES …")
     launcher = Path(__file__).with_name("app.py")
     command = [sys.executable, "-m", "streamlit", "run", str(launcher), "--server.port", str(port)]
+    if host != "127.0.0.1":
+        # The token, not the name of the host, decides who may look.
+        command += ["--server.address", host, "--server.allowedHosts", "*"]
     command += ["--server.headless", str(not browser).lower()]
     if folder is not None:
         command += ["--", "--data", str(folder.resolve())]

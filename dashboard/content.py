@@ -198,8 +198,7 @@ def track_feature(result: Result, name: str) -> dict[int, float]:
     cells = cell_table(result)
     if name == "speed":
         cells = cells.assign(speed=speed_of(cells))
-        cells = cells[cells["track"].diff() == 0]  # the first row of a track has no step
-    means = cells.groupby("track")[name].mean()
+    means = cells.groupby("track")[name].mean().dropna()
     return {int(label): float(value) for label, value in means.items()}
 
 
@@ -222,6 +221,10 @@ def colours_by(result: Result, name: str) -> dict[int, str]:
 
 
 def speed_of(cells: pd.DataFrame) -> NDArray[np.float64]:
-    """Distance per frame that one cell moved since the row before; NaN in the first row. Rows in order of frames."""
+    """Distance per frame that each cell moved since its row before; NaN where a track begins.
+
+    ``cells`` is ordered by track and frame, as :func:`cell_table` gives it.
+    """
     steps = cells[["z", "y", "x"]].diff().to_numpy()
-    return np.sqrt(np.square(steps).sum(axis=1)) / cells["frame"].diff().to_numpy()
+    frames = np.where(cells["track"].diff() == 0, cells["frame"].diff(), np.nan)
+    return np.sqrt(np.square(steps).sum(axis=1)) / frames

@@ -16,14 +16,19 @@ from data import InputError
 _DATASET = "dataset"
 
 
-def put(dataset: Dataset) -> None:
+def put(opened: Dataset) -> None:
     """Hand the data set to the page that runs next."""
-    st.session_state[_DATASET] = dataset
+    st.session_state[_DATASET] = opened
+
+
+def dataset() -> Dataset:
+    """The data set that is open."""
+    return st.session_state[_DATASET]
 
 
 def selection() -> state.Selection:
     """What the page shall show."""
-    return state.current(st.session_state[_DATASET])
+    return state.current(dataset())
 
 
 def show_problems(error: InputError) -> None:

@@ -72,6 +72,8 @@ def main() -> None:
         st.Page(HERE / "views/overview.py", title="Overview", icon=":material/dashboard:", default=True),
         st.Page(HERE / "views/browse.py", title="Browse", icon=":material/play_circle:"),
         st.Page(HERE / "views/lineage.py", title="Lineage", icon=":material/account_tree:"),
+        st.Page(HERE / "views/errors.py", title="Errors", icon=":material/fact_check:"),
+        st.Page(HERE / "views/compare.py", title="Compare", icon=":material/compare:"),
     ]
     page = st.navigation(pages)
     try:

@@ -108,7 +108,7 @@ def test_a_wrong_address_is_ignored(open_page: OpenPage, dataset: Path, value: s
     assert "No track selected" in texts_of(test)
 
 
-@pytest.mark.parametrize("page", ["overview", "browse", "lineage"])
+@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "errors", "compare"])
 def test_a_movie_without_result_says_what_to_do(open_page: OpenPage, copy_of: Path, page: str) -> None:
     for folder in ("01_RES", "01_GT"):
         shutil.rmtree(copy_of / folder)
@@ -125,7 +125,7 @@ def test_masks_without_tracks_are_shown(open_page: OpenPage, copy_of: Path) -> N
     assert len(open_labels(copy_of / "01_RES")) == 12
 
 
-@pytest.mark.parametrize("page", ["overview", "browse", "lineage"])
+@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "errors", "compare"])
 def test_a_broken_track_file_becomes_one_card(open_page: OpenPage, copy_of: Path, page: str) -> None:
     (copy_of / "01_RES" / "res_track.txt").write_text("1 0 3\nx\n")
     test = open_page(copy_of, page)
@@ -182,3 +182,57 @@ def test_the_sample_is_made_whole_once_and_tracked(monkeypatch: pytest.MonkeyPat
     assert sample.sample_folder() == folder
     assert (folder / "01_RES").stat().st_mtime_ns == made
     assert folder.parent.stat().st_mode & 0o077 == 0
+
+
+def worsen(folder: Path) -> None:
+    """Cut the first mother-daughter link of the result."""
+    file = folder / "res_track.txt"
+    rows = [list(map(int, line.split())) for line in file.read_text().splitlines()]
+    child = next(row for row in rows if row[3])
+    child[3] = 0
+    file.write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))
+
+
+def test_errors_are_stepped_through(open_page: OpenPage, copy_of: Path) -> None:
+    worsen(copy_of / "01_RES")
+    expected = evaluate_sequence(copy_of / "01_GT", copy_of / "01_RES").errors
+    test = open_page(copy_of, "errors")
+    assert not test.exception
+    assert any(f"1 of {len(expected)}" in part.value for part in test.markdown)
+    assert test.session_state.t == expected[0].frame
+    next(button for button in test.button if button.label == "Next").click().run()
+    assert any(f"2 of {len(expected)}" in part.value for part in test.markdown)
+    assert test.session_state.t == expected[1].frame
+    assert test.dataframe[0].value["kind"].tolist() == [error.type for error in expected]
+
+
+def test_without_truth_the_rules_are_used(open_page: OpenPage, copy_of: Path) -> None:
+    worsen(copy_of / "01_RES")
+    shutil.rmtree(copy_of / "01_GT")
+    test = open_page(copy_of, "errors")
+    assert not test.exception
+    assert {"begins inside", "one daughter"} & set(test.dataframe[0].value["kind"])
+
+
+def test_a_perfect_result_has_no_errors(open_page: OpenPage, copy_of: Path) -> None:
+    shutil.rmtree(copy_of / "01_RES")
+    shutil.copytree(copy_of / "01_GT" / "TRA", copy_of / "01_RES")
+    (copy_of / "01_RES" / "man_track.txt").rename(copy_of / "01_RES" / "res_track.txt")
+    for file in (copy_of / "01_RES").glob("man_track*.tif"):
+        file.rename(file.with_name(file.name.replace("man_track", "mask")))
+    assert "No error" in open_page(copy_of, "errors").success[0].value
+
+
+def test_two_results_are_compared(open_page: OpenPage, copy_of: Path) -> None:
+    shutil.copytree(copy_of / "01_RES", copy_of / "<b>worse" / "01_RES")
+    worsen(copy_of / "<b>worse" / "01_RES")
+    test = open_page(copy_of, "compare")
+    assert not test.exception
+    assert "<b>worse/01_RES" in test.selectbox(key="compare_B").options  # text, not markup
+    assert set(test.dataframe[-1].value["kind"]) == {"link only in A"}
+
+
+def test_comparing_needs_two_results(open_page: OpenPage, copy_of: Path) -> None:
+    shutil.rmtree(copy_of / "01_GT")
+    test = open_page(copy_of, "compare")
+    assert "Nothing to compare" in texts_of(test)

@@ -1,0 +1,91 @@
+"""Who may look: on this computer everybody; from elsewhere only who has the token.
+
+The server listens on 127.0.0.1 and answers only to that name, so that a page from elsewhere cannot
+reach it under a name of its own (DNS rebinding). When it is told to listen elsewhere, every request
+(pages, frames, websocket) needs a token, once in the address and from then on in a cookie.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+VARIABLE = "CELLTRAIL_DASHBOARD_TOKEN"
+COOKIE = "celltrail_token"
+REFUSAL = "This dashboard is not open under this address: use the one that was printed when it was started."
+
+
+def is_loopback(address: str | None) -> bool:
+    """Whether a server at this address can be reached from this computer only."""
+    if address is None:
+        return False
+    try:
+        return address == "localhost" or ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def token_for(address: str | None) -> str | None:
+    """The token that a server at this address demands (from the environment, else a new one); ``None``: none."""
+    return None if is_loopback(address) else os.environ.get(VARIABLE) or secrets.token_urlsafe(24)
+
+
+def warning(address: str | None, port: int, token: str) -> str:
+    """What to say when the dashboard can be reached from other computers."""
+    return (
+        f"Warning: this dashboard listens on {address or 'all addresses'}: who knows the token sees all data in it.\n"
+        f"Open  http://HOST:{port}/?token={token}  with the name of this computer as HOST.\n"
+    )
+
+
+class Gate:
+    """ASGI middleware. Without a token only requests to this computer's own names pass, else only those with the token."""
+
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self.app = app
+        self.token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, redirect once to set the cookie, or refuse."""
+        if scope["type"] not in ("http", "websocket") or self._may_pass(scope):
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+        shown = query.pop("token", "")
+        if self.token is not None and secrets.compare_digest(shown.encode(), self.token.encode()):
+            path = "/" + scope["path"].lstrip("/\\")  # never another host
+            answer = RedirectResponse(path + (f"?{urlencode(query)}" if query else ""), status_code=303)
+            answer.set_cookie(COOKIE, self.token, httponly=True, samesite="strict")
+            await answer(scope, receive, send)
+        else:
+            await PlainTextResponse(REFUSAL, status_code=403)(scope, receive, send)
+
+    def _may_pass(self, scope: Scope) -> bool:
+        return self._has_cookie(scope) if self.token is not None else _is_own_name(scope)
+
+    def _has_cookie(self, scope: Scope) -> bool:
+        assert self.token is not None
+        for name, value in scope.get("headers", []):
+            if name == b"cookie":
+                try:
+                    cookie = SimpleCookie(value.decode("latin-1"))
+                except CookieError:
+                    continue
+                if COOKIE in cookie and secrets.compare_digest(cookie[COOKIE].value.encode(), self.token.encode()):
+                    return True
+        return False
+
+
+def _is_own_name(scope: Scope) -> bool:
+    host = next((value.decode("latin-1") for name, value in scope.get("headers", []) if name == b"host"), "")
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+    return is_loopback(name.strip("[]"))

@@ -1,0 +1,73 @@
+"""Errors: step through every error against the truth, or through what looks odd where there is no truth."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import content, events, parts, review, scores, state
+from dashboard.events import Event
+from dashboard.viewer import Pane, show_viewer
+
+
+def list_events(selection: state.Selection, result: content.Result) -> tuple[list[Event], bool]:
+    """Events of the result, and whether they come from the truth."""
+    truth = selection.movie.truth
+    if truth is not None and truth.id != result.layer.id:
+        source = st.segmented_control(
+            "Compared with", ["Truth", "Rules"], default="Truth", key="error_source", required=True,
+            help="The rules find what looks odd in a result by itself; they need no truth.",
+        )  # fmt: skip
+        if source == "Truth":
+            with st.spinner("Comparing with the truth …"):
+                return events.errors_of(scores.evaluation(truth, result.layer)), True
+    return events.find_suspects(result), False
+
+
+def show_event(selection: state.Selection, result: content.Result, event: Event, against_truth: bool) -> None:
+    """The frame before, the frame, and the frame after: truth above, result below."""
+    frames, shape = state.clock_of(selection)
+    rows = [(result.layer, "result")]
+    selected = {result.layer.id: event.track}
+    if against_truth and selection.movie.truth is not None:
+        rows.insert(0, (selection.movie.truth, "truth"))
+        selected[selection.movie.truth.id] = event.truth_track
+    mark = {"t": event.frame, "y": event.y + 0.5, "x": event.x + 0.5}
+    panes = [
+        Pane(selection.movie, layer, f"{name}, {f'{step:+d} frame' if step else 'this frame'}", step, (mark,))
+        for layer, name in rows
+        for step in (-1, 0, 1)
+    ]
+    show_viewer(
+        panes, key="errors_viewer", frames=frames, shape=shape, t=event.frame, selected=selected,
+        revision=st.session_state.revision, columns=3, height=f"clamp({160 * len(rows)}px, {28 * len(rows)}vh, 1500px)",
+        focus=st.session_state.get("focus"), place=f"{selection.movie.id} errors",
+    )  # fmt: skip
+
+
+def show() -> None:
+    """The page."""
+    selection = parts.selection()
+    result = selection.result
+    if result is None or not len(result.tracks):
+        parts.empty("Nothing to review yet", "Track the movie first.", "celltrail track 01_MASKS --out 01_RES")
+        return
+    left, right = st.columns([1, 3])
+    with left:
+        found, against_truth = list_events(selection, result)
+    if not found:
+        st.success("No error: the result equals the truth." if against_truth else "The rules find nothing odd.")
+        return
+    with right:
+        shown = review.choose_kinds(found, "errors")
+    about = (result.layer.id, content.stamp(result.layer.folder), against_truth, len(shown))
+    review.step_through(
+        "errors",
+        shown,
+        review.close_up(result),
+        about,
+        lambda event: show_event(selection, result, event, against_truth),
+    )
+
+
+st.title("Errors")
+show()
