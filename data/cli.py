@@ -1,4 +1,4 @@
-"""The commands of ``data``: simulate, check."""
+"""The commands of ``data``: simulate, check, convert."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def add_commands(app: typer.Typer) -> None:
     """Mount the commands of this package."""
     app.command(cls=console.Command)(simulate)
     app.command(cls=console.Command)(check)
+    app.command("convert", cls=console.Command)(convert_result)
 
 
 def simulate(
@@ -72,3 +73,45 @@ def check(
         typer.echo(f"{path}: {len(problems)} problem{'' if len(problems) == 1 else 's'} found.")
     if problems:
         raise typer.Exit(2)
+
+
+def convert_result(
+    source: Annotated[Path, typer.Argument(help="A result folder, a .geff or .zarr, a .csv, or a TrackMate .xml.")],
+    target: Annotated[Path, typer.Argument(help="NAME.csv, NAME.geff, NAME.zarr, or a name for a CTC folder.")],
+    columns: Annotated[
+        Literal["intracktive", "napari", "btrack", "trackmate"],
+        typer.Option("--columns", help="Which program's columns a CSV gets."),
+    ] = "intracktive",
+    masks: Annotated[
+        Path | None,
+        typer.Option("--masks", help="The masks that were tracked, where the source has none.", show_default=False),
+    ] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option("--radius", min=0.5, help="Radius in pixels of discs for missing masks.", show_default=False),
+    ] = None,
+    voxel: Annotated[
+        str | None,
+        typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False),
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
+    ] = None,
+    overwrite: console.OverwriteOption = False,
+) -> None:
+    """Convert a result from one format to another.
+
+    Example:  celltrail convert 01_RES tracks.geff
+    """
+    from data.convert import convert
+
+    numbers = console.parse_numbers(voxel, "--voxel") if voxel else None
+    size = None if numbers is None else (numbers[-3] if len(numbers) == 3 else 1.0, numbers[-2], numbers[-1])
+    with console.show_progress() as progress:
+        notes = convert(
+            source, target, dialect=columns, masks=masks, radius=radius, voxel=size, interval=interval or None,
+            overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    typer.echo(f"{target} written.")
+    for note in notes:
+        typer.echo(note)
