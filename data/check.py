@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from data.ctc import Sequence, find_sequences, track_file
 from data.errors import InputError
 from data.frames import Frames, Kind, inspect_folder, open_frames
+from data.omezarr import is_zarr
 from data.progress import Progress, silent
 from data.tracks import Tracks, read_tracks
 
@@ -107,7 +108,7 @@ class _Movie:
 
     def _open(self) -> Frames | None:
         try:
-            if self.path.is_dir():
+            if self.path.is_dir() and not is_zarr(self.path):
                 frames, problems = inspect_folder(self.path, self.kind)
                 self.problems += [_problem(self.path, text, frame=frame) for frame, text in problems]
                 return frames
@@ -203,7 +204,8 @@ def _role_of(path: Path) -> Role:
     elif path.name.startswith(LABEL_PREFIXES):
         return "labels"
     try:
-        movie = inspect_folder(path, "image")[0] if path.is_dir() else open_frames(path, "image")
+        folder = path.is_dir() and not is_zarr(path)
+        movie = inspect_folder(path, "image")[0] if folder else open_frames(path, "image")
         first = next((movie[number] for number in movie.numbers), None) if movie is not None else None
     except InputError:
         return "image"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
+from data.omezarr import ZarrSource, is_zarr, open_zarr
 from data.tiff import Header, read_header, read_pages
 
 Kind = Literal["image", "labels"]
@@ -34,6 +35,18 @@ class Source:
     pick: int | None = None  # index along a channel axis inside the plane
     pick_axis: int = 0
 
+    def read(self) -> NDArray[Any]:
+        """The pixels of the frame; :class:`InputError` where they cannot be read."""
+        picture = self.path.suffix.lower() in PICTURE_SUFFIXES
+        array = read_picture(self.path) if picture else read_pages(self.path, self.planes)
+        channels, rest = divmod(array.size, int(np.prod(self.shape)))
+        if rest or (self.pick is None and channels != 1) or (self.pick is not None and channels <= self.pick):
+            raise InputError(f"{self.path} has changed since the movie was opened: start again.")
+        if self.pick is not None:
+            before, after = self.shape[: self.pick_axis], self.shape[self.pick_axis :]
+            array = np.take(array.reshape(*before, channels, *after), self.pick, axis=self.pick_axis)
+        return array.reshape(self.shape)
+
 
 class Frames(Mapping[int, NDArray[Any]]):
     """The frames of one movie, by the number in the file name; lazy.
@@ -51,7 +64,7 @@ class Frames(Mapping[int, NDArray[Any]]):
     def __init__(
         self,
         path: Path,
-        sources: Mapping[int, Source],
+        sources: Mapping[int, Source | ZarrSource],
         dtype: np.dtype[Any],
         kind: Kind,
         *,
@@ -59,7 +72,7 @@ class Frames(Mapping[int, NDArray[Any]]):
         interval: float | None = None,
     ) -> None:
         self.path = path
-        self.sources = {number: sources[number] for number in sorted(sources)}
+        self.sources: dict[int, Source | ZarrSource] = {number: sources[number] for number in sorted(sources)}
         self.numbers = tuple(self.sources)
         self.shape = next(iter(self.sources.values())).shape
         self.dtype = dtype
@@ -69,18 +82,7 @@ class Frames(Mapping[int, NDArray[Any]]):
 
     def __getitem__(self, number: int) -> NDArray[Any]:
         source = self.sources[number]
-        array = (
-            read_picture(source.path)
-            if source.path.suffix.lower() in PICTURE_SUFFIXES
-            else read_pages(source.path, source.planes)
-        )
-        channels, rest = divmod(array.size, int(np.prod(source.shape)))
-        if rest or (source.pick is None and channels != 1) or (source.pick is not None and channels <= source.pick):
-            raise InputError(f"{source.path} has changed since the movie was opened: start again.")
-        if source.pick is not None:
-            before, after = source.shape[: source.pick_axis], source.shape[source.pick_axis :]
-            array = np.take(array.reshape(*before, channels, *after), source.pick, axis=source.pick_axis)
-        array = array.reshape(source.shape)
+        array = source.read()
         if self.kind == "labels" and array.dtype.kind == "b":
             array = array.astype(np.uint8)
         if self.kind == "labels" and array.dtype.kind == "i" and int(array.min(initial=0)) < 0:
@@ -214,7 +216,7 @@ def open_labels(
 def open_frames(
     path: Path, kind: Kind, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
 ) -> Frames:
-    """Open a movie: a folder with one file per frame, a stack in one TIFF file, or a single image.
+    """Open a movie: a folder with one file per frame, a stack in one TIFF file, a single image, or an OME-Zarr.
 
     Parameters
     ----------
@@ -236,7 +238,9 @@ def open_frames(
         without ``channel``, floating point where labels are expected.
     """
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and is_zarr(path):
+        movie = _open_zarr(path, kind, channel, axes)
+    elif path.is_dir():
         movie = _open_folder(path, kind, channel, axes, frames)
     elif path.is_file():
         movie = _open_file(path, kind, channel, axes)
@@ -349,6 +353,13 @@ def _open_folder(folder: Path, kind: Kind, channel: int | None, axes: str | None
             shown.append(f"{folder}: {len(problems) - 20} more files have problems.")
         raise InputError(*shown)
     return movie
+
+
+def _open_zarr(path: Path, kind: Kind, channel: int | None, axes: str | None) -> Frames:
+    movie = open_zarr(path, labels=kind == "labels", channel=channel, axes=axes)
+    if problem := _dtype_problem(Header(path, (), movie.dtype, ""), kind):
+        raise InputError(problem)
+    return Frames(path, movie.sources, movie.dtype, kind, voxel=movie.voxel, interval=movie.interval)
 
 
 def _open_file(path: Path, kind: Kind, channel: int | None, axes: str | None) -> Frames:

@@ -15,19 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError, import_extra
+from data.omezarr import LENGTH_IN_UM, TIME_IN_S, refuse_unsafe_codecs
 from data.points import FloatArray, IntArray, Points, joined_tracks, links_of, points_from_links
 from data.progress import Progress, silent
 from data.tables import rows_of_ids
 
-LENGTH_IN_UM = {
-    "angstrom": 1e-4,
-    "nanometer": 1e-3,
-    "micrometer": 1.0,
-    "millimeter": 1e3,
-    "centimeter": 1e4,
-    "meter": 1e6,
-}
-TIME_IN_S = {"millisecond": 1e-3, "second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 GRAPH, LABELS = "tracks", "segmentation"
 
 
@@ -137,6 +129,7 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
     folder = _graph_folder(path)
     if folder is None:
         raise InputError(f"{path} is not a GEFF (it has no nodes/ids): give the folder of the graph.")
+    refuse_unsafe_codecs(folder, deep=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

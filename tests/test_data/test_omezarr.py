@@ -1,0 +1,161 @@
+"""OME-Zarr images and labels, versions 0.4 and 0.5."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data.check import find_problems
+from data.errors import InputError
+from data.frames import open_images, open_labels
+
+zarr = pytest.importorskip("zarr")
+
+MOVIE = np.random.default_rng(0).integers(0, 900, (3, 2, 4, 8, 9), dtype=np.uint16)  # TCZYX
+
+
+def write_image(
+    path: Path, array: np.ndarray, axes: str, version: str, *, scale: list[float] | None = None, **more: Any
+) -> Path:
+    """An image with two levels of resolution, as the specification of that version says."""
+    units = {"t": ("time", "minute"), "c": ("channel", None), "z": ("space", "micrometer"),
+             "y": ("space", "nanometer"), "x": ("space", "micrometer")}  # fmt: skip
+    described = [{"name": a, "type": units[a][0], **({"unit": units[a][1]} if units[a][1] else {})} for a in axes]
+    transforms = [{"type": "scale", "scale": scale or [1.0] * len(axes)}]
+    multiscales = [{
+        "axes": described,
+        "datasets": [{"path": "0", "coordinateTransformations": transforms}, {"path": "1", "coordinateTransformations": transforms}],
+    }]  # fmt: skip
+    attributes = {"multiscales": multiscales, **more}
+    group = zarr.open_group(str(path), mode="w", zarr_format=2 if version == "0.4" else 3)
+    group.attrs.update(attributes if version == "0.4" else {"ome": {"version": "0.5", **attributes}})
+    for level, data in (("0", array), ("1", array[..., ::2, ::2])):
+        group.create_array(level, shape=data.shape, chunks=(*(1,) * (data.ndim - 2), 5, 5), dtype=data.dtype)[...] = (
+            data
+        )
+    return path
+
+
+@pytest.fixture(params=["0.4", "0.5"])
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_axes_channels_and_scale_come_from_the_metadata(tmp_path: Path, version: str) -> None:
+    path = write_image(tmp_path / "a.zarr", MOVIE, "tczyx", version, scale=[5.0, 1.0, 2.0, 500.0, 0.25])
+    movie = open_images(path, channel=1)
+    assert (movie.numbers, movie.shape, movie.dtype) == ((0, 1, 2), (4, 8, 9), np.uint16)
+    assert (movie.voxel, movie.interval) == ((2.0, 0.5, 0.25), 300.0)
+    np.testing.assert_array_equal(movie[2], MOVIE[2, 1])
+    with pytest.raises(InputError, match="has 2 channels: choose one with --channel 0 … 1"):
+        open_images(path)
+    with pytest.raises(InputError, match="there is no channel 2"):
+        open_images(path, channel=2)
+    assert open_images(path, channel=0, frames=range(1, 2)).numbers == (1,)
+
+
+@pytest.mark.parametrize(
+    ("axes", "index"),
+    [("yx", (0, 0, 0)), ("tyx", (slice(None), 0, 0)), ("zyx", (0, 0)), ("tcyx", (slice(None), slice(0, 1), 0))],
+)
+def test_fewer_axes(tmp_path: Path, version: str, axes: str, index: tuple) -> None:
+    array = MOVIE[index]
+    movie = open_images(write_image(tmp_path / "a.zarr", array, axes, version))
+    assert movie.shape == ((4, 8, 9) if axes == "zyx" else (8, 9))
+    assert len(movie) == (3 if "t" in axes else 1)
+    np.testing.assert_array_equal(movie[0], MOVIE[0, 0] if axes == "zyx" else MOVIE[0, 0, 0])
+
+
+def test_the_label_image_of_an_image_is_found(tmp_path: Path, version: str) -> None:
+    path = write_image(tmp_path / "a.zarr", MOVIE[:, 0, 0], "tyx", version)
+    labels = zarr.open_group(str(path / "labels"), mode="w", zarr_format=2 if version == "0.4" else 3)
+    labels.attrs.update({"labels": ["cells"]} if version == "0.4" else {"ome": {"version": "0.5", "labels": ["cells"]}})
+    masks = (MOVIE[:, 0, 0] % 5).astype(np.uint32)
+    write_image(path / "labels" / "cells", masks, "tyx", version, **{"image-label": {"version": version}})
+    for given in (path, path / "labels", path / "labels" / "cells"):
+        np.testing.assert_array_equal(open_labels(given)[1], masks[1])
+    np.testing.assert_array_equal(open_images(path)[1], MOVIE[1, 0, 0])
+    assert find_problems(path) == []
+
+
+def test_a_plain_array_needs_no_metadata(tmp_path: Path) -> None:
+    array = zarr.open_array(str(tmp_path / "a.zarr"), mode="w", shape=(2, 4, 8, 9), dtype="u2", chunks=(1, 4, 8, 9))
+    array[...] = MOVIE[:2, 0]
+    assert (open_images(tmp_path / "a.zarr").shape, len(open_images(tmp_path / "a.zarr"))) == ((4, 8, 9), 2)
+    movie = open_images(tmp_path / "a.zarr", axes="TCYX", channel=3)
+    np.testing.assert_array_equal(movie[1], MOVIE[1, 0, 3])
+    with pytest.raises(InputError, match="name them with --axes"):
+        open_images(tmp_path / "a.zarr", axes="TYX")
+
+
+def test_the_image_of_a_converted_microscope_file(tmp_path: Path) -> None:
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
+    group.attrs.update({"bioformats2raw.layout": 3})
+    write_image(tmp_path / "a.zarr" / "0", MOVIE[:, 0, 0], "tyx", "0.4")
+    assert len(open_images(tmp_path / "a.zarr")) == 3
+    write_image(tmp_path / "a.zarr" / "1", MOVIE[:, 0, 0], "tyx", "0.4")
+    with pytest.raises(InputError, match="holds several images: give the folder of one"):
+        open_images(tmp_path / "a.zarr")
+
+
+def test_floats_are_no_labels(tmp_path: Path, version: str) -> None:
+    path = write_image(tmp_path / "a.zarr", MOVIE[:, 0, 0].astype(np.float32), "tyx", version)
+    with pytest.raises(InputError, match="holds float32 values"):
+        open_labels(path)
+
+
+def edit_json(file: Path, edit: Any) -> None:
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+
+
+def test_what_is_damaged_or_no_image(tmp_path: Path) -> None:
+    def fresh(name: str) -> Path:
+        return write_image(tmp_path / name, MOVIE[:, 0, 0], "tyx", "0.4")
+
+    path = fresh("a.zarr")
+    edit_json(path / ".zattrs", lambda c: c.pop("multiscales"))
+    with pytest.raises(InputError, match="a Zarr group without an image"):
+        open_images(path)
+    path = fresh("b.zarr")
+    edit_json(path / ".zattrs", lambda c: c["multiscales"][0].pop("axes"))
+    with pytest.raises(InputError, match="incomplete metadata"):
+        open_images(path)
+    path = fresh("c.zarr")
+    (path / ".zattrs").write_text("{")
+    with pytest.raises(InputError, match=r"\.zattrs is damaged"):
+        open_images(path)
+    path = fresh("d.zarr")
+    (path / "0" / "1.0.0").write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="is damaged"):
+        open_images(path)[1]
+    path = fresh("e.zarr")
+    edit_json(path / ".zattrs", lambda c: c["multiscales"][0]["datasets"][0].update(path="../b.zarr/0"))
+    with pytest.raises(InputError, match="outside of itself"):
+        open_images(path)
+    path = fresh("f.zarr")
+    edit_json(path / ".zattrs", lambda c: c.update(plate={}))
+    with pytest.raises(InputError, match="is a plate or a well"):
+        open_images(path)
+    path = fresh("g.zarr")
+    edit_json(path / "0" / ".zarray", lambda c: c.update(shape=[3, 400_000, 400_000], chunks=[1, 400_000, 400_000]))
+    with pytest.raises(InputError, match="declares frames of 298 GB"):
+        open_images(path)
+
+
+def test_a_store_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.zarr", MOVIE[:, 0, 0], "tyx", "0.4")
+    edit_json(path / "0" / ".zarray", lambda c: c.update(filters=[{"id": "pickle", "protocol": 5}]))
+    with pytest.raises(InputError, match="codec 'pickle', which could run any code"):
+        open_images(path)
+    from data.geff import read_geff
+
+    (tmp_path / "b.geff" / "nodes" / "ids").mkdir(parents=True)
+    (tmp_path / "b.geff" / "nodes" / "ids" / ".zarray").write_text('{"filters": [{"id": "pickle"}]}')
+    with pytest.raises(InputError, match="codec 'pickle'"):
+        read_geff(tmp_path / "b.geff")
