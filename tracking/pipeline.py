@@ -135,7 +135,7 @@ def track(
         labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=frames, axes=axes)
         grey = _open_images(images, labels, channel, axes)
         size = check_voxel(voxel, 3) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
-    with clock.stage("measure"):
+    with clock.stage("measure"), _naming(labels):
         spans = 2 if max_gap is None else max_gap + 1
         table = measure_movie(labels, grey, voxel=size, spans=spans, progress=progress)
 
@@ -189,6 +189,18 @@ def _check_settings(method: str, costs: str, fill: str, max_gap: int | None, foi
         raise InputError(f"The longest gap is {max_gap} frames: give 0 or more.")
     if foi < 0:
         raise InputError(f"The field of interest is {foi} pixels: give 0 or more.")
+
+
+@contextmanager
+def _naming(labels: Masks) -> Iterator[None]:
+    """Say of every problem with the masks which folder or file they came from."""
+    try:
+        yield
+    except InputError as error:
+        path = getattr(labels, "path", None)
+        if path is None:
+            raise
+        raise InputError(*(text if str(path) in text else f"{path}: {text}" for text in error.problems)) from None
 
 
 def _open_images(
