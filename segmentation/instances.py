@@ -18,7 +18,8 @@ LabelArray = NDArray[np.int32]
 class InstanceSettings:
     """How cells are read from the maps.
 
-    method : "watershed" from seeds, or "components" (connected components of the foreground).
+    method : "tree" (the best choice among nested candidates, see ``candidates``), "watershed" from
+        seeds, or "components" (connected components of the foreground).
     threshold : a pixel is cell where its probability is at least this.
     seed : a seed is a connected region where the map of seeds (the distance if the net has it, else the
         probability) is at least this.
@@ -28,7 +29,7 @@ class InstanceSettings:
         carved for training is given back.
     """
 
-    method: str = "watershed"
+    method: str = "tree"
     threshold: float = 0.5
     seed: float = 0.5
     min_size: int = 20
@@ -39,7 +40,7 @@ class InstanceSettings:
 def find_instances(
     probability: FloatArray, distance: FloatArray | None = None, settings: InstanceSettings | None = None
 ) -> LabelArray:
-    """Label image of the cells in a map.
+    """Label image of the cells in a map, by seeded watershed or connected components.
 
     Parameters
     ----------
@@ -51,8 +52,10 @@ def find_instances(
     -------
     int32, shape of the maps; labels 1 … n without holes, 0 is background.
     """
-    chosen = settings or InstanceSettings()
+    chosen = settings or InstanceSettings(method="watershed")
     foreground = probability >= chosen.threshold
+    if chosen.method not in ("watershed", "components"):
+        raise ValueError(f"the method {chosen.method} needs more than maps: use candidates.label_cells")
     if chosen.method == "components":
         labels = ndimage.label(foreground)[0]
     else:

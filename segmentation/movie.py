@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from data.errors import InputError
 from data.progress import Progress, silent
+from segmentation.candidates import label_cells
 from segmentation.checkpoint import load_model
-from segmentation.instances import find_instances
 from segmentation.model import Model
 from segmentation.prediction import predict
 
@@ -53,5 +53,5 @@ def segment_movie(
     loaded.net.to(device)
     for done, number in enumerate(sorted(images), start=1):
         maps = predict(loaded, np.asarray(images[number]), tta=tta, memory_mb=memory_mb, device=device)
-        yield number, find_instances(maps.probability, maps.distance, loaded.instances)
+        yield number, label_cells(maps, loaded.instances)
         progress("segment", done, len(images), f"frame {number}")

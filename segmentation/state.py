@@ -49,7 +49,9 @@ def save_state(path: Path, state: State, identity: dict[str, Any]) -> None:
     """Write a state; ``identity`` (settings, seed, hash of the data) says which training it belongs to."""
     tensors: dict[str, Tensor] = {}
     for name, net in (("net", state.net), ("average", state.average), ("best", state.best)):
-        tensors |= {f"{name}/{key}": value.detach().cpu().clone().contiguous() for key, value in net.state_dict().items()}
+        tensors |= {
+            f"{name}/{key}": value.detach().cpu().clone().contiguous() for key, value in net.state_dict().items()
+        }
     for index, values in state.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{index}/{key}": value.detach().cpu().clone().contiguous()
                     for key, value in values.items() if isinstance(value, Tensor)}  # fmt: skip

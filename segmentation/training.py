@@ -19,8 +19,9 @@ from torch import Tensor
 
 from data.errors import InputError
 from data.progress import Progress, silent
+from segmentation.candidates import label_cells
 from segmentation.frames import Movie, TrainingTiles, automatic_scale, hash_of, make_targets, prepare_frame, read_labels
-from segmentation.instances import InstanceSettings, find_instances
+from segmentation.instances import InstanceSettings
 from segmentation.loss import total_loss
 from segmentation.model import Model, Preprocessing
 from segmentation.prediction import choose_tile, predict, run_tiles
@@ -247,7 +248,7 @@ def validate(
                                            seeds=settings.seeds)))  # fmt: skip
         if score is not None and all(plane.known.all() for plane in planes):
             prediction = predict(model, np.asarray(movie.images[number]), device=device)
-            masks[index] = find_instances(prediction.probability, prediction.distance, model.instances)
+            masks[index] = label_cells(prediction, model.instances)
             truth[index] = read_labels(movie, number)
     row = {"loss": float(np.mean(losses))}
     return row | (score(truth, masks) if score is not None and truth else {})
@@ -269,7 +270,7 @@ def calibrate(
         return model.instances, {}
 
     def measures(settings: InstanceSettings) -> dict[str, float]:
-        return score(truth, {i: find_instances(m.probability, m.distance, settings) for i, m in maps.items()})
+        return score(truth, {index: label_cells(found, settings) for index, found in maps.items()})
 
     def quality(found: dict[str, float]) -> float:
         return sum(value for name in ("SEG", "DET") if (value := found.get(name)) is not None and value == value)
@@ -277,12 +278,10 @@ def calibrate(
     settings = model.instances
     best = measures(settings)
     typical = float(np.median(np.concatenate([np.bincount(t.ravel())[1:] for t in truth.values()])))
-    seeds = [0.3, 0.4, 0.5, 0.6, 0.7] if model.net.distance else [0.7, 0.8, 0.9, 0.95, 0.98]
     trials: list[tuple[str, list[Any]]] = [
-        ("seed", seeds),
         ("threshold", [0.3, 0.4, 0.5, 0.6, 0.7]),
         ("min_size", [int(typical * share) for share in (0.02, 0.05, 0.1, 0.2)]),
-        ("seed", seeds),
+        ("method", ["watershed"]),
     ]
     for number, (name, values) in enumerate(trials):
         for value in values:

@@ -68,7 +68,7 @@ def other_architecture(path: Path, model: Model) -> None:
     with safetensors.safe_open(path, framework="pt") as archive:
         header = json.loads(archive.metadata()["celltrail"])
     header["architecture"]["width"] = 4
-    tensors = {name: tensor for name, tensor in model.net.state_dict().items() if tensor.ndim}
+    tensors = {name: tensor.contiguous() for name, tensor in model.net.state_dict().items() if tensor.ndim}
     safetensors.save_file(tensors, path, metadata={"celltrail": json.dumps(header)})
 
 

@@ -22,7 +22,7 @@ def two_touching_discs() -> tuple[np.ndarray, np.ndarray]:
 
 def test_watershed_separates_touching_cells_where_components_cannot() -> None:
     probability, distance = two_touching_discs()
-    settings = InstanceSettings(min_size=10, min_seed=1, grow=0)
+    settings = InstanceSettings(method="watershed", min_size=10, min_seed=1, grow=0)
     labels = find_instances(probability, distance, settings)
     assert labels.max() == 2
     assert labels[15, 16] != labels[15, 34]
@@ -35,7 +35,9 @@ def test_without_a_distance_the_sure_cores_are_seeds() -> None:
     probability = np.zeros((20, 40), dtype=np.float32)
     probability[5:15, 5:35] = 0.7
     probability[7:13, 7:16] = probability[7:13, 24:33] = 0.95
-    labels = find_instances(probability, None, InstanceSettings(seed=0.9, min_size=1, min_seed=1, grow=0))
+    labels = find_instances(
+        probability, None, InstanceSettings(method="watershed", seed=0.9, min_size=1, min_seed=1, grow=0)
+    )
     assert labels.max() == 2
     assert np.count_nonzero(labels) == 300
 

@@ -1,0 +1,105 @@
+"""Nested candidates from drawn maps whose cells are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("torch")
+
+from data.hypotheses import find_cliques, find_conflicts, paint
+from segmentation.candidates import find_hypotheses, join_basins, label_cells, regions, saddles
+from segmentation.instances import InstanceSettings
+from segmentation.prediction import Prediction
+
+SETTINGS = InstanceSettings(min_size=10, grow=0)
+
+
+def maps_of(centers: list[tuple[float, float]], radius: float, shape: tuple[int, int] = (40, 70)) -> Prediction:
+    """Round cells: probability 1 inside, height falling from the centre to the edge."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    height = np.zeros(shape)
+    for cy, cx in centers:
+        height = np.maximum(height, 1 - np.hypot(y - cy, x - cx) / radius)
+    height = height.clip(0, 1).astype(np.float32)
+    return Prediction((height > 0).astype(np.float32) * 0.98, height)
+
+
+def test_two_cells_that_touch_little_are_two() -> None:
+    found = find_hypotheses(maps_of([(20, 20), (20, 40)], 12), SETTINGS)
+    assert len(found.best) == 2
+    whole = [row for row in range(len(found.hypotheses)) if found.hypotheses.parent[row] == -1]
+    assert len(whole) == 1  # both together are a candidate too
+    assert set(found.hypotheses.parent[found.best].tolist()) == set(whole)
+    assert [len(c) for c in find_cliques(found.hypotheses)] == [2, 2]
+
+
+def test_two_peaks_with_a_high_saddle_are_one_cell() -> None:
+    maps = maps_of([(20, 30), (20, 34)], 12)
+    found = find_hypotheses(maps, SETTINGS)
+    assert len(found.best) == 1
+    assert np.array_equal(paint(found.hypotheses, found.best) > 0, maps.probability > 0.5)
+
+
+def test_regions_never_conflict_with_each_other() -> None:
+    found = find_hypotheses(maps_of([(12, 12), (12, 50), (30, 56)], 10), SETTINGS).hypotheses
+    assert len(set(found.region.tolist())) >= 2
+    for a, b in find_conflicts(found).tolist():
+        assert found.region[a] == found.region[b]
+
+
+def test_uncertain_outlines_become_candidates() -> None:
+    y, x = np.mgrid[:40, :40]
+    away = np.hypot(y - 20, x - 20)
+    probability = np.clip(1.2 - away / 15, 0, 1).astype(np.float32)  # a blurred edge: any radius from 9 to 15
+    found = find_hypotheses(Prediction(probability, None), SETTINGS)
+    areas = found.hypotheses.areas()
+    assert len(areas) == 3
+    assert areas[1] > areas[0] > areas[2]
+    assert found.hypotheses.score.argmax() == 0
+    assert found.best == [0]
+
+
+def test_empty_maps_have_no_candidates() -> None:
+    empty = Prediction(np.zeros((20, 20), np.float32), np.zeros((20, 20), np.float32))
+    found = find_hypotheses(empty, SETTINGS)
+    assert len(found.hypotheses) == 0
+    assert found.best == []
+    assert not label_cells(empty, SETTINGS).any()
+
+
+def test_stacks_have_candidates_in_3d() -> None:
+    flat = maps_of([(20, 20), (20, 50)], 12)
+    stack = Prediction(np.stack([flat.probability] * 3), np.stack([flat.distance] * 3))
+    labels = label_cells(stack, SETTINGS)
+    assert labels.max() == 2
+    assert np.array_equal(labels[0] > 0, flat.probability > 0.5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), count=st.integers(1, 12))
+def test_candidates_are_a_tree(seed: int, count: int) -> None:
+    random = np.random.default_rng(seed)
+    maps = maps_of([tuple(c) for c in random.uniform((4, 4), (36, 66), (count, 2))], 9)
+    found = find_hypotheses(maps, SETTINGS)
+    h = found.hypotheses
+    for row in range(len(h)):
+        parent = int(h.parent[row])
+        assert parent < row
+        if parent >= 0:
+            assert h.region[parent] == h.region[row]
+    chosen = {frozenset(pair) for pair in find_conflicts(h).tolist()}
+    assert not any(frozenset((a, b)) in chosen for a in found.best for b in found.best if a != b)
+    assert (h.score[found.best] > 0).all()
+
+
+def test_joins_follow_the_saddles() -> None:
+    basins = np.array([[1, 1, 2, 2, 3, 3]], dtype=np.int32)
+    height = np.array([[0.9, 0.5, 0.6, 0.8, 0.7, 1.0]], dtype=np.float32)
+    assert [(round(s, 2), a, b) for s, a, b in saddles(basins, height)] == [(0.7, 2, 3), (0.5, 1, 2)]
+    nodes = join_basins(basins, height)
+    assert [node.leaves for node in nodes] == [(1,), (2,), (3,), (2, 3), (1, 2, 3)]
+    assert nodes[1].parted == nodes[3].joined == pytest.approx(0.7)
+    assert regions(nodes) == [0] * 5
