@@ -137,6 +137,13 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         tta: Annotated[
             bool, typer.Option("--tta", help="Average over 8 rotations and reflections: slower, a little better.")
         ] = False,
+        hypotheses: Annotated[
+            bool, typer.Option("--hypotheses", help="Also write overlapping candidates (hypTTT.npz) for tracking.")
+        ] = False,
+        binary: Annotated[bool, typer.Option("--binary", help="Also write the foreground (binaryTTT.png).")] = False,
+        probability: Annotated[
+            bool, typer.Option("--probability", help="Also write the map of probabilities (probabilityTTT.tif).")
+        ] = False,
         memory: Annotated[
             float, typer.Option("--memory", min=16, help="MB that one tile may take; changes no result.")
         ] = 1024,
@@ -144,6 +151,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             int | None, typer.Option("--threads", min=1, help="Processor threads; otherwise PyTorch's choice.")
         ] = None,
         device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+        resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run has ended.")] = False,
         overwrite: OverwriteOption = False,
         as_json: JsonOption = False,
     ) -> None:
@@ -151,30 +159,21 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
         Example:  celltrail segment movie/01 --model sim-fluo --out masks
         """
-        from data.ctc import digits_for, write_masks
         from data.frames import open_images, parse_frames
         from data.output import output_folder, refuse_existing
 
         torch = import_extra("torch", "segmentation")
         from segmentation.checkpoint import load_model
-        from segmentation.movie import refuse_masks, segment_movie
+        from segmentation.movie import Output, segment_into
 
         refuse_existing(out, overwrite=overwrite)
         if threads:
             torch.set_num_threads(threads)
         movie = open_images(images, frames=parse_frames(frames), channel=channel, axes=axes)
-        refuse_masks(movie, images)
         loaded = load_model(model)
-        counts: dict[int, int] = {}
-
-        def counted(masks: Any) -> Any:
-            for number, mask in masks:
-                counts[number] = int(mask.max(initial=0))
-                yield number, mask
-
-        with console.show_progress() as progress, output_folder(out, overwrite=overwrite) as work:
-            masks = segment_movie(movie, loaded, tta=tta, memory_mb=memory, device=_device(device), progress=progress)
-            write_masks(work, counted(masks), digits=digits_for(movie))
+        with console.show_progress() as progress, output_folder(out, overwrite=overwrite, resume=resume) as work:
+            counts = segment_into(work, movie, loaded, output=Output(hypotheses, binary, probability), tta=tta,
+                                  memory_mb=memory, resume=resume, device=_device(device), progress=progress)  # fmt: skip
         if as_json:
             console.print_json({"masks": out, "cells": counts})
         else:

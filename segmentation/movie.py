@@ -1,39 +1,31 @@
-"""From a movie to masks, one frame at a time."""
+"""From a movie to masks, one frame at a time: in memory, or into a folder."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.ctc import digits_for
 from data.errors import InputError
+from data.hypotheses import write_hypotheses
 from data.progress import Progress, silent
-from segmentation.candidates import label_cells
+from data.tiff import write_array, write_labels
+from segmentation.candidates import find_hypotheses, label_cells, paint_best
 from segmentation.checkpoint import load_model
 from segmentation.model import Model
-from segmentation.prediction import predict
+from segmentation.prediction import Prediction, predict
 
-SAME_AS_NEIGHBOUR = 0.8  # share of foreground pixels; real 8-bit images stay below 0.4
-
-
-def refuse_masks(images: Mapping[int, NDArray[Any]], where: object) -> None:
-    """Raise :class:`InputError` if the first frame is a label image or a binary mask, not a picture of cells.
-
-    In a mask nearly every pixel of an object equals its neighbour; in a picture hardly any does.
-    """
-    frame = np.asarray(images[min(images)])
-    right = frame[..., 1:][frame[..., 1:] > 0]
-    left = frame[..., :-1][frame[..., 1:] > 0]
-    if frame.dtype.kind in "uib" and len(right) and np.mean(left == right) > SAME_AS_NEIGHBOUR:
-        raise InputError(
-            f"{where} holds masks, not images: give the folder with the grey images (or track these masks)."
-        )
+RESUME_FILE = ".segment.json"
 
 
 def segment_movie(
-    images: Mapping[int, NDArray[Any]], model: Model | str, *, tta: bool = False, memory_mb: float = 1024,
+    images: Mapping[int, NDArray[Any]], model: Model | str | Path, *, tta: bool = False, memory_mb: float = 1024,
     device: str = "cpu", progress: Progress = silent,
 ) -> Iterator[tuple[int, NDArray[np.int32]]]:  # fmt: skip
     """Label images of a movie, lazily: yields (frame number, int32 labels of the shape of the frame).
@@ -55,3 +47,80 @@ def segment_movie(
         maps = predict(loaded, np.asarray(images[number]), tta=tta, memory_mb=memory_mb, device=device)
         yield number, label_cells(maps, loaded.instances)
         progress("segment", done, len(images), f"frame {number}")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written for each frame beside ``maskTTT.tif``.
+
+    hypotheses : ``hypTTT.npz``; the masks are then the best disjoint choice among them.
+    binary : the foreground, ``binaryTTT.png`` (255 is cell; a TIFF for stacks).
+    probability : ``probabilityTTT.tif``, float32, 0 … 1.
+    """
+
+    hypotheses: bool = False
+    binary: bool = False
+    probability: bool = False
+
+
+def segment_into(
+    folder: Path, images: Mapping[int, NDArray[Any]], model: Model, *, output: Output | None = None, tta: bool = False,
+    memory_mb: float = 1024, resume: bool = False, device: str = "cpu", progress: Progress = silent,
+) -> dict[int, int]:  # fmt: skip
+    """Write the masks of a movie; returns the number of cells in each frame.
+
+    Call it inside :func:`data.output.output_folder`.
+
+    Parameters
+    ----------
+    folder : an existing folder. resume : keep frames that an interrupted run has left in it.
+
+    Raises
+    ------
+    InputError
+        As :func:`segment_movie`, and if the frames in the folder come from another model or other options.
+    """
+    wanted = output or Output()
+    same = {"instances": asdict(model.instances), "model": model.info.get("data_sha256"), "steps": model.info.get("steps"),
+            "output": asdict(wanted), "tta": tta}  # fmt: skip
+    note = folder / RESUME_FILE
+    if resume and note.is_file() and json.loads(note.read_text(encoding="utf-8")) != json.loads(json.dumps(same)):
+        raise InputError(f"{folder} holds frames of another model or other options: start anew without --resume.")
+    note.write_text(json.dumps(same), encoding="utf-8")
+    model.net.to(device)
+    digits = digits_for(images)
+    counts: dict[int, int] = {}
+    for done, number in enumerate(sorted(images), start=1):
+        mask_file = folder / f"mask{number:0{digits}d}.tif"
+        if resume and mask_file.is_file():
+            from data.tiff import read_pages
+
+            counts[number] = int(read_pages(mask_file).max(initial=0))
+        else:
+            maps = predict(model, np.asarray(images[number]), tta=tta, memory_mb=memory_mb, device=device)
+            counts[number] = _write_frame(folder, f"{number:0{digits}d}", mask_file, maps, model, wanted)
+        progress("segment", done, len(images), f"frame {number}")
+    note.unlink()
+    return counts
+
+
+def _write_frame(folder: Path, number: str, mask_file: Path, maps: Prediction, model: Model, wanted: Output) -> int:
+    """Write the files of one frame, the mask last: where it stands, the others stand as well."""
+    if wanted.hypotheses:
+        candidates = find_hypotheses(maps, model.instances)
+        write_hypotheses(folder / f"hyp{number}.npz", candidates.hypotheses)
+        labels = paint_best(candidates, model.instances)
+    else:
+        labels = label_cells(maps, model.instances)
+    if wanted.probability:
+        write_array(folder / f"probability{number}.tif", maps.probability)
+    if wanted.binary:
+        foreground = (maps.probability >= model.instances.threshold).astype(np.uint8) * 255
+        if foreground.ndim == 2:
+            from PIL import Image
+
+            Image.fromarray(foreground).save(folder / f"binary{number}.png")
+        else:
+            write_array(folder / f"binary{number}.tif", foreground)
+    write_labels(mask_file, labels)
+    return int(labels.max(initial=0))

@@ -148,3 +148,45 @@ def test_beside_the_model_stand_its_curve_and_its_last_weights(model: Path) -> N
 def test_nothing_to_resume(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert celltrail("train", dataset, "--sequence", "01", "--resume", "--out", tmp_path / "m.safetensors") == 2
     assert "without --resume" in capsys.readouterr().err
+
+
+def test_more_files_per_frame(dataset: Path, model: Path, tmp_path: Path) -> None:
+    from data.hypotheses import read_hypotheses
+
+    plain, more = tmp_path / "plain", tmp_path / "more"
+    assert celltrail("segment", dataset / "01", "--frames", "0:1", "--model", model, "--out", plain) == 0
+    assert celltrail("segment", dataset / "01", "--frames", "0:1", "--model", model, "--out", more,
+                     "--hypotheses", "--binary", "--probability") == 0  # fmt: skip
+    names = {p.name for p in more.iterdir()}
+    assert names == {f"{kind}00{n}.{end}" for n in (0, 1) for kind, end in
+                     (("mask", "tif"), ("hyp", "npz"), ("binary", "png"), ("probability", "tif"))}  # fmt: skip
+    a, b = open_labels(plain), open_labels(more)
+    assert all(np.array_equal(a[k], b[k]) for k in (0, 1))
+    found = read_hypotheses(more / "hyp000.npz")
+    assert len(found) >= int(b[0].max())
+    probability = tifffile.imread(more / "probability000.tif")
+    assert probability.dtype == np.float32
+    assert 0 <= probability.min() < probability.max() <= 1
+
+
+def test_a_stopped_run_goes_on(dataset: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                               capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    import segmentation.movie as room
+
+    predict, calls = room.predict, []
+
+    def stops_at_the_third(*arguments, **options):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return predict(*arguments, **options)
+
+    command = ("segment", dataset / "01", "--frames", "0:3", "--model", model, "--out", tmp_path / "m", "--resume")
+    monkeypatch.setattr(room, "predict", stops_at_the_third)
+    assert celltrail(*command) == 130
+    assert not (tmp_path / "m").exists()
+    monkeypatch.setattr(room, "predict", predict)
+    assert celltrail(*command, "--tta") == 2
+    assert "without --resume" in capsys.readouterr().err
+    assert celltrail(*command) == 0
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [f"mask00{k}.tif" for k in range(4)]
