@@ -143,7 +143,7 @@ class Solution:
     link_margin, division_margin : float64, nats to the best solution of the component without
         this choice (a lower bound from duals); NaN where not chosen or not known.
     rebirths : number of second births too soon in the solution.
-    solver : name of the backend.
+    solver : name of the backend. interrupted : stopped by the user before everything was proven.
     """
 
     used: BoolArray
@@ -161,6 +161,7 @@ class Solution:
     open_components: IntArray = field(default_factory=_empty_int)
     rebirths: int = 0
     solver: str = ""
+    interrupted: bool = False
 
     @property
     def components(self) -> int:
@@ -266,6 +267,6 @@ def load_graph(path: Path) -> tuple[Candidates, Solution | None, IntArray | None
         values = {c.name: arrays[f"solution.{c.name}"] for c in fields(Solution)}
         for scalar in ("objective", "bound", "baseline", "rebirths"):
             values[scalar] = int(values[scalar])
-        values["solver"] = str(values["solver"])
+        values["solver"], values["interrupted"] = str(values["solver"]), bool(values["interrupted"])
         solution = Solution(**values)
     return candidates, solution, arrays.get("detection_track")

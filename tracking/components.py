@@ -7,8 +7,6 @@ column skips a frame, a component never spans more than one pair of frames.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
@@ -23,7 +21,7 @@ def split(model: Model, joined: list[NDArray[np.int64]]) -> tuple[IntArray, int]
 
     Parameters
     ----------
-    joined : sets of columns that an extra row ties together.
+    joined : sets of columns that an extra row ties together; columns beyond the model are penalties, and ignored.
 
     Components are numbered by their first row in the order past(0), future(0), past(1), …, so that the
     numbers depend on nothing but the problem.
@@ -31,7 +29,9 @@ def split(model: Model, joined: list[NDArray[np.int64]]) -> tuple[IntArray, int]
     n = model.detections
     used = model.rows[model.allowed]
     pairs = [used[:, :2], used[:, ::2]]
-    pairs += [np.array(list(pairwise(model.rows[columns, 0].tolist()))).reshape(-1, 2) for columns in joined]
+    for columns in joined:
+        first = model.rows[columns[columns < len(model.rows)], 0]
+        pairs.append(np.stack([first[:-1], first[1:]], axis=1))
     edges = np.concatenate(pairs)
     edges = edges[(edges >= 0).all(axis=1)]
     graph = coo_array((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(2 * n, 2 * n))

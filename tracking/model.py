@@ -44,7 +44,7 @@ class Model:
 
     rows : int64 (columns, 3) — the rows that each column covers, −1 where fewer than three.
     cost : int64 (columns,) — in 10⁻⁶ nat; leaving ``v`` out costs ``−c_x``.
-    allowed : bool (columns,) — what pins, certainty and dominance leave over.
+    allowed : bool (columns,) — what pins, certainty and dominance leave over. possible : the same without dominance.
     constant : Σ c_x, the part of the objective that is not in the columns.
     clique_id, clique_detection : the cliques of at least two detections that may still be used.
     """
@@ -55,6 +55,7 @@ class Model:
     rows: IntArray
     cost: IntArray
     allowed: BoolArray
+    possible: BoolArray
     constant: int
     clique_id: IntArray
     clique_detection: IntArray
@@ -103,12 +104,12 @@ def build_model(candidates: Candidates) -> Model:
     rows[m + d + 2 * n :, 0], rows[m + d + 2 * n :, 1] = everyone, n + everyone
     cost = np.concatenate([links.cost, divisions.cost, detections.appear, detections.disappear, -detections.cost])
     model = Model(
-        n, m, d, rows, cost.astype(np.int64), np.ones(len(rows), dtype=np.bool_), int(detections.cost.sum()),
+        n, m, d, rows, cost.astype(np.int64), *(np.ones(len(rows), dtype=np.bool_),) * 2, int(detections.cost.sum()),
         candidates.clique_id, candidates.clique_detection,
     )  # fmt: skip
     model = _apply_pins(model, candidates)
     model = _use_what_pays(model, candidates)
-    return replace(model, allowed=model.allowed & ~_dominated(model))
+    return replace(model, allowed=model.allowed & ~_dominated(model), possible=model.allowed)
 
 
 def name(detections: Detections, v: int) -> str:
@@ -147,6 +148,8 @@ def _problems(candidates: Candidates) -> list[str]:
                     f"{kind} {first} leads from {name(candidates.detections, int(columns[0][first]))} to "
                     f"{name(candidates.detections, int(column[first]))}: it must lead to a later frame."
                 )
+    if candidates.rebirth_cost < 0:
+        found.append("the cost of a second birth too soon is negative: give a penalty of 0 or more.")
     if np.any(candidates.divisions.first == candidates.divisions.second):
         found.append("a division has the same detection as both daughters: give two different ones.")
     costs = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from data.errors import InputError
 from data.graph import FORBIDDEN, FREE, KEPT, NAT, Candidates, Detections, Divisions, Links
 from data.network import from_networkx, to_networkx
-from tracking.solver import solve, solve_candidates
+from tracking.solver import exact_margin, solve, solve_candidates
 
 PLENTY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -261,3 +262,67 @@ def test_unknown_solvers_are_named_with_those_that_are_there() -> None:
         solve_candidates(c, solver="pulp:GUROBI")
     with pytest.raises(InputError, match=r"no solver 'cplex'.*highs"):
         solve_candidates(c, solver="cplex")
+
+
+@PLENTY
+@given(candidates())
+def test_margins_are_lower_bounds_of_the_exact_ones(c: Candidates) -> None:
+    if min(every_solution(c), default=None) is None:
+        return
+    solution = solve_candidates(c)
+    choices = [("link", c.links, solution.link_chosen, solution.link_margin)]
+    choices += [("division", c.divisions, solution.division_chosen, solution.division_margin)]
+    for kind, table, chosen, margin in choices:
+        assert np.isnan(margin[~chosen]).all()
+        for row in np.flatnonzero(chosen & (table.fixed == FREE)).tolist():
+            fixed = table.fixed.copy()
+            fixed[row] = FORBIDDEN
+            name = "links" if kind == "link" else "divisions"
+            best = min(every_solution(replace(c, **{name: replace(table, fixed=fixed)})), default=None)
+            exact = math.inf if best is None else (best - solution.objective) / NAT
+            assert exact_margin(c, solution, **{kind: row}) == pytest.approx(exact)
+            assert 0 <= margin[row] <= exact
+        assert np.isinf(margin[chosen & (table.fixed == KEPT)]).all()
+
+
+def test_margins_are_seldom_far_from_exact() -> None:
+    c = crowd(frames=4, cells=25, seed=5)
+    solution = solve_candidates(c)
+    rows = np.flatnonzero(solution.link_chosen)
+    exact = np.array([exact_margin(c, solution, link=row) for row in rows.tolist()])
+    found = solution.link_margin[rows]
+    assert (found <= exact + 1e-9).all()
+    assert np.median(found / exact) > 0.5
+
+
+def test_margins_are_only_for_what_is_chosen() -> None:
+    c = crowd(frames=2, cells=5, seed=0)
+    solution = solve_candidates(c)
+    with pytest.raises(ValueError, match="not chosen"):
+        exact_margin(c, solution, link=int(np.flatnonzero(~solution.link_chosen)[0]))
+    with pytest.raises(ValueError, match="either a link or a division"):
+        exact_margin(c, solution)
+
+
+def test_ctrl_c_keeps_the_best_solution_so_far() -> None:
+    c = crowd(frames=8, cells=60, seed=3, optional=0.2)
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    best = solve_candidates(c)
+    solution = solve_candidates(c, progress=stop)
+    assert solution.interrupted
+    assert not best.interrupted
+    assert solution.bound <= best.objective <= solution.objective
+    assert price(c, solution) == solution.objective
+
+
+def test_progress_tells_the_gap() -> None:
+    told: list[tuple[str, int, int, str]] = []
+    solve_candidates(
+        crowd(frames=6, cells=60, seed=3), progress=lambda *line, **more: told.append((*line, *more.values()))
+    )
+    assert told[-1][0] == "solve"
+    assert told[-1][1] == told[-1][2]
+    assert told[-1][3] == "gap 0 nats"

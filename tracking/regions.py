@@ -1,0 +1,289 @@
+"""Close what a first solution leaves open, each place within a small region of its own.
+
+A region is a set of rows that is closed under the chosen columns. Columns that lie inside keep their cost. A column
+that leaves the region is offered for the duals of its rows inside plus an equal share, per row, of its reduced cost:
+whatever the whole solution is, its columns pay every region its share, so
+
+    Σ (duals of rows outside all regions) + Σ (optimum of each region)
+
+is a lower bound of the whole programme, for disjoint regions and in any order. If the optimum of a region uses no column
+that leaves, it is a piece of a global solution, and proven; else the region grows by the rows of that column.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csc_array, vstack
+
+from data.graph import BoolArray, FloatArray, IntArray
+from tracking.components import batches
+from tracking.model import Model
+from tracking.relaxation import State, reduced_cost
+from tracking.row_sets import columns_of_rows, join, roots
+from tracking.task import Result, Task
+
+BATCH = 4000  # columns of small problems that are given to the solver together
+LIMIT = 60_000  # rows at which a region stops growing
+NUDGE = 1 / 256  # of a unit: among equals, stay inside
+
+Run = Callable[[Iterable[Task]], Iterator[Result]]
+
+
+@dataclass(frozen=True)
+class SideRow:
+    """A row beside past and future: ``lower ≤ Σ coefficient · column ≤ upper``; its columns share a region."""
+
+    columns: NDArray[np.int64]
+    coefficients: NDArray[np.int64]
+    lower: int
+    upper: int
+
+
+@dataclass(frozen=True)
+class Offers:
+    """One row per region and column that touches it: the price, and whether the column leaves the region."""
+
+    group: IntArray
+    column: IntArray
+    cost: IntArray
+    leaves: BoolArray
+
+
+@dataclass(frozen=True)
+class Block:
+    """The regions ``begin`` to ``end`` of a round as one task, its rows, and the side rows in it."""
+
+    begin: int
+    end: int
+    rows: IntArray
+    side: IntArray
+    task: Task
+
+
+class Regions:
+    """Disjoint regions over the rows of a model, each with its proven lower bound."""
+
+    def __init__(self, model: Model, state: State) -> None:
+        self.model, self.state = model, state
+        self.dual = state.dual.astype(np.float64)
+        self.side_dual: FloatArray = np.zeros(0)
+        self.parent = np.arange(2 * model.detections)
+        self.active = np.zeros(2 * model.detections, dtype=np.bool_)
+        self.bound: dict[int, int] = {}
+        self.proven: set[int] = set()
+        self.side: list[SideRow] = []
+        self.dirty: set[int] = set()
+        self.start, self.columns = columns_of_rows(model.rows, np.flatnonzero(model.allowed), 2 * model.detections)
+
+    def open_everywhere(self) -> None:
+        """A region around every chosen column that has a positive reduced cost, with the columns that compete for it."""
+        held = np.unique(self.state.holder)
+        wrong = held[reduced_cost(self.model, self.state.dual, held) > 0]
+        rows = self.model.rows[wrong]
+        self._grow(rows)
+        rows = np.unique(rows[rows >= 0])
+        _, columns = self._touching(rows)
+        triplets = columns[(columns >= self.model.links) & (columns < self.model.first_appear)]
+        self._grow(self.model.rows[triplets[reduced_cost(self.model, self.state.dual, triplets) == 0]])
+
+    def cover(self, row_group: IntArray) -> None:
+        """Make every connected component one region; ``row_group`` is the component of each row, int64 (2n,)."""
+        _, first = np.unique(row_group, return_index=True)
+        self._grow(np.stack([first[row_group], np.arange(len(row_group))], axis=1))
+
+    def add_side_rows(self, side: list[SideRow], model: Model) -> None:
+        """Tie columns together by extra rows; ``model`` may have new columns (penalties) at its end."""
+        self.model = model
+        self.side += side
+        self.side_dual = np.append(self.side_dual, np.zeros(len(side)))
+        for row in side:
+            rows = self.model.rows[row.columns]
+            rows = rows[rows >= 0]
+            self._grow(np.stack([np.full(len(rows), rows[0]), rows], axis=1))
+
+    def _grow(self, rows: IntArray) -> None:
+        """Unite the rows of each line (−1: none), with all rows of the columns that hold them."""
+        if not len(rows):
+            return
+        first, rest = np.repeat(rows[:, 0], rows.shape[1] - 1), rows[:, 1:].ravel()
+        both = rest >= 0
+        held = self.model.rows[self.state.holder[np.unique(rows[rows >= 0])]]
+        anchor, partner = np.repeat(held[:, 0], 2), held[:, 1:].ravel()
+        linked = partner >= 0
+        one, other = np.concatenate([first[both], anchor[linked]]), np.concatenate([rest[both], partner[linked]])
+        seen = np.unique(np.concatenate([rows[rows >= 0], held[held >= 0]]))
+        before = roots(self.parent, seen)
+        for root in np.unique(before).tolist():
+            self.bound.pop(root, None)
+            self.proven.discard(root)
+            self.dirty.discard(root)
+        join(self.parent, one, other)
+        self.active[seen] = True
+        self.dirty.update(np.unique(roots(self.parent, seen)).tolist())
+
+    def _touching(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Every (row, column) of some rows, as indices into ``rows`` and columns."""
+        length = self.start[rows + 1] - self.start[rows]
+        index = np.repeat(np.arange(len(rows)), length)
+        offset = np.arange(len(index)) - np.repeat(np.cumsum(length) - length, length)
+        return index, self.columns[self.start[rows][index] + offset]
+
+    def close(self, run: Run, deadline: float | None, report: Callable[[int, int], None]) -> None:
+        """Solve and grow regions until each is closed, too large, or out of time."""
+        while self.dirty:
+            late = deadline is not None and time.monotonic() > deadline
+            rows = np.flatnonzero(self.active)
+            root = roots(self.parent, rows)
+            names, size = np.unique(root, return_counts=True)
+            wanted = np.isin(names, sorted(self.dirty))
+            self.dirty.clear()
+            chosen = np.isin(root, names[wanted])
+            grown = self._solve(names[wanted], rows[chosen], root[chosen], run, (size[wanted] > LIMIT) | late)
+            self._grow(self.model.rows[grown])
+            report(len(names) - len(self.dirty), len(names))
+
+    def _solve(self, names: IntArray, rows: IntArray, root: IntArray, run: Run, last: BoolArray) -> IntArray:
+        """Solve each region once; returns the columns by which regions must grow (never those that are ``last``)."""
+        group = np.searchsorted(names, root)
+        order = np.argsort(group, kind="stable")
+        rows, group = rows[order], group[order]
+        offers = self._offers(rows, group)
+        blocks = [
+            self._block(rows, group, offers, begin, end)
+            for begin, end in batches(np.bincount(offers.group, minlength=len(names)), BATCH)
+        ]
+        grown = []
+        for block, result in zip(blocks, run(block.task for block in blocks), strict=True):
+            begin, end = block.begin, block.end
+            part = slice(*np.searchsorted(offers.group, [begin, end]))
+            owner, columns, leaves = offers.group[part] - begin, offers.column[part], offers.leaves[part]
+            out = leaves & result.chosen
+            stays = np.ones(end - begin, dtype=np.bool_)
+            stays[owner[out]] = False
+            for name, bound, proven in zip(
+                names[begin:end].tolist(), result.bound.tolist(), (stays & result.proven).tolist(), strict=True
+            ):
+                self.bound[name] = bound
+                if proven:
+                    self.proven.add(name)
+            grown.append(columns[out & ~last[begin:end][owner]])
+            taken = columns[result.chosen & stays[owner]]
+            for place in self.model.rows[taken].T:
+                self.state.holder[place[place >= 0]] = taken[place >= 0]
+            self.dual[block.rows] = result.dual[: len(block.rows)]
+            self.side_dual[block.side] = result.dual[len(block.rows) :]
+        return np.concatenate(grown)
+
+    def _offers(self, rows: IntArray, group: IntArray) -> Offers:
+        """The columns of each region at the price that the region pays, ordered by (region, column)."""
+        model, dual = self.model, np.append(self.state.dual, 0)
+        member = np.full(2 * model.detections + 1, -1, dtype=np.int64)
+        member[rows] = group
+        index, columns = self._touching(rows)
+        total = len(model.rows)
+        keys = np.unique(group[index] * total + columns)
+        penalties = np.array(
+            [member[model.rows[row.columns[0], 0]] * total + row.columns[-1] for row in self.side], dtype=np.int64
+        )
+        keys = np.sort(np.concatenate([keys, penalties[penalties >= 0]]))
+        owner, columns = keys // total, keys % total
+        covered = model.rows[columns]
+        inside = (member[covered] == owner[:, None]) & (covered >= 0)
+        width, within = (covered >= 0).sum(axis=1), inside.sum(axis=1)
+        leaves = within < width
+        share = (dual[covered] * inside).sum(axis=1)
+        share += reduced_cost(model, self.state.dual, columns) * within // np.maximum(width, 1)
+        cost = np.where(leaves, share, model.cost[columns])
+        # of the columns that leave from one single row only the cheapest can matter
+        lone = np.flatnonzero(leaves & (within == 1))
+        row = covered[lone][inside[lone]]
+        order = np.lexsort((columns[lone], cost[lone], row))
+        again = np.flatnonzero(np.diff(row[order]) == 0) + 1
+        kept = np.ones(len(columns), dtype=np.bool_)
+        kept[lone[order[again]]] = False
+        return Offers(owner[kept], columns[kept], cost[kept], leaves[kept])
+
+    def _block(self, rows: IntArray, group: IntArray, offers: Offers, begin: int, end: int) -> Block:
+        """The regions ``begin`` to ``end`` as one block-diagonal programme."""
+        model, total = self.model, len(self.model.rows)
+        row_part = slice(*np.searchsorted(group, [begin, end]))
+        part = slice(*np.searchsorted(offers.group, [begin, end]))
+        rows, row_group = rows[row_part], group[row_part]
+        columns, owner = offers.column[part], offers.group[part]
+        place = np.full(2 * model.detections + 1, -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        covered = model.rows[columns]
+        inside = (covered >= 0) & (place[covered] >= 0)
+        inside[inside] = row_group[place[covered[inside]]] == np.broadcast_to(owner[:, None], inside.shape)[inside]
+        ends = np.concatenate([[0], np.cumsum(inside.sum(axis=1))])
+        matrix = csc_array((np.ones(ends[-1]), place[covered[inside]], ends), shape=(len(rows), len(columns)))
+        lower, upper = np.ones(len(rows), dtype=np.int64), np.ones(len(rows), dtype=np.int64)
+        incumbent = ~offers.leaves[part] & (self.state.holder[covered[:, 0]] == columns) & (covered[:, 0] >= 0)
+        owners, keys = [row_group], owner * total + columns
+        side = [k for k, row in enumerate(self.side) if place[model.rows[row.columns[0], 0]] >= 0]
+        if side:
+            entries: list[IntArray] = []
+            for i, k in enumerate(side):
+                row = self.side[k]
+                g = int(row_group[place[model.rows[row.columns[0], 0]]])
+                at = np.searchsorted(keys, g * total + row.columns)
+                entries.append(np.stack([np.full(len(at), i), at, row.coefficients]))
+                owners.append(np.array([g]))
+                if row.coefficients[-1] < 0:  # a penalty is paid where the incumbent needs it
+                    incumbent[at[-1]] = incumbent[at[:-1]].sum() > row.upper
+            i, at, value = np.concatenate(entries, axis=1)
+            extra = coo_array((value.astype(np.float64), (i, at)), shape=(len(side), len(columns)))
+            matrix = vstack([matrix, extra], format="csc")
+            lower = np.append(lower, [self.side[k].lower for k in side])
+            upper = np.append(upper, [self.side[k].upper for k in side])
+        groups = np.concatenate([*owners, owner]) - begin
+        nudge = np.where(offers.leaves[part], NUDGE, 0.0)
+        task = Task(offers.cost[part], nudge, csc_array(matrix), lower, upper, groups, end - begin, incumbent)
+        return Block(begin, end, rows, np.array(side, dtype=np.int64), task)
+
+    def total_bound(self) -> int:
+        """Lower bound of the whole programme (without its constant); regions not yet solved count their duals."""
+        rows = np.flatnonzero(self.active)
+        names = roots(self.parent, rows)
+        solved = np.isin(names, list(self.bound))
+        return int(self.state.dual.sum() - self.state.dual[rows[solved]].sum()) + sum(self.bound.values())
+
+    def unproven_rows(self) -> IntArray:
+        """The rows of the regions whose optimum is not proven."""
+        rows = np.flatnonzero(self.active)
+        return rows[~np.isin(roots(self.parent, rows), list(self.proven))]
+
+    def final_duals(self) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """Duals of all rows, the slack of each row's region, and the rows whose duals are not optimal.
+
+        The slack is what the optimum of a region exceeds its duals by, where no relaxation proved it; beyond
+        any cost where the region is not proven at all.
+        """
+        weak = np.isnan(self.dual)
+        slack = np.zeros(len(self.dual))
+        rows = np.flatnonzero(weak)
+        names, index = np.unique(roots(self.parent, rows), return_inverse=True)
+        below = np.zeros(len(names), dtype=np.int64)
+        np.add.at(below, index, self.state.dual[rows])
+        above = [float(self.bound[name]) if name in self.proven else 1e30 for name in names.tolist()]
+        slack[rows] = (np.array(above) - below)[index]
+        return np.where(weak, self.state.dual, self.dual), slack, weak
+
+    def side_share(self, columns: IntArray) -> FloatArray:
+        """What the duals of the side rows take off the cost of some columns, float64 (len(columns),)."""
+        share = np.zeros(len(self.model.rows))
+        for row, dual in zip(self.side, np.nan_to_num(self.side_dual).tolist(), strict=True):
+            share[row.columns] += dual * row.coefficients
+        return share[columns]
+
+    def same_region(self, columns: IntArray) -> BoolArray:
+        """Whether all rows of a column belong to one region, bool (len(columns),)."""
+        label = np.append(roots(self.parent, np.arange(len(self.parent))), -1)
+        covered = self.model.rows[columns]
+        same: BoolArray = (label[covered] == label[covered[:, :1]]) | (covered < 0)
+        return np.asarray(same.all(axis=1))
