@@ -5,7 +5,7 @@ Pixels are read once, frame by frame; after that only these small tables are use
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -155,6 +155,7 @@ def tabulate_many(
     *,
     progress: Progress = silent,
     problems: list[str] | None = None,
+    each: Callable[[int, int, int, NDArray[Any], NDArray[Any]], None] | None = None,
 ) -> list[list[Contingency]]:
     """Contingency tables of several truths with several results, each mask read once.
 
@@ -164,6 +165,7 @@ def tabulate_many(
         ``slices(frame)`` (see :mod:`evaluation.truth`) annotates some slices of 3D frames.
     results : label movies; each must have every frame that a truth has.
     problems : what is wrong is added to this list, and the frame left out; ``None``: it is raised.
+    each : called with (i, j, frame, truth mask, result mask) for every whole frame that is compared.
 
     Returns
     -------
@@ -180,13 +182,13 @@ def tabulate_many(
     found = problems if problems is not None else []
     for done, frame in enumerate(frames):
         progress("compare", done, len(frames))
-        here = [(row, truth) for row, truth in zip(collectors, truths, strict=True) if frame in truth]
-        annotated: list[tuple[list[_Collector], list[tuple[int | None, NDArray[Any]]]]] = []
+        annotated: list[tuple[int, list[tuple[int | None, NDArray[Any]]]]] = []
         try:
-            for row, truth in here:
-                slices = getattr(truth, "slices", None)
-                planes = slices(frame) if slices is not None else None
-                annotated.append((row, planes if planes is not None else [(None, truth[frame])]))
+            for row, truth in enumerate(truths):
+                if frame in truth:
+                    slices = getattr(truth, "slices", None)
+                    planes = slices(frame) if slices is not None else None
+                    annotated.append((row, planes if planes is not None else [(None, truth[frame])]))
         except InputError as error:
             found += error.problems
             continue
@@ -201,7 +203,9 @@ def tabulate_many(
                     name = f"Frame {frame}" if plane is None else f"Frame {frame}, slice {plane}"
                     try:
                         part = mask if plane is None else _plane(mask, plane)
-                        row[column].parts.append((frame, count_overlap(labels, part)))
+                        collectors[row][column].parts.append((frame, count_overlap(labels, part)))
+                        if each is not None and plane is None:
+                            each(row, column, frame, labels, part)
                     except ValueError as error:
                         found.append(f"{name}: {error}.")
     progress("compare", len(frames), len(frames))

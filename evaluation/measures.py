@@ -38,17 +38,48 @@ DEFINITIONS: dict[str, str] = {
     "PQ": "Panoptic quality: SQ × RQ.",
     "SQ": "Mean IoU of the cells found at IoU ≥ .50.",
     "RQ": "F1 score of the cells at IoU ≥ .50.",
+    "warping_error": "Fraction of pixels that differ after the truth was deformed without changing its topology.",
+    "split_merge_error": "The part of the warping error that splits or merges cells.",
+    "V_rand": "ISBI Rand score: F score of pixel pairs joined, on true cells, borders thinned.",
+    "V_info": "ISBI information score: F score of shared information, on true cells, borders thinned.",
+    "HOTA": "Higher order tracking accuracy: how well cells are found and kept apart over time; mean over IoU .05 … .95.",
+    "DetA": "The detection part of HOTA.",
+    "AssA": "The association part of HOTA.",
+    "HOTA_CTC": "HOTA at one threshold, the CTC's match.",
+    "IDF1": "F1 score of cells within the best one-to-one assignment of whole trajectories.",
+    "IDP": "Cells of the result in their assigned trajectory / all cells of the result.",
+    "IDR": "True cells in their assigned trajectory / all true cells.",
+    "MOTA": "1 − (missed + invented cells + identity switches) / true cells.",
+    "ID_switches": "How often a true trajectory goes on under another identity.",
+    "track_purity": "Mean share of a result's trajectory that follows one true trajectory, weighted by length.",
+    "target_effectiveness": "Mean share of a true trajectory that one trajectory of the result follows.",
+    "ADE": "Mean distance of the centres of paired cells, in pixels; read it with matched_fraction.",
+    "ADE_um": "ADE in µm.",
+    "ADE_track": "Mean over true trajectories of their own mean distance, in pixels.",
+    "ADE_track_um": "ADE_track in µm.",
+    "FDE": "Mean distance in the last common frame of paired trajectories, in pixels.",
+    "FDE_um": "FDE in µm.",
+    "matched_fraction": "Fraction of true cells that enter ADE.",
+    "JACT": "Jaccard index of tracks: paired / (paired + missed + invented) trajectories, centres within 5 pixels (JSC_θ).",
+    "JACT_id": "IDTP / (IDTP + IDFP + IDFN): the Jaccard index of cells in assigned trajectories.",
+    "SPT_alpha": "1 − distance between all trajectories / that of an empty result (particle tracking challenge).",
+    "SPT_beta": "SPT_alpha with a penalty for invented trajectories.",
+    "division_F1": "F1 score of the divisions; (i): within i frames.",
+    "division_precision": "Found divisions / divisions of the result; (i): within i frames.",
+    "division_recall": "Found divisions / true divisions; (i): within i frames.",
     "best_IoU": "Mean over the true cells of the best IoU with any cell of the result.",
 }
 
 LOWER_IS_BETTER = {"pixel_error", "RE", "RE_fg", "ARE", "VI", "VI_nats", "VI_fg", "VI_fg_nats", "ADE", "ADE_um",
-                   "FDE", "FDE_um", "warping_error", "split_merge_error"}  # fmt: skip
+                   "ADE_track", "ADE_track_um", "FDE", "FDE_um", "ID_switches", "warping_error", "split_merge_error"}  # fmt: skip
 
 
 ORDER = ["SEG", "DET", "TRA", "LNK", "CT", "TF", "BC", "BC(0)", "BC(1)", "BC(2)", "BC(3)", "CCA",
          "BIO", "BIO(0)", "BIO(1)", "BIO(2)", "BIO(3)", "OP_CSB", "OP_CTB",
          "OP_CLB", "OP_CLB(0)", "OP_CLB(1)", "OP_CLB(2)", "OP_CLB(3)",
-         "IoU", "Dice", "pixel_error", "RI", "RE", "ARE", "VI", "VI_nats"]  # fmt: skip
+         "IoU", "Dice", "pixel_error", "RI", "RE", "ARE", "VI", "VI_nats",
+         "warping_error", "split_merge_error", "V_rand", "V_info", "ADE", "ADE_um", "JACT", "matched_fraction",
+         "HOTA", "HOTA_CTC", "IDF1", "MOTA", "division_F1"]  # fmt: skip
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from evaluation.assignment import best_pairs
 from evaluation.contingency import Contingency
 
 IntArray = NDArray[np.int64]
@@ -177,31 +175,6 @@ def one_to_one(table: Contingency, threshold: float) -> tuple[IntArray, FloatArr
     """
     rows = np.flatnonzero(table.iou >= threshold)
     if threshold <= 0.5:
-        rows = _assign(table, rows)
+        size = len(table.truth) + len(table.result) + 1
+        rows = rows[best_pairs(table.gt[rows], table.res[rows], 1 + table.iou[rows] / size)]
     return rows, table.iou[rows]
-
-
-def _assign(table: Contingency, rows: IntArray) -> IntArray:
-    """The best one-to-one choice among candidate pairs; almost all are unique already."""
-    gt_count = np.bincount(table.gt[rows], minlength=len(table.truth))
-    res_count = np.bincount(table.res[rows], minlength=len(table.result))
-    alone = (gt_count[table.gt[rows]] == 1) & (res_count[table.res[rows]] == 1)
-    contested = rows[~alone]
-    if len(contested) == 0:
-        return rows
-    gt, gt_index = np.unique(table.gt[contested], return_inverse=True)
-    res, res_index = np.unique(table.res[contested], return_inverse=True)
-    size = len(gt) + len(res)
-    graph = coo_array((np.ones(len(contested)), (gt_index, len(gt) + res_index)), shape=(size, size))
-    count, group = connected_components(graph, directed=False)
-    chosen = []
-    member = group[gt_index]
-    order = np.argsort(member, kind="stable")
-    for pairs in np.split(order, np.searchsorted(member[order], np.arange(1, count))):
-        a, a_index = np.unique(gt_index[pairs], return_inverse=True)
-        b, b_index = np.unique(res_index[pairs], return_inverse=True)
-        gain = np.zeros((len(a), len(b)))
-        gain[a_index, b_index] = 1 + table.iou[contested[pairs]] / (size + 1)
-        picked = set(zip(*linear_sum_assignment(gain, maximize=True), strict=True))
-        chosen += [int(contested[n]) for n, i, j in zip(pairs, a_index, b_index, strict=True) if (i, j) in picked]
-    return np.sort(np.concatenate([rows[alone], np.array(chosen, dtype=np.int64)]))

@@ -23,7 +23,8 @@ from data.tracks import Tracks, read_tracks
 from evaluation.drawing import inline_png, line_chart, lineage_chart
 from evaluation.errors import MEANING, Error
 from evaluation.measures import definition
-from evaluation.sequence import Evaluation, evaluate_sequence
+from evaluation.record import Evaluation
+from evaluation.sequence import evaluate_sequence
 from evaluation.summary import versions
 
 HEADLINES = ("SEG", "DET", "TRA", "LNK", "IoU", "BIO")
@@ -87,6 +88,7 @@ def write_report(
         _lineages(tracks, colours),
         _pictures(evaluation, masks, movie, colours),
         _errors(evaluation, masks, movie, colours),
+        _suspects(evaluation),
         _provenance(evaluation),
     ]
     title = f"Celltrail report: {evaluation.name}"
@@ -137,13 +139,16 @@ def _head(evaluation: Evaluation) -> str:
 
 def _measures(evaluation: Evaluation) -> str:
     rows = "".join(
-        f"<tr><td><b>{escape(name)}</b></td><td class=n>{_number(value)}</td><td>{escape(definition(name))}"
+        f"<tr><td><b>{escape(name)}</b></td><td class=n>{_number(value)}</td>"
+        f"<td class=n>{_number(evaluation.ceiling[name]) if name in evaluation.ceiling else ''}</td>"
+        f"<td>{escape(definition(name))}"
         f"{'' if value is not None else ' <i>No value: ' + escape(evaluation.reasons.get(name, '')) + '.</i>'}</td></tr>"
         for name, value in evaluation.measures.items()
     )
     return (
-        "<h2>Measures</h2><div class=scroll><table><tr><th>Measure</th><th>Value</th><th>What it says</th></tr>"
-        f"{rows}</table></div>"
+        "<h2>Measures</h2><p class=soft>The ceiling is what perfect linking of the same detections would reach.</p>"
+        "<div class=scroll><table><tr><th>Measure</th><th>Value</th><th>Ceiling</th>"
+        f"<th>What it says</th></tr>{rows}</table></div>"
     )
 
 
@@ -232,9 +237,9 @@ def _pictures(evaluation: Evaluation, masks: Frames, movie: Frames | None, colou
 
 
 def _errors(evaluation: Evaluation, masks: Frames, movie: Frames | None, colours: Mapping[int, Colour]) -> str:
-    if not evaluation.errors:
+    ranked = sorted((error for error in evaluation.errors if error.cost > 0), key=lambda error: -error.cost)
+    if not ranked:
         return "<h2>Errors</h2><p>There is none.</p>" if evaluation.per_frame else ""
-    ranked = sorted(evaluation.errors, key=lambda error: -error.cost)
     rows = "".join(
         f"<tr><td>{error.type}</td><td class=n>{error.frame}</td><td class=n>{error.y:.0f}, {error.x:.0f}</td>"
         f"<td class=n>{error.cost:g}</td><td>{escape(describe_error(error))}</td></tr>"
@@ -247,6 +252,21 @@ def _errors(evaluation: Evaluation, masks: Frames, movie: Frames | None, colours
         f"the first {min(SHOWN_ERRORS, len(ranked))} are listed.</p><div class=scroll><table><tr><th>Type</th>"
         f"<th>Frame</th><th>y, x</th><th>Cost</th><th>What is wrong</th></tr>{rows}</table></div>"
         f"<h3>Where some of them are</h3><p class=soft>The frame before, the frame itself, the frame after.</p>{places}"
+    )
+
+
+def _suspects(evaluation: Evaluation) -> str:
+    suspects = [error for error in evaluation.errors if error.type == "suspect_gt"]
+    if not suspects:
+        return ""
+    rows = "".join(
+        f"<tr><td class=n>{error.frame}</td><td class=n>{error.y:.0f}, {error.x:.0f}</td><td>{escape(error.note)}</td></tr>"
+        for error in suspects[:SHOWN_ERRORS]
+    )
+    return (
+        f"<h2>Is the truth right here?</h2><p>{len(suspects)} places look as if a division or a continuation had not "
+        "been annotated. They cost nothing above.</p><div class=scroll><table><tr><th>Frame</th><th>y, x</th>"
+        f"<th>What is odd</th></tr>{rows}</table></div>"
     )
 
 
@@ -270,7 +290,9 @@ def describe_error(error: Error) -> str:
     if error.frame2 is not None:
         follower = error.gt_label2 if error.gt_label2 is not None else error.res_label2
         words += f"; to {follower} in frame {error.frame2}"
-    return words + ")"
+    lost = {"detection": "lost by the detection", "candidate": "not offered to the solver",
+            "solver": "the solver chose otherwise", "export": "lost in writing"}  # fmt: skip
+    return words + ")" + (f": {lost[error.stage]}" if error.stage in lost else "")
 
 
 def _place(error: Error, masks: Frames, movie: Frames | None, colours: Mapping[int, Colour]) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from data.ctc import find_sequences, track_file
@@ -15,11 +13,12 @@ from data.errors import InputError, raise_if
 from data.frames import Frames
 from data.progress import Progress, silent
 from data.tracks import Tracks
-from evaluation import biology, ctc
+from evaluation import ctc
 from evaluation.contingency import Contingency, Masks, shorten, tabulate, tabulate_many
-from evaluation.errors import Error, list_errors
-from evaluation.measures import in_order
-from evaluation.regions import measure_regions, pixel_measures
+from evaluation.record import DatasetEvaluation, Evaluation
+from evaluation.regions import pixel_measures
+from evaluation.scoring import GROUPS, score
+from evaluation.shapes import ShapeScores
 from evaluation.truth import (
     Result,
     SegTruth,
@@ -32,57 +31,6 @@ from evaluation.truth import (
     open_truth,
 )
 
-TOLERANCES = (0, 1, 2, 3)
-NO_TRACKS = "the result has no res_track.txt"
-NO_TRUTH_TRACKS = "the truth has no tracks (only the masks were compared)"
-
-
-@dataclass
-class Evaluation:
-    """The measures of one result on one sequence.
-
-    measures : name → value; ``None`` where the data do not define it, with the reason in ``reasons``.
-    counts : the six counts of AOGM, ``AOGM``, vertices, edges, divisions and so on.
-    errors : every operation of AOGM, with its place. frames : those that were compared.
-    truth : "GT", or "ST" where the full masks are computer-made. terms : which measures entered BIO(i).
-    seg_frames : the frames with full masks. per_frame : for each of ``frames`` the cells of truth and
-    result, and the mothers that divide after it.
-    """
-
-    gt: str
-    res: str
-    truth: str
-    frames: list[int]
-    measures: dict[str, float | None] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, float] = field(default_factory=dict)
-    terms: dict[str, list[str]] = field(default_factory=dict)
-    errors: list[Error] = field(default_factory=list)
-    seg_frames: list[int] = field(default_factory=list)
-    per_frame: dict[str, list[int]] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """The name of the sequence: "01" for ``01_GT``."""
-        return Path(self.gt).name.removesuffix("_GT")
-
-    def put(self, values: Mapping[str, float | None], reason: str = "") -> None:
-        """Add measures; ``reason`` for those that are ``None``."""
-        for name, value in values.items():
-            self.measures[name] = value
-            self.reasons.pop(name, None)
-            if value is None:
-                self.reasons[name] = reason
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as in the evaluation JSON."""
-        return {
-            "gt": self.gt, "res": self.res, "truth": self.truth,
-            "frames": self.frames, "seg_frames": self.seg_frames,
-            "measures": self.measures, "reasons": self.reasons, "counts": self.counts, "terms": self.terms,
-            "per_frame": self.per_frame,
-        }  # fmt: skip
-
 
 def evaluate_sequence(
     gt: Path,
@@ -91,6 +39,8 @@ def evaluate_sequence(
     frames: range | None = None,
     truth: TruthKind = "GT",
     only_masks: bool = False,
+    groups: Collection[str] = GROUPS,
+    voxel: tuple[float, float, float] | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Compare a result with its ground truth.
@@ -103,13 +53,19 @@ def evaluate_sequence(
     frames : compare only these frame numbers; tracks are clipped to them.
     truth : ``"ST"`` takes the full masks from the silver truth ``NN_ST/SEG`` beside ``gt``.
     only_masks : compare full masks only; the truth needs no ``TRA``.
+    groups : what to measure beside SEG, DET, TRA and LNK: "regions" (IoU, Rand …), "shapes" (warping
+        error, V_rand), "tracks" (HOTA, IDF1, ADE …).
+    voxel : size (z, y, x) in µm, for distances; otherwise from the metadata of the masks.
 
     Raises
     ------
     InputError
         With every problem of both folders.
     """
-    return evaluate_many(gt, {"": res}, frames=frames, truth=truth, only_masks=only_masks, progress=progress)[""]
+    results = {"": res}
+    return evaluate_many(
+        gt, results, frames=frames, truth=truth, only_masks=only_masks, groups=groups, voxel=voxel, progress=progress
+    )[""]
 
 
 def evaluate_many(
@@ -119,6 +75,8 @@ def evaluate_many(
     frames: range | None = None,
     truth: TruthKind = "GT",
     only_masks: bool = False,
+    groups: Collection[str] = GROUPS,
+    voxel: tuple[float, float, float] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Evaluation]:
     """Compare several results with one truth, which is read once; see :func:`evaluate_sequence`."""
@@ -131,19 +89,26 @@ def evaluate_many(
             candidates[name] = result
     if opened is None or (opened.markers is None and opened.seg is None) or not candidates:
         raise InputError(*shorten(problems))
-    tables = _read_tables(opened, list(candidates.values()), problems, progress)
+    shapes = [ShapeScores() for _ in candidates]
+    wanted = shapes if "shapes" in groups else None
+    tables = _read_tables(opened, list(candidates.values()), problems, wanted, progress)
     clipped = None if opened.tracks is None else clip_tracks(opened.tracks, frames)
     evaluations = {}
-    for (name, result), (markers, seg) in zip(candidates.items(), tables, strict=True):
-        evaluations[name] = _measure(opened, clipped, result, markers, seg, frames)
+    for (name, result), (markers, seg), shape in zip(candidates.items(), tables, shapes, strict=True):
+        evaluations[name] = score(
+            opened, clipped, result, markers, seg, shape, frames=frames, groups=groups, voxel=voxel
+        )
     return evaluations
 
 
 def _read_tables(
-    truth: Truth, results: Sequence[Result], problems: list[str], progress: Progress
+    truth: Truth,
+    results: Sequence[Result],
+    problems: list[str],
+    shapes: Sequence[ShapeScores] | None,
+    progress: Progress,
 ) -> list[tuple[Contingency | None, Contingency | None]]:
     """The tables (markers, full masks) of every result; raises with ``problems`` and all that is found on the way."""
-    seg: Masks | None = truth.seg
     for result in results:
         if truth.markers is not None:
             problems += compare_frames(truth.markers, truth.markers.path, result.masks, result.path)
@@ -156,7 +121,13 @@ def _read_tables(
     markers = None if truth.markers is None else _Part(truth.markers, common)
     seg = None if truth.seg is None else _Part(truth.seg, common)
     truths = [masks for masks in (markers, seg) if masks is not None]
-    tables = tabulate_many(truths, [result.masks for result in results], progress=progress, problems=problems)
+
+    def each(row: int, column: int, frame: int, labels: NDArray[Any], mask: NDArray[Any]) -> None:
+        if shapes is not None and truths[row] is seg:
+            shapes[column].add(frame, labels, mask)
+
+    movies = [result.masks for result in results]
+    tables = tabulate_many(truths, movies, progress=progress, problems=problems, each=each)
     rows = iter(tables)
     of_markers = next(rows) if markers is not None else [None] * len(results)
     of_seg = next(rows) if seg is not None else [None] * len(results)
@@ -196,126 +167,6 @@ class _Part(Mapping[int, NDArray[Any]]):
         return self.masks.slices(frame) if isinstance(self.masks, SegTruth) else None
 
 
-def _measure(
-    truth: Truth,
-    truth_tracks: Tracks | None,
-    result: Result,
-    markers: Contingency | None,
-    seg: Contingency | None,
-    frames: range | None,
-) -> Evaluation:
-    compared = markers if markers is not None else seg
-    assert compared is not None
-    evaluation = Evaluation(str(truth.path), str(result.path), truth.kind, compared.frames.tolist())
-    tracks = None if result.tracks is None else clip_tracks(result.tracks, frames)
-    ndim = len(result.masks.shape)
-    _measure_seg(evaluation, truth, seg, markers)
-    _measure_tracking(evaluation, markers, truth_tracks, tracks, ndim)
-    value = evaluation.measures
-    for name, parts in (("OP_CSB", ("SEG", "DET")), ("OP_CTB", ("SEG", "TRA"))):
-        missing = [part for part in parts if value[part] is None]
-        reason = f"{missing[0]} has no value: {evaluation.reasons[missing[0]]}" if missing else ""
-        evaluation.put({name: None if missing else sum(value[part] or 0.0 for part in parts) / 2}, reason)
-    evaluation.measures = {name: value[name] for name in in_order(value)}
-    return evaluation
-
-
-def _measure_seg(evaluation: Evaluation, truth: Truth, seg: Contingency | None, markers: Contingency | None) -> None:
-    names = list(measure_regions(_empty_table()))
-    if seg is None:
-        reason = "the truth has no full masks (SEG) in these frames"
-        evaluation.put(dict.fromkeys(["SEG", *names]), reason)
-        return
-    evaluation.seg_frames = seg.frames.tolist()
-    evaluation.put({"SEG": ctc.seg(seg)}, "the full masks of the truth hold no object")
-    whole, reason = _whole_frames(truth, seg, markers)
-    evaluation.counts["region_frames"] = len(whole)
-    if reason:
-        evaluation.put(dict.fromkeys(names), reason)
-    else:
-        evaluation.put(measure_regions(seg.only(whole)), "there is nothing to compare in these frames")
-
-
-def _whole_frames(truth: Truth, seg: Contingency, markers: Contingency | None) -> tuple[NDArray[np.int64], str]:
-    """The frames whose full masks show every cell, or the reason why there is none."""
-    if truth.seg is not None and truth.seg.single:
-        return np.zeros(0, np.int64), "only single slices are annotated; SEG alone is defined on them"
-    if markers is None or truth.kind == "ST":
-        return seg.frames, ""
-    cells = {frame: int(np.sum(seg.truth.frame == frame)) for frame in seg.frames.tolist()}
-    marked = {frame: int(np.sum(markers.truth.frame == frame)) for frame in seg.frames.tolist()}
-    whole = [frame for frame in cells if cells[frame] >= marked[frame]]
-    if not whole:
-        return np.zeros(0, np.int64), ("every frame of SEG is annotated in part (fewer cells than markers in TRA); "
-                                       "use --truth ST if there is a silver truth")  # fmt: skip
-    return np.array(whole, dtype=np.int64), ""
-
-
-def _empty_table() -> Contingency:
-    return tabulate({}, {})
-
-
-def _measure_tracking(
-    evaluation: Evaluation,
-    table: Contingency | None,
-    truth: Tracks | None,
-    result: Tracks | None,
-    ndim: int,
-) -> None:
-    names = ["DET", "TRA", "LNK", "CT", "TF", "BC", *(f"BC({i})" for i in TOLERANCES), "CCA", "BIO",
-             *(f"BIO({i})" for i in TOLERANCES), "OP_CLB", *(f"OP_CLB({i})" for i in TOLERANCES)]  # fmt: skip
-    evaluation.put(dict.fromkeys(names), NO_TRUTH_TRACKS)
-    if table is None or truth is None:
-        return
-    for name, objects, tracks in (("truth", table.truth, truth), ("result", table.result, result)):
-        step = np.searchsorted(table.frames, objects.frame)
-        evaluation.per_frame[f"{name}_cells"] = np.bincount(step, minlength=len(table.frames)).tolist()
-        if tracks is not None:
-            ends = tracks.end[np.isin(tracks.label, list(tracks.divisions()))]
-            step = np.searchsorted(table.frames, ends)
-            evaluation.per_frame[f"{name}_divisions"] = np.bincount(step, minlength=len(table.frames)).tolist()
-    operations = ctc.count_operations(table, truth, result)
-    evaluation.put({"DET": ctc.det(operations)}, "the truth holds no object")
-    evaluation.counts |= {"truth_cells": len(table.truth), "result_cells": len(table.result),
-                          "truth_tracks": len(truth), "truth_divisions": len(truth.divisions())}  # fmt: skip
-    if result is None:
-        evaluation.put(dict.fromkeys(names[1:]), NO_TRACKS)
-        vertices = ("NS", "FN", "FP")
-        evaluation.counts |= {name: count for name, count in operations.counts.items() if name in vertices}
-        errors = list_errors(table, operations, sequence=evaluation.name, ndim=ndim)
-        evaluation.errors = [error for error in errors if error.type in vertices]
-        return
-    evaluation.errors = list_errors(table, operations, sequence=evaluation.name, ndim=ndim)
-    evaluation.counts |= {**operations.counts, "AOGM": operations.aogm, "truth_links": operations.edges,
-                          "result_tracks": len(result), "result_divisions": len(result.divisions())}  # fmt: skip
-    evaluation.put({"TRA": ctc.tra(operations)}, "the truth holds no object")
-    evaluation.put({"LNK": ctc.lnk(operations)}, "the truth holds no link")
-    _measure_biology(evaluation, table, truth, result)
-
-
-def _measure_biology(evaluation: Evaluation, table: Contingency, truth: Tracks, result: Tracks) -> None:
-    ct, tf = biology.complete_tracks(table, truth, result), biology.track_fractions(table, truth)
-    cca = biology.cell_cycle_accuracy(truth, result)
-    evaluation.put({"CT": ct, "TF": tf}, "there are no tracks")
-    evaluation.put({"CCA": cca}, "the truth holds no whole cell cycle (a track from division to division)")
-    lnk = evaluation.measures["LNK"]
-    for i in TOLERANCES:
-        counts = biology.division_counts(table, truth, result, i)
-        evaluation.counts[f"divisions_found({i})"] = counts[0]
-        parts = {"CT": ct, "TF": tf, f"BC({i})": biology.branching(counts), "CCA": cca}
-        bio = biology.mean_of_defined(*parts.values())
-        clb = None if lnk is None or bio is None else (lnk + bio) / 2
-        evaluation.terms[f"BIO({i})"] = [name for name, value in parts.items() if value is not None]
-        for name, value, reason in (
-            ("BC", parts[f"BC({i})"], "the truth holds no division"),
-            ("BIO", bio, "none of CT, TF, BC and CCA is defined"),
-            ("OP_CLB", clb, "LNK or BIO is not defined"),
-        ):
-            evaluation.put({f"{name}({i})": value}, reason)
-            if i == 0:
-                evaluation.put({name: value}, reason)
-
-
 def segmentation_scores(truth: Masks, masks: Masks) -> dict[str, float]:
     """``IoU``, ``SEG`` and ``DET`` of masks against full truth masks, frame by frame; 0 where not defined.
 
@@ -337,27 +188,14 @@ def segmentation_scores(truth: Masks, masks: Masks) -> dict[str, float]:
     return {name: 0.0 if value is None else value for name, value in values.items()}
 
 
-@dataclass
-class DatasetEvaluation:
-    """The evaluations of all sequences of a data set, and the mean of each measure.
-
-    A measure enters the mean of the sequences where it has a value.
-    """
-
-    sequences: list[Evaluation]
-
-    @property
-    def mean(self) -> dict[str, float | None]:
-        """Mean over the sequences, as the CTC does; ``None`` where no sequence has a value."""
-        names = dict.fromkeys(name for evaluation in self.sequences for name in evaluation.measures)
-        return {
-            name: biology.mean_of_defined(*(evaluation.measures.get(name) for evaluation in self.sequences))
-            for name in names
-        }
-
-
 def evaluate_dataset(
-    dataset: Path, *, frames: range | None = None, truth: TruthKind = "GT", progress: Progress = silent
+    dataset: Path,
+    *,
+    frames: range | None = None,
+    truth: TruthKind = "GT",
+    groups: Collection[str] = GROUPS,
+    voxel: tuple[float, float, float] | None = None,
+    progress: Progress = silent,
 ) -> DatasetEvaluation:
     """Evaluate every sequence of a data set that has both ``NN_GT`` and ``NN_RES``.
 
@@ -373,7 +211,9 @@ def evaluate_dataset(
     problems: list[str] = []
     for gt, res in pairs:
         try:
-            evaluations.append(evaluate_sequence(gt, res, frames=frames, truth=truth, progress=progress))
+            evaluations.append(
+                evaluate_sequence(gt, res, frames=frames, truth=truth, groups=groups, voxel=voxel, progress=progress)
+            )
         except InputError as error:
             problems += error.problems
     raise_if(problems)

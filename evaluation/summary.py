@@ -14,7 +14,7 @@ from data.errors import InputError
 from data.output import output_file
 from evaluation.errors import MEANING
 from evaluation.measures import definition
-from evaluation.sequence import DatasetEvaluation, Evaluation
+from evaluation.record import DatasetEvaluation, Evaluation
 
 SCHEMA = "celltrail.evaluation/1"
 PACKAGES = ("celltrail", "numpy", "scipy", "numba", "tifffile")
@@ -83,10 +83,16 @@ def format_table(evaluations: Sequence[Evaluation]) -> str:
     name_width = max(len(name) for name in mean) + 2
     lines = [_describe(evaluation) for evaluation in evaluations]
     lines += ["", " " * name_width + "".join(title.rjust(width) for title in titles)]
+    ceilings = {name: [e.ceiling.get(name) for e in evaluations] for name in mean
+                if any(name in e.ceiling for e in evaluations)}  # fmt: skip
     for name in mean:
         values = "".join(format_value(column.get(name)).rjust(width) for column in columns)
         reasons = dict.fromkeys(e.reasons[name] for e in evaluations if e.reasons.get(name))
         note = f"   ({'; '.join(reasons)})" if reasons else ""
+        if name in ceilings:
+            note += (
+                "   (at most " + ", ".join(format_value(value) for value in ceilings[name]) + " with these detections)"
+            )
         lines.append(name.ljust(name_width) + values + note)
     for evaluation in evaluations:
         lines += ["", *_describe_errors(evaluation)]

@@ -56,7 +56,8 @@ def test_values_and_errors_are_those_of_the_official_software(
     logged, value = read_log(res / "TRA_log.txt")
     assert value == tra
     assert round(evaluation.measures["TRA"] or 0, 6) == tra
-    assert Counter(map(as_logged, evaluation.errors)) == logged
+    mistakes = [error for error in evaluation.errors if error.type != "suspect_gt"]
+    assert Counter(map(as_logged, mistakes)) == logged
     logged, value = read_log(res / "DET_log.txt")
     assert value == det
     assert round(evaluation.measures["DET"] or 0, 6) == det

@@ -1,0 +1,236 @@
+"""From tables to measures: every value, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.tracks import Tracks
+from evaluation import biology, ctc
+from evaluation.ceiling import measure_ceiling
+from evaluation.contingency import Contingency, tabulate
+from evaluation.errors import list_errors
+from evaluation.measures import in_order
+from evaluation.mot import hota_over_thresholds, measure_identity, trajectory_of
+from evaluation.record import Detail, Evaluation
+from evaluation.regions import measure_regions
+from evaluation.shapes import NAMES as SHAPE_NAMES
+from evaluation.shapes import ShapeScores
+from evaluation.stages import name_stages, open_stages
+from evaluation.suspects import find_suspects
+from evaluation.trajectories import NAMES as TRAJECTORY_NAMES
+from evaluation.trajectories import measure_trajectories
+from evaluation.truth import Result, Truth, clip_tracks
+
+GROUPS = ("ctc", "regions", "shapes", "tracks")
+TOLERANCES = (0, 1, 2, 3)
+FULL_MARKER = 0.8  # of the area of full masks
+NO_TRACKS = "the result has no res_track.txt"
+NO_TRUTH_TRACKS = "the truth has no tracks (only the masks were compared)"
+
+
+def score(
+    truth: Truth,
+    truth_tracks: Tracks | None,
+    result: Result,
+    markers: Contingency | None,
+    seg: Contingency | None,
+    shapes: ShapeScores,
+    *,
+    frames: range | None = None,
+    groups: Collection[str] = GROUPS,
+    voxel: tuple[float, float, float] | None = None,
+) -> Evaluation:
+    """All measures of one result.
+
+    Parameters
+    ----------
+    truth_tracks : the true tracks, clipped to ``frames``. markers, seg : tables against the markers and the
+    full masks. shapes : scores of the frames with full masks. groups : of :data:`GROUPS`.
+    """
+    compared = markers if markers is not None else seg
+    assert compared is not None
+    evaluation = Evaluation(str(truth.path), str(result.path), truth.kind, compared.frames.tolist())
+    tracks = None if result.tracks is None else clip_tracks(result.tracks, frames)
+    detail = Detail(markers, seg, truth_tracks, tracks, len(result.masks.shape), voxel or result.masks.voxel)
+    evaluation.detail = detail
+    _measure_seg(evaluation, truth, seg, markers, shapes, groups)
+    _measure_tracking(evaluation, detail, result, groups)
+    value = evaluation.measures
+    for name, parts in (("OP_CSB", ("SEG", "DET")), ("OP_CTB", ("SEG", "TRA"))):
+        missing = [part for part in parts if value[part] is None]
+        reason = f"{missing[0]} has no value: {evaluation.reasons[missing[0]]}" if missing else ""
+        evaluation.put({name: None if missing else sum(value[part] or 0.0 for part in parts) / 2}, reason)
+    evaluation.measures = {name: value[name] for name in in_order(value)}
+    return evaluation
+
+
+def _measure_seg(
+    evaluation: Evaluation,
+    truth: Truth,
+    seg: Contingency | None,
+    markers: Contingency | None,
+    shapes: ShapeScores,
+    groups: Collection[str],
+) -> None:
+    names = [*(measure_regions(tabulate({}, {})) if "regions" in groups else ()),
+             *(SHAPE_NAMES if "shapes" in groups else ())]  # fmt: skip
+    if seg is None:
+        reason = "the truth has no full masks (SEG) in these frames"
+        evaluation.put(dict.fromkeys(["SEG", *names]), reason)
+        return
+    evaluation.seg_frames = seg.frames.tolist()
+    evaluation.put({"SEG": ctc.seg(seg)}, "the full masks of the truth hold no object")
+    whole, reason = _whole_frames(truth, seg, markers)
+    evaluation.counts["region_frames"] = len(whole)
+    if reason:
+        evaluation.put(dict.fromkeys(names), reason)
+        return
+    nothing = "there is nothing to compare in these frames"
+    if "regions" in groups:
+        evaluation.put(measure_regions(seg.only(whole)), nothing)
+    if "shapes" in groups:
+        evaluation.put(shapes.means(whole.tolist()), nothing)
+
+
+def _whole_frames(truth: Truth, seg: Contingency, markers: Contingency | None) -> tuple[NDArray[np.int64], str]:
+    """The frames whose full masks show every cell, or the reason why there is none."""
+    if truth.seg is not None and truth.seg.single:
+        return np.zeros(0, np.int64), "only single slices are annotated; SEG alone is defined on them"
+    if markers is None or truth.kind == "ST":
+        return seg.frames, ""
+    cells = {frame: int(np.sum(seg.truth.frame == frame)) for frame in seg.frames.tolist()}
+    marked = {frame: int(np.sum(markers.truth.frame == frame)) for frame in seg.frames.tolist()}
+    whole = [frame for frame in cells if cells[frame] >= marked[frame]]
+    if not whole:
+        return np.zeros(0, np.int64), ("every frame of SEG is annotated in part (fewer cells than markers in TRA); "
+                                       "use --truth ST if there is a silver truth")  # fmt: skip
+    return np.array(whole, dtype=np.int64), ""
+
+
+def _tracking_names(groups: Collection[str]) -> list[str]:
+    names = ["DET", "TRA", "LNK", "CT", "TF", "CCA"]
+    names += [f"{name}{i}" for name in ("BC", "BIO", "OP_CLB") for i in ("", *(f"({i})" for i in TOLERANCES))]
+    if "tracks" in groups:
+        names += ["HOTA", "DetA", "AssA", "HOTA_CTC", "IDF1", "IDP", "IDR", "MOTA", "ID_switches", "track_purity",
+                  "target_effectiveness", *TRAJECTORY_NAMES]  # fmt: skip
+        names += [f"division_{name}{i}" for name in ("F1", "precision", "recall")
+                  for i in ("", *(f"({i})" for i in TOLERANCES))]  # fmt: skip
+    return names
+
+
+def _measure_tracking(evaluation: Evaluation, detail: Detail, result: Result, groups: Collection[str]) -> None:
+    names = _tracking_names(groups)
+    evaluation.put(dict.fromkeys(names), NO_TRUTH_TRACKS)
+    table, truth, tracks = detail.markers, detail.truth, detail.result
+    if table is None or truth is None:
+        return
+    _count_per_frame(evaluation, table, truth, tracks)
+    operations = ctc.count_operations(table, truth, tracks)
+    detail.operations = operations
+    evaluation.counts |= {"truth_cells": len(table.truth), "result_cells": len(table.result),
+                          "truth_tracks": len(truth), "truth_divisions": len(truth.divisions())}  # fmt: skip
+    errors = list_errors(table, operations, sequence=evaluation.name, ndim=detail.ndim)
+    suspects = find_suspects(table.truth, truth, table.frames, sequence=evaluation.name, ndim=detail.ndim)
+    evaluation.counts["suspect_gt"] = len(suspects)
+    counts = operations.counts
+    if tracks is None:
+        evaluation.put(dict.fromkeys(names), NO_TRACKS)
+        counts = {name: counts[name] for name in ("NS", "FN", "FP")}
+        errors = [error for error in errors if error.type in counts]
+    evaluation.put({"DET": ctc.det(operations)}, "the truth holds no object")
+    evaluation.counts |= counts
+    evaluation.errors = [*errors, *suspects]
+    if tracks is None:
+        return
+    finder = open_stages(result.path, table, detail.ndim)
+    if finder is not None:
+        mothers = truth.divisions()
+        spans = zip(truth.label.tolist(), truth.end.tolist(), strict=True)
+        dividing = {(end, label) for label, end in spans if label in mothers}
+        evaluation.errors = name_stages(evaluation.errors, finder, dividing)
+    evaluation.counts |= {"AOGM": operations.aogm, "truth_links": operations.edges,
+                          "result_tracks": len(tracks), "result_divisions": len(tracks.divisions())}  # fmt: skip
+    evaluation.put({"TRA": ctc.tra(operations)}, "the truth holds no object")
+    evaluation.put({"LNK": ctc.lnk(operations)}, "the truth holds no link")
+    _measure_biology(evaluation, table, truth, tracks, groups)
+    evaluation.ceiling = measure_ceiling(table, truth)
+    if "tracks" in groups:
+        _measure_tracks(evaluation, detail, table, truth, tracks)
+
+
+def _count_per_frame(evaluation: Evaluation, table: Contingency, truth: Tracks, result: Tracks | None) -> None:
+    for name, objects, tracks in (("truth", table.truth, truth), ("result", table.result, result)):
+        step = np.searchsorted(table.frames, objects.frame)
+        evaluation.per_frame[f"{name}_cells"] = np.bincount(step, minlength=len(table.frames)).tolist()
+        if tracks is not None:
+            ends = tracks.end[np.isin(tracks.label, list(tracks.divisions()))]
+            step = np.searchsorted(table.frames, ends)
+            evaluation.per_frame[f"{name}_divisions"] = np.bincount(step, minlength=len(table.frames)).tolist()
+
+
+def _measure_tracks(evaluation: Evaluation, detail: Detail, table: Contingency, truth: Tracks, tracks: Tracks) -> None:
+    evaluation.put(measure_identity(table, truth, tracks), "the truth or the result holds no object")
+    evaluation.put(measure_trajectories(table, truth, tracks, voxel=detail.voxel), "no cell of the truth is followed")
+    full, reason = _full_markers(table, detail.seg)
+    found: dict[str, float | None] = dict.fromkeys(("HOTA", "DetA", "AssA"))
+    if full and len(table.truth):
+        found |= hota_over_thresholds(table, trajectory_of(table.truth, truth), trajectory_of(table.result, tracks))
+    evaluation.put(found, reason or "the truth holds no object")
+
+
+def _full_markers(markers: Contingency, seg: Contingency | None) -> tuple[bool, str]:
+    """Whether the markers are full masks, as large as those of SEG; else the reason why IoU means nothing on them."""
+    here = markers.truth.area[np.isin(markers.truth.frame, [] if seg is None else seg.frames)]
+    sizes = None
+    if seg is not None and len(seg.truth) and len(here):
+        sizes = float(np.median(here)) / float(np.median(seg.truth.area))
+    if sizes is not None and sizes >= FULL_MARKER:
+        return True, ""
+    if sizes is None:
+        return False, "no full masks tell whether TRA holds full masks; HOTA_CTC uses the CTC's match instead"
+    return False, ("TRA holds markers, not full masks, so that IoU says nothing; HOTA_CTC uses the CTC's match "
+                   "instead")  # fmt: skip
+
+
+def _put_divisions(evaluation: Evaluation, counts: tuple[int, int, int], tolerance: int) -> None:
+    found, invented, missed = counts
+    values = {
+        "division_F1": 2 * found / (2 * found + invented + missed) if found + missed else None,
+        "division_precision": found / (found + invented) if found + invented else None,
+        "division_recall": found / (found + missed) if found + missed else None,
+    }
+    for name, value in values.items():
+        reason = "the result holds no division" if name.endswith("precision") else "the truth holds no division"
+        evaluation.put({f"{name}({tolerance})": value}, reason)
+        if tolerance == 0:
+            evaluation.put({name: value}, reason)
+
+
+def _measure_biology(
+    evaluation: Evaluation, table: Contingency, truth: Tracks, result: Tracks, groups: Collection[str]
+) -> None:
+    ct, tf = biology.complete_tracks(table, truth, result), biology.track_fractions(table, truth)
+    cca = biology.cell_cycle_accuracy(truth, result)
+    evaluation.put({"CT": ct, "TF": tf}, "there are no tracks")
+    evaluation.put({"CCA": cca}, "the truth holds no whole cell cycle (a track from division to division)")
+    lnk = evaluation.measures["LNK"]
+    for i in TOLERANCES:
+        counts = biology.division_counts(table, truth, result, i)
+        evaluation.counts[f"divisions_found({i})"] = counts[0]
+        parts = {"CT": ct, "TF": tf, f"BC({i})": biology.branching(counts), "CCA": cca}
+        bio = biology.mean_of_defined(*parts.values())
+        clb = None if lnk is None or bio is None else (lnk + bio) / 2
+        evaluation.terms[f"BIO({i})"] = [name for name, value in parts.items() if value is not None]
+        for name, value, reason in (
+            ("BC", parts[f"BC({i})"], "the truth holds no division"),
+            ("BIO", bio, "none of CT, TF, BC and CCA is defined"),
+            ("OP_CLB", clb, "LNK or BIO is not defined"),
+        ):
+            evaluation.put({f"{name}({i})": value}, reason)
+            if i == 0:
+                evaluation.put({name: value}, reason)
+        if "tracks" in groups:
+            _put_divisions(evaluation, counts, i)
