@@ -103,12 +103,12 @@ def convert_result(
 
     Example:  celltrail convert 01_RES tracks.geff
     """
-    from data.convert import convert
+    from data.convert import convert_movie
 
     numbers = console.parse_numbers(voxel, "--voxel") if voxel else None
     size = None if numbers is None else (numbers[-3] if len(numbers) == 3 else 1.0, numbers[-2], numbers[-1])
     with console.show_progress() as progress:
-        notes = convert(
+        notes = convert_movie(
             source, target, dialect=columns, masks=masks, radius=radius, voxel=size, interval=interval or None,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip

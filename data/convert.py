@@ -53,7 +53,7 @@ def read_points(
     raise InputError(f"{path} has no format that is read here: give a result folder, a .geff, a .csv, or a .xml.")
 
 
-def convert(
+def convert_movie(
     source: Path,
     target: Path,
     *,

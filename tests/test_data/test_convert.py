@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from data import console
 from data.check import find_problems
-from data.convert import convert, draw_discs, label_at, read_points
+from data.convert import convert_movie, draw_discs, label_at, read_points
 from data.ctc import write_masks, write_track_file
 from data.errors import InputError
 from data.frames import open_labels
@@ -269,7 +269,7 @@ def test_geff_is_valid_and_read_back(tmp_path: Path, ndim: int) -> None:
 @pytest.mark.usefixtures("interop")
 def test_traccuracy_reads_the_graph_and_its_masks(tmp_path: Path, result: Path) -> None:
     loaders = pytest.importorskip("traccuracy.loaders")
-    assert convert(result, tmp_path / "a.zarr") == []
+    assert convert_movie(result, tmp_path / "a.zarr") == []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         graph = loaders.load_geff_data(str(tmp_path / "a.zarr" / "tracks"), load_geff_seg=True)
@@ -387,9 +387,9 @@ def test_trackmate_xml_that_is_wrong(tmp_path: Path, edit: Callable[[str], str],
 @pytest.mark.usefixtures("interop")
 @pytest.mark.parametrize("middle", ["a.csv", "a.geff", "a.zarr", "a"])
 def test_there_and_back(tmp_path: Path, result: Path, middle: str) -> None:
-    convert(result, tmp_path / middle)
+    convert_movie(result, tmp_path / middle)
     assert_same(read_result(result), read_points(tmp_path / middle))
-    notes = convert(tmp_path / middle, tmp_path / "back", masks=result)
+    notes = convert_movie(tmp_path / middle, tmp_path / "back", masks=result)
     assert notes == []
     assert find_problems(tmp_path / "back") == []
     for file in sorted(result.iterdir()):
@@ -397,9 +397,9 @@ def test_there_and_back(tmp_path: Path, result: Path, middle: str) -> None:
 
 
 def test_without_masks_discs_are_drawn_and_said(tmp_path: Path, result: Path) -> None:
-    notes = convert(result, tmp_path / "a.csv")
+    notes = convert_movie(result, tmp_path / "a.csv")
     assert "holds no masks" in notes[0]
-    notes = convert(tmp_path / "a.csv", tmp_path / "back")
+    notes = convert_movie(tmp_path / "a.csv", tmp_path / "back")
     assert "every cell is a disc" in notes[0]
     assert find_problems(tmp_path / "back") == []
     assert read_tracks(tmp_path / "back" / "res_track.txt") == read_tracks(result / "res_track.txt")
@@ -439,12 +439,12 @@ def test_a_point_finds_its_mask_even_beside_it() -> None:
 
 
 def test_masks_that_do_not_fit_the_points(tmp_path: Path, result: Path) -> None:
-    convert(result, tmp_path / "a.csv")
+    convert_movie(result, tmp_path / "a.csv")
     other = tmp_path / "other"
     other.mkdir()
     write_masks(other, [(frame, np.zeros((80, 72), np.uint8)) for frame in range(9)])
     with pytest.raises(InputError, match="has no mask at cell") as caught:
-        convert(tmp_path / "a.csv", tmp_path / "back", masks=other)
+        convert_movie(tmp_path / "a.csv", tmp_path / "back", masks=other)
     assert "has no frame 9" in str(caught.value)
     assert not (tmp_path / "back").exists()
 
