@@ -1,4 +1,4 @@
-"""The commands of ``data``: simulate, check, convert."""
+"""The commands of ``data``: simulate, check, convert, render."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command(cls=console.Command)(simulate)
     app.command(cls=console.Command)(check)
     app.command("convert", cls=console.Command)(convert_result)
+    app.command(cls=console.Command)(render)
 
 
 def simulate(
@@ -105,8 +106,7 @@ def convert_result(
     """
     from data.convert import convert_movie
 
-    numbers = console.parse_numbers(voxel, "--voxel") if voxel else None
-    size = None if numbers is None else (numbers[-3] if len(numbers) == 3 else 1.0, numbers[-2], numbers[-1])
+    size = _voxel(voxel)
     with console.show_progress() as progress:
         notes = convert_movie(
             source, target, dialect=columns, masks=masks, radius=radius, voxel=size, interval=interval or None,
@@ -115,3 +115,91 @@ def convert_result(
     typer.echo(f"{target} written.")
     for note in notes:
         typer.echo(note)
+
+
+def render(
+    result: Annotated[Path, typer.Argument(help="A result folder: masks with their track file.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="NAME.mp4, NAME.gif, a folder for PNG files; NAME.svg or NAME.png for the lineage tree."
+        ),
+    ],
+    images: Annotated[
+        Path | None, typer.Option("--images", help="The images, shown under the outlines.", show_default=False)
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", help="Another result, shown beside the first.", show_default=False)
+    ] = None,
+    frames: console.FramesOption = None,
+    channel: console.ChannelOption = None,
+    axes: console.AxesOption = None,
+    fps: Annotated[float, typer.Option("--fps", min=0.1, max=100, help="Frames per second of the film.")] = 6.0,
+    tail: Annotated[int, typer.Option("--tail", min=0, help="Frames of the past drawn as a line.")] = 10,
+    ids: Annotated[bool, typer.Option("--ids/--no-ids", help="Write the label into each cell.")] = True,
+    zoom: Annotated[int, typer.Option("--zoom", min=0, max=16, help="Enlargement; 0: as small images need.")] = 0,
+    voxel: Annotated[
+        str | None, typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False)
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
+    ] = None,
+    divided: Annotated[bool, typer.Option("--divided", help="In a tree, only lineages that divide.")] = False,
+    overwrite: console.OverwriteOption = False,
+) -> None:
+    """Make a film of a result (outlines, ids, tails and divisions on the images), or a picture of its lineages.
+
+    Example:  celltrail render 01_RES --images 01 --out film.mp4
+    """
+    from data.colours import colour_of_tracks, neighbours_in
+    from data.film import Scenes, Style, draw_film, write_gif, write_mp4, write_pngs
+    from data.frames import open_images, open_labels, parse_frames
+    from data.output import output_file, output_folder, refuse_existing
+    from data.points import read_result
+    from data.tree import write_tree
+
+    suffix = out.suffix.lower()
+    if suffix not in ("", ".mp4", ".gif", ".svg", ".png"):
+        raise InputError(f"{out} has the ending {suffix}, which is not written here: use .mp4, .gif, .svg, .png, "
+                         "or a name without ending for a folder of PNG files.")  # fmt: skip
+    given = [path for path in (result, images, truth) if path is not None]
+    refuse_existing(out, overwrite=overwrite, inputs=given)
+    wanted = parse_frames(frames)
+    if suffix in (".svg", ".png"):
+        tracks = read_result(result).tracks
+        with output_file(out, overwrite=overwrite) as file:
+            colours = colour_of_tracks(tracks, neighbours_in(open_labels(result)))
+            write_tree(tracks, file, colours, interval=interval or None, only_divided=divided)
+        typer.echo(f"{out}: {len(tracks)} tracks.")
+        return
+    movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes)
+    style = Style(
+        tail,
+        ids,
+        zoom,
+        _voxel(voxel) or (movie.voxel if movie else None),
+        interval or (movie.interval if movie else None),
+    )
+    with console.show_progress() as progress:
+        scenes = []
+        for path, title in ((result, "result" if truth else ""), (truth, "truth")):
+            if path is not None:
+                masks = open_labels(path, frames=wanted)
+                scenes.append(Scenes(read_result(path, progress=progress), masks, movie, style, title))
+        numbers = sorted(set(movie or ()) | set().union(*(set(scene.masks) for scene in scenes)))
+        pictures = draw_film(scenes, numbers, progress=progress)
+        if suffix:
+            with output_file(out, overwrite=overwrite) as file:
+                (write_mp4 if suffix == ".mp4" else write_gif)(pictures, file, fps=fps)
+        else:
+            with output_folder(out, overwrite=overwrite) as folder:
+                write_pngs(pictures, folder)
+    typer.echo(f"{out}: {len(numbers)} frames.")
+
+
+def _voxel(text: str | None) -> tuple[float, float, float] | None:
+    """``--voxel`` as (z, y, x) in µm; z is 1 where only two numbers are given."""
+    if text is None:
+        return None
+    numbers = console.parse_numbers(text, "--voxel")
+    return (numbers[-3] if len(numbers) == 3 else 1.0, numbers[-2], numbers[-1])
