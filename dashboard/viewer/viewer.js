@@ -237,17 +237,35 @@ class Viewer {
     return Promise.all(this.panes.map((pane) => this.fetchPane(pane, index)));
   }
 
-  // Show the current frame as soon as it is there; then fetch the next ones.
+  // A frame that is kept already; undefined where something is missing.
+  keptPane(pane, index) {
+    const { image, labels } = this.addresses(pane, index);
+    const patch = { image: image ? store.get(image) : null, labels: labels ? store.get(labels) : null, x0: 0, y0: 0, step: this.step };
+    return patch.image === undefined || patch.labels === undefined ? undefined : patch;
+  }
+
+  // Show the current frame: at once where it is kept, else as soon as it is there; then fetch the next ones.
   async refresh() {
     if (!this.panes.length) return;
     const index = this.index;
     this.controls();
-    const ask = this.panes.map((pane) => this.fetchPane(pane, index).then(
-      ([image, labels]) => ({ image, labels, x0: 0, y0: 0, step: this.step }),
-      (error) => ({ error }),
-    ));
-    const patches = await Promise.all(ask);
-    if (index !== this.index) return;
+    const kept = this.panes.map((pane) => this.keptPane(pane, index));
+    if (kept.every(Boolean)) {
+      this.show(kept, index);
+      this.drawNow();
+    } else {
+      const patches = await Promise.all(this.panes.map((pane) => this.fetchPane(pane, index).then(
+        ([image, labels]) => ({ image, labels, x0: 0, y0: 0, step: this.step }),
+        (error) => ({ error }),
+      )));
+      if (index !== this.index) return;
+      this.show(patches, index);
+      this.draw();
+    }
+    this.lookAhead(index);
+  }
+
+  show(patches, index) {
     this.panes.forEach((pane, i) => {
       pane.base = patches[i];
       pane.shown = this.numberOf(pane, index);
@@ -255,8 +273,6 @@ class Viewer {
       pane.note.hidden = !patches[i].error && pane.shown !== null;
       pane.note.textContent = patches[i].error ? patches[i].error.message : "No such frame";
     });
-    this.draw();
-    this.lookAhead(index);
   }
 
   async lookAhead(index) {
@@ -324,15 +340,18 @@ class Viewer {
     this.drawing = true;
     requestAnimationFrame(() => {
       this.drawing = false;
-      if (this.where) views.set(this.where, this.view);
-      for (const pane of this.panes) this.drawPane(pane);
-      const shown = this.panes.length && this.panes.every((pane) => pane.base);
-      if (shown) {
-        this.root.dataset.frame = String(this.number());
-        this.describe();
-      }
-      if (!again) this.fetchDetail();
+      this.drawNow({ again });
     });
+  }
+
+  drawNow({ again = false } = {}) {
+    if (this.where) views.set(this.where, this.view);
+    for (const pane of this.panes) this.drawPane(pane);
+    if (this.panes.length && this.panes.every((pane) => pane.base)) {
+      this.root.dataset.frame = String(this.number());
+      this.describe();
+    }
+    if (!again) this.fetchDetail();
   }
 
   drawPane(pane) {
@@ -347,7 +366,8 @@ class Viewer {
     below.clearRect(0, 0, width, height);
     const above = pane.overlay.getContext("2d");
     above.clearRect(0, 0, width, height);
-    pane.image.style.filter = `brightness(${this.settings.light}) contrast(${this.settings.contrast})`;
+    const { light, contrast } = this.settings;
+    pane.image.style.filter = light === 1 && contrast === 1 ? "" : `brightness(${light}) contrast(${contrast})`;
     if (pane.shown === null || pane.base.error) return;
     const style = {
       mode: this.settings.mode, selected: this.selected[pane.spec.layer] || 0,

@@ -1,0 +1,229 @@
+"""How fast the dashboard steps: its viewer against the same pictures as a Plotly figure, in one run and one browser.
+
+    python benchmarks/dashboard.py --json dashboard.json
+
+A simulated movie (60 frames of 1024 × 1024 pixels, 300 cells) is shown twice. ``celltrail``: the page
+Browse, outlines, fills and tails drawn in the browser. ``plotly``: a Streamlit page whose figure holds
+each frame as JPEG with outlines already painted in, which was the fastest of the Plotly variants. A
+step is the time from the key press (the click on "Next") until the next picture has been painted; both
+step in turn, so that a busy machine slows both. Needs Chromium and Playwright.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+FRAMES, CELLS, SIZE = 60, 300, (1024, 1024)
+PLOTLY_PAGE = """
+import base64, sys
+from pathlib import Path
+import imagecodecs
+import plotly.graph_objects as go
+import streamlit as st
+from data import open_images, open_labels, read_tracks
+from data.colours import colour_of_tracks
+from data.render import outline_image
+
+folder = Path(sys.argv[1])
+st.session_state.setdefault("t", 0)
+
+@st.cache_resource
+def movie():
+    tracks = read_tracks(folder / "01_RES" / "res_track.txt")
+    return open_images(folder / "01"), open_labels(folder / "01_RES"), colour_of_tracks(tracks)
+
+images, labels, colours = movie()
+st.button("Next", on_click=lambda: st.session_state.update(t=(st.session_state.t + 1) % len(labels)))
+t = st.session_state.t
+picture = imagecodecs.jpeg8_encode(outline_image(images[t], labels[t], colours), level=90)
+height, width = labels.shape
+figure = go.Figure()
+figure.add_layout_image(source="data:image/jpeg;base64," + base64.b64encode(picture).decode(), xref="x", yref="y",
+                        x=0, y=0, sizex=width, sizey=height, layer="below")
+figure.update_xaxes(range=[0, width], visible=False)
+figure.update_yaxes(range=[height, 0], visible=False, scaleanchor="x")
+figure.update_layout(title=f"frame {t}", height=700, margin=dict(l=0, r=0, b=0, t=30), uirevision="keep")
+st.plotly_chart(figure, key="figure")
+"""
+VIEWER_STEP = """() => new Promise((done, fail) => {
+  setTimeout(() => fail('no new picture after 60 s'), 60000);
+  const viewer = [...document.querySelectorAll('*')].map((e) => e.shadowRoot && e.shadowRoot.querySelector('.viewer')).find(Boolean);
+  const canvas = viewer.querySelector('canvas[role]');
+  const before = viewer.dataset.frame;
+  const start = performance.now();
+  canvas.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}));
+  const look = () => viewer.dataset.frame !== before
+    ? requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start)))
+    : requestAnimationFrame(look);
+  look();
+})"""
+PLOTLY_STEP = """() => new Promise((done, fail) => {
+  setTimeout(() => fail('no new picture after 60 s'), 60000);
+  const title = () => document.querySelector('.gtitle').textContent;
+  const before = title();
+  const start = performance.now();
+  [...document.querySelectorAll('button')].find((b) => b.textContent.includes('Next')).click();
+  const look = () => title() !== before
+    ? requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start)))
+    : requestAnimationFrame(look);
+  look();
+})"""
+
+
+def make_movie(folder: Path, frames: int) -> None:
+    """The simulated movie; its own truth serves as the result."""
+    from data.ctc import write_masks, write_track_file
+    from data.simulate import simulate_movie, write_movie
+
+    movie = simulate_movie(frames=frames, cells=CELLS, size=SIZE, seed=1)
+    write_movie(movie, folder)
+    (folder / "01_RES").mkdir()
+    write_masks(folder / "01_RES", movie.masks.items())
+    write_track_file(folder / "01_RES" / "res_track.txt", movie.tracks)
+
+
+@contextmanager
+def serve(script: Path, *arguments: str):
+    """Serve a Streamlit script; gives its address and its process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
+    command += ["--server.headless", "true", "--server.address", "127.0.0.1", "--", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """CPU time of a process so far (Linux)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_megabytes(process: subprocess.Popen[bytes]) -> float:
+    """Largest resident memory of a process so far (Linux)."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+def measure(folder: Path, steps: int, frames: int) -> list[dict[str, object]]:
+    """Step through both pages in turn."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        sys.exit("This benchmark needs Chromium: install the package 'chromium'.")
+    page_file = folder / "plotly_page.py"
+    page_file.write_text(PLOTLY_PAGE)
+    launcher = Path(__file__).resolve().parents[1] / "dashboard" / "app.py"
+    times: dict[str, list[float]] = {"celltrail": [], "plotly": []}
+    with (
+        serve(launcher, "--data", str(folder)) as (ours, our_server),
+        serve(page_file, str(folder)) as (theirs, their_server),
+        sync_playwright() as playwright,
+    ):
+        # One browser each: a tab in the background would not be painted.
+        browsers = {
+            name: playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            for name in times
+        }
+        pages = {name: browser.new_page(viewport={"width": 1280, "height": 900}) for name, browser in browsers.items()}
+        for page in pages.values():
+            page.set_default_timeout(120_000)
+        sent: list[object] = []
+        pages["celltrail"].on("websocket", lambda ws: ws.on("framesent", lambda payload: sent.append(payload)))
+        pages["celltrail"].goto(f"{ours}/browse")
+        pages["celltrail"].wait_for_selector('.viewer[data-frame="0"]')
+        pages["plotly"].goto(theirs)
+        pages["plotly"].wait_for_selector(".gtitle")
+        time.sleep(3)
+        servers = {"celltrail": our_server, "plotly": their_server}
+        before = {name: cpu_seconds(server) for name, server in servers.items()}
+        for _ in range(steps):
+            for name, script in (("celltrail", VIEWER_STEP), ("plotly", PLOTLY_STEP)):
+                times[name].append(float(pages[name].evaluate(script)))
+        spent = {name: cpu_seconds(server) - before[name] for name, server in servers.items()}
+        peak = {name: peak_megabytes(server) for name, server in servers.items()}
+
+        page = pages["celltrail"]
+        time.sleep(1)
+        sent.clear()
+        frames_per_second = play(page)
+        messages = len(sent)
+        for browser in browsers.values():
+            browser.close()
+    rows = []
+    for name, values in times.items():
+        median = statistics.median(values)
+        rows.append(
+            {
+                "case": f"step, {frames} frames of {SIZE[0]} x {SIZE[1]}, {CELLS} cells", "method": name, "n": len(values),
+                "step_ms": round(median, 1), "worst_ms": round(max(values), 1), "wall_s": round(sum(values) / 1000, 3),
+                "cpu_s": round(spent[name], 3), "peak_mb": round(peak[name], 1),
+                "ratio": round(median / statistics.median(times["celltrail"]), 2),
+            }
+        )  # fmt: skip
+    rows[0] |= {"play_fps": round(frames_per_second, 1), "messages_while_playing": messages}
+    return rows
+
+
+def play(page) -> float:
+    """Frames per second that the viewer shows while playing."""
+    button = page.get_by_role("button", name="Play")
+    button.click()
+    script = """() => new Promise((done) => {
+      const viewer = [...document.querySelectorAll('*')].map((e) => e.shadowRoot && e.shadowRoot.querySelector('.viewer')).find(Boolean);
+      let seen = 0, last = viewer.dataset.frame; const start = performance.now();
+      const look = () => { if (viewer.dataset.frame !== last) { seen++; last = viewer.dataset.frame; }
+        performance.now() - start > 4000 ? done(seen / 4) : requestAnimationFrame(look); };
+      look(); })"""
+    return float(page.evaluate(script))
+
+
+def main() -> None:
+    """Run, print a table, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--frames", type=int, default=FRAMES)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "movie"
+        make_movie(folder, arguments.frames)
+        rows = measure(folder, arguments.steps, arguments.frames)
+    for row in rows:
+        print(f"{row['method']:10} median {row['step_ms']:8.1f} ms   worst {row['worst_ms']:8.1f} ms   "
+              f"{row['ratio']:6.1f} x   server CPU {row['cpu_s']:6.2f} s   peak {row['peak_mb']:6.0f} MB")  # fmt: skip
+    print(
+        f"playing: {rows[0]['play_fps']} frames per second, {rows[0]['messages_while_playing']} messages to the server"
+    )
+    if arguments.json:
+        machine = {"system": platform.platform(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
+        versions = {name: version(name) for name in ("streamlit", "plotly", "playwright", "numpy")}
+        arguments.json.write_text(json.dumps({"machine": machine, "versions": versions, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
