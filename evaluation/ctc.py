@@ -152,12 +152,11 @@ def count_operations(table: Contingency, truth: Tracks, result: Tracks | None) -
 
 def _split_objects(table: Contingency) -> IntArray:
     """Truth objects that share their result object: all but the one with the largest overlap."""
-    pair_of = {(gt, res): n for n, (gt, res) in enumerate(zip(table.gt.tolist(), table.res.tolist(), strict=True))}
-    shared: dict[int, list[tuple[int, int]]] = {}
-    for gt in np.flatnonzero((table.match >= 0) & (table.unique_match < 0)).tolist():
-        res = int(table.match[gt])
-        shared.setdefault(res, []).append((-int(table.shared[pair_of[gt, res]]), gt))
-    return np.array(sorted(gt for group in shared.values() for _, gt in sorted(group)[1:]), dtype=np.int64)
+    matched = np.flatnonzero(table.match[table.gt] == table.res)
+    rows = matched[table.taken[table.res[matched]] > 1]
+    order = rows[np.lexsort((table.gt[rows], -table.shared[rows], table.res[rows]))]
+    res = table.res[order]
+    return np.sort(table.gt[order[1:][res[1:] == res[:-1]]])
 
 
 def _score(cost: float, from_scratch: float) -> float | None:
