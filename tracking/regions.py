@@ -82,7 +82,7 @@ class Regions:
 
     def open_everywhere(self) -> None:
         """A region around every chosen column that has a positive reduced cost, with the columns that compete for it."""
-        held = np.unique(self.state.holder)
+        held = np.flatnonzero(self.state.chosen(len(self.model.rows)))
         wrong = held[reduced_cost(self.model, self.state.dual, held) > 0]
         rows = self.model.rows[wrong]
         self._grow(rows)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.graph import IntArray
+from data.graph import BoolArray, IntArray
 from tracking.compiled import compiled
 from tracking.matching import match
 from tracking.model import Model
@@ -27,6 +27,12 @@ class State:
 
     holder: IntArray
     dual: IntArray
+
+    def chosen(self, columns: int) -> BoolArray:
+        """Whether each of ``columns`` columns is chosen."""
+        flags = np.zeros(columns, dtype=np.bool_)
+        flags[self.holder] = True
+        return flags
 
 
 def reduced_cost(model: Model, dual: IntArray, columns: IntArray) -> IntArray:

@@ -157,14 +157,13 @@ def _workers(jobs: int, solver: str, deadline: float | None) -> Iterator[Run]:
 
 def _objective(regions: Regions) -> int:
     """Cost of the present choice, without second births and the constant."""
-    return int(regions.model.cost[np.unique(regions.state.holder)].sum())
+    model = regions.model
+    return int(model.cost[regions.state.chosen(len(model.rows))].sum())
 
 
 def _second_births(candidates: Candidates, regions: Regions) -> list[NDArray[np.int64]]:
-    chosen = np.zeros(len(candidates.links) + len(candidates.divisions), dtype=np.bool_)
-    holder = regions.state.holder
-    chosen[holder[holder < len(chosen)]] = True
-    return second_births(candidates, chosen[: len(candidates.links)], chosen[len(candidates.links) :])
+    chosen = regions.state.chosen(len(regions.model.rows))
+    return second_births(candidates, chosen[: len(candidates.links)], chosen[len(candidates.links) :][: len(candidates.divisions)])
 
 
 def _with_penalties(model: Model, price: int, paths: list[NDArray[np.int64]]) -> tuple[Model, list[SideRow]]:
@@ -188,8 +187,7 @@ def _solution(
 ) -> Solution:
     """Put the answer together and check it against the programme."""
     n, m, d = model.detections, model.links, model.divisions
-    chosen = np.zeros(len(model.rows), dtype=np.bool_)
-    chosen[regions.state.holder] = True
+    chosen = regions.state.chosen(len(model.rows))
     covered = model.rows[chosen]
     if not np.array_equal(np.bincount(covered[covered >= 0], minlength=2 * n), np.ones(2 * n)):
         raise AssertionError("the solution does not give every detection one past and one future")
