@@ -22,7 +22,8 @@ FORWARD = 7  # nearest targets of each source
 BACKWARD = 3  # nearest sources of each target
 RADIUS = 4.0  # diameters of a typical cell
 DAUGHTERS = 8  # nearest targets of a mother that may be her daughters
-DAUGHTER_RADIUS = 3.0  # diameters of the mother, from her to each daughter
+DAUGHTER_RADIUS = 2.2  # diameters of the mother, from her to each daughter
+MIDPOINT_RADIUS = 1.0  # diameters of the mother, from her to the midpoint of the daughters
 
 
 @dataclass
@@ -125,6 +126,11 @@ def _lookup(source: IntArray, target: IntArray, table: DetectionTable) -> FloatA
     return shared
 
 
+def mother_size(table: DetectionTable) -> FloatArray:
+    """Diameter of each cell as a mother, never less than half the typical one: the unit of distances of a division."""
+    return np.maximum(table.diameter, 0.5 * typical_diameter(table))
+
+
 def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, IntArray]:
     """Candidate divisions as pairs of links of one mother into the same later frame.
 
@@ -132,7 +138,7 @@ def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, I
     -------
     first, second : int64 (d,), rows of ``links``; the target of ``first`` comes before that of ``second``.
     """
-    reach = DAUGHTER_RADIUS * np.maximum(table.diameter, typical_diameter(table))[links.source]
+    reach = DAUGHTER_RADIUS * mother_size(table)[links.source]
     row = np.flatnonzero((links.span == 1) & (links.distance <= reach))
     row = row[np.lexsort((links.distance[row], links.source[row]))]
     source = links.source[row]
@@ -147,5 +153,9 @@ def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, I
     one, two = row[first], row[first + 1 + offset]
     swap = links.target[one] > links.target[two]
     first, second = np.where(swap, two, one), np.where(swap, one, two)
+    expected = table.place[links.source[first]] + table.shift[1][links.source[first]] * table.scale
+    midpoint = (table.place[links.target[first]] + table.place[links.target[second]]) / 2
+    near = np.linalg.norm(midpoint - expected, axis=1) <= MIDPOINT_RADIUS * mother_size(table)[links.source[first]]
+    first, second = first[near], second[near]
     order = np.lexsort((links.target[second], links.target[first], links.source[first]))
     return first[order], second[order]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from data import console
-from data.console import AxesOption, ChannelOption, FramesOption, JsonOption, OverwriteOption
+from data.console import AxesOption, ChannelOption, FramesOption, JsonOption, OverwriteOption, SeedOption
 
 
 class Method(StrEnum):
@@ -31,6 +31,7 @@ class Fill(StrEnum):
 def add_commands(app: typer.Typer) -> None:
     """Mount the commands of this package."""
     app.command(cls=console.Command)(track)
+    app.command(cls=console.Command)(fit)
 
 
 def track(
@@ -44,7 +45,12 @@ def track(
     method: Annotated[
         Method, typer.Option(help="ilp: proven optimum. lap, greedy: simple trackers to compare with.")
     ] = Method.ilp,
-    costs: Annotated[str, typer.Option(help="Cost model: calibrated.")] = "calibrated",
+    costs: Annotated[
+        str,
+        typer.Option(
+            help="Cost model: learned, calibrated (on this movie alone), mixed, or a file of 'celltrail fit'."
+        ),
+    ] = "learned",
     solver: Annotated[str, typer.Option(help="highs, or pulp:CBC, pulp:HiGHS, pulp:GUROBI …")] = "highs",
     max_gap: Annotated[
         int | None,
@@ -97,6 +103,49 @@ def track(
     )
     proof = "proven optimal" if run["status"] == "optimal" else f"within {run['gap']:.3g} nats of the optimum"
     typer.echo(f"Objective {run['objective']:.6f} nats, {proof}; {run['seconds']['total']:.1f} s. Written to {out}.")
+
+
+def fit(
+    datasets: Annotated[list[Path], typer.Argument(help="Data sets in the layout of the CTC (01, 01_GT, 01_ST …).")],
+    out: Annotated[Path, typer.Option("--out", help="The cost file to write (.json).")],
+    seed: SeedOption = 0,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn the costs of links and divisions from movies with a known lineage.
+
+    Of every sequence with NN_GT/TRA, the full masks in NN_ST/SEG are used, or those of NN_GT/TRA itself.
+
+    Example:  celltrail fit Fluo-N2DL-HeLa DIC-C2DH-HeLa --out costs.json
+    """
+    from dataclasses import asdict
+    from importlib.metadata import version
+
+    from data.ctc import find_sequences
+    from data.output import output_file, refuse_existing
+    from tracking.costs import Constants
+    from tracking.examples import read_example
+    from tracking.learning import costs_as_json, fit_costs
+
+    refuse_existing(out, overwrite=overwrite)
+    sequences = [sequence for dataset in datasets for sequence in find_sequences(dataset) if sequence.gt_tra]
+    with console.show_progress(quiet=as_json) as progress:
+        examples = []
+        for done, sequence in enumerate(sequences):
+            progress("read", done, len(sequences))
+            examples.append(read_example(sequence))
+        progress("read", len(sequences), len(sequences))
+        model = fit_costs(examples, seed=seed)
+    constants = Constants()
+    text = costs_as_json(model, asdict(constants), constants.in_words(), version("celltrail"))
+    with output_file(out, overwrite=overwrite) as work:
+        work.write_text(text + "\n", encoding="utf-8")
+    if as_json:
+        typer.echo(text)
+        return
+    for movie in model.trained_on:
+        typer.echo(f"{movie['name']}: {movie['links']:,} links, {movie['divisions']:,} divisions")
+    typer.echo(f"Written to {out}: use it with  celltrail track … --costs {out}")
 
 
 def _voxel(text: str | None) -> tuple[float, ...] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tracking.candidates import LinkTable, typical_diameter
+from tracking.candidates import LinkTable, mother_size, typical_diameter
 from tracking.detections import DetectionTable
 
 IntArray = NDArray[np.int64]
@@ -17,6 +17,7 @@ FloatArray = NDArray[np.float64]
 Features = dict[str, FloatArray]
 
 CLIP = 8.0  # no single feature says more than this many units
+HISTORY = 3  # frames before a division that say what is usual for the mother
 SOFTEN = 0.05  # diameters added to distances before their ratio is taken
 
 
@@ -37,19 +38,18 @@ def best_other(group: IntArray, value: FloatArray, default: float) -> FloatArray
 
 def link_features(table: DetectionTable, links: LinkTable) -> Features:
     """Features of candidate links; name → float64 (m,), clipped at ±8."""
-    if not len(links):
-        return {}
     unit = typical_diameter(table)
     u, v = links.source, links.target
     size = np.sqrt(table.diameter[u] * table.diameter[v])
     d = links.distance / unit
     far = 4.0
-    key_u, key_v = u * (links.span.max() + 1) + links.span, v * (links.span.max() + 1) + links.span
+    key_u, key_v = u * (links.span.max(initial=0) + 1) + links.span, v * (links.span.max(initial=0) + 1) + links.span
     ahead, back = best_other(key_u, d, far), best_other(key_v, d, far)
     over_ahead, over_back = -best_other(key_u, -links.overlap, 0.0), -best_other(key_v, -links.overlap, 0.0)
     area = table.area.astype(np.float64)
     features = {
         "distance": links.distance / size,
+        "unusual_step": np.log1p(links.distance / usual_step(table, links)),
         "nearer_than_next_target": np.log((d + SOFTEN) / (ahead + SOFTEN)),
         "nearer_than_next_source": np.log((d + SOFTEN) / (back + SOFTEN)),
         "overlap": links.overlap,
@@ -64,37 +64,98 @@ def link_features(table: DetectionTable, links: LinkTable) -> Features:
     return _clean(features)
 
 
-def division_features(table: DetectionTable, links: LinkTable, first: IntArray, second: IntArray) -> Features:
+def usual_step(table: DetectionTable, links: LinkTable) -> float:
+    """How far cells of this movie move in a frame, drift removed: 75 % of the mutual nearest pairs move less."""
+    smallest = 0.02 * typical_diameter(table)
+    near = np.flatnonzero(links.span == 1)
+    u, v, d = links.source[near], links.target[near], links.distance[near]
+    ahead, back = best_other(u, d, np.inf), best_other(v, d, np.inf)
+    steps = d[(d < ahead) & (d < back)]
+    return max(float(np.percentile(steps, 75)), smallest) if len(steps) else typical_diameter(table)
+
+
+def steady_steps(table: DetectionTable, links: LinkTable) -> tuple[IntArray, IntArray]:
+    """For each detection the one before and the one after that it is most alike, both ways; −1: none.
+
+    Alike: largest overlap, then smallest distance, among candidates in adjacent frames.
+    """
+    row = np.flatnonzero(links.span == 1)
+    u, v = links.source[row], links.target[row]
+    worth = links.distance[row] / typical_diameter(table) - 4 * links.overlap[row]
+    best_of_u, best_of_v = (_best(group, worth, len(table)) for group in (u, v))
+    before, after = np.full(len(table), -1), np.full(len(table), -1)
+    mutual = row[(best_of_u[u] == np.arange(len(row))) & (best_of_v[v] == np.arange(len(row)))]
+    after[links.source[mutual]] = links.target[mutual]
+    before[links.target[mutual]] = links.source[mutual]
+    return before, after
+
+
+def _best(group: IntArray, worth: FloatArray, n: int) -> IntArray:
+    """For each group 0…n−1 the row with the smallest worth; −1: none."""
+    best = np.full(n, -1)
+    order = np.lexsort((worth, group))[::-1]
+    best[group[order]] = order
+    return best
+
+
+def before_now(values: FloatArray, before: IntArray) -> FloatArray:
+    """Each detection's mean value over the up to three frames before; its own where there are none."""
+    total, count, at = np.zeros(len(values)), np.zeros(len(values)), before
+    for _ in range(HISTORY):
+        known = at >= 0
+        total[known] += values[at[known]]
+        count[known] += 1
+        at = np.where(known, before[at], -1)
+    return np.where(count > 0, total / np.maximum(count, 1), values)
+
+
+def division_features(
+    table: DetectionTable, links: LinkTable, first: IntArray, second: IntArray, of_links: Features
+) -> Features:
     """Features of candidate divisions, given as pairs of links; name → float64 (d,), clipped at ±8."""
     u, v, w = links.source[first], links.target[first], links.target[second]
     place, area = table.place, table.area.astype(np.float64)
-    size = np.maximum(table.diameter[u], 0.5 * typical_diameter(table))
+    before, after = steady_steps(table, links)
+    usual = np.exp(before_now(np.log(area), before))
+    size = mother_size(table)[u]
     expected = place[u] + table.shift[1][u] * table.scale
     to_v, to_w = place[v] - expected, place[w] - expected
     length_v, length_w = np.linalg.norm(to_v, axis=1), np.linalg.norm(to_w, axis=1)
     cosine = np.sum(to_v * to_w, axis=1) / np.maximum(length_v * length_w, 1e-9)
     cover_v, cover_w = links.cover_target[first], links.cover_target[second]
+    separation = np.linalg.norm(to_v - to_w, axis=1) / size
+    both_go_on = (after[v] >= 0) & (after[w] >= 0)
+    later = np.linalg.norm(place[after[v]] - place[after[w]], axis=1) / size
+    nearer, more = of_links["nearer_than_next_source"], of_links["overlaps_more_than_next_source"]
+    brightness, texture = table.brightness, table.texture
     features = {
         "midpoint": np.linalg.norm((to_v + to_w) / 2, axis=1) / size,
-        "separation": np.linalg.norm(to_v - to_w, axis=1) / size,
+        "separation": separation,
+        "separation_off": np.abs(np.log(np.maximum(separation, 0.1))),
         "near_daughter": np.minimum(length_v, length_w) / size,
         "far_daughter": np.maximum(length_v, length_w) / size,
         "opposite": -cosine,
         "covered_more": np.maximum(cover_v, cover_w),
         "covered_less": np.minimum(cover_v, cover_w),
         "daughters_to_mother": np.log((area[v] + area[w]) / area[u]),
-        "small_daughter": np.log(np.minimum(area[v], area[w]) / area[u]),
-        "large_daughter": np.log(np.maximum(area[v], area[w]) / area[u]),
+        "daughters_to_mother_off": np.abs(np.log((area[v] + area[w]) / area[u])),
+        "daughters_to_usual": np.log((area[v] + area[w]) / usual[u]),
+        "small_daughter": np.log(np.minimum(area[v], area[w]) / usual[u]),
+        "large_daughter": np.log(np.maximum(area[v], area[w]) / usual[u]),
         "asymmetry": np.abs(np.log(area[v] / area[w])),
-        "mother_compactness": table.compactness[u],
-        "daughter_compactness": np.minimum(table.compactness[v], table.compactness[w]),
-        "mother_elongation": np.log(table.elongation[u]),
-        "daughter_elongation": np.log(np.minimum(table.elongation[v], table.elongation[w])),
         "mother_size": np.log(table.diameter[u] / typical_diameter(table)),
-        "daughters_alike": np.abs(table.brightness[v] - table.brightness[w]),
-        "daughters_brighter": (table.brightness[v] + table.brightness[w]) / 2 - table.brightness[u],
-        "mother_brightness": table.brightness[u],
-        "mother_texture": table.texture[u],
+        "mother_shrinks": np.log(area[u] / usual[u]),
+        "mother_rounds": table.compactness[u] - before_now(table.compactness, before)[u],
+        "mother_brightness": brightness[u],
+        "mother_texture": texture[u],
+        "daughters_alike": np.abs(brightness[v] - brightness[w]),
+        "daughters_texture_alike": np.abs(texture[v] - texture[w]),
+        "less_wanted_elsewhere": np.minimum(nearer[first], nearer[second]),
+        "more_wanted_elsewhere": np.maximum(nearer[first], nearer[second]),
+        "less_covered_elsewhere": np.maximum(more[first], more[second]),
+        "more_covered_elsewhere": np.minimum(more[first], more[second]),
+        "apart_later": np.where(both_go_on, later - separation, 0.0),
+        "one_does_not_go_on": (~both_go_on & (table.frame[v] < table.frame.max(initial=0))).astype(np.float64),
     }
     return _clean(features)
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -25,22 +25,18 @@ from data.output import output_folder
 from data.progress import Progress, silent
 from data.tracks import Tracks
 from tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
-from tracking.calibration import calibrate
 from tracking.candidates import typical_diameter
-from tracking.costs import Constants, CostModel, price
 from tracking.detections import DetectionTable, check_voxel, measure_movie
 from tracking.lineage import Lineage, build_lineage
 from tracking.painting import paint_masks
-from tracking.problem import Problem, pose
+from tracking.preparation import DEFAULT_COSTS, prepare
 from tracking.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
 Voxel = tuple[float, float, float]
 METHODS = ("ilp", "lap", "greedy")
-COSTS = ("calibrated",)
 FILL = ("auto", "always", "never")
 SCHEMA = "celltrail.run/1"
-GAP_RATE = 0.005  # share of tracks' links that jump a frame above which gaps are part of the problem
 LIBRARIES = ("celltrail", "numpy", "scipy", "highspy", "pulp", "tifffile")
 
 
@@ -91,7 +87,7 @@ def track(
     *,
     images: Path | str | Masks | None = None,
     method: Literal["ilp", "lap", "greedy"] = "ilp",
-    costs: str = "calibrated",
+    costs: str = DEFAULT_COSTS,
     solver: str = "highs",
     max_gap: int | None = None,
     fill: Literal["auto", "always", "never"] = "auto",
@@ -111,7 +107,7 @@ def track(
         Labels need not agree between frames.
     images : grey values of the same frames, which sharpen the costs; optional.
     method : ``"ilp"`` (optimal), or the baselines ``"lap"`` and ``"greedy"``.
-    costs : cost model. solver : backend, ``"highs"`` or ``"pulp:NAME"``.
+    costs : cost model: ``"learned"``, ``"calibrated"``, ``"mixed"``, or a file of ``celltrail fit``. solver : backend, ``"highs"`` or ``"pulp:NAME"``.
     max_gap : links may jump up to so many frames in which the cell was not seen; ``None``: 1 where the
         movie itself shows such gaps, else 0.
     fill : paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
@@ -129,7 +125,7 @@ def track(
     InputError
         If the masks, images or settings cannot be used.
     """
-    _check_settings(method, costs, fill, max_gap, foi)
+    _check_settings(method, fill, max_gap, foi)
     clock = _Clock()
     with clock.stage("open"):
         labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=frames, axes=axes)
@@ -142,21 +138,10 @@ def track(
     def solve(candidates: Candidates) -> Solution:
         return solve_candidates(candidates, solver=solver, jobs=jobs)
 
-    constants = Constants()
-    with clock.stage("candidates"):
-        progress("candidates", 0, 1)
-        problem = pose(table, max_gap=max_gap or 0)
-        progress("candidates", 1, 1)
     with clock.stage("costs"):
         progress("costs", 0, 1)
-        model: CostModel = calibrate(problem, solve, constants)
-        gap_rate = None
-        if max_gap is None:
-            wide = pose(table, max_gap=1)
-            gap_rate = _gap_rate(wide, solve(price(problem, model, constants)), model, constants)
-            if gap_rate > GAP_RATE:
-                problem = wide
-        candidates = price(problem, model, constants)
+        prepared = prepare(table, solve, costs=costs, max_gap=max_gap)
+        problem, candidates = prepared.problem, prepared.candidates
         candidates.voxel = size
         progress("costs", 1, 1)
     with clock.stage("solve"):
@@ -174,15 +159,16 @@ def track(
         "axes": axes, "images": images is not None,
     }  # fmt: skip
     run = _describe(candidates, solution, lineage, config, clock)
-    run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": gap_rate,
+    run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": prepared.gap_rate,
                     "max_gap": int(problem.links.missed.max(initial=0))}  # fmt: skip
-    run["constants"] = {**asdict(constants), "in_words": constants.in_words()}
+    run["costs"] = prepared.model.name
+    run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["inputs"] = {"masks": _fingerprint(labels), "images": None if grey is None else _fingerprint(grey)}
     return TrackResult(lineage.tracks, lineage.track, candidates, solution, run, table, lineage, labels)
 
 
-def _check_settings(method: str, costs: str, fill: str, max_gap: int | None, foi: int) -> None:
-    for name, value, allowed in (("method", method, METHODS), ("costs", costs, COSTS), ("fill", fill, FILL)):
+def _check_settings(method: str, fill: str, max_gap: int | None, foi: int) -> None:
+    for name, value, allowed in (("method", method, METHODS), ("fill", fill, FILL)):
         if value not in allowed:
             raise InputError(f"'{value}' is not a choice for {name}: choose one of {', '.join(allowed)}.")
     if max_gap is not None and max_gap < 0:
@@ -211,15 +197,6 @@ def _open_images(
         return images
     numbers = sorted(labels)
     return open_images(Path(images), channel=channel, axes=axes, frames=range(numbers[0], numbers[-1] + 1))
-
-
-def _gap_rate(wide: Problem, solution: Solution, model: CostModel, constants: Constants) -> float:
-    """Share of links that jump a frame, if those count whose two ends are loose and which pay for themselves."""
-    links = wide.links
-    logit = model.link(wide.link_features, len(links))[0] - constants.gap * links.missed
-    loose = (links.missed == 1) & solution.disappears[links.source] & solution.appears[links.target] & (logit > 0)
-    mutual = len(np.unique(links.target[loose]))
-    return mutual / max(int(solution.link_chosen.sum()), 1)
 
 
 def _fingerprint(movie: Masks) -> dict[str, Any]:

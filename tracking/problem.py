@@ -33,6 +33,6 @@ def pose(table: DetectionTable, *, max_gap: int = 0) -> Problem:
     """Find the candidates of a movie, with links over up to ``max_gap`` unseen frames, and measure their features."""
     links = find_links(table, max_gap=max_gap)
     first, second = find_divisions(table, links)
-    return Problem(
-        table, links, first, second, link_features(table, links), division_features(table, links, first, second)
-    )
+    of_links = link_features(table, links)
+    of_divisions = division_features(table, links, first, second, of_links)
+    return Problem(table, links, first, second, of_links, of_divisions)

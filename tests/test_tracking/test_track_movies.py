@@ -136,10 +136,10 @@ def test_cells_leave_and_enter_at_the_side(crowd):
         crowd[t] = [
             *inner,
             *([(6.0 - 3 * t, 20.0, 4.0)] if t < 4 else []),
-            *([(6.0 - 3 * (7 - t), 44.0, 4.0)] if t > 3 else []),
+            *([(6.0 - 3 * (7 - t), 52.0, 4.0)] if t > 4 else []),
         ]
     result = track({t: draw(*cells) for t, cells in crowd.items()})
-    assert sorted((row[1], row[2]) for row in rows_of(result)) == [(0, 3)] + [(0, 7)] * 12 + [(4, 7)]
+    assert sorted((row[1], row[2]) for row in rows_of(result)) == [(0, 3)] + [(0, 7)] * 12 + [(5, 7)]
     assert result.run["divisions"] == 0
 
 
@@ -198,7 +198,7 @@ def test_what_is_written_can_be_read(crowd, tmp_path):
     assert stored == run
     assert stored["schema"] == "celltrail.run/1"
     assert stored["objective"] == stored["bound"]
-    assert {"measure", "candidates", "costs", "solve", "lineage", "write", "total"} <= set(stored["seconds"])
+    assert {"measure", "costs", "solve", "lineage", "write", "total"} <= set(stored["seconds"])
     for number, labels in open_labels(tmp_path / "RES").items():
         assert labels.dtype == np.uint16
         alive = result.tracks.label[(result.tracks.begin <= number) & (result.tracks.end >= number)]

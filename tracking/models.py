@@ -1,0 +1,67 @@
+"""The cost models by name: ``calibrated``, ``learned``, ``mixed``, or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import InputError
+from data.graph import Candidates, Solution
+from tracking.calibration import calibrate, sure_links
+from tracking.candidates import typical_diameter
+from tracking.costs import Constants, CostModel
+from tracking.features import Features
+from tracking.learning import load_costs
+from tracking.problem import Problem
+
+FloatArray = NDArray[np.float64]
+
+NAMES = ("calibrated", "learned", "mixed")
+FEWEST_SURE = 50  # sure links below which a movie cannot speak for itself
+
+
+@dataclass(frozen=True)
+class MixedCosts:
+    """Links: the mean of the log-odds of two models. Divisions: those of the second."""
+
+    own: CostModel
+    general: CostModel
+    name: str = "mixed"
+
+    def link(self, features: Features, n: int) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Log-odds of candidate links, and their terms."""
+        one, its_terms = self.own.link(features, n)
+        two, more_terms = self.general.link(features, n)
+        terms = {name: its_terms.get(name, 0) / 2 + more_terms.get(name, 0) / 2 for name in {**its_terms, **more_terms}}
+        return (one + two) / 2, {name: np.asarray(term) for name, term in terms.items()}
+
+    def division(self, features: Features, n: int) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Log-odds of candidate divisions, and their terms."""
+        return self.general.division(features, n)
+
+
+def choose_model(
+    costs: str, problem: Problem, solve: Callable[[Candidates], Solution], constants: Constants
+) -> CostModel:
+    """The cost model of that name, or from that file, ready for this movie.
+
+    A movie with fewer than 50 sure links is not asked about itself: it gets ``learned`` costs.
+
+    Raises
+    ------
+    InputError
+        If there is no such model or file.
+    """
+    if costs not in NAMES:
+        if not costs.endswith(".json"):
+            raise InputError(f"'{costs}' is not a choice for costs: choose {', '.join(NAMES)}, or a .json file "
+                             "made by 'celltrail fit'.")  # fmt: skip
+        return load_costs(Path(costs))
+    if costs == "learned" or int(sure_links(problem.links, typical_diameter(problem.table)).sum()) < FEWEST_SURE:
+        return load_costs()
+    own = calibrate(problem, solve, constants)
+    return own if costs == "calibrated" else MixedCosts(own, load_costs())

@@ -1,0 +1,113 @@
+"""From the table of detections to a priced problem: what the movie itself decides before it is solved.
+
+Whether gaps belong to the problem, what the costs are, and how soon a cell may divide again are all
+taken from first solutions of the same movie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from data.graph import Candidates, Solution, to_units
+from data.network import to_networkx
+from tracking.costs import Constants, CostModel, price
+from tracking.cycles import PENALTY, shortest_cycle
+from tracking.detections import DetectionTable, check_voxel, measure_movie
+from tracking.models import choose_model
+from tracking.problem import Problem, pose
+from tracking.solver import solve_candidates
+
+Masks = Mapping[int, NDArray[Any]]
+
+DEFAULT_COSTS = "learned"
+GAP_RATE = 0.005  # share of all links that jump a frame, from which on gaps are part of the problem
+
+
+@dataclass
+class Prepared:
+    """A problem with its costs, and what was taken from the movie to set them.
+
+    gap_rate : share of links that would jump a frame; ``None`` if it was not asked for.
+    in_words : each constant as a sentence.
+    """
+
+    problem: Problem
+    candidates: Candidates
+    model: CostModel
+    gap_rate: float | None
+    constants: dict[str, Any]
+    in_words: list[str]
+
+
+def prepare(
+    table: DetectionTable,
+    solve: Callable[[Candidates], Solution],
+    *,
+    costs: str = DEFAULT_COSTS,
+    max_gap: int | None = None,
+    constants: Constants | None = None,
+) -> Prepared:
+    """Find the candidates of a movie and price them.
+
+    Parameters
+    ----------
+    solve : what solves the first, simpler problems.
+    costs : name of a cost model, or a file of ``celltrail fit``.
+    max_gap : frames with cells in which a linked cell may go unseen; ``None``: 1 if more than 1 of 200
+        links would use it, else 0.
+    """
+    constants = constants or Constants()
+    problem = pose(table, max_gap=max_gap or 0)
+    model = choose_model(costs, problem, solve, constants)
+    candidates = price(problem, model, constants)
+    first = solve(candidates)
+    gap_rate = None
+    if max_gap is None:
+        wide = pose(table, max_gap=1)
+        with_gaps = price(wide, model, constants)
+        second = solve(with_gaps)
+        gap_rate = _gap_rate(wide, second)
+        if gap_rate > GAP_RATE:
+            problem, candidates, first = wide, with_gaps, second
+    candidates.rebirth_frames, source = shortest_cycle(candidates, first)
+    candidates.rebirth_cost = int(to_units(PENALTY))
+    words = [*constants.in_words(), f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
+             f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}"]  # fmt: skip
+    settings = {**asdict(constants), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
+    return Prepared(problem, candidates, model, gap_rate, settings, words)
+
+
+def _gap_rate(wide: Problem, solution: Solution) -> float:
+    """Share of the chosen links over frames in which the cell went unseen."""
+    chosen = solution.link_chosen
+    return float((wide.links.missed[chosen] > 0).sum() / max(chosen.sum(), 1))
+
+
+def candidate_graph(
+    masks: Masks, images: Masks | None = None, *, costs: str = DEFAULT_COSTS, max_gap: int | None = None,
+    voxel: tuple[float, ...] | None = None,
+) -> nx.DiGraph[Any]:  # fmt: skip
+    """The candidates of a movie, with costs and their terms, as a graph to look at, edit and solve.
+
+    Parameters
+    ----------
+    masks, images : frame number → array, see :func:`tracking.detections.measure_movie`.
+    costs, max_gap : see :func:`prepare`.
+    voxel : size (z, y, x) or (y, x) in µm.
+
+    Returns
+    -------
+    networkx.DiGraph
+        See :mod:`data.network` for its attributes; give it to :func:`tracking.solver.solve`.
+    """
+    size = check_voxel(voxel, 3)
+    table = measure_movie(masks, images, voxel=size, spans=2 if max_gap is None else max_gap + 1)
+    candidates = prepare(table, solve_candidates, costs=costs, max_gap=max_gap).candidates
+    candidates.voxel = size
+    return to_networkx(candidates)
