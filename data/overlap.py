@@ -88,7 +88,8 @@ def match_objects(table: Overlap) -> IntArray:
 def _largest_label(labels: NDArray[np.integer[Any]]) -> int:
     if labels.dtype.kind not in "uib":
         raise ValueError(f"a label image holds whole numbers, not {labels.dtype} values")
-    low, top = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    low = int(labels.min()) if labels.size and labels.dtype.kind == "i" else 0
+    top = int(labels.max()) if labels.size else 0
     if low < 0:
         raise ValueError(f"label {low}: labels must not be negative")
     if top >= 2**63:

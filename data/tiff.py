@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -169,7 +171,7 @@ def read_pages(path: Path, pages: Sequence[int] | None = None) -> NDArray[Any]:
     try:
         with tifffile.TiffFile(path) as tiff:
             if pages is None:
-                return np.asarray(tiff.pages.first.asarray() if len(tiff.pages) == 1 else tiff.series[0].asarray())
+                return np.asarray(_read_page(tiff.pages.first) if len(tiff.pages) == 1 else tiff.series[0].asarray())
             planes = tiff.series[0].pages
             if len(planes) > max(pages):
                 picked = [planes[page] for page in pages]
@@ -187,6 +189,36 @@ def read_pages(path: Path, pages: Sequence[int] | None = None) -> NDArray[Any]:
         raise InputError(f"{path} does not fit into memory: crop or bin it.") from None
     except Exception as error:  # codecs raise whatever they like on damaged data
         raise InputError(f"{path} is damaged ({_brief(error)}): save it again.") from None
+
+
+def _read_page(page: Any) -> NDArray[Any]:
+    """The pixels of one page. Deflated strips, as the CTC's masks have them, are decoded in place, which takes a third
+    of the time of the general way.
+    """  # fmt: skip
+    plain = (
+        isinstance(page, tifffile.TiffPage)
+        and int(page.compression) in (8, 32946)
+        and not page.is_tiled
+        and len(page.shape) == 2
+        and page.dtype is not None
+        and page.bitspersample == 8 * page.dtype.itemsize
+        and int(page.predictor) == 1
+        and int(page.fillorder) == 1
+        and page.parent.byteorder == ("<" if sys.byteorder == "little" else ">")
+        and all(page.databytecounts)
+    )
+    if not plain:
+        return np.asarray(page.asarray())
+    pixels: NDArray[Any] = np.empty(page.shape, dtype=page.dtype)
+    places = pixels.reshape(-1).view(np.uint8)
+    strip = int(page.rowsperstrip) * page.shape[1] * pixels.itemsize
+    stream = page.parent.filehandle
+    for number, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
+        target = places[number * strip : (number + 1) * strip]
+        stream.seek(offset)
+        if len(imagecodecs.deflate_decode(stream.read(count), out=target.data)) != len(target):
+            raise ValueError("a strip is too short")
+    return pixels
 
 
 def write_labels(path: Path, labels: NDArray[np.integer[Any]]) -> None:

@@ -133,8 +133,10 @@ def _measure_tracking(evaluation: Evaluation, detail: Detail, result: Result, gr
     evaluation.counts |= {"truth_cells": len(table.truth), "result_cells": len(table.result),
                           "truth_tracks": len(truth), "truth_divisions": len(truth.divisions())}  # fmt: skip
     errors = list_errors(table, operations, sequence=evaluation.name, ndim=detail.ndim)
-    suspects = find_suspects(table.truth, truth, table.frames, sequence=evaluation.name, ndim=detail.ndim)
-    evaluation.counts["suspect_gt"] = len(suspects)
+    suspects = []
+    if "tracks" in groups:
+        suspects = find_suspects(table.truth, truth, table.frames, sequence=evaluation.name, ndim=detail.ndim)
+        evaluation.counts["suspect_gt"] = len(suspects)
     counts = operations.counts
     if tracks is None:
         evaluation.put(dict.fromkeys(names), NO_TRACKS)
@@ -156,8 +158,8 @@ def _measure_tracking(evaluation: Evaluation, detail: Detail, result: Result, gr
     evaluation.put({"TRA": ctc.tra(operations)}, "the truth holds no object")
     evaluation.put({"LNK": ctc.lnk(operations)}, "the truth holds no link")
     _measure_biology(evaluation, table, truth, tracks, groups)
-    evaluation.ceiling = measure_ceiling(table, truth)
     if "tracks" in groups:
+        evaluation.ceiling = measure_ceiling(table, truth)
         _measure_tracks(evaluation, detail, table, truth, tracks)
 
 

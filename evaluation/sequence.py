@@ -54,7 +54,7 @@ def evaluate_sequence(
     truth : ``"ST"`` takes the full masks from the silver truth ``NN_ST/SEG`` beside ``gt``.
     only_masks : compare full masks only; the truth needs no ``TRA``.
     groups : what to measure beside SEG, DET, TRA and LNK: "regions" (IoU, Rand …), "shapes" (warping
-        error, V_rand), "tracks" (HOTA, IDF1, ADE …).
+        error, V_rand), "tracks" (HOTA, IDF1, ADE …, the ceiling, suspect truth).
     voxel : size (z, y, x) in µm, for distances; otherwise from the metadata of the masks.
 
     Raises
