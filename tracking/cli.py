@@ -59,6 +59,7 @@ def track(
         ),
     ] = None,
     fill: Annotated[Fill, typer.Option(help="Paint masks that are missing inside a track.")] = Fill.auto,
+    pins: Annotated[Path | None, typer.Option(help="Corrections to obey (pins.csv).", show_default=False)] = None,
     foi: Annotated[
         int,
         typer.Option(min=0, metavar="E", help="Field of interest: drop cells that lie within E pixels of the side."),
@@ -90,7 +91,7 @@ def track(
     with console.show_progress(quiet=as_json) as progress:
         result = track_movie(
             masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
-            foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, jobs=jobs,
+            pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, jobs=jobs,
             progress=progress,
         )  # fmt: skip
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)

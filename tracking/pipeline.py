@@ -6,7 +6,7 @@ import hashlib
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from data.console import to_json
 from data.ctc import digits_for, write_masks, write_track_file
-from data.errors import InputError
+from data.errors import InputError, raise_if
 from data.frames import Frames, open_images, open_labels
 from data.graph import NAT, Candidates, Solution, save_graph
 from data.output import output_folder
+from data.pins import Pin, read_pins
 from data.progress import Progress, silent
 from data.tracks import Tracks
 from tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
@@ -29,6 +30,7 @@ from tracking.candidates import typical_diameter
 from tracking.detections import DetectionTable, check_voxel, measure_movie
 from tracking.lineage import Lineage, build_lineage
 from tracking.painting import paint_masks
+from tracking.pinning import MergedMasks, apply_pins
 from tracking.preparation import DEFAULT_COSTS, prepare
 from tracking.solver import solve_candidates
 
@@ -91,6 +93,7 @@ def track(
     solver: str = "highs",
     max_gap: int | None = None,
     fill: Literal["auto", "always", "never"] = "auto",
+    pins: Path | str | Sequence[Pin] | None = None,
     foi: int = 0,
     voxel: tuple[float, ...] | None = None,
     frames: range | None = None,
@@ -111,6 +114,7 @@ def track(
     max_gap : links may jump up to so many frames in which the cell was not seen; ``None``: 1 where the
         movie itself shows such gaps, else 0.
     fill : paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
+    pins : corrections to obey: a file ``pins.csv``, or :class:`data.pins.Pin`; see :mod:`data.pins`.
     foi : field of interest: cells with no pixel further than this from the side of the image are removed.
     voxel : size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.
     frames, channel, axes : which part of the files, see :func:`data.frames.open_frames`.
@@ -129,6 +133,11 @@ def track(
     clock = _Clock()
     with clock.stage("open"):
         labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=frames, axes=axes)
+        wishes = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
+        inputs = {"masks": _fingerprint(labels)}
+        if any(pin.kind == "merge" for pin in wishes):
+            labels = MergedMasks(labels, wishes)
+            raise_if(labels.missing())
         grey = _open_images(images, labels, channel, axes)
         size = check_voxel(voxel, 3) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
     with clock.stage("measure"), _naming(labels):
@@ -141,7 +150,7 @@ def track(
     with clock.stage("costs"):
         progress("costs", 0, 1)
         prepared = prepare(table, solve, costs=costs, max_gap=max_gap)
-        problem, candidates = prepared.problem, prepared.candidates
+        problem, candidates = prepared.problem, apply_pins(prepared.candidates, wishes)
         candidates.voxel = size
         progress("costs", 1, 1)
     with clock.stage("solve"):
@@ -156,14 +165,14 @@ def track(
     config = {
         "method": method, "costs": costs, "solver": solver, "max_gap": max_gap, "fill": fill, "foi": foi,
         "voxel": voxel, "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "channel": channel,
-        "axes": axes, "images": images is not None,
+        "axes": axes, "images": images is not None, "pins": [str(pin) for pin in wishes],
     }  # fmt: skip
     run = _describe(candidates, solution, lineage, config, clock)
     run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": prepared.gap_rate,
                     "max_gap": int(problem.links.missed.max(initial=0))}  # fmt: skip
     run["costs"] = prepared.model.name
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
-    run["inputs"] = {"masks": _fingerprint(labels), "images": None if grey is None else _fingerprint(grey)}
+    run["inputs"] = {**inputs, "images": None if grey is None else _fingerprint(grey)}
     return TrackResult(lineage.tracks, lineage.track, candidates, solution, run, table, lineage, labels)
 
 
