@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,11 @@ from tracking.components import batches
 from tracking.model import Model
 from tracking.relaxation import State, reduced_cost
 from tracking.row_sets import columns_of_rows, join, roots
-from tracking.task import Result, Task
+from tracking.task import Relaxation, Result, Task
 
 BATCH = 4000  # columns of small problems that are given to the solver together
 LIMIT = 60_000  # rows at which a region stops growing
+PATIENCE = 2  # rounds after which a region that must grow takes a whole ring of rows
 NUDGE = 1 / 256  # of a unit: among equals, stay inside
 
 Run = Callable[[Iterable[Task]], Iterator[Result]]
@@ -56,10 +57,11 @@ class Offers:
 
 @dataclass(frozen=True)
 class Block:
-    """The regions ``begin`` to ``end`` of a round as one task, its rows, and the side rows in it."""
+    """The regions ``begin`` to ``end`` of a round as one task: its part of the offers, its rows and side rows."""
 
     begin: int
     end: int
+    part: slice
     rows: IntArray
     side: IntArray
     task: Task
@@ -68,8 +70,16 @@ class Block:
 class Regions:
     """Disjoint regions over the rows of a model, each with its proven lower bound."""
 
-    def __init__(self, model: Model, state: State) -> None:
-        self.model, self.state = model, state
+    def __init__(self, model: Model, state: State, cliques: list[SideRow], price: IntArray | None = None) -> None:
+        """``price``: what each clique row is worth in duals, int64 (cliques,); its columns are that much cheaper."""
+        self.cliques = cliques
+        self.price = np.zeros(len(cliques), dtype=np.int64) if price is None else price
+        self.inside = np.zeros(len(cliques), dtype=np.bool_)
+        self.members = np.concatenate([row.columns for row in cliques]) if cliques else np.zeros(0, dtype=np.int64)
+        self.member_of = np.repeat(np.arange(len(cliques)), [len(row.columns) for row in cliques])
+        cost = model.cost.copy()
+        np.subtract.at(cost, self.members, self.price[self.member_of])
+        self.model, self.state = replace(model, cost=cost), state
         self.dual = state.dual.astype(np.float64)
         self.side_dual: FloatArray = np.zeros(0)
         self.parent = np.arange(2 * model.detections)
@@ -106,6 +116,21 @@ class Regions:
             rows = rows[rows >= 0]
             self._grow(np.stack([np.full(len(rows), rows[0]), rows], axis=1))
 
+    def adopt(self, cliques: IntArray) -> None:
+        """Take some cliques as rows of the regions that their members then share, instead of at their price."""
+        self.inside[cliques] = True
+        for k in cliques.tolist():
+            self.model.cost[self.cliques[k].columns] += self.price[k]
+        self.add_side_rows([self.cliques[k] for k in cliques.tolist()], self.model)
+
+    def wrong_cliques(self) -> IntArray:
+        """Cliques outside the regions that the present choice breaks, or whose price it does not pay in full."""
+        if not self.cliques:
+            return np.zeros(0, dtype=np.int64)
+        left_out = self.state.chosen(len(self.model.rows))[self.members]
+        used = np.bincount(self.member_of[~left_out], minlength=len(self.cliques))
+        return np.flatnonzero(((used > 1) | ((used == 0) & (self.price > 0))) & ~self.inside)
+
     def _grow(self, rows: IntArray) -> None:
         """Unite the rows of each line (−1: none), with all rows of the columns that hold them."""
         if not len(rows):
@@ -135,7 +160,11 @@ class Regions:
 
     def close(self, run: Run, deadline: float | None, report: Callable[[int, int], None]) -> None:
         """Solve and grow regions until each is closed, too large, or out of time."""
-        while self.dirty:
+        turn = 0
+        while True:
+            self.adopt(self.wrong_cliques())
+            if not self.dirty:
+                return
             late = deadline is not None and time.monotonic() > deadline
             rows = np.flatnonzero(self.active)
             root = roots(self.parent, rows)
@@ -145,31 +174,43 @@ class Regions:
             chosen = np.isin(root, names[wanted])
             grown = self._solve(names[wanted], rows[chosen], root[chosen], run, (size[wanted] > LIMIT) | late)
             self._grow(self.model.rows[grown])
+            turn += 1
+            if turn > PATIENCE:
+                self._grow(self._neighbours(self.model.rows[grown]))
             report(len(names) - len(self.dirty), len(names))
 
-    def _solve(self, names: IntArray, rows: IntArray, root: IntArray, run: Run, last: BoolArray) -> IntArray:
-        """Solve each region once; returns the columns by which regions must grow (never those that are ``last``)."""
+    def _blocks(self, names: IntArray, rows: IntArray, root: IntArray) -> tuple[Offers, list[Block]]:
+        """Some regions as tasks: ``rows`` of regions ``root`` (each one of the ascending ``names``)."""
         group = np.searchsorted(names, root)
         order = np.argsort(group, kind="stable")
         rows, group = rows[order], group[order]
         offers = self._offers(rows, group)
-        blocks = [
-            self._block(rows, group, offers, begin, end)
-            for begin, end in batches(np.bincount(offers.group, minlength=len(names)), BATCH)
-        ]
+        ranges = batches(np.bincount(offers.group, minlength=len(names)), BATCH)
+        return offers, [self._block(rows, group, offers, begin, end) for begin, end in ranges]
+
+    def _neighbours(self, rows: IntArray) -> IntArray:
+        """The columns without reduced cost around some rows, as lines of rows."""
+        rows = np.unique(rows[rows >= 0])
+        _, columns = self._touching(rows)
+        tight: IntArray = columns[reduced_cost(self.model, self.state.dual, columns) == 0]
+        return np.asarray(self.model.rows[tight])
+
+    def _solve(self, names: IntArray, rows: IntArray, root: IntArray, run: Run, last: BoolArray) -> IntArray:
+        """Solve each region once; returns the columns by which regions must grow (never those that are ``last``)."""
+        offers, blocks = self._blocks(names, rows, root)
         grown = []
         for block, result in zip(blocks, run(block.task for block in blocks), strict=True):
             begin, end = block.begin, block.end
-            part = slice(*np.searchsorted(offers.group, [begin, end]))
-            owner, columns, leaves = offers.group[part] - begin, offers.column[part], offers.leaves[part]
-            out = leaves & result.chosen
+            owner, columns = offers.group[block.part] - begin, offers.column[block.part]
+            out = offers.leaves[block.part] & result.chosen
             stays = np.ones(end - begin, dtype=np.bool_)
             stays[owner[out]] = False
-            for name, bound, proven in zip(
-                names[begin:end].tolist(), result.bound.tolist(), (stays & result.proven).tolist(), strict=True
+            proven = stays & result.proven
+            for name, bound, sure in zip(
+                names[begin:end].tolist(), result.bound.tolist(), proven.tolist(), strict=True
             ):
                 self.bound[name] = bound
-                if proven:
+                if sure:
                     self.proven.add(name)
             grown.append(columns[out & ~last[begin:end][owner]])
             taken = columns[result.chosen & stays[owner]]
@@ -178,6 +219,29 @@ class Regions:
             self.dual[block.rows] = result.dual[: len(block.rows)]
             self.side_dual[block.side] = result.dual[len(block.rows) :]
         return np.concatenate(grown)
+
+    def relax(self, run: Callable[[Iterable[Task]], Iterator[Relaxation]]) -> tuple[IntArray, IntArray, IntArray]:
+        """The relaxation of every region: the columns above one half in all regions they touch, and new duals.
+
+        Returns columns, duals of all rows, int64 (2n,), and prices of all cliques, int64 (cliques,).
+        """
+        rows = np.flatnonzero(self.active)
+        root = roots(self.parent, rows)
+        offers, blocks = self._blocks(np.unique(root), rows, root)
+        dual, side_dual = self.state.dual.copy(), np.append(self.price, np.zeros(0, dtype=np.int64))
+        chosen = np.zeros(len(offers.column), dtype=np.bool_)
+        for block, result in zip(blocks, run(block.task for block in blocks), strict=True):
+            if result.x is not None and result.dual is not None:
+                chosen[block.part] = result.x > 0.5
+                exact = np.rint(result.dual).astype(np.int64)
+                dual[block.rows] = exact[: len(block.rows)]
+                side_dual[block.side] = np.maximum(exact[len(block.rows) :], 0)
+        covered = self.model.rows[offers.column[chosen]]
+        owner = np.append(roots(self.parent, np.arange(len(self.parent))), -1)[covered]
+        agreed = np.zeros(len(self.model.rows), dtype=np.int64)
+        names = np.unique(root)
+        np.add.at(agreed, offers.column[chosen], (owner == names[offers.group[chosen]][:, None]).sum(axis=1))
+        return np.flatnonzero(agreed == (self.model.rows >= 0).sum(axis=1)), dual, side_dual
 
     def _offers(self, rows: IntArray, group: IntArray) -> Offers:
         """The columns of each region at the price that the region pays, ordered by (region, column)."""
@@ -244,14 +308,17 @@ class Regions:
         groups = np.concatenate([*owners, owner]) - begin
         nudge = np.where(offers.leaves[part], NUDGE, 0.0)
         task = Task(offers.cost[part], nudge, csc_array(matrix), lower, upper, groups, end - begin, incumbent)
-        return Block(begin, end, rows, np.array(side, dtype=np.int64), task)
+        return Block(begin, end, part, rows, np.array(side, dtype=np.int64), task)
 
     def total_bound(self) -> int:
         """Lower bound of the whole programme (without its constant); regions not yet solved count their duals."""
         rows = np.flatnonzero(self.active)
         names = roots(self.parent, rows)
         solved = np.isin(names, list(self.bound))
-        return int(self.state.dual.sum() - self.state.dual[rows[solved]].sum()) + sum(self.bound.values())
+        outside = sum(row.lower * price for row, price in zip(self.cliques, self.price.tolist(), strict=True))
+        outside -= sum(self.cliques[k].lower * int(self.price[k]) for k in np.flatnonzero(self.inside).tolist())
+        duals = int(self.state.dual.sum() - self.state.dual[rows[solved]].sum())
+        return int(duals + outside + sum(self.bound.values()))
 
     def unproven_rows(self) -> IntArray:
         """The rows of the regions whose optimum is not proven."""

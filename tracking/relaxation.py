@@ -83,25 +83,54 @@ def start(model: Model) -> State:
 
 
 def start_alone(model: Model) -> State:
-    """Everything only appears and disappears (members of cliques are left out), with simple duals.
-
-    Every column but an appearance covers exactly one future, so the least of what a future's columns cost, beyond
-    the pasts, is a feasible dual.
-    """
+    """Everything only appears and disappears (members of cliques are left out), with simple duals."""
     n = model.detections
     appear, disappear = model.first_appear + np.arange(n), model.first_disappear + np.arange(n)
-    dual = np.zeros(2 * n, dtype=np.int64)
-    dual[:n] = np.where(model.allowed[appear], np.minimum(model.cost[appear], 0), 0)
-    columns = np.flatnonzero(model.allowed)
-    future = model.rows[columns].max(axis=1)
-    least = np.full(2 * n, np.iinfo(np.int64).max)
-    np.minimum.at(least, future, reduced_cost(model, dual, columns))
-    dual[n:] = least[n:]
     holder = np.concatenate([appear, disappear])
     _hold_forced(model, holder, np.zeros(2 * n, dtype=np.int64))
     rivals = np.unique(model.clique_detection)
     holder[rivals] = holder[n + rivals] = model.first_drop + rivals
-    return State(holder, dual)
+    return State(holder, complete_duals(model, model.cost, np.zeros(n, dtype=np.int64)))
+
+
+def complete_duals(model: Model, cost: IntArray, past: IntArray) -> IntArray:
+    """The best feasible duals for given duals of the pasts, int64 (2n,).
+
+    Every column but an appearance covers exactly one future, so what the columns of a future cost at least, beyond
+    their pasts, is the largest dual that the future can have.
+    """
+    n = model.detections
+    appear = slice(model.first_appear, model.first_disappear)
+    dual = np.zeros(2 * n + 1, dtype=np.int64)
+    dual[:n] = np.where(model.allowed[appear], np.minimum(cost[appear], past), past)
+    columns = np.flatnonzero(model.allowed)
+    columns = columns[(columns < model.first_appear) | (columns >= model.first_disappear)]
+    rows = model.rows[columns]
+    future = rows.max(axis=1)
+    pasts = np.where(rows < n, rows, -1)
+    least = np.full(2 * n, np.iinfo(np.int64).max)
+    np.minimum.at(least, future, cost[columns] - dual[pasts].sum(axis=1))
+    dual[n : 2 * n] = least[n:]
+    return dual[: 2 * n]
+
+
+def keep_cliques(model: Model, holder: IntArray, cliques: list[IntArray]) -> None:
+    """Leave out all but one used member of each clique that ``holder`` breaks; what they held stays alone.
+
+    cliques : the "left out" columns of each clique.
+    """
+    n = model.detections
+    for columns in cliques:
+        members = columns - model.first_drop
+        used = members[holder[members] != columns]
+        if len(used) < 2:
+            continue
+        worth = model.cost[model.first_drop + used]
+        for v in used[np.arange(len(used)) != int(np.argmax(worth))].tolist():
+            for column in (int(holder[v]), int(holder[n + v])):
+                rows = model.rows[column][model.rows[column] >= 0]
+                holder[rows] = np.where(rows < n, model.first_appear + rows, model.first_disappear + rows - n)
+            holder[v] = holder[n + v] = model.first_drop + v
 
 
 def _hold_forced(model: Model, holder: IntArray, dual: IntArray) -> None:

@@ -9,11 +9,12 @@ Objective, bound and gap are exact integers.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +28,10 @@ from tracking.components import split
 from tracking.margins import margins
 from tracking.model import Model, build_model, clique_rows
 from tracking.rebirth import second_births
-from tracking.regions import Regions, Run, SideRow
-from tracking.relaxation import start, start_alone
-from tracking.task import Result, Task, solve_task
+from tracking.regions import Regions, SideRow
+from tracking.relaxation import keep_cliques, start, start_alone
+from tracking.task import relax_task, solve_task
+from tracking.windows import WINDOW, solve_windows
 
 
 def solve_candidates(
@@ -39,7 +41,7 @@ def solve_candidates(
     jobs: int = 1,
     time_limit: float | None = None,
     progress: Progress = silent,
-) -> Solution:
+) -> Solution:  # fmt: skip
     """Solve the tracking problem of ``candidates`` to proven optimality.
 
     Parameters
@@ -65,22 +67,27 @@ def solve_candidates(
         SideRow(columns, np.ones(len(columns), dtype=np.int64), len(columns) - 1, SIDELESS)
         for columns in clique_rows(model)
     ]
-    whole = solver != "highs" or bool(cliques)
-    regions = Regions(model, start_alone(model) if whole else start(model))
-    regions.add_side_rows(cliques, model)
-    if whole:
-        regions.cover(split(model, [row.columns for row in cliques])[0])
-    else:
-        regions.open_everywhere()
 
     def report(closed: int, total: int) -> None:
-        gap = _objective(regions) - regions.total_bound()
+        gap = _objective(plain, regions) - regions.total_bound()
         progress("solve", closed, total, f"gap {gap / NAT:.4g} nats")
 
     interrupted = False
-    births: list[NDArray[np.int64]] = []
     known: set[tuple[int, ...]] = set()
-    with _workers(jobs, solver, deadline) as run:
+    with _workers(jobs) as spread:
+        run = partial(spread, partial(solve_task, solver=solver, deadline=deadline))
+        relax = partial(spread, partial(relax_task, solver=solver, deadline=deadline))
+        if solver != "highs" or (cliques and model.detections <= WINDOW):
+            regions = Regions(model, start_alone(model), cliques)
+            regions.adopt(np.arange(len(cliques)))
+            regions.cover(split(model, [row.columns for row in cliques])[0])
+        elif cliques:
+            state, price = solve_windows(model, candidates.detections.frame, cliques, relax)
+            regions = Regions(model, state, cliques, price)
+            regions.open_everywhere()
+        else:
+            regions = Regions(model, start(model), [])
+            regions.open_everywhere()
         try:
             while True:
                 regions.close(run, deadline, report)
@@ -89,12 +96,15 @@ def solve_candidates(
                 if not new or (deadline is not None and time.monotonic() > deadline):
                     break
                 known.update(tuple(path.tolist()) for path in new)
-                model, penalties = _with_penalties(model, candidates.rebirth_cost, new)
+                model, penalties = _with_penalties(regions.model, candidates.rebirth_cost, new)
                 regions.add_side_rows(penalties, model)
         except KeyboardInterrupt:
             interrupted = True
-            births = _second_births(candidates, regions)
-    return _solution(candidates, plain, regions, len(births), solver, interrupted)
+    # what the time was too short for may still break a clique
+    keep_cliques(plain, regions.state.holder, [row.columns for row in cliques])
+    births = _second_births(candidates, regions)
+    unpaid = [path for path in births if tuple(path.tolist()) not in known]
+    return _solution(candidates, plain, regions, births, unpaid, solver, interrupted)
 
 
 def solve(graph: Graph | Candidates, solver: str = "highs") -> Graph:
@@ -141,29 +151,25 @@ def exact_margin(
 
 
 @contextmanager
-def _workers(jobs: int, solver: str, deadline: float | None) -> Iterator[Run]:
-    """How tasks are run: here, or by a pool of processes; results come in the order of the tasks."""
-    work = partial(solve_task, solver=solver, deadline=deadline)
+def _workers(jobs: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """How a function is applied to tasks: here, or by a pool of processes; results come in the order of the tasks."""
     if jobs == 1:
-        yield lambda tasks: map(work, tasks)
+        yield map
         return
     with ProcessPoolExecutor(jobs) as pool:
-
-        def run(tasks: Iterable[Task]) -> Iterator[Result]:
-            return pool.map(work, tasks)
-
-        yield run
+        yield pool.map
 
 
-def _objective(regions: Regions) -> int:
+def _objective(model: Model, regions: Regions) -> int:
     """Cost of the present choice, without second births and the constant."""
-    model = regions.model
-    return int(model.cost[regions.state.chosen(len(model.rows))].sum())
+    return int(model.cost[regions.state.chosen(len(regions.model.rows))[: len(model.rows)]].sum())
 
 
 def _second_births(candidates: Candidates, regions: Regions) -> list[NDArray[np.int64]]:
     chosen = regions.state.chosen(len(regions.model.rows))
-    return second_births(candidates, chosen[: len(candidates.links)], chosen[len(candidates.links) :][: len(candidates.divisions)])
+    return second_births(
+        candidates, chosen[: len(candidates.links)], chosen[len(candidates.links) :][: len(candidates.divisions)]
+    )
 
 
 def _with_penalties(model: Model, price: int, paths: list[NDArray[np.int64]]) -> tuple[Model, list[SideRow]]:
@@ -183,9 +189,13 @@ def _with_penalties(model: Model, price: int, paths: list[NDArray[np.int64]]) ->
 
 
 def _solution(
-    candidates: Candidates, model: Model, regions: Regions, rebirths: int, solver: str, interrupted: bool
-) -> Solution:
-    """Put the answer together and check it against the programme."""
+    candidates: Candidates, model: Model, regions: Regions, births: list[NDArray[np.int64]],
+    unpaid: list[NDArray[np.int64]], solver: str, interrupted: bool,
+) -> Solution:  # fmt: skip
+    """Put the answer together and check it against the programme.
+
+    births : second births too soon; unpaid : those of them that no row of the programme knows.
+    """
     n, m, d = model.detections, model.links, model.divisions
     chosen = regions.state.chosen(len(model.rows))
     covered = model.rows[chosen]
@@ -193,7 +203,7 @@ def _solution(
         raise AssertionError("the solution does not give every detection one past and one future")
     if (chosen & ~model.allowed).any():
         raise AssertionError("the solution uses what a pin excludes")
-    objective = int(model.cost[chosen].sum()) + rebirths * candidates.rebirth_cost + model.constant
+    objective = int(model.cost[chosen].sum()) + len(births) * candidates.rebirth_cost + model.constant
     bound = regions.total_bound() + model.constant
     if bound > objective:
         raise AssertionError(f"the bound {bound} is above the objective {objective}")
@@ -201,7 +211,8 @@ def _solution(
     used = ~chosen[model.first_drop :]
     alone = candidates.detections.appear + candidates.detections.disappear + candidates.detections.cost
     margin = margins(regions, chosen)
-    open_rows = regions.unproven_rows() if bound < objective else np.zeros(0, dtype=np.int64)
+    open_rows = np.concatenate([regions.unproven_rows(), *(model.rows[path, 0] for path in unpaid)])
+    open_rows = open_rows if bound < objective else open_rows[:0]
     return Solution(
         used=used,
         appears=chosen[model.first_appear : model.first_disappear],
@@ -216,7 +227,7 @@ def _solution(
         link_margin=margin[:m],
         division_margin=margin[m:],
         open_components=np.unique(row_group[open_rows]),
-        rebirths=rebirths,
+        rebirths=len(births),
         solver=solver,
         interrupted=interrupted,
     )

@@ -53,6 +53,22 @@ class Result:
     dual: FloatArray
 
 
+@dataclass(frozen=True)
+class Relaxation:
+    """The answer to the relaxation: x float64 (columns,), dual float64 (rows,) in units; ``None`` if time ran out."""
+
+    x: FloatArray | None
+    dual: FloatArray | None
+
+
+def relax_task(task: Task, solver: str, deadline: float | None) -> Relaxation:
+    """Solve the relaxation to ``0 ≤ x ≤ 1`` only."""
+    answer = backend(solver)(
+        _problem(task, np.arange(len(task.lower)), np.arange(len(task.cost))), False, _left(deadline)
+    )
+    return Relaxation(answer.x, None if answer.dual is None else answer.dual * SCALE)
+
+
 def solve_task(task: Task, solver: str, deadline: float | None) -> Result:
     """Solve every block to proven optimality, or as far as the time goes.
 
