@@ -21,7 +21,9 @@ from data.tiff import Header, read_header, read_pages
 Kind = Literal["image", "labels"]
 TIFF_SUFFIXES = (".tif", ".tiff")
 PICTURE_SUFFIXES = (".png", ".bmp")
+SAME_AS_NEIGHBOUR = 0.8  # share of foreground pixels; 8-bit images of a microscope stay below 0.1
 KNOWN_PREFIXES = ("mask", "man_track", "man_seg", "t")
+LAST_FRAME = 9_999_999  # a larger number in a name is no frame number
 _NUMBER = re.compile(r"(\d+)(?!.*\d)")
 
 
@@ -83,7 +85,7 @@ class Frames(Mapping[int, NDArray[Any]]):
     def __getitem__(self, number: int) -> NDArray[Any]:
         source = self.sources[number]
         array = source.read()
-        if self.kind == "labels" and array.dtype.kind == "b":
+        if array.dtype.kind == "b":
             array = array.astype(np.uint8)
         if self.kind == "labels" and array.dtype.kind == "i" and int(array.min(initial=0)) < 0:
             raise InputError(f"{source.path} holds the label {int(array.min())}: labels must not be negative.")
@@ -99,8 +101,10 @@ class Frames(Mapping[int, NDArray[Any]]):
 
     @property
     def files(self) -> list[Path]:
-        """The files behind the movie, each once, in frame order."""
-        return list(dict.fromkeys(source.path for source in self.sources.values()))
+        """The files behind the movie, each once, in frame order; those of a Zarr array by name."""
+        paths = dict.fromkeys(source.path for source in self.sources.values())
+        files = [sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] for path in paths]
+        return [file for group in files for file in group]
 
     def between(self, frames: range | None) -> Frames:
         """The same movie, only the frames whose number is in ``frames`` (``None``: all)."""
@@ -177,6 +181,9 @@ def list_frame_files(folder: Path) -> dict[int, Path]:
                 f"{folder}: {by_number[number].name} and {path.name} have the same frame number {number}: keep one."
             )
         by_number.setdefault(number, path)
+    if max(by_number) > LAST_FRAME:
+        problems.append(f"{by_number[max(by_number)]} has the frame number {max(by_number)}, which looks like a date: "
+                        "number the frames 0, 1, 2 …")  # fmt: skip
     if problems:
         raise InputError(*problems)
     return by_number
@@ -265,7 +272,15 @@ def _dtype_problem(header: Header, kind: Kind) -> str | None:
     return None
 
 
-def _frame_layout(header: Header, channel: int | None, axes: str | None) -> tuple[tuple[int, ...], int | None, int]:
+def _one_channel(path: Path, kind: Kind, channel: int | None) -> None:
+    """Refuse a channel where there is one only; masks may come with images that have several."""
+    if channel and kind == "image":
+        raise InputError(f"{path} has one channel only, there is no channel {channel}: leave --channel out.")
+
+
+def _frame_layout(
+    header: Header, kind: Kind, channel: int | None, axes: str | None
+) -> tuple[tuple[int, ...], int | None, int]:
     """Shape of the frame in a file that holds one frame, and the channel axis to pick from.
 
     Raises :class:`InputError` where the axes cannot be understood.
@@ -287,6 +302,7 @@ def _frame_layout(header: Header, channel: int | None, axes: str | None) -> tupl
             if not 0 <= channel < count:
                 raise InputError(f"{header.path} has channels 0 … {count - 1}; there is no channel {channel}.")
             return tuple(n for i, n in enumerate(shape) if i != axis), channel, axis
+    _one_channel(header.path, kind, channel)
     if len(shape) not in (2, 3):
         raise InputError(
             f"{header.path} has the axes {header.axes} {header.shape}: one frame must be (Y, X) or (Z, Y, X)."
@@ -326,7 +342,7 @@ def inspect_folder(
             header = _header(path)
             if problem := _dtype_problem(header, kind):
                 raise InputError(problem)
-            shape, pick, axis = _frame_layout(header, channel, axes)
+            shape, pick, axis = _frame_layout(header, kind, channel, axes)
         except InputError as error:
             problems += [(number, text) for text in error.problems]
             continue
@@ -382,7 +398,7 @@ def _open_file(path: Path, kind: Kind, channel: int | None, axes: str | None) ->
         if unknown:
             letters = letters[: unknown[0]] + "T" + letters[unknown[0] + 1 :]
     if "T" not in letters:
-        shape, pick, axis = _frame_layout(replace(header, axes=letters), channel, None)
+        shape, pick, axis = _frame_layout(replace(header, axes=letters), kind, channel, None)
         number = number_of(path)
         source = Source(path, None, shape, pick, axis)
         return Frames(path, {number or 0: source}, header.dtype, kind, voxel=header.voxel, interval=header.interval)
@@ -398,6 +414,8 @@ def _open_file(path: Path, kind: Kind, channel: int | None, axes: str | None) ->
             raise InputError(f"{path} has channels 0 … {count - 1}; there is no channel {channel}.")
         index = np.take(index, channel or 0, axis=axis)
         outer = outer.replace("C", "")
+    else:
+        _one_channel(path, kind, channel)
     if set(outer) - set("TZ") or len(set(outer)) != len(outer):
         raise InputError(
             f"{path} has the axes {header.axes} {header.shape}, which are not understood: name them with --axes, for example TZYX."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 from data import console
 from data.console import AxesOption, ChannelOption, FramesOption, JsonOption, OverwriteOption, SeedOption
 from data.errors import InputError, import_extra
+from data.frames import open_images, open_labels, parse_frames
+from segmentation.preview_cli import preview_app
 
 if TYPE_CHECKING:
+    from segmentation.augment import Variation
     from segmentation.frames import Movie
 
 Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], Mapping[str, float | None]]
@@ -31,14 +35,25 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
     @app.command(cls=console.Command)
     def train(
-        dataset: Annotated[Path, typer.Argument(help="Data set in CTC layout, or a folder of images (with --labels).")],
+        dataset: Annotated[
+            list[Path], typer.Argument(help="Data sets in CTC layout, or one folder of images (with --labels).")
+        ],
         out: Annotated[Path, typer.Option("--out", help="Where the model goes (.safetensors).")],
         sequence: Annotated[
             list[str] | None, typer.Option("--sequence", help="Sequence to learn from; may be repeated.")
         ] = None,
-        truth: Annotated[str, typer.Option("--truth", help="ST (silver truth) or GT (gold truth).")] = "ST",
+        truth: Annotated[
+            str, typer.Option("--truth", help="ST (silver truth), GT (gold truth) or mixed (gold over silver).")
+        ] = "ST",
         labels: Annotated[
             Path | None, typer.Option("--labels", help="Folder of label images, for images outside the CTC layout.")
+        ] = None,
+        weights: Annotated[
+            Path | None,
+            typer.Option("--weights", help="Weights made by 'preview weights --write'; tiles are then not deformed."),
+        ] = None,
+        elastic: Annotated[
+            str | None, typer.Option("--elastic", help="Deformation of tiles: grid (the paper's), field or none.")
         ] = None,
         preset: Annotated[
             str, typer.Option("--preset", help="fast, or paper (the U-Net of 2015 as published).")
@@ -49,7 +64,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             str,
             typer.Option(
                 "--validation",
-                help="Frames A:B of the same sequence, another sequence, 'last' (the last tenth) or 'none'.",
+                help="Frames A:B, one of the sequences, 'last' (the last tenth of each) or 'none'.",
             ),
         ] = "last",
         minutes: Annotated[
@@ -102,7 +117,11 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         if threads:
             torch.set_num_threads(threads)
         settings = find_preset(preset, steps=steps, scale=scale, width=width, depth=depth, rate=rate)
-        training, held_back = _movies(dataset, sequence or [], truth, labels, frames, channel, validation)
+        settings = replace(settings, variation=_variation(settings.variation, elastic, deform=weights is None))
+        movies = open_movies(dataset, sequence or [], truth, labels, frames, channel)
+        if weights is not None:
+            movies = [replace(movie, weights=open_images(weights)) for movie in movies]
+        training, held_back = hold_back(movies, validation)
         work = partial_path(out)
         state_file = work / "state.safetensors"
         if resume and not state_file.is_file():
@@ -159,7 +178,6 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
         Example:  celltrail segment movie/01 --model sim-fluo --out masks
         """
-        from data.frames import open_images, parse_frames
         from data.output import output_folder, refuse_existing
 
         torch = import_extra("torch", "segmentation")
@@ -170,6 +188,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         if threads:
             torch.set_num_threads(threads)
         movie = open_images(images, frames=parse_frames(frames), channel=channel, axes=axes)
+        refuse_masks(movie)
         loaded = load_model(model)
         with console.show_progress() as progress, output_folder(out, overwrite=overwrite, resume=resume) as work:
             counts = segment_into(work, movie, loaded, output=Output(hypotheses, binary, probability), tta=tta,
@@ -179,6 +198,10 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         else:
             typer.echo(f"{len(counts)} frames, {sum(counts.values())} cells: {out}")
             typer.echo(f"Next:  celltrail track {out} --images {images} --out RES")
+
+    app.add_typer(
+        preview_app, name="preview", help="Pictures of what training sees and what a model makes of an image."
+    )
 
     @app.command(cls=console.Command)
     def models(as_json: JsonOption = False) -> None:
@@ -212,47 +235,62 @@ def _device(name: str) -> str:
     return name
 
 
-def _movies(
-    dataset: Path,
+def _variation(variation: Variation, elastic: str | None, *, deform: bool) -> Variation:
+    if elastic not in (None, "grid", "field", "none"):
+        raise InputError(f"--elastic {elastic}: choose grid, field or none.")
+    if not deform:
+        return replace(variation, elastic="none", rotation=False, zoom=0.0)
+    return replace(variation, elastic=elastic) if elastic else variation  # type: ignore[arg-type]
+
+
+def open_movies(
+    datasets: list[Path],
     sequences: list[str],
     truth: str,
     labels: Path | None,
     frames: str | None,
     channel: int | None,
-    validation: str,
-) -> tuple[list[Movie], list[Movie]]:
-    """The movies to learn from, and those held back for validation."""
-    from dataclasses import replace
-
-    from data.frames import open_images, open_labels, parse_frames
-    from segmentation.frames import open_movie, pair, split_in_time
+) -> list[Movie]:
+    """The annotated movies that the options of a command name."""
+    from segmentation.frames import open_movie, pair
 
     chosen = parse_frames(frames)
     if labels is not None:
-        movies = [pair(open_images(dataset, channel=channel), open_labels(labels), chosen)]
-    elif sequences:
-        movies = [open_movie(dataset, name, truth, frames=chosen, channel=channel) for name in sequences]
-    else:
+        if len(datasets) != 1:
+            raise InputError("--labels goes with one folder of images.")
+        return [pair(open_images(datasets[0], channel=channel), open_labels(labels), chosen)]
+    if not sequences:
         raise InputError(
             "Name what to learn from: --sequence 01, or --labels FOLDER for images outside the CTC layout."
         )
+    return [
+        open_movie(folder, name, truth, frames=chosen, channel=channel) for folder in datasets for name in sequences
+    ]
+
+
+def hold_back(movies: list[Movie], validation: str) -> tuple[list[Movie], list[Movie]]:
+    """Movies to learn from, and movies to validate with, by the text of ``--validation``."""
+    from segmentation.frames import split_in_time
+
     if validation == "none":
         return movies, []
     if validation == "last":
         pairs = [split_in_time(movie) for movie in movies]
         return [first for first, _ in pairs], [last for _, last in pairs]
     if ":" not in validation:
-        if labels is not None or validation in sequences:
-            raise InputError(f"--validation {validation}: name a sequence that is not trained on, or frames A:B.")
-        return movies, [open_movie(dataset, validation, truth, channel=channel)]
+        held_back = [movie for movie in movies if movie.name.split(" ")[0].endswith(f"/{validation}")]
+        if not held_back or len(held_back) == len(movies):
+            raise InputError(f"--validation {validation}: name frames A:B, or one of several sequences that are given "
+                             "with --sequence; it is then only validated with.")  # fmt: skip
+        return [movie for movie in movies if movie not in held_back], held_back
     wanted = parse_frames(validation)
     assert wanted is not None
-    held_back = []
+    training, held_back = [], []
     for movie in movies:
         inside = tuple(number for number in movie.labels if number in wanted)
         rest = tuple(number for number in movie.numbers if number not in wanted)
         if not inside or not rest:
             raise InputError(f"--validation {validation}: {movie.name} has no annotated frames there, or no others.")
         held_back.append(replace(movie, numbers=inside))
-        movies = [replace(m, numbers=rest) if m is movie else m for m in movies]
-    return movies, held_back
+        training.append(replace(movie, numbers=rest))
+    return training, held_back
