@@ -87,7 +87,7 @@ def track(
     from tracking.pipeline import track as track_movie
     from tracking.pipeline import write_result
 
-    refuse_existing(out, overwrite=overwrite)
+    refuse_existing(out, overwrite=overwrite, inputs=[masks, *([images] if images else [])])
     with console.show_progress(quiet=as_json) as progress:
         result = track_movie(
             masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
