@@ -118,10 +118,11 @@ class _Movie:
             return None
 
     def _missing_frames(self) -> Iterator[Problem]:
-        missing = sorted(set(range(self.numbers[0], self.numbers[-1] + 1)) - set(self.numbers))
-        if missing and self.role != "sparse labels":
-            yield _problem(self.path, f"{self.path} lacks frames {_ranges(missing)}: add them if they exist; "
-                                      "tracking treats them as a gap.", frame=missing[0])  # fmt: skip
+        pairs = zip(self.numbers, self.numbers[1:], strict=False)
+        gaps = [(before + 1, after - 1) for before, after in pairs if after > before + 1]
+        if gaps and self.role != "sparse labels":
+            yield _problem(self.path, f"{self.path} lacks frames {_range_text(gaps)}: add them if they exist; "
+                                      "tracking treats them as a gap.", frame=gaps[0][0])  # fmt: skip
 
     def _read(self, frames: Frames) -> Iterator[Problem]:
         previous = b""
@@ -223,8 +224,13 @@ def _problem(path: Path, text: str, *, frame: int | None = None, label: int | No
 
 
 def _ranges(numbers: Iterable[int]) -> str:
-    """``[1, 2, 3, 7]`` → ``"1–3, 7"``; at most eight ranges."""
+    """``[1, 2, 3, 7]`` → ``"1–3, 7"``."""
     values = np.array(sorted(numbers), dtype=np.int64)
     runs = np.split(values, np.flatnonzero(np.diff(values) > 1) + 1)
-    shown = [f"{run[0]}–{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:8]]
+    return _range_text([(int(run[0]), int(run[-1])) for run in runs])
+
+
+def _range_text(runs: list[tuple[int, int]]) -> str:
+    """At most eight ranges as text."""
+    shown = [f"{first}–{last}" if last > first else f"{first}" for first, last in runs[:8]]
     return ", ".join(shown) + (" …" if len(runs) > 8 else "")

@@ -120,6 +120,8 @@ def _load_config(context: click.Context, _: click.Parameter, path: Path | None) 
                 f"did you mean '{near[0]}'?" if near else f"'celltrail {context.info_name} --help' lists the options."
             )
             problems.append(f"{path}: '{key}' is not an option of '{context.info_name}': {hint}")
+        elif isinstance(value, dict):
+            problems.append(f"{path}: '{key}' is a section, but options stand without sections: write {key} = VALUE.")
         else:
             defaults[name] = " ".join(map(str, value)) if isinstance(value, list) else value
     if problems:

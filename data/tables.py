@@ -199,12 +199,15 @@ def _read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give a table of points as CSV.") from None
     except (UnicodeDecodeError, OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         text = " ".join(str(error).split())[:80]
         raise InputError(f"{path} is not a table ({text}): save it as CSV with commas, in UTF-8.") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise InputError(f"{path} has lines with more values than columns: save it as CSV with a name for each column.")
+    return table
 
 
 def _numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = False) -> FloatArray:

@@ -182,6 +182,12 @@ def test_an_empty_folder_a_missing_one_and_a_data_set(tmp_path: Path) -> None:
         open_images(tmp_path)
 
 
+def test_a_date_is_no_frame_number(tmp_path: Path) -> None:
+    write_frames(tmp_path, ["cells 20240131120000.tif", "cells 20240131120500.tif"])
+    with pytest.raises(InputError, match="looks like a date: number the frames 0, 1, 2"):
+        open_images(tmp_path)
+
+
 def test_movies_mixed_in_one_folder_are_refused(tmp_path: Path) -> None:
     write_frames(tmp_path, ["left1.tif", "right1.tif"])
     with pytest.raises(InputError, match="mixes files of several kinds"):
