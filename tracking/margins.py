@@ -13,7 +13,7 @@ from data.graph import NAT, BoolArray, FloatArray
 from tracking.regions import Regions
 
 
-def margins(regions: Regions, chosen: BoolArray) -> FloatArray:
+def choice_margins(regions: Regions, chosen: BoolArray) -> FloatArray:
     """Margin of every link and division in nats, float64 (links + divisions,), NaN where not chosen.
 
     chosen : bool (columns,) of the model.

@@ -25,7 +25,7 @@ from data.progress import Progress, silent
 from tracking.backends import backend
 from tracking.certificate import SIDELESS
 from tracking.components import split
-from tracking.margins import margins
+from tracking.margins import choice_margins
 from tracking.model import Model, build_model, clique_rows
 from tracking.rebirth import second_births
 from tracking.regions import Regions, SideRow
@@ -210,7 +210,7 @@ def _solution(
     row_group, _ = split(model, [row.columns for row in regions.side])
     used = ~chosen[model.first_drop :]
     alone = candidates.detections.appear + candidates.detections.disappear + candidates.detections.cost
-    margin = margins(regions, chosen)
+    margin = choice_margins(regions, chosen)
     open_rows = np.concatenate([regions.unproven_rows(), *(model.rows[path, 0] for path in unpaid)])
     open_rows = open_rows if bound < objective else open_rows[:0]
     return Solution(
