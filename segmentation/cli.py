@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from data import console
 from data.console import AxesOption, ChannelOption, FramesOption, JsonOption, OverwriteOption, SeedOption
 from data.errors import InputError, import_extra
-from data.frames import open_images, open_labels, parse_frames
+from data.frames import open_images, open_labels, parse_frames, refuse_masks
 from segmentation.preview_cli import preview_app
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         from segmentation.checkpoint import load_model
         from segmentation.movie import Output, segment_into
 
-        refuse_existing(out, overwrite=overwrite)
+        refuse_existing(out, overwrite=overwrite, inputs=[images])
         if threads:
             torch.set_num_threads(threads)
         movie = open_images(images, frames=parse_frames(frames), channel=channel, axes=axes)
