@@ -22,6 +22,7 @@ Kind = Literal["image", "labels"]
 TIFF_SUFFIXES = (".tif", ".tiff")
 PICTURE_SUFFIXES = (".png", ".bmp")
 SAME_AS_NEIGHBOUR = 0.8  # share of foreground pixels; 8-bit images of a microscope stay below 0.1
+SAME_AS_NEIGHBOUR = 0.8  # share of foreground pixels; 8-bit images of a microscope stay below 0.1
 KNOWN_PREFIXES = ("mask", "man_track", "man_seg", "t")
 LAST_FRAME = 9_999_999  # a larger number in a name is no frame number
 _NUMBER = re.compile(r"(\d+)(?!.*\d)")
@@ -204,6 +205,19 @@ def parse_frames(text: str | None) -> range | None:
     if stop <= start:
         raise InputError(f"--frames {text}: the second frame comes before the first.")
     return range(start, stop)
+
+
+def refuse_masks(images: Frames) -> None:
+    """Raise :class:`InputError` if the first frame is a label image or a binary mask, not a picture of cells.
+
+    In a mask nearly every pixel of an object equals its neighbour; in a picture few do.
+    """
+    frame = images[images.numbers[0]]
+    right = frame[..., 1:]
+    inside = right > 0
+    equal = (right == frame[..., :-1])[inside]
+    if frame.dtype.kind in "uib" and equal.size and float(equal.mean()) > SAME_AS_NEIGHBOUR:
+        raise InputError(f"{images.path} holds masks, not images: give the folder with the grey images.")
 
 
 def open_images(
