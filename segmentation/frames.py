@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from segmentation.weight_map import border_weights, carve, class_weights, relati
 
 CELL_SIZE = 25  # diameter in pixels to which automatic reduction brings the cells
 CACHE_BYTES = 2**30
+TRUTHS = ("ST", "GT", "mixed")
 
 
 @dataclass(frozen=True)
@@ -35,19 +36,21 @@ class Movie:
 
     numbers : the frames that are used; all have an image and labels.
     markers : one small label per cell (the CTC's TRA), complete where ``labels`` may be partial; or ``None``.
+    weights : weights of the loss made beforehand, float; ``None`` computes them for every tile.
     """
 
     images: Mapping[int, NDArray[Any]]
     labels: Mapping[int, NDArray[Any]]
     numbers: tuple[int, ...]
     markers: Mapping[int, NDArray[Any]] | None = None
+    weights: Mapping[int, NDArray[Any]] | None = None
     name: str = "movie"
 
 
 def open_movie(
     dataset: Path, sequence: str, truth: str = "ST", *, frames: range | None = None, channel: int | None = None
 ) -> Movie:
-    """A sequence of a CTC data set with its silver ("ST") or gold ("GT") truth.
+    """A sequence of a CTC data set with its silver ("ST") or gold ("GT") truth, or gold over silver ("mixed").
 
     Raises
     ------
@@ -55,16 +58,53 @@ def open_movie(
         If a folder is missing, the masks are no label images, or shapes differ.
     """
     found = find_sequence(dataset, sequence)
-    if truth not in ("ST", "GT"):
-        raise InputError(f"--truth {truth}: choose ST (silver truth) or GT (gold truth).")
-    folder = found.st_seg if truth == "ST" else found.gt_seg
-    if found.images is None or folder is None:
-        missing = found.name if found.images is None else f"{found.name}_{truth}/SEG"
-        other = "GT" if truth == "ST" else "ST"
-        raise InputError(f"{dataset} has no folder {missing}: choose another --sequence, or --truth {other}.")
+    if truth not in TRUTHS:
+        raise InputError(f"--truth {truth}: choose one of {', '.join(TRUTHS)}.")
+    needed = {f"{found.name}": found.images}
+    if truth != "GT":
+        needed[f"{found.name}_ST/SEG"] = found.st_seg
+    if truth != "ST":
+        needed[f"{found.name}_GT/SEG"] = found.gt_seg
+    missing = [name for name, folder in needed.items() if folder is None]
+    if missing:
+        raise InputError(f"{dataset} has no folder {missing[0]}: choose another --sequence, or --truth "
+                         f"{'GT' if found.st_seg is None else 'ST'}.")  # fmt: skip
+    assert found.images is not None
     markers = open_labels(found.gt_tra) if found.gt_tra is not None else None
-    movie = pair(open_images(found.images, channel=channel), open_labels(folder), frames, markers)
+    gold = open_labels(found.gt_seg) if truth != "ST" and found.gt_seg is not None else None
+    silver = open_labels(found.st_seg) if truth != "GT" and found.st_seg is not None else None
+    labels = silver or gold
+    assert labels is not None
+    movie = pair(open_images(found.images, channel=channel), labels, frames, markers)
+    if silver is not None and gold is not None:
+        movie = replace(movie, labels=GoldOverSilver(gold, silver))
     return replace(movie, name=f"{Path(dataset).name}/{sequence} {truth}")
+
+
+class GoldOverSilver(Mapping[int, NDArray[np.int32]]):
+    """Silver truth in which cells are replaced where there is gold truth of them; frames as in the silver truth."""
+
+    def __init__(self, gold: Mapping[int, NDArray[Any]], silver: Mapping[int, NDArray[Any]]) -> None:
+        self.gold, self.silver = gold, silver
+
+    def __getitem__(self, number: int) -> NDArray[np.int32]:
+        silver = np.asarray(self.silver[number]).astype(np.int32)
+        if number not in self.gold:
+            return silver
+        gold = np.asarray(self.gold[number]).astype(np.int32)
+        # A silver cell goes where more than half of it lies under one gold cell; the others keep what is left.
+        areas = np.bincount(silver.ravel())
+        under = np.bincount(silver[gold > 0].ravel(), minlength=len(areas))
+        replaced = 2 * under > areas
+        replaced[0] = False
+        merged = np.where(replaced[silver], 0, silver)
+        return np.where(gold > 0, gold + len(areas), merged).astype(np.int32)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.silver)
+
+    def __len__(self) -> int:
+        return len(self.silver)
 
 
 def pair(images: Frames, labels: Frames, frames: range | None = None, markers: Frames | None = None) -> Movie:
@@ -84,7 +124,7 @@ def pair(images: Frames, labels: Frames, frames: range | None = None, markers: F
     numbers = tuple(number for number in labels if frames is None or number in frames)
     if not numbers:
         raise InputError(f"{labels.path} has no labels in the chosen frames: choose other --frames.")
-    return Movie(images, labels, numbers, markers, str(images.path.name))
+    return Movie(images, labels, numbers, markers, name=str(images.path.name))
 
 
 def split_in_time(movie: Movie, share: float = 0.1) -> tuple[Movie, Movie]:
@@ -166,11 +206,15 @@ def planes_of(array: NDArray[Any]) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Plane:
-    """A 2D image as the net sees it: grey values scaled and reduced, labels reduced, where the truth is known."""
+    """A 2D image as the net sees it: grey values scaled and reduced, labels reduced, where the truth is known.
+
+    weight : weights made beforehand, reduced; or ``None``.
+    """
 
     image: NDArray[np.float32]
     labels: NDArray[np.int32]
     known: NDArray[np.bool_]
+    weight: NDArray[np.float32] | None = None
 
 
 def prepare_frame(movie: Movie, number: int, preprocessing: Preprocessing) -> list[Plane]:
@@ -184,11 +228,18 @@ def prepare_frame(movie: Movie, number: int, preprocessing: Preprocessing) -> li
     if movie.markers is not None and number in movie.markers:
         known = ~unknown_region(labels, np.asarray(movie.markers[number]))
     scaled = normalise(image, preprocessing.low, preprocessing.high)
+    weights: list[NDArray[Any] | None] = [None] * len(planes_of(scaled))
+    if movie.weights is not None:
+        if number not in movie.weights or np.shape(movie.weights[number]) != image.shape:
+            raise InputError(f"{movie.name}, frame {number}: there are no weights of {image.shape} pixels for it: "
+                             "make them with 'celltrail preview weights'.")  # fmt: skip
+        weights = list(planes_of(np.asarray(movie.weights[number], dtype=np.float32)))
     scale = preprocessing.scale
     return [
-        Plane(reduce_image(grey, scale), reduce_labels(cells, scale), reduce_labels(sure, scale))
-        for grey, cells, sure in zip(planes_of(scaled), planes_of(labels), planes_of(known), strict=True)
-    ]
+        Plane(reduce_image(grey, scale), reduce_labels(cells, scale), reduce_labels(sure, scale),
+              None if weight is None else reduce_image(weight, scale))
+        for grey, cells, sure, weight in zip(planes_of(scaled), planes_of(labels), planes_of(known), weights, strict=True)
+    ]  # fmt: skip
 
 
 def reduce_labels(labels: NDArray[Any], scale: int) -> NDArray[Any]:
@@ -282,6 +333,8 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         known = read_tile(torch.from_numpy(plane.known.astype(np.float32)), coordinates, "nearest").numpy() > 0
         known &= inside(coordinates, plane.image.shape)
         targets = make_targets(labels, known, self.balance, self.settings)
+        if plane.weight is not None:
+            targets["weight"] = read_tile(torch.from_numpy(plane.weight), coordinates, "nearest").numpy() * known
         inner = slice(self.margin, self.size - self.margin)
         return {"image": image[None].float()} | {
             key: torch.from_numpy(value[inner, inner].copy()) for key, value in targets.items()

@@ -15,6 +15,7 @@ from data.frames import open_images, open_labels  # noqa: E402
 from data.tiff import write_array, write_labels  # noqa: E402
 from segmentation.augment import NO_VARIATION  # noqa: E402
 from segmentation.frames import (  # noqa: E402
+    GoldOverSilver,
     Movie,
     TrainingTiles,
     automatic_scale,
@@ -171,3 +172,26 @@ def test_images_and_labels_of_unequal_shape_or_number(tmp_path: Path) -> None:
         pair(images, open_labels(tmp_path / "labels"))
     with pytest.raises(InputError, match="lacks"):
         pair(images, open_labels(tmp_path / "other"))
+
+
+def test_gold_cells_take_the_place_of_silver_ones() -> None:
+    silver = np.array([[1, 1, 0, 2, 2, 2], [1, 1, 0, 2, 2, 2]])
+    gold = np.array([[0, 7, 7, 0, 0, 0], [7, 7, 7, 7, 0, 0]])
+    merged = GoldOverSilver({4: gold}, {3: silver, 4: silver})
+    assert merged[3].tolist() == silver.tolist()
+    labels = merged[4]
+    assert (labels[gold == 7] == labels[0, 1]).all()
+    assert labels[0, 0] == 0  # the silver cell under it is gone
+    assert labels[0, 3:].tolist() == [2, 2, 2]  # its neighbour keeps what is left
+    assert labels[1, 3:].tolist() == [labels[0, 1], 2, 2]
+
+
+def test_weights_made_beforehand_are_used() -> None:
+    movie = discs(frames=1)
+    weights = {0: np.arange(6400, dtype=np.float32).reshape(80, 80)}
+    settings = replace(SMALL, variation=NO_VARIATION, tile=80)
+    item = TrainingTiles([replace(movie, weights=weights)], settings, Preprocessing(), seed=0, count=1)[0]
+    inner = item["weight"].numpy()
+    assert sorted(inner[inner > 0].tolist()) == list(range(1, 6400))
+    with pytest.raises(InputError, match="preview weights"):
+        TrainingTiles([replace(movie, weights={0: np.zeros((3, 3))})], settings, Preprocessing(), seed=0, count=1)

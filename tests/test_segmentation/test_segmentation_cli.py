@@ -190,3 +190,52 @@ def test_a_stopped_run_goes_on(dataset: Path, model: Path, tmp_path: Path, monke
     assert "without --resume" in capsys.readouterr().err
     assert celltrail(*command) == 0
     assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [f"mask00{k}.tif" for k in range(4)]
+
+
+def test_weights_written_and_learnt_with(dataset: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    assert celltrail("preview", "weights", dataset, "--write", folder) == 0
+    maps = [tifffile.imread(p) for p in sorted(folder.iterdir())]
+    assert len(maps) == 8
+    assert maps[0].dtype == np.float32
+    assert maps[0].shape == (72, 72)
+    assert np.mean([m.mean() for m in maps]) > 1  # class weights of mean 1, and the border term
+    model = tmp_path / "m.safetensors"
+    assert celltrail("train", dataset, "--sequence", "01", "--weights", folder, "--steps", 2, "--width", 2, "--depth", 1,
+                     "--scale", 1, "--validation", "none", "--out", model) == 0  # fmt: skip
+    (folder / "weight003.tif").unlink()
+    again = (
+        "train",
+        dataset,
+        "--sequence",
+        "01",
+        "--weights",
+        folder,
+        "--steps",
+        2,
+        "--out",
+        tmp_path / "n.safetensors",
+    )
+    assert celltrail(*again) == 2
+
+
+def test_previews_are_pictures(dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    for name, options in [("weights", (dataset,)), ("augmentation", (dataset, "--frame", 2)),
+                          ("prediction", (dataset / "01", "--model", model))]:  # fmt: skip
+        out = tmp_path / f"{name}.png"
+        assert celltrail("preview", name, *options, "--out", out) == 0
+        with Image.open(out) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        assert pixels.shape[1] > 500
+        assert pixels.std() > 10
+    assert celltrail("preview", "weights", dataset, "--frame", 99, "--out", tmp_path / "x.png") == 2
+    assert "--frame 99" in capsys.readouterr().err
+
+
+def test_own_images_and_labels_outside_the_ctc_layout(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "own.safetensors"
+    assert celltrail("train", dataset / "01", "--labels", dataset / "01_ST/SEG", "--steps", 2, "--width", 2, "--depth", 1,
+                     "--scale", 1, "--validation", "6:7", "--elastic", "field", "--out", out) == 0  # fmt: skip
+    assert out.is_file()
