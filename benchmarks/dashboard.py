@@ -7,6 +7,9 @@ Browse, outlines, fills and tails drawn in the browser. ``plotly``: a Streamlit 
 each frame as JPEG with outlines already painted in, which was the fastest of the Plotly variants. A
 step is the time from the key press (the click on "Next") until the next picture has been painted; both
 step in turn, so that a busy machine slows both. Needs Chromium and Playwright.
+
+With ``--scale`` it opens each page on a result of 1,500 frames and 700,000 detections instead, and prints
+the seconds from the click until the page shows its content, and the server's peak memory.
 """
 
 from __future__ import annotations
@@ -93,6 +96,90 @@ def make_movie(folder: Path, frames: int) -> None:
     (folder / "01_RES").mkdir()
     write_masks(folder / "01_RES", movie.masks.items())
     write_track_file(folder / "01_RES" / "res_track.txt", movie.tracks)
+
+
+def make_large(folder: Path, frames: int = 1500, side: int = 22, life: int = 60) -> None:
+    """A result with ``side``² cells in each frame: cells on a grid that wobble, each replaced after ``life`` frames."""
+    import numpy as np
+
+    from data import Candidates, Solution, Tracks, save_graph
+    from data.ctc import write_masks, write_track_file
+    from data.graph import Detections, Divisions, Links
+    from data.tiff import write_array
+
+    pitch, radius = 24, 9
+    size = side * pitch
+    offsets = np.argwhere(np.hypot(*np.mgrid[-radius : radius + 1, -radius : radius + 1]) <= radius) - radius
+    grid = np.stack(np.mgrid[:side, :side], axis=-1).reshape(-1, 2) * pitch + pitch // 2
+    rng = np.random.default_rng(0)
+    per_frame = []
+
+    def draw():
+        for frame in range(frames):
+            centre = grid + rng.integers(-2, 3, grid.shape)
+            label = 1 + np.arange(len(grid)) + len(grid) * (frame // life)
+            per_frame.append((label, centre))
+            pixels = (centre[:, None] + offsets).reshape(-1, 2)
+            labels = np.zeros((size, size), dtype=np.uint16)
+            labels[pixels[:, 0], pixels[:, 1]] = np.repeat(label, len(offsets))
+            yield frame, labels
+
+    result = folder / "01_RES"
+    for each in (result, folder / "01"):
+        each.mkdir(parents=True)
+    for frame, labels in draw():
+        write_masks(result, [(frame, labels)], digits=4)
+        write_array(folder / "01" / f"t{frame:04d}.tif", (labels > 0).astype(np.uint8) * 160)
+    begin = np.repeat(np.arange(0, frames, life), len(grid))
+    end = np.minimum(begin + life, frames) - 1
+    write_track_file(result / "res_track.txt", Tracks(1 + np.arange(len(begin)), begin, end, np.zeros(len(begin))))
+    track = np.concatenate([label for label, _ in per_frame])
+    n = len(track)
+    zeros, empty = np.zeros(n, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    position = np.concatenate([np.pad(centre, ((0, 0), (1, 0))) for _, centre in per_frame]).astype(float)
+    detections = Detections(
+        np.repeat(np.arange(frames), len(grid)), track, position, zeros + len(offsets), zeros + 20.0, zeros, zeros,
+        zeros, zeros > 0, zeros - 1, zeros - 1,
+    )  # fmt: skip
+    source = np.flatnonzero(track == np.pad(track[len(grid) :], (0, len(grid))))
+    links = Links(source, source + len(grid), source * 0 - 1_000_000, source * 0 - 1)
+    divisions = Divisions(empty, empty, empty, empty, empty)
+    none = np.zeros(0, dtype=bool)
+    solution = Solution(
+        zeros == 0, zeros > 0, zeros > 0, source >= 0, none, -len(source) * 1_000_000, -len(source) * 1_000_000, 0,
+        np.arange(n), source * 0 + 9.0, np.zeros(0), solver="none",
+    )  # fmt: skip
+    save_graph(result / "graph.npz", Candidates(detections, links, divisions), solution, track=track)
+
+
+def measure_scale(folder: Path) -> list[dict[str, object]]:
+    """Open each page of a large result, as a first visitor does."""
+    from playwright.sync_api import sync_playwright
+
+    launcher = Path(__file__).resolve().parents[1] / "dashboard" / "app.py"
+    signs = {
+        "overview": 'text="Cells and divisions over time"', "browse": '.viewer[data-frame="0"]',
+        "browse?track=10000&t=1210": 'text="Track 10000"', "lineage": ".js-plotly-plot", "errors": ".stPlotlyChart, .stAlert, .viewer[data-frame]",
+    }  # fmt: skip
+    rows: list[dict[str, object]] = []
+    with serve(launcher, "--data", str(folder)) as (address, server), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        for name, sign in signs.items():
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.set_default_timeout(120_000)
+            cpu, start = cpu_seconds(server), time.perf_counter()
+            page.goto(f"{address}/{'' if name == 'overview' else name}")
+            page.wait_for_selector(sign)
+            rows.append({
+                "case": f"open {name}, 1500 frames, 700,000 detections", "method": "celltrail",
+                "wall_s": round(time.perf_counter() - start, 2), "cpu_s": round(cpu_seconds(server) - cpu, 2),
+                "peak_mb": round(peak_megabytes(server), 1),
+            })  # fmt: skip
+            page.close()
+        browser.close()
+    return rows
 
 
 @contextmanager
@@ -208,7 +295,18 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--scale", action="store_true")
     arguments = parser.parse_args()
+    if arguments.scale:
+        with tempfile.TemporaryDirectory() as temporary:
+            make_large(Path(temporary) / "movie")
+            rows = measure_scale(Path(temporary) / "movie")
+        for row in rows:
+            print(
+                f"{row['case']:60} {row['wall_s']:6.2f} s   server CPU {row['cpu_s']:6.2f} s   peak {row['peak_mb']:6.0f} MB"
+            )
+        save(arguments.json, rows)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "movie"
         make_movie(folder, arguments.frames)
@@ -219,10 +317,15 @@ def main() -> None:
     print(
         f"playing: {rows[0]['play_fps']} frames per second, {rows[0]['messages_while_playing']} messages to the server"
     )
-    if arguments.json:
+    save(arguments.json, rows)
+
+
+def save(path: Path | None, rows: list[dict[str, object]]) -> None:
+    """Write the rows with machine and versions, if a path is given."""
+    if path is not None:
         machine = {"system": platform.platform(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
         versions = {name: version(name) for name in ("streamlit", "plotly", "playwright", "numpy")}
-        arguments.json.write_text(json.dumps({"machine": machine, "versions": versions, "rows": rows}, indent=2) + "\n")
+        path.write_text(json.dumps({"machine": machine, "versions": versions, "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -79,28 +79,28 @@ def _odd_lives(result: Result, cells: pd.DataFrame) -> Iterable[Event]:
     tracks: Tracks = result.tracks
     first, last = int(tracks.begin.min()), int(tracks.end.max())
     children = tracks.children()
-    place = cells.set_index(["track", "frame"])[["y", "x", "area"]]
     height, width = result.labels.shape[-2:]
+    names, start = np.unique(cells["track"].to_numpy(), return_index=True)
+    stop = np.append(start[1:], len(cells)) - 1
+    row_of = {int(name): (int(a), int(b)) for name, a, b in zip(names, start, stop, strict=True)}
+    frame, y, x, area = (cells[column].to_numpy() for column in ("frame", "y", "x", "area"))
+    inside = np.minimum.reduce([y, x, height - 1 - y, width - 1 - x]) > 1.5 * np.sqrt(area)
 
-    def inside(label: int, frame: int) -> bool:
-        y, x, area = place.loc[(label, frame)]
-        return min(y, x, height - 1 - y, width - 1 - x) > 1.5 * np.sqrt(area)
-
-    def event(kind: str, label: int, frame: int) -> Event:
-        y, x, _ = place.loc[(label, frame)]
-        return Event(kind, frame, float(y), float(x), f"Track {label} {RULES[kind]}.", label)
+    def event(kind: str, label: int, row: int) -> Event:
+        return Event(kind, int(frame[row]), float(y[row]), float(x[row]), f"Track {label} {RULES[kind]}.", label)
 
     for label, begin, end, parent in tracks.rows().tolist():
-        if (label, begin) not in place.index or (label, end) not in place.index:
+        if label not in row_of:
             continue
+        born, gone = row_of[label]
         if end - begin + 1 < SHORT and begin > first and end < last:
-            yield event("short track", label, begin)
+            yield event("short track", label, born)
         if len(children.get(label, [])) == 1:
-            yield event("one daughter", label, end)
-        if end < last and label not in children and inside(label, end):
-            yield event("ends inside", label, end)
-        if begin > first and not parent and inside(label, begin):
-            yield event("begins inside", label, begin)
+            yield event("one daughter", label, gone)
+        if end < last and label not in children and inside[gone]:
+            yield event("ends inside", label, gone)
+        if begin > first and not parent and inside[born]:
+            yield event("begins inside", label, born)
 
 
 def _odd_steps(cells: pd.DataFrame) -> Iterable[Event]:

@@ -31,15 +31,16 @@ def selection() -> state.Selection:
     return state.current(dataset())
 
 
-def show_problems(error: InputError) -> None:
+def show_problems(error: InputError, title: str = "This data cannot be shown") -> None:
     """One card: what is wrong, in which file, and what to do."""
     with st.container(border=True):
-        st.subheader(":material/error: This data cannot be shown")
+        st.subheader(f":material/error: {title}")
         for problem in error.problems[:10]:
             st.text(problem)
         if len(error.problems) > 10:
             st.caption(f"… and {len(error.problems) - 10} more problems.")
-        st.caption("'celltrail check FOLDER' lists every problem of a data set at once.")
+        if title == "This data cannot be shown":
+            st.caption("'celltrail check FOLDER' lists every problem of a data set at once.")
 
 
 def guarded(show: Callable[[], None]) -> Callable[[], None]:

@@ -53,6 +53,15 @@ def choose(dataset: Dataset, name: str) -> None:
         st.sidebar.caption("This movie has no result yet.")
 
 
+def take_new_result(dataset: Dataset) -> None:
+    """Show a result that has just been made, where one was."""
+    wanted = st.session_state.pop("next_run", None)
+    for movie in dataset.movies:
+        if any(layer.id == wanted for layer in movie.layers):
+            st.session_state.movie, st.session_state.run = movie.id, wanted
+            state.look_at(track=0)
+
+
 def forget_place() -> None:
     """Another movie: begin at its first frame."""
     st.session_state.run = None
@@ -80,6 +89,7 @@ def main() -> None:
         given = read_arguments(sys.argv[1:])
         dataset = open_data(given)
         state.start(dataset)
+        take_new_result(dataset)
         choose(dataset, "Sample" if given is None else dataset.root.name)
         state.start(dataset)
         if given is None:

@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, content, lineage, parts, state
+from dashboard import charts, content, correct, lineage, parts, state
 from dashboard.viewer import Pane, show_viewer
 
 VIEWER = "browse_viewer"
@@ -16,14 +16,6 @@ VIEWER = "browse_viewer"
 def take_frame() -> None:
     """The viewer has come to rest."""
     state.take_frame(st.session_state[VIEWER].frame)
-
-
-def take_pick() -> None:
-    """A cell, or the background, was clicked."""
-    pick = st.session_state[VIEWER].pick
-    if pick:
-        state.take_frame(pick["frame"])
-        st.session_state.track = int(pick["label"])
 
 
 def take_row() -> None:
@@ -128,10 +120,10 @@ def show() -> None:
     left, right = st.columns([7, 3], gap="medium")
     with left:
         show_viewer(
-            [Pane(selection.movie, selection.layer, colour=st.session_state.get("colour_by", "track"))],
+            [Pane(selection.movie, selection.layer, marks=correct.marks(), colour=st.session_state.get("colour_by", "track"))],
             key=VIEWER, frames=frames, shape=shape, t=selection.t, revision=st.session_state.revision,
             selected={} if selection.layer is None else {selection.layer.id: selection.track},
-            focus=st.session_state.get("focus"), place=selection.movie.id, on_frame_change=take_frame, on_pick_change=take_pick,
+            focus=st.session_state.get("focus"), place=selection.movie.id, on_frame_change=take_frame, on_pick_change=partial(correct.take_pick, VIEWER),
         )  # fmt: skip
         if result is not None and len(result.tracks):
             parts.colour_choice()
@@ -147,6 +139,7 @@ def show() -> None:
             st.code("celltrail track MASKS --out RES", language="bash")
         else:
             show_track(selection, result)
+            correct.show_panel(selection, result)
     if result is not None and len(result.tracks):
         show_table(result, selection.track)
     state.write_address()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
-from dashboard import content, events, parts, review, scores, state
+from dashboard import content, correct, events, parts, review, scores, state
 from dashboard.events import Event
 from dashboard.viewer import Pane, show_viewer
 
@@ -33,7 +35,13 @@ def show_event(selection: state.Selection, result: content.Result, event: Event,
         selected[selection.movie.truth.id] = event.truth_track
     mark = {"t": event.frame, "y": event.y + 0.5, "x": event.x + 0.5}
     panes = [
-        Pane(selection.movie, layer, f"{name}, {f'{step:+d} frame' if step else 'this frame'}", step, (mark,))
+        Pane(
+            selection.movie,
+            layer,
+            f"{name}, {f'{step:+d} frame' if step else 'this frame'}",
+            step,
+            (mark, *correct.marks()),
+        )
         for layer, name in rows
         for step in (-1, 0, 1)
     ]
@@ -41,7 +49,9 @@ def show_event(selection: state.Selection, result: content.Result, event: Event,
         panes, key="errors_viewer", frames=frames, shape=shape, t=event.frame, selected=selected,
         revision=st.session_state.revision, columns=3, height=f"clamp({160 * len(rows)}px, {28 * len(rows)}vh, 1500px)",
         focus=st.session_state.get("focus"), place=f"{selection.movie.id} errors",
+        on_pick_change=partial(correct.take_pick, "errors_viewer"),
     )  # fmt: skip
+    correct.show_panel(selection, result)
 
 
 def show() -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import charts, content, lineage, parts, state
 from data import Tracks
 
-PER_PAGE = 250  # lineages drawn at once
+PER_PAGE = 150  # lineages drawn at once
 
 
 def take_point() -> None:

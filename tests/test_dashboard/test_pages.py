@@ -236,3 +236,44 @@ def test_comparing_needs_two_results(open_page: OpenPage, copy_of: Path) -> None
     shutil.rmtree(copy_of / "01_GT")
     test = open_page(copy_of, "compare")
     assert "Nothing to compare" in texts_of(test)
+
+
+def button_of(test: AppTest, label: str):  # type: ignore[no-untyped-def]
+    return next(button for button in test.button if button.label == label)
+
+
+@pytest.mark.parametrize("page", ["browse", "errors"])
+def test_a_correction_is_made_undone_and_solved(open_page: OpenPage, copy_of: Path, page: str) -> None:
+    worsen(copy_of / "01_RES")
+    label = int(open_labels(copy_of / "01_RES")[4].max())
+    test = open_page(copy_of, page, track=str(label), t="4")
+    test.session_state.t, test.session_state.track = 4, label
+    test.run()
+    assert button_of(test, "Same cell").disabled
+    button_of(test, "No cell").click().run()
+    assert f"cell {label} of frame 4 is no cell" in texts_of(test)
+    button_of(test, "Undo").click().run()
+    assert f"cell {label} of frame 4 is no cell" not in texts_of(test)
+    button_of(test, "Redo").click().run()
+    button_of(test, "Solve again").click().run()
+    assert not test.exception
+    assert "New result: 01_RES_corrected, optimal" in texts_of(test)
+    assert "the corrections cost" in texts_of(test)
+    assert "01_RES_corrected (result)" in test.selectbox(key="run").options
+    assert label not in open_labels(copy_of / "01_RES_corrected")[4] or len(
+        read_tracks(copy_of / "01_RES_corrected" / "res_track.txt")
+    )
+
+
+def test_contradictory_corrections_are_named(open_page: OpenPage, copy_of: Path) -> None:
+    from dashboard.corrections import Log, Pin
+
+    test = open_page(copy_of, "browse", track="1", t="0")
+    cells = ((0, 1), (1, 1))
+    log = Log([Pin("link", "keep", cells), Pin("link", "forbid", cells)])
+    test.session_state.corrections = {test.session_state.run: log}
+    test.run()
+    button_of(test, "Solve again").click().run()
+    assert "These corrections cannot be honoured" in texts_of(test)
+    assert "contradict each other" in texts_of(test)
+    assert not list(copy_of.glob("01_RES_corrected*"))

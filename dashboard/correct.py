@@ -1,0 +1,141 @@
+"""The panel with which a person corrects a result: connect, cut, divide, delete, undo, solve again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import corrections, parts, registry, state
+from dashboard.content import Result
+from dashboard.corrections import Cell, Graph, Log, Outcome, Pin
+from data import InputError
+
+
+def log_of(result: Result) -> Log:
+    """The corrections of a result in this session; a corrected result begins with those it was made with."""
+    logs = st.session_state.setdefault("corrections", {})
+    key = result.layer.id
+    if key not in logs:
+        logs[key] = Log(corrections.read_pins(result.layer.folder / "pins.csv"))
+    return logs[key]
+
+
+def take_pick(viewer: str) -> None:
+    """A cell was clicked in a viewer: it becomes the selection, or, with Shift, one of the other cells."""
+    pick = st.session_state[viewer].pick
+    session = st.session_state
+    if not pick or pick["layer"] != session.run:
+        return
+    if pick["second"]:
+        if pick["label"]:
+            place = {"t": pick["frame"], "y": pick["y"], "x": pick["x"], "track": pick["label"]}
+            session.others = [*session.get("others", []), place][-2:]
+            session.revision += 1
+        return
+    session.others = []
+    state.take_frame(pick["frame"])
+    session.track = int(pick["label"])
+    session.picked = (int(pick["frame"]), int(pick["label"]))
+
+
+def marks() -> tuple[dict[str, float], ...]:
+    """Rings around the other cells."""
+    return tuple({key: place[key] for key in ("t", "y", "x")} for place in st.session_state.get("others", []))
+
+
+def show_panel(selection: state.Selection, result: Result) -> None:
+    """The panel; closed at first."""
+    if not (result.layer.folder / "graph.npz").is_file():
+        return
+    log = log_of(result)
+    title = f"Correct ({len(log.done)})" if log.done else "Correct"
+    with st.expander(title, icon=":material/edit:", expanded=bool(log.done) or "outcome" in st.session_state):
+        graph = corrections.open_graph(result)
+        _show_actions(graph, log, selection)
+        _show_log(log, result)
+    outcome = st.session_state.pop("outcome", None)
+    if outcome is not None:
+        _show_outcome(outcome)
+
+
+def _show_actions(graph: Graph, log: Log, selection: state.Selection) -> None:
+    row = graph.row_of(selection.t, selection.track)
+    others = [graph.row_of(place["t"], place["track"]) for place in st.session_state.get("others", [])]
+    rows = [other for other in others if other is not None and other != row]
+    if row is None:
+        st.caption("Click a cell; then Shift+click the cell that it becomes, or its two daughters.")
+        return
+    frame, label = graph.cell(row)
+    names = " and ".join(f"track {graph.track[other]} in frame {graph.cell(other)[0]}" for other in rows)
+    st.caption(
+        f"Track {selection.track} in frame {frame}" + (f", with {names}" if rows else "; Shift+click another cell")
+    )
+    cells = sorted([(frame, label), *(graph.cell(other) for other in rows)])
+    ordered = len({when for when, _ in cells}) == len(cells) and len(cells) == 2
+    daughters = [cell for cell in cells if cell != (frame, label)]
+    divides = len(daughters) == 2 and all(when > frame for when, _ in daughters)
+    following = graph.next_rows(row)
+    with st.container(horizontal=True):
+        _button("Same cell", log, ordered, Pin("link", "keep", tuple(cells)), "Connect the two cells.")
+        _button(
+            "Divides", log, divides, Pin("division", "keep", ((frame, label), *daughters)), "Mother of the two others."
+        )
+        _button(
+            "Cut", log, bool(following), _cut(graph, (frame, label), following), "It does not become what follows now."
+        )
+        _button("No cell", log, True, Pin("detection", "forbid", ((frame, label),)), "Delete this detection.")
+
+
+def _cut(graph: Graph, cell: Cell, following: list[int]) -> Pin:
+    later = tuple(sorted(graph.cell(row) for row in following))
+    return Pin("division" if len(later) == 2 else "link", "forbid", (cell, *later))
+
+
+def _button(name: str, log: Log, possible: bool, pin: Pin, meaning: str) -> None:
+    if st.button(name, disabled=not possible, help=meaning, key=f"correct_{name}"):
+        log.add(pin)
+        st.session_state.others = []
+        st.rerun(scope="fragment") if _in_fragment() else st.rerun()
+
+
+def _in_fragment() -> bool:
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context: Any = get_script_run_ctx()
+    return bool(context is not None and context.fragment_ids_this_run)
+
+
+def _show_log(log: Log, result: Result) -> None:
+    for pin in log.done:
+        st.text(str(pin))
+    with st.container(horizontal=True):
+        st.button("Undo", disabled=not log.done, on_click=log.undo, key="undo")
+        st.button("Redo", disabled=not log.undone, on_click=log.redo, key="redo")
+        pressed = st.button("Solve again", type="primary", disabled=not log.done, key="solve_again")
+    if pressed:
+        try:
+            with st.spinner("Solving …"):
+                outcome = corrections.solve_again(result, log.done)
+        except InputError as error:
+            parts.show_problems(error, "These corrections cannot be honoured")
+            return
+        st.session_state.outcome = outcome
+        st.session_state.next_run = registry.opaque_id(outcome.out)
+        st.rerun()
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    with st.container(border=True):
+        st.markdown("**Solved again**")
+        st.text(f"New result: {outcome.out.name}, {outcome.status}, in {outcome.seconds:.1f} s")
+        st.text(
+            f"Objective {outcome.before:,.3f} → {outcome.after:,.3f} nats: "
+            f"the corrections cost {outcome.after - outcome.before:,.3f}."
+        )
+        if outcome.changes:
+            table = pd.DataFrame([{"frame": change.frame, "change": change.what} for change in outcome.changes])
+            st.dataframe(table, hide_index=True, height=min(240, 40 + 36 * len(table)), alt="What changed")
+        else:
+            st.text("No link and no division changed.")

@@ -1,0 +1,168 @@
+"""Corrections become pins; solving again honours them, proves the rest, and keeps the old result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dashboard import content, corrections, registry
+from dashboard.content import Result
+from dashboard.corrections import Log, Pin
+from data import InputError, load_graph, open_labels, read_tracks
+from data.check import find_problems
+from tracking.solver import solve_candidates
+
+A = Pin("link", "forbid", ((0, 1), (1, 1)))
+B = Pin("detection", "forbid", ((3, 2),))
+
+
+def result_of(folder: Path, name: str = "01_RES") -> Result:
+    layers = {layer.name: layer for layer in registry.open_dataset(folder).movies[0].layers}
+    return content.open_result(layers[name])
+
+
+def a_link(result: Result) -> Pin:
+    """Forbid a link that the solution has chosen, in the middle of the movie."""
+    graph = corrections.open_graph(result)
+    table, links = graph.candidates.detections, graph.candidates.links
+    row = next(i for i in np.flatnonzero(graph.solution.link_chosen) if table.frame[links.source[i]] == 5)
+    return Pin("link", "forbid", (graph.cell(int(links.source[row])), graph.cell(int(links.target[row]))))
+
+
+def test_undo_and_redo() -> None:
+    log = Log()
+    log.add(A)
+    log.add(B)
+    log.add(B)
+    assert log.done == [A, B]
+    log.undo()
+    assert (log.done, log.undone) == ([A], [B])
+    log.redo()
+    assert log.done == [A, B]
+    log.undo()
+    log.undo()
+    log.undo()
+    log.add(B)
+    assert (log.done, log.undone) == ([B], [])
+
+
+def test_pins_survive_their_file(tmp_path: Path) -> None:
+    pins = [A, B, Pin("division", "keep", ((2, 7), (3, 8), (3, 9)))]
+    corrections.write_pins(tmp_path / "pins.csv", pins)
+    lines = (tmp_path / "pins.csv").read_text().splitlines()
+    assert lines[0] == "kind,action,frame,label,frame2,label2,frame3,label3"
+    assert lines[1] == "link,forbid,0,1,1,1,,"
+    assert corrections.read_pins(tmp_path / "pins.csv") == pins
+    assert corrections.read_pins(tmp_path / "none.csv") == []
+
+
+def test_a_broken_file_of_pins_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "pins.csv"
+    file.write_text("kind,action,frame,label\nlink,keep,1,x\nweld,keep,1,2\n")
+    with pytest.raises(InputError, match="line 2") as caught:
+        corrections.read_pins(file)
+    assert len(caught.value.problems) == 2
+
+
+def test_contradictions_are_named_before_solving(dataset: Path) -> None:
+    candidates = corrections.open_graph(result_of(dataset)).candidates
+    cut = a_link(result_of(dataset))
+    with pytest.raises(InputError, match="contradict each other"):
+        corrections.pin_candidates(candidates, [cut, Pin("link", "keep", cut.cells)])
+    with pytest.raises(InputError, match="no cell 999 in frame 0"):
+        corrections.pin_candidates(candidates, [Pin("detection", "forbid", ((0, 999),))])
+    gone = Pin("detection", "forbid", (cut.cells[0],))
+    with pytest.raises(InputError, match="forbidden by one pin and used by another"):
+        corrections.solve_again(result_of(dataset), [gone, Pin("link", "keep", cut.cells)])
+    assert not list(dataset.glob("01_RES_corrected*"))
+
+
+def test_a_cut_link_is_gone_and_costs(copy_of: Path) -> None:
+    result = result_of(copy_of)
+    pin = a_link(result)
+    before = (copy_of / "01_RES" / "res_track.txt").read_bytes()
+    outcome = corrections.solve_again(result, [pin])
+    assert outcome.status == "optimal"
+    assert outcome.after > outcome.before
+    (first, label), (second, other) = pin.cells
+    assert any(
+        change.what == f"link removed: cell {label} → cell {other} of frame {second}" and change.frame == first
+        for change in outcome.changes
+    )
+    assert outcome.out == copy_of / "01_RES_corrected"
+    assert (copy_of / "01_RES" / "res_track.txt").read_bytes() == before
+
+    corrected = result_of(copy_of, "01_RES_corrected")
+    assert corrected.run is not None
+    assert corrected.run["objective"] == pytest.approx(outcome.after)
+    assert corrected.run["corrections"]["base"] == "01_RES"
+    _, solution, _ = load_graph(outcome.out / "graph.npz")
+    assert solution is not None
+    pinned = corrections.pin_candidates(load_graph(copy_of / "01_RES" / "graph.npz")[0], [pin])
+    assert solution.objective == solve_candidates(pinned, solver="pulp:CBC").objective
+    assert [problem for problem in find_problems(outcome.out) if problem] == []
+    # Every pixel keeps its cell: only the names of the tracks change.
+    old, new = open_labels(copy_of / "01_RES"), open_labels(outcome.out)
+    for frame in old:
+        np.testing.assert_array_equal(old[frame] > 0, new[frame] > 0)
+
+
+def test_taking_a_correction_back_gives_the_first_result_again(copy_of: Path) -> None:
+    pin, gone = (
+        a_link(result_of(copy_of)),
+        Pin("detection", "forbid", ((2, int(open_labels(copy_of / "01_RES")[2].max())),)),
+    )
+    corrections.solve_again(result_of(copy_of), [pin, gone])
+    again = corrections.solve_again(result_of(copy_of, "01_RES_corrected"), [pin])
+    only = corrections.solve_again(result_of(copy_of), [pin])
+    assert again.out.name == "01_RES_corrected2"
+    assert again.after == only.after
+    assert corrections.read_pins(again.out / "pins.csv") == [pin]
+
+
+def test_a_deleted_cell_is_gone(copy_of: Path) -> None:
+    graph = corrections.open_graph(result_of(copy_of))
+    row = int(np.flatnonzero(graph.candidates.detections.frame == 6)[0])
+    frame, label = graph.cell(row)
+    outcome = corrections.solve_again(result_of(copy_of), [Pin("detection", "forbid", ((frame, label),))])
+    old, new = open_labels(copy_of / "01_RES")[frame], open_labels(outcome.out)[frame]
+    assert not new[old == graph.track[row]].any()
+    assert len(np.unique(new)) == len(np.unique(old)) - 1
+
+
+def test_a_pair_that_is_no_candidate_can_be_connected(copy_of: Path) -> None:
+    graph = corrections.open_graph(result_of(copy_of))
+    table, links = graph.candidates.detections, graph.candidates.links
+    known = set(zip(links.source.tolist(), links.target.tolist(), strict=True))
+    here, there = np.flatnonzero(table.frame == 3), np.flatnonzero(table.frame == 4)
+    source, target = next((int(a), int(b)) for a in here for b in there if (int(a), int(b)) not in known)
+    outcome = corrections.solve_again(
+        result_of(copy_of), [Pin("link", "keep", (graph.cell(source), graph.cell(target)))]
+    )
+    _, solution, track = load_graph(outcome.out / "graph.npz")
+    assert solution is not None
+    assert track is not None
+    assert track[source] == track[target] > 0
+
+
+def test_a_division_can_be_marked(copy_of: Path) -> None:
+    graph = corrections.open_graph(result_of(copy_of))
+    divisions = graph.candidates.divisions
+    row = int(np.flatnonzero(~graph.solution.division_chosen)[0])
+    cells = tuple(graph.cell(int(column[row])) for column in (divisions.mother, divisions.first, divisions.second))
+    outcome = corrections.solve_again(result_of(copy_of), [Pin("division", "keep", cells)])
+    _, _, track = load_graph(outcome.out / "graph.npz")
+    assert track is not None
+    tracks = read_tracks(outcome.out / "res_track.txt")
+    mother, first, second = (
+        int(track[int(column[row])]) for column in (divisions.mother, divisions.first, divisions.second)
+    )
+    assert sorted(tracks.divisions()[mother]) == sorted([first, second])
+
+
+def test_a_result_without_graph_cannot_be_corrected(copy_of: Path) -> None:
+    (copy_of / "01_RES" / "graph.npz").unlink()
+    with pytest.raises(InputError, match=r"graph.npz does not exist"):
+        corrections.solve_again(result_of(copy_of), [A])
