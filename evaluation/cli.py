@@ -39,6 +39,7 @@ class _JsonToFileOrScreen(console.Command):
 def add_commands(app: typer.Typer) -> None:
     """Mount the commands of this package."""
     app.command(cls=_JsonToFileOrScreen)(evaluate)
+    app.command(cls=console.Command)(compare)
 
 
 def evaluate(
@@ -123,3 +124,56 @@ def evaluate(
         write_errors(errors, [error for e in evaluations for error in e.errors], overwrite=overwrite)
     if report is not None and res is not None:
         write_report(report, gt, res, images=images, evaluation=evaluations[0], overwrite=overwrite)
+
+
+def compare(
+    dataset: Annotated[Path, typer.Argument(help="Data set with the truth of its sequences (NN_GT).")],
+    variants: Annotated[
+        list[str], typer.Argument(metavar="NAME=DIR...", help="Results: folders with NN_RES, or single results.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the comparison.")],
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", help="Compare the others with this one.", show_default="the first")
+    ] = None,
+    frames: console.FramesOption = None,
+    truth: Annotated[
+        TruthOption, typer.Option(help="Full masks of the gold truth, or of the silver truth NN_ST beside NN_GT.")
+    ] = TruthOption.GT,
+    draws: Annotated[int, typer.Option("--draws", min=100, help="Draws of lineages for the intervals.")] = 5000,
+    seed: console.SeedOption = 0,
+    as_json: console.JsonOption = False,
+    overwrite: console.OverwriteOption = False,
+) -> None:
+    """Compare several results with one truth: which is better, and does the difference mean anything?
+
+    Example:  celltrail compare Fluo-N2DL-HeLa ours=results/ilp lap=results/lap --out comparison
+    """
+    from data.frames import parse_frames
+    from data.output import output_folder, refuse_existing
+    from evaluation.comparison import compare_variants, to_plain
+    from evaluation.comparison_report import format_markdown, write_comparison
+
+    named: dict[str, Path] = {}
+    problems = []
+    for text in variants:
+        name, equals, folder = text.partition("=")
+        if not equals or not name or not folder:
+            problems.append(f"'{text}': write each variant as NAME=FOLDER.")
+        elif name in named:
+            problems.append(f"The variant {name} is given twice: give each its own name.")
+        named[name] = Path(folder)
+    if problems:
+        raise InputError(*problems)
+    refuse_existing(out, overwrite=overwrite)
+    with console.show_progress() as progress:
+        comparison = compare_variants(
+            dataset, named, baseline=baseline, frames=parse_frames(frames), truth=truth.value, draws=draws, seed=seed,
+            progress=progress,
+        )  # fmt: skip
+    with output_folder(out, overwrite=overwrite) as work:
+        write_comparison(comparison, work)
+    if as_json:
+        console.print_json(to_plain(comparison))
+    else:
+        typer.echo(format_markdown(comparison))
+        typer.echo(f"Read {out / 'report.html'}.")

@@ -157,3 +157,51 @@ def lineage_chart(tracks: Tracks, colours: Mapping[int, Colour], *, most: int = 
         )
     parts += _frame_axis(first, last, x, height)
     return "".join([*parts, "</svg>"]), len(row)
+
+
+def bar_chart(rows: Mapping[str, Mapping[str, float]], *, label: str) -> str:
+    """One stacked bar per row: name → part → size."""
+    parts_of = list(dict.fromkeys(part for row in rows.values() for part in row))
+    top = max([1e-9, *(sum(row.values()) for row in rows.values())])
+    left, step = 150, 30
+    height = TOP + step * len(rows)
+    drawn = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">']
+    for number, (name, row) in enumerate(rows.items()):
+        y = TOP + step * number
+        drawn.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>')
+        x = float(left)
+        for part, size in row.items():
+            width = size / top * (WIDTH - left - 70)
+            drawn.append(
+                f'<rect class="bar s{parts_of.index(part)}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="20">'
+                f"<title>{escape(part)}: {size:g}</title></rect>"
+            )
+            x += width
+        drawn.append(f'<text x="{x + 6:.1f}" y="{y + 15}">{sum(row.values()):g}</text>')
+    return "".join([*drawn, "</svg>", legend(parts_of)])
+
+
+def interval_chart(rows: Mapping[str, tuple[float, float | None, float | None]], *, label: str) -> str:
+    """Differences with their intervals around zero: name → (value, low, high)."""
+    ends = [abs(x) for row in rows.values() for x in row if x is not None]
+    reach = max([1e-9, *ends]) * 1.05
+    left, step = 150, 24
+    height = TOP + step * len(rows) + BOTTOM - 10
+
+    def x(value: float) -> float:
+        return left + (value / reach + 1) / 2 * (WIDTH - left - 20)
+
+    drawn = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">',
+             f'<line class="zero" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="{TOP}" y2="{height - BOTTOM + 10}"/>']  # fmt: skip
+    for number, (name, (value, low, high)) in enumerate(rows.items()):
+        y = TOP + step * number + 12
+        drawn.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')
+        if low is not None and high is not None:
+            drawn.append(
+                f'<line class="mark s0" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y}" y2="{y}" stroke-width="3">'
+                f"<title>{escape(name)}: {value:+.4f} ({low:+.4f} to {high:+.4f})</title></line>"
+            )
+        drawn.append(f'<circle class="bar s0" cx="{x(value):.1f}" cy="{y}" r="4.5"/>')
+    for value in (-reach / 1.05, 0.0, reach / 1.05):
+        drawn.append(f'<text x="{x(value):.1f}" y="{height - 6}" text-anchor="middle">{value:+.3f}</text>')
+    return "".join([*drawn, "</svg>"])

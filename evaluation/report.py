@@ -5,8 +5,7 @@ The page holds everything it shows and needs no network.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -25,14 +24,14 @@ from evaluation.errors import MEANING, Error
 from evaluation.measures import definition
 from evaluation.record import Evaluation
 from evaluation.sequence import evaluate_sequence
-from evaluation.summary import versions
+from evaluation.summary import read_run, versions
 
 HEADLINES = ("SEG", "DET", "TRA", "LNK", "IoU", "BIO")
 SHOWN_FRAMES, SHOWN_ERRORS, SHOWN_PLACES, PLACE_RADIUS = 4, 40, 6, 36
 
 STYLE = """
 :root { color-scheme: light dark; --text:#1c2733; --soft:#5b6875; --page:#fff; --card:#f4f6f8; --line:#d5dbe1;
-  --s0:#0b62c4; --s1:#c45a00; }
+  --s0:#0b62c4; --s1:#c45a00; --s2:#00795a; --s3:#9c4a86; --s4:#7a6a00; --s5:#5b6875; }
 @media (prefers-color-scheme: dark) { :root { --text:#e4e9ee; --soft:#9aa7b4; --page:#12171d; --card:#1b222b;
   --line:#35404c; --s0:#6db3ff; --s1:#ffa04d; } }
 body { font:16px/1.5 system-ui,sans-serif; color:var(--text); background:var(--page); max-width:60rem;
@@ -47,8 +46,10 @@ th,td { text-align:left; padding:.25rem .6rem; border-bottom:1px solid var(--lin
 td.n { text-align:right; font-variant-numeric:tabular-nums; white-space:nowrap }
 svg { width:100%; height:auto; background:var(--card); border-radius:.5rem } svg text { fill:var(--soft); font-size:11px }
 .grid { stroke:var(--line) } .line { fill:none; stroke-width:2 } .fork { stroke:var(--soft); fill:none }
-.line.s0,.mark.s0 { stroke:var(--s0) } .line.s1,.mark.s1 { stroke:var(--s1) } .line.s1 { stroke-dasharray:6 3 }
-.key { margin-right:1.2rem; font-weight:600 } .key.s0 { color:var(--s0) } .key.s1 { color:var(--s1) }
+.s0 { --own:var(--s0) } .s1 { --own:var(--s1) } .s2 { --own:var(--s2) } .s3 { --own:var(--s3) }
+.s4 { --own:var(--s4) } .s5 { --own:var(--s5) } .line,.mark { stroke:var(--own) } .bar { fill:var(--own) }
+.line.s1 { stroke-dasharray:6 3 } .line.s2 { stroke-dasharray:2 3 } .line.s3 { stroke-dasharray:9 3 2 3 }
+.key { margin-right:1.2rem; font-weight:600; color:var(--own) } .zero { stroke:var(--text) }
 .pictures { display:flex; flex-wrap:wrap; gap:.8rem } figure { margin:0 } img { max-width:100%; border-radius:.3rem }
 """
 
@@ -78,7 +79,7 @@ def write_report(
     evaluation = evaluation or evaluate_sequence(gt, res)
     masks = open_labels(res)
     movie = None if images is None else open_images(images)
-    tracks = _tracks_of(res)
+    tracks = tracks_of(res)
     colours = {} if tracks is None else colour_of_tracks(tracks, neighbours_in(masks))
     parts = [
         _head(evaluation),
@@ -91,17 +92,22 @@ def write_report(
         _suspects(evaluation),
         _provenance(evaluation),
     ]
-    title = f"Celltrail report: {evaluation.name}"
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
-        f"<body>{''.join(parts)}</body></html>\n"
-    )
+    page = html_page(f"Celltrail report: {evaluation.name}", parts)
     with output_file(out, overwrite=overwrite) as work:
         work.write_text(page, encoding="utf-8")
 
 
-def _tracks_of(res: Path) -> Tracks | None:
+def html_page(title: str, parts: Sequence[str]) -> str:
+    """A whole page from its sections, light and dark, without anything from the network."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def tracks_of(res: Path) -> Tracks | None:
+    """The tracks of a result folder; ``None`` where it has none."""
     file = track_file(Path(res)) if Path(res).is_dir() else None
     return None if file is None else read_tracks(file)
 
@@ -150,15 +156,6 @@ def _measures(evaluation: Evaluation) -> str:
         "<div class=scroll><table><tr><th>Measure</th><th>Value</th><th>Ceiling</th>"
         f"<th>What it says</th></tr>{rows}</table></div>"
     )
-
-
-def read_run(res: Path) -> dict[str, Any] | None:
-    """The ``run.json`` of a result; ``None`` where another tool made it."""
-    try:
-        run = json.loads((Path(res) / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return run if isinstance(run, dict) else None
 
 
 def _certificate(res: Path) -> str:
@@ -246,7 +243,7 @@ def _errors(evaluation: Evaluation, masks: Frames, movie: Frames | None, colours
         for error in ranked[:SHOWN_ERRORS]
     )
     total = sum(error.cost for error in ranked)
-    places = "".join(_place(error, masks, movie, colours) for error in _spread(ranked)[:SHOWN_PLACES])
+    places = "".join(show_place(error, masks, movie, colours) for error in costliest(ranked)[:SHOWN_PLACES])
     return (
         f"<h2>The costliest errors</h2><p>{len(ranked)} errors cost {total:g} together (AOGM); "
         f"the first {min(SHOWN_ERRORS, len(ranked))} are listed.</p><div class=scroll><table><tr><th>Type</th>"
@@ -270,8 +267,8 @@ def _suspects(evaluation: Evaluation) -> str:
     )
 
 
-def _spread(errors: list[Error]) -> list[Error]:
-    """The costliest errors of different kinds and cells first."""
+def costliest(errors: list[Error]) -> list[Error]:
+    """One error of each kind and cell, in the given order."""
     seen: set[tuple[str, int | None, int | None]] = set()
     first: list[Error] = []
     for error in errors:
@@ -295,7 +292,8 @@ def describe_error(error: Error) -> str:
     return words + ")" + (f": {lost[error.stage]}" if error.stage in lost else "")
 
 
-def _place(error: Error, masks: Frames, movie: Frames | None, colours: Mapping[int, Colour]) -> str:
+def show_place(error: Error, masks: Frames, movie: Frames | None, colours: Mapping[int, Colour]) -> str:
+    """Pictures of the place of an error, in the frame before, its own and the one after."""
     shape = masks.shape[-2:]
     box = tuple(
         slice(max(0, round(center) - PLACE_RADIUS), min(size, round(center) + PLACE_RADIUS))

@@ -66,6 +66,15 @@ def read_document(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
+def read_run(res: Path) -> dict[str, Any] | None:
+    """The ``run.json`` of a result; ``None`` where another tool made it."""
+    try:
+        run = json.loads((Path(res) / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return run if isinstance(run, dict) else None
+
+
 def format_value(value: float | None) -> str:
     """Six digits, or a dash."""
     return "–" if value is None else f"{value:.6f}"
