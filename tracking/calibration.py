@@ -29,7 +29,7 @@ REFITS = 2
 TWICE = 2.0  # a sure link is that many times shorter than any rival
 RIVALS_WITHIN = 0.05  # diameters by which distances are softened in that comparison
 SAY_AT_MOST = 4.0  # nats that one feature of a division may add or take
-DIVISION_PRIOR = 0.02  # divisions per candidate pair that passes for one
+DIVISION_PRIOR = 0.05  # divisions per candidate pair that passes for one
 
 # What to believe of links before any has been seen.
 LINK_PRIOR = Linear(
@@ -56,6 +56,7 @@ DIVISION_SHAPE = {
     "small_daughter": (-0.70, 0.50),
     "asymmetry": (0.0, 0.50),
     "covered_less": (0.40, 0.30),
+    "more_wanted_elsewhere": (-0.70, 0.50),
 }
 
 

@@ -65,6 +65,7 @@ def find_links(table: DetectionTable, *, max_gap: int = 1) -> LinkTable:
     Frames without any cell do not count as missed: nothing could have been seen there.
     """
     radius = RADIUS * typical_diameter(table)
+    crowd = 2 if len(table.clique_id) else 1  # hypotheses of one cell take each other's places
     place = table.place
     frames = table.frames_with_cells()
     start = np.searchsorted(table.frame, np.append(frames, np.iinfo(np.int64).max))
@@ -74,7 +75,9 @@ def find_links(table: DetectionTable, *, max_gap: int = 1) -> LinkTable:
         expected = place + table.shift[span] * table.scale
         for i in range(len(frames) - span):
             a, b = start[i], start[i + span]
-            pairs.append(_near_pairs(expected[a : start[i + 1]], place[b : start[i + span + 1]], radius, a, b, span))
+            pairs.append(
+                _near_pairs(expected[a : start[i + 1]], place[b : start[i + span + 1]], radius, a, b, span, crowd)
+            )
     frame_of = np.searchsorted(frames, table.frame)
     overlap_span = frame_of[table.overlap_target] - frame_of[table.overlap_source]
     near = overlap_span < reach.stop
@@ -93,9 +96,11 @@ def find_links(table: DetectionTable, *, max_gap: int = 1) -> LinkTable:
     )  # fmt: skip
 
 
-def _near_pairs(expected: FloatArray, place: FloatArray, radius: float, a: int, b: int, span: int) -> IntArray:
-    ahead = _nearest(expected, place, FORWARD, radius)
-    back = _nearest(place, expected, BACKWARD, radius)[::-1]
+def _near_pairs(
+    expected: FloatArray, place: FloatArray, radius: float, a: int, b: int, span: int, crowd: int
+) -> IntArray:
+    ahead = _nearest(expected, place, FORWARD * crowd, radius)
+    back = _nearest(place, expected, BACKWARD * crowd, radius)[::-1]
     pairs = np.concatenate([ahead, back], axis=1)
     return np.stack([pairs[0] + a, pairs[1] + b, np.full(pairs.shape[1], span)])
 
@@ -143,7 +148,7 @@ def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, I
     row = row[np.lexsort((links.distance[row], links.source[row]))]
     source = links.source[row]
     begin = np.searchsorted(source, source, side="left")
-    row = row[np.arange(len(row)) - begin < DAUGHTERS]
+    row = row[np.arange(len(row)) - begin < DAUGHTERS * (2 if len(table.clique_id) else 1)]
     source = links.source[row]
     end = np.searchsorted(source, source, side="right")
     here = np.arange(len(row))
@@ -156,6 +161,7 @@ def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, I
     expected = table.place[links.source[first]] + table.shift[1][links.source[first]] * table.scale
     midpoint = (table.place[links.target[first]] + table.place[links.target[second]]) / 2
     near = np.linalg.norm(midpoint - expected, axis=1) <= MIDPOINT_RADIUS * mother_size(table)[links.source[first]]
+    near &= ~table.exclude_each_other(links.target[first], links.target[second])
     first, second = first[near], second[near]
     order = np.lexsort((links.target[second], links.target[first], links.source[first]))
     return first[order], second[order]

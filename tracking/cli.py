@@ -59,6 +59,10 @@ def track(
         ),
     ] = None,
     fill: Annotated[Fill, typer.Option(help="Paint masks that are missing inside a track.")] = Fill.auto,
+    hypotheses: Annotated[
+        bool,
+        typer.Option("--hypotheses", help="Choose among the overlapping hypotheses beside the masks (hypTTT.npz)."),
+    ] = False,
     pins: Annotated[Path | None, typer.Option(help="Corrections to obey (pins.csv).", show_default=False)] = None,
     foi: Annotated[
         int,
@@ -91,7 +95,7 @@ def track(
     with console.show_progress(quiet=as_json) as progress:
         result = track_movie(
             masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
-            pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, jobs=jobs,
+            hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, jobs=jobs,
             progress=progress,
         )  # fmt: skip
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)

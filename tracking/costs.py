@@ -81,12 +81,12 @@ def price(problem: Problem, model: CostModel, constants: Constants) -> Candidate
         link_cost[first] + appear[links.target[second]], link_cost[second] + appear[links.target[first]]
     )
     kept = np.flatnonzero(cost < single + constants.keep)
-    n = len(table)
+    n, joint = len(table), len(table.clique_id) > 0
     free = np.full(n, FREE)
     return Candidates(
         Detections(
-            table.frame, table.label, table.position, table.area, table.border, np.zeros(n, np.int64),
-            to_units(appear), to_units(disappear), np.zeros(n, dtype=bool), free, np.full(n, -1),
+            table.frame, table.label, table.position, table.area, table.border, to_units(-table.reward),
+            to_units(appear), to_units(disappear), np.full(n, joint), free, table.label - 1 if joint else np.full(n, -1),
         ),
         Links(
             links.source, links.target, to_units(link_cost), np.full(len(links), FREE),
@@ -96,7 +96,7 @@ def price(problem: Problem, model: CostModel, constants: Constants) -> Candidate
             links.source[first][kept], links.target[first][kept], links.target[second][kept], to_units(cost[kept]),
             np.full(len(kept), FREE), {name: -term[kept] for name, term in division_terms.items()},
         ),
-        ndim=table.ndim,
+        clique_id=table.clique_id, clique_detection=table.clique_row, ndim=table.ndim,
     )  # fmt: skip
 
 

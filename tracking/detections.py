@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from data.progress import Progress, silent
 from tracking.drift import predict_shift
-from tracking.pixels import index_labels, measure_objects, shared_voxels
+from tracking.hypotheses import HypothesisMovie
+from tracking.pixels import index_labels, measure_layers, shared_voxels
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -42,6 +44,8 @@ class DetectionTable:
         ``span`` non-empty frames later.
     overlap_source, overlap_target, overlap_count : int64 (k,), rows of the table and shared voxels
         of the source, moved by its shift, with the target.
+    reward : float64 (n,), nats gained by using a detection; 0 for plain masks, which are always used.
+    clique_id, clique_row : int64 (k,), sets of overlapping hypotheses of which at most one may be used.
     numbers : every frame number of the movie, empty frames included. shape : of a frame.
     scale : size of a voxel (z, y, x) in units of its x.
     """
@@ -60,6 +64,9 @@ class DetectionTable:
     overlap_source: IntArray
     overlap_target: IntArray
     overlap_count: IntArray
+    reward: FloatArray
+    clique_id: IntArray
+    clique_row: IntArray
     numbers: tuple[int, ...]
     shape: tuple[int, ...]
     scale: FloatArray
@@ -92,6 +99,15 @@ class DetectionTable:
         far = [(depth[axis] - self.box[:, axis + 3]) * self.scale[axis] for axis in axes]
         return np.min([*near, *far], axis=0) if len(self) else np.zeros(0)
 
+    def exclude_each_other(self, a: IntArray, b: IntArray) -> NDArray[np.bool_]:
+        """Whether pairs of rows are hypotheses of which at most one may be used."""
+        if not len(self.clique_id):
+            return np.zeros(len(a), dtype=bool)
+        order = np.argsort(self.clique_id, kind="stable")
+        sets = np.split(self.clique_row[order], np.flatnonzero(np.diff(self.clique_id[order])) + 1)
+        keys = np.concatenate([(one[:, None] * len(self) + one).ravel() for one in sets])
+        return np.isin(a * len(self) + b, keys)
+
     def frames_with_cells(self) -> IntArray:
         """The frames that hold a detection, ascending."""
         return np.unique(self.frame)
@@ -112,7 +128,7 @@ def _shape_numbers(sums: FloatArray, scale: FloatArray, ndim: int) -> tuple[Floa
     return size / ideal, np.sqrt(axes[:, -1] / axes[:, -2])
 
 
-def _complain(number: int, index: NDArray[np.int32], area: IntArray, box: IntArray) -> str | None:
+def _complain(number: int, area: IntArray, box: IntArray) -> str | None:
     """Why a frame cannot be a mask, or ``None``."""
     volume = np.prod((box[:, 3:] - box[:, :3]).astype(np.float64), axis=1)
     scattered = area[volume > SCATTERED * area].sum() > area.sum() / 2
@@ -126,7 +142,7 @@ def _complain(number: int, index: NDArray[np.int32], area: IntArray, box: IntArr
 def _pieces(index: NDArray[np.int32]) -> int:
     from scipy.ndimage import label
 
-    return int(label(index > 0)[1])
+    return int(label((index > 0).any(axis=0))[1])
 
 
 def check_voxel(voxel: tuple[float, ...] | None, ndim: int) -> tuple[float, float, float] | None:
@@ -154,7 +170,7 @@ def measure_movie(
     Parameters
     ----------
     masks : frame number → integer labels (Y, X) or (Z, Y, X); 0 is background. A label in several
-        pieces counts as one object.
+        pieces counts as one object. Or overlapping hypotheses.
     images : frame number → grey values of the same shape, for every frame of ``masks``.
     voxel : size (z, y, x) in µm; ``None``: voxels are cubes.
     spans : overlaps and drift are kept for frames up to this many non-empty frames apart.
@@ -184,7 +200,8 @@ def measure_movie(
     total, single, pieces = 0, set(), 0
     for done, number in enumerate(numbers):
         progress("measure", done, len(numbers))
-        labels = np.asarray(masks[number])
+        layers = _layers_of(masks, number)
+        labels = layers[0]
         if not shape:
             shape = labels.shape
             if labels.ndim not in (2, 3):
@@ -192,13 +209,13 @@ def measure_movie(
             if (size := check_voxel(voxel, labels.ndim)) is not None:
                 scale = np.array(size) / size[2]
         _check_frame(number, labels, shape)
-        present, index = index_labels(labels)
-        index = index.reshape((1,) * (3 - len(shape)) + shape)
+        present, index = index_labels(layers)
+        index = index.reshape(len(layers), *(1,) * (3 - len(shape)), *shape)
         image = np.zeros((1, 1, 1), np.float32) if images is None else _image_of(images, number, shape)
-        sums, box = measure_objects(index, image, len(present), images is not None)
+        sums, box = measure_layers(index, image, len(present), images is not None)
         box, depth = box[:, :6], box[:, 6]
         area = sums[:, 0].astype(np.int64)
-        if problem := _complain(number, index, area, box):
+        if problem := _complain(number, area, box):
             raise InputError(problem)
         single |= {int(present[0])} if len(present) == 1 else {0, 1} if len(present) else set()
         if len(present) == 1 and len(single) == 1:
@@ -219,8 +236,9 @@ def measure_movie(
             shift = predict_shift(centre_a * scale, centre[order] * scale) / scale
             shifts[span].append(shift)
             whole = np.rint(shift[rank_a]).astype(np.int64)
-            source, target, count = shared_voxels(index_a, index, whole, len(present))
-            overlaps.append(np.stack([rank_a[source] + first_a, rank[target] + total, count]))
+            for a, b in product(index_a, index):
+                source, target, count = shared_voxels(a, b, whole, len(present))
+                overlaps.append(np.stack([rank_a[source] + first_a, rank[target] + total, count]))
         window.append((index, centre[order], total, rank))
         total += len(present)
     progress("measure", len(numbers), len(numbers))
@@ -236,10 +254,19 @@ def measure_movie(
         shift_of[span] = np.concatenate([known, np.zeros((total - len(known), 3))])
     overlap = np.concatenate(overlaps, axis=1) if overlaps else np.zeros((3, 0), np.int64)
     overlap = overlap[:, np.lexsort((overlap[1], overlap[0]))]
+    reward, clique_id, clique_row = np.zeros(total), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    if isinstance(masks, HypothesisMovie):
+        reward, clique_id, clique_row = masks.evidence(frame, label, progress)
     return DetectionTable(
         frame.astype(np.int64), label, position, area, box, depth, compactness, elongation, _standardised(mean, centred=False),
-        _standardised(np.log(np.maximum(spread, 1e-6)), centred=True), shift_of, overlap[0], overlap[1], overlap[2], numbers, shape, scale,
+        _standardised(np.log(np.maximum(spread, 1e-6)), centred=True), shift_of, overlap[0], overlap[1], overlap[2], reward, clique_id, clique_row, numbers, shape, scale,
     )  # fmt: skip
+
+
+def _layers_of(masks: Masks, number: int) -> NDArray[Any]:
+    """The label images of a frame, stacked: one for plain masks."""
+    labels = np.asarray(masks[number])
+    return labels if isinstance(masks, HypothesisMovie) else labels[np.newaxis]
 
 
 def _check_frame(number: int, labels: NDArray[Any], shape: tuple[int, ...]) -> None:
@@ -264,7 +291,7 @@ def _image_of(images: Masks, number: int, shape: tuple[int, ...]) -> NDArray[Any
 
 def _background(image: NDArray[Any], index: NDArray[np.int32]) -> float:
     """The grey value of the background: the median outside all masks (every 4th voxel will do)."""
-    outside = image[..., ::4][index[..., ::4] == 0]
+    outside = image[..., ::4][(index[..., ::4] == 0).all(axis=0)]
     return float(np.median(outside) if outside.size else np.percentile(image[..., ::4], 1))
 
 

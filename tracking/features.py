@@ -36,6 +36,23 @@ def best_other(group: IntArray, value: FloatArray, default: float) -> FloatArray
     return other
 
 
+def best_rival(
+    table: DetectionTable, group: IntArray, other_end: IntArray, value: FloatArray, default: float
+) -> FloatArray:
+    """As :func:`best_other`, but hypotheses that exclude each other are no rivals."""
+    if not len(table.clique_id):
+        return best_other(group, value, default)
+    order = np.argsort(group, kind="stable")
+    begin = np.searchsorted(group[order], group, side="left")
+    size = np.searchsorted(group[order], group, side="right") - begin
+    row = np.repeat(np.arange(len(group)), size)
+    rival = order[np.repeat(begin, size) + np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)]
+    real = (other_end[row] != other_end[rival]) & ~table.exclude_each_other(other_end[row], other_end[rival])
+    best = np.full(len(group), default)
+    np.minimum.at(best, row[real], value[rival[real]])
+    return best
+
+
 def link_features(table: DetectionTable, links: LinkTable) -> Features:
     """Features of candidate links; name → float64 (m,), clipped at ±8."""
     unit = typical_diameter(table)
@@ -44,8 +61,9 @@ def link_features(table: DetectionTable, links: LinkTable) -> Features:
     d = links.distance / unit
     far = 4.0
     key_u, key_v = u * (links.span.max(initial=0) + 1) + links.span, v * (links.span.max(initial=0) + 1) + links.span
-    ahead, back = best_other(key_u, d, far), best_other(key_v, d, far)
-    over_ahead, over_back = -best_other(key_u, -links.overlap, 0.0), -best_other(key_v, -links.overlap, 0.0)
+    ahead, back = best_rival(table, key_u, v, d, far), best_rival(table, key_v, u, d, far)
+    over_ahead = -best_rival(table, key_u, v, -links.overlap, 0.0)
+    over_back = -best_rival(table, key_v, u, -links.overlap, 0.0)
     area = table.area.astype(np.float64)
     features = {
         "distance": links.distance / size,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking.detections import DetectionTable
+from tracking.hypotheses import HypothesisMovie
 from tracking.lineage import Lineage
 
 IntArray = NDArray[np.int64]
@@ -30,7 +31,11 @@ def paint_masks(
     for i, number in enumerate(numbers):
         rows = slice(start[i], start[i + 1])
         if number in masks:
-            result = relabel(np.asarray(masks[number]), table.label[rows], lineage.track[rows])
+            labels, tracks = table.label[rows], lineage.track[rows]
+            if isinstance(masks, HypothesisMovie):
+                result = masks.draw(number, labels, tracks)
+            else:
+                result = relabel(np.asarray(masks[number]), labels, tracks)
         else:
             result = np.zeros(table.shape, dtype=np.int64)
         for track, _, before, after in lineage.fills[lineage.fills[:, 1] == number].tolist():
@@ -68,7 +73,14 @@ def paint_missing(
     low, high = np.split(table.box[known], 2)
     low, high = low[3 - table.ndim :], high[3 - table.ndim :]
     window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    shape = np.argwhere(np.asarray(masks[int(table.frame[known])])[window] == table.label[known]) + low + move
+    labels = np.asarray(masks[int(table.frame[known])])
+    seen = labels.ndim > table.ndim  # layers of hypotheses
+    found = (
+        (labels[(slice(None), *window)] == table.label[known]).any(axis=0)
+        if seen
+        else labels[window] == table.label[known]
+    )
+    shape = np.argwhere(found) + low + move
     inside = np.all((shape >= 0) & (shape < table.shape), axis=1)
     at = tuple(shape[inside].T)
     result[at] = np.where(result[at] == 0, track, result[at])

@@ -28,6 +28,7 @@ from data.tracks import Tracks
 from tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from tracking.candidates import typical_diameter
 from tracking.detections import DetectionTable, check_voxel, measure_movie
+from tracking.hypotheses import HypothesisMovie
 from tracking.lineage import Lineage, build_lineage
 from tracking.painting import paint_masks
 from tracking.pinning import MergedMasks, apply_pins
@@ -93,6 +94,7 @@ def track(
     solver: str = "highs",
     max_gap: int | None = None,
     fill: Literal["auto", "always", "never"] = "auto",
+    hypotheses: bool = False,
     pins: Path | str | Sequence[Pin] | None = None,
     foi: int = 0,
     voxel: tuple[float, ...] | None = None,
@@ -114,6 +116,7 @@ def track(
     max_gap : links may jump up to so many frames in which the cell was not seen; ``None``: 1 where the
         movie itself shows such gaps, else 0.
     fill : paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
+    hypotheses : choose among the overlapping hypotheses beside the masks (``segment --hypotheses``).
     pins : corrections to obey: a file ``pins.csv``, or :class:`data.pins.Pin`; see :mod:`data.pins`.
     foi : field of interest: cells with no pixel further than this from the side of the image are removed.
     voxel : size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.
@@ -135,6 +138,10 @@ def track(
         labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=frames, axes=axes)
         wishes = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
         inputs = {"masks": _fingerprint(labels)}
+        if hypotheses:
+            if not isinstance(labels, Frames) or wishes:
+                raise InputError("Hypotheses need a folder made by 'celltrail segment --hypotheses', and no pins.")
+            labels = HypothesisMovie(labels)
         if any(pin.kind == "merge" for pin in wishes):
             labels = MergedMasks(labels, wishes)
             raise_if(labels.missing())
@@ -165,7 +172,7 @@ def track(
     config = {
         "method": method, "costs": costs, "solver": solver, "max_gap": max_gap, "fill": fill, "foi": foi,
         "voxel": voxel, "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "channel": channel,
-        "axes": axes, "images": images is not None, "pins": [str(pin) for pin in wishes],
+        "axes": axes, "images": images is not None, "hypotheses": hypotheses, "pins": [str(pin) for pin in wishes],
     }  # fmt: skip
     run = _describe(candidates, solution, lineage, config, clock)
     run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": prepared.gap_rate,

@@ -14,7 +14,7 @@ LOOKUP_LIMIT = 2**24  # labels up to here are renumbered by a table, larger ones
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def measure_objects(index: Any, image: Any, n: int, with_image: bool) -> Any:
+def _measure_objects(index: Any, image: Any, n: int, with_image: bool) -> Any:
     """Sums over the voxels of each object 1…n of a 3D index image: moments, intensities; its box and depth."""
     sums = np.zeros((n, 12))
     box = np.empty((n, 7), np.int64)
@@ -45,6 +45,22 @@ def measure_objects(index: Any, image: Any, n: int, with_image: bool) -> Any:
                 low[0], low[1], low[2] = min(low[0], z), min(low[1], y), min(low[2], x)
                 low[3], low[4], low[5] = max(low[3], z + 1), max(low[4], y + 1), max(low[5], x + 1)
                 low[6] = max(low[6], min(y, height - 1 - y, x, width - 1 - x))
+    return sums, box
+
+
+def measure_layers(index: NDArray[np.int32], image: Any, n: int, with_image: bool) -> tuple[Any, Any]:
+    """Sums over the voxels of the objects 1…n of some 3D index images, each object in one of them.
+
+    Returns
+    -------
+    sums : float64 (n, 12): voxels; Σ z, y, x; Σ zz, yy, xx, zy, zx, yx; Σ intensity and its square.
+    box : int64 (n, 7): z0 y0 x0 z1 y1 x1, half-open, and the depth of the innermost voxel.
+    """
+    sums, box = _measure_objects(index[0], image, n, with_image)
+    for layer in index[1:]:
+        more, its_box = _measure_objects(layer, image, n, with_image)
+        sums += more
+        box = np.concatenate([np.minimum(box[:, :3], its_box[:, :3]), np.maximum(box[:, 3:], its_box[:, 3:])], axis=1)
     return sums, box
 
 

@@ -1,0 +1,129 @@
+"""Overlapping hypotheses as the detections of a movie: segmentation and tracking decided together.
+
+A frame of hypotheses is a stack of label images, its layers: hypotheses that overlap lie in
+different layers. The label of a hypothesis is its row in ``hypTTT.npz`` plus 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import InputError
+from data.frames import Frames
+from data.hypotheses import Hypotheses, find_cliques, read_hypotheses
+from data.progress import Progress, silent
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+REGION = 7.0  # nats for explaining a region at all, on top of its scores: as much as an appearance costs
+
+
+class HypothesisMovie(Mapping[int, NDArray[np.int64]]):
+    """The hypotheses that lie beside the masks of a folder, frame number → layers (L, Y, X) or (L, Z, Y, X).
+
+    Raises
+    ------
+    InputError
+        If a frame has no hypotheses, or they have another shape than the masks.
+    """
+
+    def __init__(self, masks: Frames) -> None:
+        folder = masks.path
+        self.path, self.voxel, self.shape = folder, masks.voxel, masks.shape
+        known = {
+            int(path.stem.removeprefix("hyp")): path for path in folder.glob("hyp*.npz") if path.stem[3:].isdigit()
+        }
+        missing = [number for number in masks if number not in known]
+        if missing:
+            raise InputError(f"{folder} has no hypotheses for {len(missing)} frames (first: frame {missing[0]}): "
+                             "run 'celltrail segment --hypotheses'.")  # fmt: skip
+        self.file_of: dict[int, Path] = {number: known[number] for number in masks}
+        self.files = list(self.file_of.values())
+        self.read = lru_cache(maxsize=4)(self._read)
+
+    def _read(self, number: int) -> Hypotheses:
+        found = read_hypotheses(self.file_of[number])
+        if found.shape != self.shape:
+            raise InputError(f"{self.file_of[number]} has the shape {found.shape}, its mask has {self.shape}: "
+                             "run 'celltrail segment --hypotheses' again.")  # fmt: skip
+        return found
+
+    def __getitem__(self, number: int) -> NDArray[np.int64]:
+        found = self.read(number)
+        layers = [np.zeros(self.shape, dtype=np.int64)]
+        for row in range(len(found)):
+            box, mask = found.box(row), found.mask(row)
+            free = next((layer for layer in layers if not (layer[box][mask]).any()), None)
+            if free is None:
+                free = np.zeros(self.shape, dtype=np.int64)
+                layers.append(free)
+            free[box][mask] = row + 1
+        return np.stack(layers)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.file_of)
+
+    def __len__(self) -> int:
+        return len(self.file_of)
+
+    def draw(self, number: int, labels: IntArray, new: IntArray) -> NDArray[np.int64]:
+        """Label image of chosen hypotheses: ``labels`` become ``new`` (0: left out); a shared pixel goes to the first."""
+        found, result = self.read(number), np.zeros(self.shape, dtype=np.int64)
+        for label, track in zip(labels.tolist(), new.tolist(), strict=True):
+            if track:
+                part = result[found.box(label - 1)]
+                part[found.mask(label - 1) & (part == 0)] = track
+        return result
+
+    def evidence(
+        self, frame: IntArray, label: IntArray, progress: Progress = silent
+    ) -> tuple[FloatArray, IntArray, IntArray]:
+        """What speaks for each hypothesis, and which exclude each other.
+
+        The scores of one region are shared out so that every way to divide it up gains the same
+        number of rewards: a hypothesis hands its share down to its parts in proportion to their area.
+
+        Returns
+        -------
+        reward : float64 (n,), nats gained by using a hypothesis.
+        clique_id, clique_row : int64 (k,), sets of rows of which at most one may be used.
+        """
+        reward = np.zeros(len(frame))
+        ids: list[int] = []
+        rows: list[int] = []
+        for done, number in enumerate(self):
+            progress("hypotheses", done, len(self))
+            here = np.flatnonzero(frame == number)
+            row_of = dict(zip((label[here] - 1).tolist(), here.tolist(), strict=True))
+            found = self.read(number)
+            gain = shares(found) * (REGION + found.score)
+            reward[[row_of[k] for k in range(len(found))]] = gain
+            for clique in find_cliques(found):
+                name = ids[-1] + 1 if ids else 0
+                ids += [name] * len(clique)
+                rows += [row_of[k] for k in clique.tolist()]
+        progress("hypotheses", len(self), len(self))
+        return reward, np.array(ids, dtype=np.int64), np.array(rows, dtype=np.int64)
+
+
+def shares(hypotheses: Hypotheses) -> FloatArray:
+    """Share of its region that each hypothesis stands for; any full set of parts sums to its parent's share."""
+    area = hypotheses.areas().astype(np.float64)
+    share = np.zeros(len(hypotheses))
+    siblings: dict[tuple[int, int], list[int]] = {}
+    for row, (parent, region) in enumerate(zip(hypotheses.parent.tolist(), hypotheses.region.tolist(), strict=True)):
+        siblings.setdefault((parent, region if parent < 0 else -1), []).append(row)
+    waiting = [(1.0, rows) for (parent, _), rows in siblings.items() if parent < 0]
+    while waiting:
+        whole, rows = waiting.pop()
+        for row in rows:
+            share[row] = whole * area[row] / area[rows].sum()
+            if (row, -1) in siblings:
+                waiting.append((share[row], siblings[row, -1]))
+    return share
