@@ -33,6 +33,7 @@ Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], dict[
 """Measures of masks against truth (frame → labels), for example IoU, SEG and DET."""
 
 VALIDATION_FRAMES = 8  # more do not change which epoch is best, but take time from training
+VALIDATION_PIXELS = 1_000_000  # likewise, of the reduced images together
 WARM_UP = 0.05  # share of the training in which the rate rises
 MOMENTUM = 0.99
 
@@ -224,11 +225,13 @@ def default_instances(settings: Settings) -> InstanceSettings:
     )
 
 
-def frames_for_validation(movies: list[Movie]) -> list[tuple[Movie, int]]:
-    """A few frames, evenly spread over the movies."""
+def frames_for_validation(movies: list[Movie], scale: int) -> list[tuple[Movie, int]]:
+    """A few frames, evenly spread over the movies; fewer where frames are large."""
     frames = [(movie, number) for movie in movies for number in movie.numbers]
-    chosen = np.linspace(0, len(frames) - 1, min(VALIDATION_FRAMES, len(frames))).round().astype(int)
-    return [frames[index] for index in chosen]
+    pixels = np.size(movies[0].images[movies[0].numbers[0]]) / scale**2
+    count = min(len(frames), VALIDATION_FRAMES, max(1, int(VALIDATION_PIXELS / pixels)))
+    chosen = np.linspace(0, len(frames) - 1, count + 2)[1:-1] if count < len(frames) else np.arange(count)
+    return [frames[index] for index in chosen.round().astype(int)]
 
 
 def validate(
@@ -238,7 +241,7 @@ def validate(
     losses, truth, masks = [], {}, {}
     net = model.net.eval()
     device = next(net.parameters()).device
-    for index, (movie, number) in enumerate(frames_for_validation(movies)):
+    for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
         planes = prepare_frame(movie, number, model.preprocessing)
         for plane in planes:
             output = run_tiles(net, plane.image, choose_tile(plane.image.shape, net, 1024), device)
@@ -262,7 +265,7 @@ def calibrate(
     One setting after the other; a change must gain more than a thousandth, so that noise changes nothing.
     """
     truth, maps = {}, {}
-    for index, (movie, number) in enumerate(frames_for_validation(movies)):
+    for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
         if all(plane.known.all() for plane in prepare_frame(movie, number, model.preprocessing)):
             truth[index] = read_labels(movie, number)
             maps[index] = predict(model, np.asarray(movie.images[number]))

@@ -1,0 +1,90 @@
+"""What several candidates per cell are worth, on movies that the model has not seen.
+
+    python benchmarks/hypotheses.py --json hypotheses.json
+    python benchmarks/hypotheses.py --dataset DIC-C2DH-HeLa --frames 60:83 --model MODEL
+
+SEG and DET of connected components, of a watershed from seeds, of the best disjoint choice among the
+candidates by their scores, and SEG of an oracle that knows the truth and takes the best candidate for
+every cell: the room that is left for tracking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measure import markdown_table, measured, parser, write_rows
+from numpy.typing import NDArray
+
+from data.frames import parse_frames
+from data.hypotheses import Hypotheses
+from data.simulate import simulate_scene
+from evaluation import segmentation_scores
+from segmentation import Movie, find_hypotheses, find_instances, load_model, open_movie, predict
+from segmentation.candidates import paint_best
+
+SCENES = ((25, 256), (60, 256), (12, 256))
+
+
+def simulated() -> Movie:
+    """Frames of three simulated movies as one."""
+    images: dict[int, NDArray[Any]] = {}
+    masks: dict[int, NDArray[Any]] = {}
+    for index, (cells, side) in enumerate(SCENES):
+        scene = simulate_scene(frames=6, cells=cells, size=(side, side), seed=7000 + index)
+        for frame in range(0, 6, 2):
+            images[len(images)], masks[len(masks)] = scene.draw(frame)
+    return Movie(images, masks, tuple(images), name="simulated")
+
+
+def oracle(truth: NDArray[Any], found: Hypotheses) -> list[float]:
+    """For each cell the best overlap (Jaccard index) of a candidate that covers more than half of it, else 0."""
+    areas = np.bincount(truth.ravel())
+    best = np.zeros(len(areas))
+    for row in range(len(found)):
+        pixels = truth.ravel()[found.pixels(row)]
+        common = np.bincount(pixels, minlength=len(areas))
+        match = 2 * common > areas
+        best = np.where(match, np.maximum(best, common / np.maximum(areas + len(pixels) - common, 1)), best)
+    return best[1:][areas[1:] > 0].tolist()
+
+
+def main() -> None:
+    """One row for each way to choose."""
+    options = parser(__doc__)
+    options.add_argument("--dataset", type=Path, help="data set in CTC layout instead of simulated movies")
+    options.add_argument("--sequence", default="01")
+    options.add_argument("--frames", help="frames A:B that the model has not seen")
+    options.add_argument("--model", default="sim-fluo")
+    arguments = options.parse_args()
+    torch.set_num_threads(1)
+    movie = simulated()
+    if arguments.dataset:
+        movie = open_movie(arguments.dataset, arguments.sequence, "ST", frames=parse_frames(arguments.frames))
+    model = load_model(arguments.model)
+    maps = {number: predict(model, np.asarray(movie.images[number])) for number in movie.numbers}
+    truth = {number: np.asarray(movie.labels[number]) for number in movie.numbers}
+    rows: list[dict[str, Any]] = []
+    for method in ("components", "watershed"):
+        with measured() as usage:
+            chosen = replace(model.instances, method=method)
+            masks = {k: find_instances(m.probability, m.distance, chosen) for k, m in maps.items()}
+        rows.append({"case": movie.name, "method": method, "cpu_s": usage.cpu_s, **segmentation_scores(truth, masks)})
+    with measured() as usage:
+        found = {k: find_hypotheses(m, model.instances) for k, m in maps.items()}
+        masks = {k: paint_best(candidates, model.instances) for k, candidates in found.items()}
+    rows.append({"case": movie.name, "method": "celltrail", "cpu_s": usage.cpu_s, **segmentation_scores(truth, masks)})
+    best = [score for k in truth for score in oracle(truth[k], found[k].hypotheses)]
+    count = sum(len(candidates.hypotheses) for candidates in found.values())
+    rows.append({"case": movie.name, "method": "oracle", "cpu_s": usage.cpu_s, "IoU": None, "SEG": float(np.mean(best)),
+                 "DET": None, "hypotheses_per_cell": count / len(best)})  # fmt: skip
+    print(markdown_table(["method", "CPU s", "IoU", "SEG", "DET"],
+                         [[row["method"], row["cpu_s"], row["IoU"], row["SEG"], row["DET"]] for row in rows]))  # fmt: skip
+    write_rows(arguments.json, rows)
+
+
+if __name__ == "__main__":
+    main()
