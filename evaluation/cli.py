@@ -61,6 +61,10 @@ def evaluate(
         Path | None, typer.Option("--images", help="Images for the report's pictures.", show_default=False)
     ] = None,
     frames: console.FramesOption = None,
+    voxel: Annotated[
+        str | None,
+        typer.Option("--voxel", metavar="'[Z] Y X'", help="Size of a voxel in µm, for distances.", show_default=False),
+    ] = None,
     truth: Annotated[
         TruthOption, typer.Option(help="Full masks of the gold truth, or of the silver truth NN_ST beside NN_GT.")
     ] = TruthOption.GT,
@@ -91,18 +95,22 @@ def evaluate(
         raise InputError("--report shows one sequence: name the folders of the truth and of the result.")
     if second is not None and frames is not None:
         raise InputError("traccuracy compares whole sequences: leave out --frames or --with.")
-    wanted = parse_frames(frames)
+    wanted, size = parse_frames(frames), _parse_voxel(voxel)
     with console.show_progress() as progress:
         if res is not None:
             evaluations = [
-                evaluate_sequence(gt, res, frames=wanted, truth=truth.value, only_masks=only_masks, progress=progress)
+                evaluate_sequence(
+                    gt, res, frames=wanted, truth=truth.value, only_masks=only_masks, voxel=size, progress=progress
+                )
             ]
         elif gt.is_dir() and ((gt / "TRA").is_dir() or (gt / "SEG").is_dir()):
             raise InputError(f"{gt} is one ground truth: name the folder of the result as well.")
         else:
             found = find_sequences(gt)
             skipped = [s.name for s in found if s.gt is None or s.result is None]
-            evaluations = evaluate_dataset(gt, frames=wanted, truth=truth.value, progress=progress).sequences
+            evaluations = evaluate_dataset(
+                gt, frames=wanted, truth=truth.value, voxel=size, progress=progress
+            ).sequences
             for name in skipped:
                 typer.echo(f"Sequence {name} has no truth or no result: left out.", err=True)
     document = to_document(evaluations, settings={"frames": frames, "truth": truth.value, "only_masks": only_masks})
@@ -126,6 +134,20 @@ def evaluate(
         write_report(report, gt, res, images=images, evaluation=evaluations[0], overwrite=overwrite)
 
 
+def _parse_voxel(text: str | None) -> tuple[float, float, float] | None:
+    """'Y X' or 'Z Y X' in µm → (z, y, x); z is 1 where it is not given."""
+    if text is None:
+        return None
+    try:
+        numbers = [float(word) for word in text.replace(",", " ").split()]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (2, 3) or not all(0 < number < float("inf") for number in numbers):
+        raise InputError(f"--voxel {text}: give two or three sizes in µm, for example '1 0.4 0.4'.")
+    z, y, x = numbers if len(numbers) == 3 else [1.0, *numbers]
+    return z, y, x
+
+
 def compare(
     dataset: Annotated[Path, typer.Argument(help="Data set with the truth of its sequences (NN_GT).")],
     variants: Annotated[
@@ -141,6 +163,9 @@ def compare(
     ] = TruthOption.GT,
     draws: Annotated[int, typer.Option("--draws", min=100, help="Draws of lineages for the intervals.")] = 5000,
     seed: console.SeedOption = 0,
+    second: Annotated[
+        SecondOpinion | None, typer.Option("--with", help="Show its measures beside ours.", show_default=False)
+    ] = None,
     as_json: console.JsonOption = False,
     overwrite: console.OverwriteOption = False,
 ) -> None:
@@ -168,7 +193,7 @@ def compare(
     with console.show_progress() as progress:
         comparison = compare_variants(
             dataset, named, baseline=baseline, frames=parse_frames(frames), truth=truth.value, draws=draws, seed=seed,
-            progress=progress,
+            second_opinion=second is not None, progress=progress,
         )  # fmt: skip
     with output_folder(out, overwrite=overwrite) as work:
         write_comparison(comparison, work)

@@ -40,6 +40,7 @@ from evaluation.lineages import Sums, sum_by_lineage
 from evaluation.measures import in_order
 from evaluation.record import Evaluation
 from evaluation.scoring import GROUPS
+from evaluation.second_opinion import Opinion, ask_traccuracy
 from evaluation.sequence import evaluate_many
 from evaluation.summary import read_run, versions
 from evaluation.truth import TruthKind
@@ -57,7 +58,8 @@ class Comparison:
     the sequences) → variant → measure → value with interval. differences : the same for variant −
     ``baseline``. p_values : sequence → variant → measure → p-value, corrected for the number of variants (Holm).
     wilcoxon : sequence → variant → p-value over the lineages' costs. runs : sequence → variant → runtime and
-    gap. pairwise : differences of all pairs of variants. lineages : how many each sequence has.
+    gap. pairwise : differences of all pairs of variants. lineages : how many each sequence has. opinions :
+    sequence → variant → what traccuracy says, where it was asked.
     """
 
     dataset: str
@@ -74,6 +76,7 @@ class Comparison:
     lineages: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     pairwise: dict[str, dict[tuple[str, str], dict[str, Interval]]] = field(default_factory=dict)
+    opinions: dict[str, dict[str, Opinion]] = field(default_factory=dict)
 
     @property
     def measures(self) -> list[str]:
@@ -114,6 +117,7 @@ def compare_variants(
     groups: Collection[str] = GROUPS,
     draws: int = DRAWS,
     seed: int = 0,
+    second_opinion: bool = False,
     progress: Progress = silent,
 ) -> Comparison:
     """Compare variants on every sequence of a data set that all of them have.
@@ -123,6 +127,7 @@ def compare_variants(
     dataset : folder with ``NN_GT``. variants : name → folder with ``NN_RES`` folders, or one result
         (CTC folder or GEFF) where the data set has one sequence.
     baseline : the variant that the others are compared with; default: the first.
+    second_opinion : ask traccuracy as well (whole sequences, CTC folders).
 
     Raises
     ------
@@ -133,6 +138,8 @@ def compare_variants(
         raise InputError("Give two variants or more, each as NAME=FOLDER.")
     first = next(iter(variants))
     baseline = baseline or first
+    if second_opinion and frames is not None:
+        raise InputError("traccuracy compares whole sequences: leave out --frames or --with.")
     if baseline not in variants:
         raise InputError(f"--baseline {baseline}: the variants are {', '.join(variants)}.")
     sequences = {s.name: s.gt for s in find_sequences(dataset) if s.gt is not None}
@@ -156,6 +163,8 @@ def compare_variants(
             problems += error.problems
             continue
         comparison.hashes[str(gt)] = hash_folder(gt)
+        if second_opinion:
+            _ask(comparison, name, gt, folders[name])
         for variant, folder in folders[name].items():
             comparison.evaluations[name][variant].res = str(folder)
             comparison.hashes[str(folder)] = hash_folder(folder)
@@ -163,6 +172,15 @@ def compare_variants(
     raise_if(problems)
     _draw(comparison, draws, seed)
     return comparison
+
+
+def _ask(comparison: Comparison, sequence: str, gt: Path, folders: Mapping[str, Path]) -> None:
+    """Ask traccuracy about every variant; what it refuses becomes a note."""
+    for variant, folder in folders.items():
+        try:
+            comparison.opinions.setdefault(sequence, {})[variant] = ask_traccuracy(gt, folder)
+        except InputError as error:
+            comparison.notes.append(f"No second opinion on {variant}, sequence {sequence}: {error}")
 
 
 def _find_results(sequences: Mapping[str, Path], variants: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
@@ -373,6 +391,10 @@ def to_plain(comparison: Comparison) -> dict[str, Any]:
         "wilcoxon": comparison.wilcoxon,
         "lineages": comparison.lineages,
         "runs": comparison.runs,
+        "second_opinion": {
+            sequence: {variant: opinion.to_dict() for variant, opinion in row.items()}
+            for sequence, row in comparison.opinions.items()
+        },
         "notes": comparison.notes,
         "settings": comparison.settings,
         "versions": versions(),

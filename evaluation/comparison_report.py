@@ -19,6 +19,7 @@ from evaluation.drawing import bar_chart, interval_chart, line_chart
 from evaluation.errors import Error
 from evaluation.measures import LOWER_IS_BETTER, definition
 from evaluation.report import costliest, describe_error, html_page, show_place, tracks_of
+from evaluation.second_opinion import KNOWN_DIFFERENCES
 
 COLUMNS = (
     "OP_CTB",
@@ -46,11 +47,16 @@ HOW = (
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Write everything into an existing folder: ``report.html``, ``report.md``, ``results.csv``, ``results.json``,
-    ``errors.csv`` and, for each ordered pair of variants, ``only_A_not_B.csv``.
+    ``errors.csv`` and, for each ordered pair of variants, ``only_A_not_B.csv``; where traccuracy was asked, its
+    results as it writes them.
     """  # fmt: skip
     (folder / "results.json").write_text(to_json(to_plain(comparison)) + "\n", encoding="utf-8")
     _write_long_table(comparison, folder / "results.csv")
     _write_errors(comparison, folder)
+    for sequence, row in comparison.opinions.items():
+        for variant, opinion in row.items():
+            path = folder / f"traccuracy_{sequence}_{_file_name(variant)}.json"
+            path.write_text(to_json(opinion.results) + "\n", encoding="utf-8")
     (folder / "report.md").write_text(format_markdown(comparison), encoding="utf-8")
     (folder / "report.html").write_text(format_html(comparison), encoding="utf-8")
 
@@ -169,8 +175,34 @@ def format_markdown(comparison: Comparison) -> str:
         lines.append("")
     lines += ["## Errors", "", "| | errors | cost |", "| --- | --- | --- |"]
     lines += [f"| {text} | {count} | {cost:g} |" for text, count, cost in _only_counts(comparison)]
+    if comparison.opinions:
+        header, opinions = _opinion_rows(comparison)
+        lines += [
+            "",
+            "## Second opinion: traccuracy",
+            "",
+            "| " + " | ".join(header) + " |",
+            "|" + " --- |" * len(header),
+        ]
+        lines += ["| " + " | ".join(cells) + " |" for cells in opinions]
+        lines += ["", "Known differences:", "", *(f"* {text}" for text in KNOWN_DIFFERENCES)]
     lines += ["", *(f"* {note}" for note in comparison.notes)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _opinion_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Our values and traccuracy's, one row for each sequence and variant."""
+    rows = []
+    names: list[str] = []
+    for sequence, row in comparison.opinions.items():
+        for variant, opinion in row.items():
+            evaluation = comparison.evaluations[sequence][variant]
+            ours = {**evaluation.measures, **evaluation.counts}
+            names = list(opinion.values)
+            for tool, values in (("celltrail", ours), (f"traccuracy {opinion.version}", opinion.values)):
+                shown = [values.get(name) for name in names]
+                rows.append([sequence, variant, tool, *("–" if v is None else f"{v:.6g}" for v in shown)])
+    return ["sequence", "variant", "software", *names], rows
 
 
 def _title(comparison: Comparison, place: str) -> str:
@@ -188,7 +220,13 @@ def format_html(comparison: Comparison) -> str:
         + "".join(f"<p><b>Note.</b> {escape(note)}</p>" for note in comparison.notes)
     )
     parts = [intro, *(_section(comparison, place) for place in _places(comparison))]
-    parts += [_only_section(comparison), _pictures(comparison), _definitions(comparison), _provenance(comparison)]
+    parts += [
+        _only_section(comparison),
+        _pictures(comparison),
+        _opinions(comparison),
+        _definitions(comparison),
+        _provenance(comparison),
+    ]
     return html_page(f"Comparison on {Path(comparison.dataset).name}", parts)
 
 
@@ -280,6 +318,19 @@ def _pictures(comparison: Comparison) -> str:
         "<h2>Where they differ</h2><p class=soft>The frame before, the frame itself, the frame after; outlines of the "
     )
     return f"{head}variant that errs, in the colours of its tracks.</p>{text}" if text else ""
+
+
+def _opinions(comparison: Comparison) -> str:
+    if not comparison.opinions:
+        return ""
+    header, rows = _opinion_rows(comparison)
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f"<td class=n>{escape(c)}</td>" for c in cells) + "</tr>" for cells in rows)
+    known = "".join(f"<li>{escape(text)}</li>" for text in KNOWN_DIFFERENCES)
+    return (
+        f"<h2>Second opinion: traccuracy</h2><div class=scroll><table><tr>{head}</tr>{body}</table></div>"
+        f"<p>Known differences:</p><ul>{known}</ul>"
+    )
 
 
 def _second(comparison: Comparison) -> str:

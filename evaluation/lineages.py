@@ -191,6 +191,7 @@ def measures_of_sums(sums: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
             found[f"OP_CLB({i})"] = (found["LNK"] + found[f"BIO({i})"]) / 2
         for name in ("BC", "BIO", "OP_CLB"):
             found[name] = found[f"{name}(0)"]
+        found |= {f"division_F1{i}": found[f"BC{i}"] for i in ("", *(f"({i})" for i in TOLERANCES))}
         found["IDF1"] = 2 * sums["identified"] / (sums["cells"] + sums["masks"])
         found["HOTA_CTC"] = np.sqrt(sums["association"] / (sums["cells"] + sums["masks"] - sums["paired"]))
         wrong = sums["cells"] + sums["masks"] - 2 * sums["paired"] + sums["switches"]

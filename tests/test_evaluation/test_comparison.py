@@ -217,6 +217,22 @@ def test_single_results_and_another_format(tmp_path: Path) -> None:
     assert gt.is_dir()
 
 
+def test_traccuracy_stands_beside_ours(dataset: Path, tmp_path: Path) -> None:
+    pytest.importorskip("traccuracy")
+    out = tmp_path / "comparison"
+    named = [f"{name}={folder}" for name, folder in list(variants(dataset).items())[:2]]
+    assert run("compare", dataset / "set", *named, "--out", out, "--draws", DRAWS, "--with", "traccuracy") == 0
+    document = json.loads((out / "results.json").read_text())
+    opinion = document["second_opinion"]["01"]["perfect"]
+    assert opinion["values"]["TRA"] == 1.0
+    assert json.loads((out / "traccuracy_01_perfect.json").read_text()) == opinion["results"]
+    for text in ((out / "report.md").read_text(), (out / "report.html").read_text()):
+        assert "Known differences" in text
+        assert f"traccuracy {opinion['version']}" in text
+    with pytest.raises(InputError, match="whole sequences"):
+        compare_variants(dataset / "set", variants(dataset), frames=range(3), second_opinion=True)
+
+
 def test_bad_input(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError) as caught:
         compare_variants(dataset / "set", {"a": dataset / "none", "b": dataset / "set", "c": dataset / "bad"})

@@ -187,6 +187,18 @@ def test_the_command_prints_json_and_takes_a_data_set(
     assert "TRA" in capsys.readouterr().out
 
 
+def test_voxel_sizes_give_distances_in_micrometres(
+    sequence: Write, two_tracks: Movie, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = Movie({frame: np.roll(m, 1, axis=1) for frame, m in two_tracks.masks.items()}, two_tracks.tracks)
+    gt, res = sequence(two_tracks, moved)
+    assert run("evaluate", gt, res, "--voxel", "0.5 0.25", "--json") == 0
+    measures = json.loads(capsys.readouterr().out)["sequences"][0]["measures"]
+    assert (measures["ADE"], measures["ADE_um"]) == (1.0, 0.25)
+    assert run("evaluate", gt, res, "--voxel", "0.5") == 2
+    assert "two or three sizes" in capsys.readouterr().err
+
+
 def test_traccuracy_beside_ours(sequence: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("traccuracy")
     truth = Movie(draw(dict.fromkeys(range(3), "....... .1.2.3. .......")),
