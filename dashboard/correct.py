@@ -9,8 +9,9 @@ import streamlit as st
 
 from dashboard import corrections, parts, registry, state
 from dashboard.content import Result
-from dashboard.corrections import Cell, Graph, Log, Outcome, Pin
+from dashboard.corrections import Graph, Log, Outcome, in_words
 from data import InputError
+from data.pins import Cell, Pin, read_pins
 
 
 def log_of(result: Result) -> Log:
@@ -18,7 +19,8 @@ def log_of(result: Result) -> Log:
     logs = st.session_state.setdefault("corrections", {})
     key = result.layer.id
     if key not in logs:
-        logs[key] = Log(corrections.read_pins(result.layer.folder / "pins.csv"))
+        file = result.layer.folder / "pins.csv"
+        logs[key] = Log(read_pins(file) if file.is_file() else [])
     return logs[key]
 
 
@@ -75,6 +77,7 @@ def _show_actions(graph: Graph, log: Log, selection: state.Selection) -> None:
     cells = sorted([(frame, label), *(graph.cell(other) for other in rows)])
     ordered = len({when for when, _ in cells}) == len(cells) and len(cells) == 2
     daughters = [cell for cell in cells if cell != (frame, label)]
+    merges = len(cells) == 2 and cells[0][0] == cells[1][0]
     divides = len(daughters) == 2 and all(when > frame for when, _ in daughters)
     following = graph.next_rows(row)
     with st.container(horizontal=True):
@@ -85,6 +88,7 @@ def _show_actions(graph: Graph, log: Log, selection: state.Selection) -> None:
         _button(
             "Cut", log, bool(following), _cut(graph, (frame, label), following), "It does not become what follows now."
         )
+        _button("Merge", log, merges, Pin("merge", "keep", tuple(cells)), "The two masks of this frame are one cell.")
         _button("No cell", log, True, Pin("detection", "forbid", ((frame, label),)), "Delete this detection.")
 
 
@@ -109,7 +113,7 @@ def _in_fragment() -> bool:
 
 def _show_log(log: Log, result: Result) -> None:
     for pin in log.done:
-        st.text(str(pin))
+        st.text(in_words(pin))
     with st.container(horizontal=True):
         st.button("Undo", disabled=not log.done, on_click=log.undo, key="undo")
         st.button("Redo", disabled=not log.undone, on_click=log.redo, key="redo")
@@ -130,10 +134,10 @@ def _show_outcome(outcome: Outcome) -> None:
     with st.container(border=True):
         st.markdown("**Solved again**")
         st.text(f"New result: {outcome.out.name}, {outcome.status}, in {outcome.seconds:.1f} s")
-        st.text(
-            f"Objective {outcome.before:,.3f} → {outcome.after:,.3f} nats: "
-            f"the corrections cost {outcome.after - outcome.before:,.3f}."
-        )
+        cost = f"the corrections cost {outcome.after - outcome.before:,.3f}."
+        if outcome.measured_anew:
+            cost = "merged cells were measured anew, so the two do not compare."
+        st.text(f"Objective {outcome.before:,.3f} → {outcome.after:,.3f} nats: {cost}")
         if outcome.changes:
             table = pd.DataFrame([{"frame": change.frame, "change": change.what} for change in outcome.changes])
             st.dataframe(table, hide_index=True, height=min(240, 40 + 36 * len(table)), alt="What changed")

@@ -7,12 +7,12 @@ result is written beside the old one, with its ``pins.csv``.
 
 from __future__ import annotations
 
-import csv
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,40 +20,25 @@ from numpy.typing import NDArray
 from dashboard.content import Result, open_result
 from dashboard.registry import inside, opaque_id
 from data import Candidates, InputError, Solution, load_graph
-from data.graph import FORBIDDEN, FREE, KEPT, NAT, Divisions, Links
-from data.output import output_file
-from tracking import TrackResult, write_result
+from data.graph import FREE, NAT
+from data.pins import Cell, Pin, write_pins
+from tracking import TrackResult, track, write_result
 from tracking.lineage import build_lineage
+from tracking.painting import relabel
+from tracking.pinning import apply_pins
 from tracking.solver import solve_candidates
 
-HEADER = ("kind", "action", "frame", "label", "frame2", "label2", "frame3", "label3")
-Kind = Literal["detection", "link", "division"]
-Action = Literal["keep", "forbid"]
-Cell = tuple[int, int]  # frame, label in the input masks
 
-
-@dataclass(frozen=True)
-class Pin:
-    """One correction: a cell, a link (earlier, later) or a division (mother, two daughters) to keep or to forbid."""
-
-    kind: Kind
-    action: Action
-    cells: tuple[Cell, ...]
-
-    def __str__(self) -> str:
-        names = [f"cell {label} of frame {frame}" for frame, label in self.cells]
-        match self.kind, self.action:
-            case "detection", "forbid":
-                return f"{names[0]} is no cell"
-            case "detection", _:
-                return f"{names[0]} is a cell"
-            case "link", "keep":
-                return f"{names[0]} becomes {names[1]}"
-            case "link", _:
-                return f"{names[0]} does not become {names[1]}"
-            case _, "keep":
-                return f"{names[0]} divides into {names[1]} and {names[2]}"
-        return f"{names[0]} does not divide into {names[1]} and {names[2]}"
+def in_words(pin: Pin) -> str:
+    """What a pin says, for people."""
+    names = [f"cell {label} of frame {frame}" for frame, label in pin.cells]
+    words = {
+        ("detection", "keep"): "{0} is a cell", ("detection", "forbid"): "{0} is no cell",
+        ("link", "keep"): "{0} becomes {1}", ("link", "forbid"): "{0} does not become {1}",
+        ("division", "keep"): "{0} divides into {1} and {2}", ("division", "forbid"): "{0} does not divide into {1} and {2}",
+        ("merge", "keep"): "{0} and {1} are one cell", ("merge", "forbid"): "{0} and {1} are two cells",
+    }  # fmt: skip
+    return words[pin.kind, pin.action].format(*names, "another cell")
 
 
 @dataclass
@@ -123,68 +108,6 @@ def open_graph(result: Result) -> Graph:
     return Graph(candidates, solution, track)
 
 
-def pin_candidates(candidates: Candidates, pins: list[Pin]) -> Candidates:
-    """Candidates with the pins in their ``fixed`` columns; a pair or triplet that is no candidate is added at cost 0.
-
-    Raises
-    ------
-    InputError
-        With every pin that names an unknown cell or contradicts another pin.
-    """
-    table = candidates.detections
-    row_of = {cell: row for row, cell in enumerate(zip(table.frame.tolist(), table.label.tolist(), strict=True))}
-    problems = [
-        f"There is no cell {label} in frame {frame}: take back the correction '{pin}'."
-        for pin in pins
-        for frame, label in pin.cells
-        if (frame, label) not in row_of
-    ]
-    said: dict[tuple[str, tuple[Cell, ...]], Pin] = {}
-    for pin in pins:
-        other = said.setdefault((pin.kind, pin.cells), pin)
-        if other.action != pin.action:
-            problems.append(f"'{other}' and '{pin}' contradict each other: take one of them back.")
-    if problems:
-        raise InputError(*problems)
-    fixed = table.fixed.copy()
-    links, divisions = candidates.links, candidates.divisions
-    for pin in pins:
-        rows = [row_of[cell] for cell in pin.cells]
-        value = KEPT if pin.action == "keep" else FORBIDDEN
-        if pin.kind == "detection":
-            fixed[rows[0]] = value
-        elif pin.kind == "link":
-            links = _fix_link(links, rows[0], rows[1], value)
-        else:
-            divisions = _fix_division(divisions, rows[0], sorted(rows[1:]), value)
-    return replace(candidates, detections=replace(table, fixed=fixed), links=links, divisions=divisions)
-
-
-def _fix_link(links: Links, source: int, target: int, value: int) -> Links:
-    found = np.flatnonzero((links.source == source) & (links.target == target))
-    if len(found):
-        fixed = links.fixed.copy()
-        fixed[found] = value
-        return replace(links, fixed=fixed)
-    return Links(
-        np.append(links.source, source), np.append(links.target, target), np.append(links.cost, 0),
-        np.append(links.fixed, value), {name: np.append(term, 0.0) for name, term in links.terms.items()},
-    )  # fmt: skip
-
-
-def _fix_division(divisions: Divisions, mother: int, pair: list[int], value: int) -> Divisions:
-    found = np.flatnonzero((divisions.mother == mother) & (divisions.first == pair[0]) & (divisions.second == pair[1]))
-    if len(found):
-        fixed = divisions.fixed.copy()
-        fixed[found] = value
-        return replace(divisions, fixed=fixed)
-    return Divisions(
-        np.append(divisions.mother, mother), np.append(divisions.first, pair[0]), np.append(divisions.second, pair[1]),
-        np.append(divisions.cost, 0), np.append(divisions.fixed, value),
-        {name: np.append(term, 0.0) for name, term in divisions.terms.items()},
-    )  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Change:
     """A link or division that one of two solutions has and the other has not."""
@@ -204,6 +127,7 @@ class Outcome:
     status: str
     changes: list[Change]
     seconds: float
+    measured_anew: bool
 
 
 def solve_again(result: Result, pins: list[Pin]) -> Outcome:
@@ -217,19 +141,35 @@ def solve_again(result: Result, pins: list[Pin]) -> Outcome:
     start = time.perf_counter()
     graph = open_graph(result)
     origin, problem = _origin(result, graph)
-    pinned = pin_candidates(problem.candidates, pins)
+    merges = any(pin.kind == "merge" for pin in pins)
+    corrected = (_track_again if merges else _solve_pinned)(origin, problem, pins)
+    solution = corrected.solution
+    corrected.run["corrections"] = {
+        "of": result.layer.folder.name, "base": origin.layer.folder.name, "pins": len(pins),
+        "objective_before": graph.solution.objective / NAT,
+    }  # fmt: skip
+    out = free_name(result.layer.folder)
+    write_result(corrected, out)
+    write_pins(out / "pins.csv", pins)
+    changes = compare_solutions(graph, corrected.candidates, solution)
+    before, after = graph.solution.objective / NAT, solution.objective / NAT
+    return Outcome(out, before, after, solution.status, changes, time.perf_counter() - start, merges)
+
+
+def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResult:
+    """The same candidates and costs, with the pins fixed."""
+    start = time.perf_counter()
+    pinned = apply_pins(problem.candidates, pins)
     solution = solve_candidates(pinned)
     unseen = np.flatnonzero(solution.used & (problem.track == 0))
     if len(unseen):
-        frame, label = graph.cell(int(unseen[0]))
+        frame, label = problem.cell(int(unseen[0]))
         raise InputError(
             f"Cell {label} of frame {frame} is used now, but {origin.layer.name} holds no mask of it: "
             "track the masks again with these pins."
         )
-    run = dict(result.run or {})
-    config = run.get("config")
-    fill = not (isinstance(config, dict) and config.get("fill") == "never")
-    lineage = build_lineage(pinned, solution, fill=fill)
+    run = dict(origin.run or {})
+    lineage = build_lineage(pinned, solution, fill=_config(origin).get("fill") != "never")
     run |= {
         "status": solution.status, "objective": solution.objective / NAT, "bound": solution.bound / NAT,
         "gap": solution.gap, "relative_gap": solution.relative_gap, "solver": solution.solver,
@@ -237,19 +177,40 @@ def solve_again(result: Result, pins: list[Pin]) -> Outcome:
         "divisions": int(solution.division_chosen.sum()), "appearances": int(solution.appears.sum()),
         "disappearances": int(solution.disappears.sum()), "filled": len(lineage.fills), "tracks": len(lineage.tracks),
         "seconds": {"solve": round(time.perf_counter() - start, 4)},
-        "corrections": {
-            "of": result.layer.folder.name, "base": origin.layer.folder.name,
-            "pins": len(pins), "objective_before": graph.solution.objective / NAT,
-        },
     }  # fmt: skip
     table = _table_of(origin, problem, lineage.fills)
-    corrected: Any = TrackResult(lineage.tracks, lineage.track, pinned, solution, run, table, lineage, origin.labels)
-    out = free_name(result.layer.folder)
-    write_result(corrected, out)
-    write_pins(out / "pins.csv", pins)
-    changes = compare_solutions(graph, pinned, solution)
-    before, after = graph.solution.objective / NAT, solution.objective / NAT
-    return Outcome(out, before, after, solution.status, changes, time.perf_counter() - start)
+    return TrackResult(lineage.tracks, lineage.track, pinned, solution, run, table, lineage, origin.labels)
+
+
+def _track_again(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResult:
+    """Merged cells have another shape: everything is measured anew, with the settings of the first run."""
+    config = _config(origin)
+    settings = {key: config[key] for key in ("method", "costs", "solver", "max_gap", "fill") if key in config}
+    return track(InputMasks(origin, problem), pins=pins, **settings)
+
+
+def _config(result: Result) -> dict[str, Any]:
+    config = (result.run or {}).get("config")
+    return config if isinstance(config, dict) else {}
+
+
+class InputMasks(Mapping[int, NDArray[Any]]):
+    """The masks that a result was made from, with their own labels again; filled and dropped cells are left out."""
+
+    def __init__(self, result: Result, graph: Graph) -> None:
+        self.masks, self.graph = result.labels, graph
+        self.voxel = graph.candidates.voxel
+
+    def __getitem__(self, frame: int) -> NDArray[Any]:
+        table = self.graph.candidates.detections
+        rows = (table.frame == frame) & (self.graph.track > 0)
+        return relabel(self.masks[frame], self.graph.track[rows], table.label[rows])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.masks)
+
+    def __len__(self) -> int:
+        return len(self.masks)
 
 
 def _origin(result: Result, graph: Graph) -> tuple[Result, Graph]:
@@ -291,54 +252,28 @@ def free_name(folder: Path) -> Path:
     return next(folder.with_name(stem + n) for n in numbers if not folder.with_name(stem + n).exists())
 
 
-def write_pins(path: Path, pins: list[Pin]) -> None:
-    """Write ``pins.csv``."""
-    with output_file(path, overwrite=True) as work, work.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(HEADER)
-        for pin in pins:
-            cells = [number for cell in pin.cells for number in cell]
-            writer.writerow([pin.kind, pin.action, *cells, *[""] * (6 - len(cells))])
-
-
-def read_pins(path: Path) -> list[Pin]:
-    """Read ``pins.csv``; empty where there is none. :class:`InputError` lists every line that is no pin."""
-    if not path.is_file():
-        return []
-    counts = {"detection": 1, "link": 2, "division": 3}
-    pins, problems = [], []
-    with path.open(newline="", encoding="utf-8") as stream:
-        for number, row in enumerate(csv.DictReader(stream), start=2):
-            try:
-                cells = [(int(row[f"frame{n}"]), int(row[f"label{n}"])) for n in ("", "2", "3")[: counts[row["kind"]]]]
-                if row["action"] not in ("keep", "forbid"):
-                    raise ValueError(row["action"])
-                pins.append(Pin(row["kind"], row["action"], tuple(cells)))  # type: ignore[arg-type]
-            except (KeyError, ValueError, TypeError):
-                problems.append(f"{path}, line {number}: this is no correction; expected {','.join(HEADER)}.")
-    if problems:
-        raise InputError(*problems)
-    return pins
-
-
 def compare_solutions(graph: Graph, candidates: Candidates, solution: Solution) -> list[Change]:
     """Links and divisions that were added or removed, in order of frames."""
-
-    def pairs(links: Links, chosen: NDArray[np.bool_]) -> set[tuple[int, ...]]:
-        return set(zip(links.source[chosen].tolist(), links.target[chosen].tolist(), strict=True))
-
-    def triplets(divisions: Divisions, chosen: NDArray[np.bool_]) -> set[tuple[int, ...]]:
-        columns = (divisions.mother, divisions.first, divisions.second)
-        return set(zip(*(column[chosen].tolist() for column in columns), strict=True))
-
-    old = pairs(graph.candidates.links, graph.solution.link_chosen)
-    old |= triplets(graph.candidates.divisions, graph.solution.division_chosen)
-    new = pairs(candidates.links, solution.link_chosen) | triplets(candidates.divisions, solution.division_chosen)
+    old, new = _choices(graph.candidates, graph.solution), _choices(candidates, solution)
     found = []
-    for word, rows in (("added", new - old), ("removed", old - new)):
-        for one in rows:
-            (frame, label), *others = (graph.cell(row) for row in one)
-            kind = "link" if len(one) == 2 else "division"
+    for word, choices in (("added", new - old), ("removed", old - new)):
+        for (frame, label), *others in choices:
+            kind = "link" if len(others) == 1 else "division"
             names = " and ".join(f"cell {name} of frame {when}" for when, name in others)
             found.append(Change(f"{kind} {word}: cell {label} → {names}", frame, label))
     return sorted(found, key=lambda change: (change.frame, change.what))
+
+
+def _choices(candidates: Candidates, solution: Solution) -> set[tuple[Cell, ...]]:
+    """The links and divisions of a solution, by frame and label of their cells."""
+    cells = list(zip(candidates.detections.frame.tolist(), candidates.detections.label.tolist(), strict=True))
+    links, divisions = candidates.links, candidates.divisions
+    tables = [
+        ((links.source, links.target), solution.link_chosen),
+        ((divisions.mother, divisions.first, divisions.second), solution.division_chosen),
+    ]
+    return {
+        tuple(cells[row] for row in rows)
+        for columns, chosen in tables
+        for rows in zip(*(column[chosen].tolist() for column in columns), strict=True)
+    }

@@ -9,9 +9,11 @@ import pytest
 
 from dashboard import content, corrections, registry
 from dashboard.content import Result
-from dashboard.corrections import Log, Pin
+from dashboard.corrections import Log
 from data import InputError, load_graph, open_labels, read_tracks
 from data.check import find_problems
+from data.pins import Pin, read_pins
+from tracking.pinning import apply_pins
 from tracking.solver import solve_candidates
 
 A = Pin("link", "forbid", ((0, 1), (1, 1)))
@@ -48,34 +50,16 @@ def test_undo_and_redo() -> None:
     assert (log.done, log.undone) == ([B], [])
 
 
-def test_pins_survive_their_file(tmp_path: Path) -> None:
-    pins = [A, B, Pin("division", "keep", ((2, 7), (3, 8), (3, 9)))]
-    corrections.write_pins(tmp_path / "pins.csv", pins)
-    lines = (tmp_path / "pins.csv").read_text().splitlines()
-    assert lines[0] == "kind,action,frame,label,frame2,label2,frame3,label3"
-    assert lines[1] == "link,forbid,0,1,1,1,,"
-    assert corrections.read_pins(tmp_path / "pins.csv") == pins
-    assert corrections.read_pins(tmp_path / "none.csv") == []
-
-
-def test_a_broken_file_of_pins_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "pins.csv"
-    file.write_text("kind,action,frame,label\nlink,keep,1,x\nweld,keep,1,2\n")
-    with pytest.raises(InputError, match="line 2") as caught:
-        corrections.read_pins(file)
-    assert len(caught.value.problems) == 2
-
-
 def test_contradictions_are_named_before_solving(dataset: Path) -> None:
-    candidates = corrections.open_graph(result_of(dataset)).candidates
-    cut = a_link(result_of(dataset))
-    with pytest.raises(InputError, match="contradict each other"):
-        corrections.pin_candidates(candidates, [cut, Pin("link", "keep", cut.cells)])
-    with pytest.raises(InputError, match="no cell 999 in frame 0"):
-        corrections.pin_candidates(candidates, [Pin("detection", "forbid", ((0, 999),))])
+    result = result_of(dataset)
+    cut = a_link(result)
+    with pytest.raises(InputError, match="both keep and forbid the same link"):
+        corrections.solve_again(result, [cut, Pin("link", "keep", cut.cells)])
+    with pytest.raises(InputError, match="cell 999 of frame 0"):
+        corrections.solve_again(result, [Pin("detection", "forbid", ((0, 999),))])
     gone = Pin("detection", "forbid", (cut.cells[0],))
-    with pytest.raises(InputError, match="forbidden by one pin and used by another"):
-        corrections.solve_again(result_of(dataset), [gone, Pin("link", "keep", cut.cells)])
+    with pytest.raises(InputError, match="forbid cell"):
+        corrections.solve_again(result, [gone, Pin("link", "keep", cut.cells)])
     assert not list(dataset.glob("01_RES_corrected*"))
 
 
@@ -100,7 +84,7 @@ def test_a_cut_link_is_gone_and_costs(copy_of: Path) -> None:
     assert corrected.run["corrections"]["base"] == "01_RES"
     _, solution, _ = load_graph(outcome.out / "graph.npz")
     assert solution is not None
-    pinned = corrections.pin_candidates(load_graph(copy_of / "01_RES" / "graph.npz")[0], [pin])
+    pinned = apply_pins(load_graph(copy_of / "01_RES" / "graph.npz")[0], [pin])
     assert solution.objective == solve_candidates(pinned, solver="pulp:CBC").objective
     assert [problem for problem in find_problems(outcome.out) if problem] == []
     # Every pixel keeps its cell: only the names of the tracks change.
@@ -119,7 +103,7 @@ def test_taking_a_correction_back_gives_the_first_result_again(copy_of: Path) ->
     only = corrections.solve_again(result_of(copy_of), [pin])
     assert again.out.name == "01_RES_corrected2"
     assert again.after == only.after
-    assert corrections.read_pins(again.out / "pins.csv") == [pin]
+    assert read_pins(again.out / "pins.csv") == [pin]
 
 
 def test_a_deleted_cell_is_gone(copy_of: Path) -> None:
@@ -166,3 +150,31 @@ def test_a_result_without_graph_cannot_be_corrected(copy_of: Path) -> None:
     (copy_of / "01_RES" / "graph.npz").unlink()
     with pytest.raises(InputError, match=r"graph.npz does not exist"):
         corrections.solve_again(result_of(copy_of), [A])
+
+
+def test_two_cells_of_one_frame_can_be_merged(copy_of: Path) -> None:
+    graph = corrections.open_graph(result_of(copy_of))
+    table = graph.candidates.detections
+    rows = np.flatnonzero(table.frame == 6)[:2]
+    cells = tuple(graph.cell(int(row)) for row in rows)
+    outcome = corrections.solve_again(result_of(copy_of), [Pin("merge", "keep", cells)])
+    old, new = open_labels(copy_of / "01_RES")[6], open_labels(outcome.out)[6]
+    assert outcome.measured_anew
+    assert len(np.unique(new[np.isin(old, graph.track[rows])])) == 1
+    assert len(np.unique(new)) == len(np.unique(old)) - 1
+
+
+def test_input_masks_have_their_own_labels_again(copy_of: Path) -> None:
+    result = result_of(copy_of)
+    masks = corrections.InputMasks(result, corrections.open_graph(result))
+    truth = open_labels(copy_of / "01_GT" / "TRA")  # the result was made from these
+    assert list(masks) == list(truth)
+    for frame in masks:
+        np.testing.assert_array_equal(masks[frame], truth[frame])
+
+
+def test_corrections_read_as_sentences() -> None:
+    assert corrections.in_words(A) == "cell 1 of frame 0 does not become cell 1 of frame 1"
+    assert corrections.in_words(Pin("division", "keep", ((0, 1), (1, 2)))) == (
+        "cell 1 of frame 0 divides into cell 2 of frame 1 and another cell"
+    )

@@ -266,7 +266,8 @@ def test_a_correction_is_made_undone_and_solved(open_page: OpenPage, copy_of: Pa
 
 
 def test_contradictory_corrections_are_named(open_page: OpenPage, copy_of: Path) -> None:
-    from dashboard.corrections import Log, Pin
+    from dashboard.corrections import Log
+    from data.pins import Pin
 
     test = open_page(copy_of, "browse", track="1", t="0")
     cells = ((0, 1), (1, 1))
@@ -275,5 +276,5 @@ def test_contradictory_corrections_are_named(open_page: OpenPage, copy_of: Path)
     test.run()
     button_of(test, "Solve again").click().run()
     assert "These corrections cannot be honoured" in texts_of(test)
-    assert "contradict each other" in texts_of(test)
+    assert "both keep and forbid" in texts_of(test)
     assert not list(copy_of.glob("01_RES_corrected*"))
