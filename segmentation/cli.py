@@ -43,8 +43,8 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             list[str] | None, typer.Option("--sequence", help="Sequence to learn from; may be repeated.")
         ] = None,
         truth: Annotated[
-            str, typer.Option("--truth", help="ST (silver truth), GT (gold truth) or mixed (gold over silver).")
-        ] = "ST",
+            str, typer.Option("--truth", help="ST (silver truth), GT (gold), mixed, or auto (silver if there is any).")
+        ] = "auto",
         labels: Annotated[
             Path | None, typer.Option("--labels", help="Folder of label images, for images outside the CTC layout.")
         ] = None,

@@ -20,14 +20,14 @@ from data.errors import InputError
 from data.frames import Frames, open_images, open_labels
 from segmentation.augment import inside, read_tile, sample_coordinates, vary_grey
 from segmentation.model import Preprocessing
-from segmentation.prediction import normalise, reduce_image
+from segmentation.prediction import grey_limits, normalise, reduce_image
 from segmentation.settings import Settings
 from segmentation.unet import margin_of, valid_size
 from segmentation.weight_map import border_weights, carve, class_weights, relative_distance
 
 CELL_SIZE = 25  # diameter in pixels to which automatic reduction brings the cells
 CACHE_BYTES = 2**30
-TRUTHS = ("ST", "GT", "mixed")
+TRUTHS = ("auto", "ST", "GT", "mixed")
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,11 @@ class Movie:
 
 
 def open_movie(
-    dataset: Path, sequence: str, truth: str = "ST", *, frames: range | None = None, channel: int | None = None
+    dataset: Path, sequence: str, truth: str = "auto", *, frames: range | None = None, channel: int | None = None
 ) -> Movie:
     """A sequence of a CTC data set with its silver ("ST") or gold ("GT") truth, or gold over silver ("mixed").
+
+    "auto" is silver where the sequence has it, otherwise gold.
 
     Raises
     ------
@@ -60,6 +62,8 @@ def open_movie(
     found = find_sequence(dataset, sequence)
     if truth not in TRUTHS:
         raise InputError(f"--truth {truth}: choose one of {', '.join(TRUTHS)}.")
+    if truth == "auto":
+        truth = "GT" if found.st_seg is None else "ST"
     needed = {f"{found.name}": found.images}
     if truth != "GT":
         needed[f"{found.name}_ST/SEG"] = found.st_seg
@@ -227,7 +231,7 @@ def prepare_frame(movie: Movie, number: int, preprocessing: Preprocessing) -> li
     known = np.ones(labels.shape, dtype=bool)
     if movie.markers is not None and number in movie.markers:
         known = ~unknown_region(labels, np.asarray(movie.markers[number]))
-    scaled = normalise(image, preprocessing.low, preprocessing.high)
+    scaled = normalise(image, grey_limits(image, preprocessing.low, preprocessing.high))
     weights: list[NDArray[Any] | None] = [None] * len(planes_of(scaled))
     if movie.weights is not None:
         if number not in movie.weights or np.shape(movie.weights[number]) != image.shape:

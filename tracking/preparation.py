@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from data.frames import open_images, open_labels
 from data.graph import Candidates, Solution, to_units
 from data.network import to_networkx
 from tracking.costs import Constants, CostModel, price
@@ -90,14 +92,14 @@ def _gap_rate(wide: Problem, solution: Solution) -> float:
 
 
 def candidate_graph(
-    masks: Masks, images: Masks | None = None, *, costs: str = DEFAULT_COSTS, max_gap: int | None = None,
+    masks: Path | str | Masks, images: Path | str | Masks | None = None, *, costs: str = DEFAULT_COSTS, max_gap: int | None = None,
     voxel: tuple[float, ...] | None = None,
 ) -> nx.DiGraph[Any]:  # fmt: skip
     """The candidates of a movie, with costs and their terms, as a graph to look at, edit and solve.
 
     Parameters
     ----------
-    masks, images : frame number → array, see :func:`tracking.detections.measure_movie`.
+    masks, images : a folder or file, or frame number → array; see :func:`tracking.detections.measure_movie`.
     costs, max_gap : see :func:`prepare`.
     voxel : size (z, y, x) or (y, x) in µm.
 
@@ -106,8 +108,10 @@ def candidate_graph(
     networkx.DiGraph
         See :mod:`data.network` for its attributes; give it to :func:`tracking.solver.solve`.
     """
-    size = check_voxel(voxel, 3)
-    table = measure_movie(masks, images, voxel=size, spans=2 if max_gap is None else max_gap + 1)
+    labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks))
+    grey = images if images is None or isinstance(images, Mapping) else open_images(Path(images))
+    size = check_voxel(voxel, 3) or getattr(labels, "voxel", None)
+    table = measure_movie(labels, grey, voxel=size, spans=2 if max_gap is None else max_gap + 1)
     candidates = prepare(table, solve_candidates, costs=costs, max_gap=max_gap).candidates
     candidates.voxel = size
     return to_networkx(candidates)
