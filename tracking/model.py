@@ -167,7 +167,7 @@ def _problems(candidates: Candidates) -> list[str]:
     return found
 
 
-def _touching(model: Model, row_marked: BoolArray) -> BoolArray:
+def columns_touching(model: Model, row_marked: BoolArray) -> BoolArray:
     """Which columns cover a marked row; bool (columns,)."""
     marked = np.append(row_marked, False)
     covered: BoolArray = marked[model.rows[:, 0]] | marked[model.rows[:, 1]] | marked[model.rows[:, 2]]
@@ -201,8 +201,8 @@ def _apply_pins(model: Model, candidates: Candidates) -> Model:
     allowed = model.allowed.copy()
     allowed[:m] = candidates.links.fixed != FORBIDDEN
     allowed[m : m + d] = candidates.divisions.fixed != FORBIDDEN
-    allowed &= ~_touching(model, cover > 0) | kept
-    allowed &= ~_touching(model, np.concatenate([out, out]))
+    allowed &= ~columns_touching(model, cover > 0) | kept
+    allowed &= ~columns_touching(model, np.concatenate([out, out]))
     allowed[model.first_drop :] = (detections.optional & ~certain) | out
 
     lost = np.flatnonzero(kept & ~allowed)

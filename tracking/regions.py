@@ -74,6 +74,7 @@ class Regions:
         """``price``: what each clique row is worth in duals, int64 (cliques,); its columns are that much cheaper."""
         self.cliques = cliques
         self.price = np.zeros(len(cliques), dtype=np.int64) if price is None else price
+        self.needed = np.array([row.lower for row in cliques], dtype=np.int64)
         self.inside = np.zeros(len(cliques), dtype=np.bool_)
         self.members = np.concatenate([row.columns for row in cliques]) if cliques else np.zeros(0, dtype=np.int64)
         self.member_of = np.repeat(np.arange(len(cliques)), [len(row.columns) for row in cliques])
@@ -103,18 +104,18 @@ class Regions:
 
     def cover(self, row_group: IntArray) -> None:
         """Make every connected component one region; ``row_group`` is the component of each row, int64 (2n,)."""
-        _, first = np.unique(row_group, return_index=True)
-        self._grow(np.stack([first[row_group], np.arange(len(row_group))], axis=1))
+        _, first, group = np.unique(row_group, return_index=True, return_inverse=True)
+        self._grow(np.stack([first[group], np.arange(len(group))], axis=1))
 
     def add_side_rows(self, side: list[SideRow], model: Model) -> None:
         """Tie columns together by extra rows; ``model`` may have new columns (penalties) at its end."""
         self.model = model
         self.side += side
         self.side_dual = np.append(self.side_dual, np.zeros(len(side)))
-        for row in side:
-            rows = self.model.rows[row.columns]
-            rows = rows[rows >= 0]
-            self._grow(np.stack([np.full(len(rows), rows[0]), rows], axis=1))
+        if side:
+            columns = np.concatenate([row.columns for row in side])
+            first = np.repeat([row.columns[0] for row in side], [len(row.columns) for row in side])
+            self._grow(np.concatenate([self.model.rows[first, :1], self.model.rows[columns]], axis=1))
 
     def adopt(self, cliques: IntArray) -> None:
         """Take some cliques as rows of the regions that their members then share, instead of at their price."""
@@ -221,7 +222,7 @@ class Regions:
         return np.concatenate(grown)
 
     def relax(self, run: Callable[[Iterable[Task]], Iterator[Relaxation]]) -> tuple[IntArray, IntArray, IntArray]:
-        """The relaxation of every region: the columns above one half in all regions they touch, and new duals.
+        """The relaxation of every region: its inner columns above one half, and new duals.
 
         Returns columns, duals of all rows, int64 (2n,), and prices of all cliques, int64 (cliques,).
         """
@@ -236,12 +237,7 @@ class Regions:
                 exact = np.rint(result.dual).astype(np.int64)
                 dual[block.rows] = exact[: len(block.rows)]
                 side_dual[block.side] = np.maximum(exact[len(block.rows) :], 0)
-        covered = self.model.rows[offers.column[chosen]]
-        owner = np.append(roots(self.parent, np.arange(len(self.parent))), -1)[covered]
-        agreed = np.zeros(len(self.model.rows), dtype=np.int64)
-        names = np.unique(root)
-        np.add.at(agreed, offers.column[chosen], (owner == names[offers.group[chosen]][:, None]).sum(axis=1))
-        return np.flatnonzero(agreed == (self.model.rows >= 0).sum(axis=1)), dual, side_dual
+        return offers.column[chosen & ~offers.leaves], dual, side_dual
 
     def _offers(self, rows: IntArray, group: IntArray) -> Offers:
         """The columns of each region at the price that the region pays, ordered by (region, column)."""
@@ -315,8 +311,7 @@ class Regions:
         rows = np.flatnonzero(self.active)
         names = roots(self.parent, rows)
         solved = np.isin(names, list(self.bound))
-        outside = sum(row.lower * price for row, price in zip(self.cliques, self.price.tolist(), strict=True))
-        outside -= sum(self.cliques[k].lower * int(self.price[k]) for k in np.flatnonzero(self.inside).tolist())
+        outside = int((self.needed * self.price)[~self.inside].sum())
         duals = int(self.state.dual.sum() - self.state.dual[rows[solved]].sum())
         return int(duals + outside + sum(self.bound.values()))
 

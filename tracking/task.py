@@ -43,7 +43,8 @@ class Task:
 class Result:
     """The answer to a :class:`Task`.
 
-    chosen : bool (columns,) — feasible, never dearer than the incumbent. bound : int64 (groups,), of each optimum.
+    chosen : bool (columns,) — feasible, never dearer than the incumbent; in a block whose relaxation takes nudged
+        columns and is fractional, only those. bound : int64 (groups,), of each optimum.
     proven : bool (groups,). dual : float64 (rows,) in units, NaN in the blocks whose relaxation proves nothing.
     """
 
@@ -92,7 +93,16 @@ def solve_task(task: Task, solver: str, deadline: float | None) -> Result:
     proven = ~fractional & (bound == objective)
     dual[~proven[row_group]] = np.nan
     known = _sums(task, task.incumbent)
-    for block in np.flatnonzero(~proven).tolist():
+    undecided = ~proven
+    if relaxed.x is not None:
+        # no need for the integer optimum of a region that must grow anyway
+        leaving = (task.nudge > 0) & (relaxed.x > 1e-6)
+        grows = np.zeros(task.groups, dtype=np.bool_)
+        grows[column_group[leaving]] = True
+        grows &= fractional
+        chosen = np.where(grows[column_group], leaving, chosen)
+        undecided &= ~grows
+    for block in np.flatnonzero(undecided).tolist():
         inside, covered = np.flatnonzero(column_group == block), np.flatnonzero(row_group == block)
         answer = run(_problem(task, covered, inside), True, _left(deadline))
         candidate = task.incumbent[inside] if answer.x is None else answer.x > 0.5

@@ -8,13 +8,14 @@ reduced cost ≥ 0. Windows that are shifted by half mend what the borders of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from data.graph import IntArray
-from tracking.model import Model
+from tracking.model import Model, columns_touching
 from tracking.regions import Regions, SideRow
-from tracking.relaxation import State, complete_duals, keep_cliques, start, start_alone
+from tracking.relaxation import State, complete_duals, start, start_alone
 from tracking.task import Relaxation, Task
 
 WINDOW = 4000  # detections
@@ -31,30 +32,34 @@ def solve_windows(
     n = model.detections
     dual, price = start(model).dual, np.zeros(len(cliques), dtype=np.int64)
     size = np.searchsorted(frame, frame, side="right")  # detections up to the end of each one's frame
-    alone = start_alone(model).holder
+    alone = start_alone(model)
     for step in range(PASSES):
         window = (size + (WINDOW // 2) * (step % 2)) // WINDOW
-        regions = Regions(model, State(alone.copy(), dual), cliques, price)
+        regions = Regions(model, State(alone.holder.copy(), dual), cliques, price)
         regions.adopt(np.arange(len(cliques)))
         regions.cover(np.concatenate([window, window]))
         chosen, row_dual, price = regions.relax(relax)
         cost = model.cost.copy()
         np.subtract.at(cost, regions.members, price[regions.member_of])
         dual = complete_duals(model, cost, row_dual[:n])
-    holder = _round(model, chosen)
-    keep_cliques(model, holder, [row.columns for row in cliques])
-    return State(holder, dual), price
+    return State(_round(model, chosen, [row.columns for row in cliques]), dual), price
 
 
-def _round(model: Model, chosen: IntArray) -> IntArray:
-    """The holder of each row: a chosen column, or staying alone, or left out where that is cheaper; int64 (2n,)."""
+def _round(model: Model, chosen: IntArray, cliques: list[IntArray]) -> IntArray:
+    """A feasible choice near the relaxation: the detections that it leaves out stay out, the rest is matched anew.
+
+    Returns the holder of each row, int64 (2n,).
+    """
     n = model.detections
-    appear, disappear = model.first_appear + np.arange(n), model.first_disappear + np.arange(n)
-    holder = np.where(np.concatenate([model.allowed[appear], model.allowed[disappear]]), -1, start_alone(model).holder)
-    for place in model.rows[chosen].T:
-        holder[place[place >= 0]] = chosen[place >= 0]
-    drop = model.first_drop + np.arange(n)
-    leave = (holder[:n] < 0) & (holder[n:] < 0) & model.allowed[drop]
-    leave &= model.cost[drop] < model.cost[appear] + model.cost[disappear]
-    holder = np.where(np.concatenate([leave, leave]), np.concatenate([drop, drop]), holder)
-    return np.where(holder < 0, np.concatenate([appear, disappear]), holder)
+    out = np.zeros(n, dtype=np.bool_)
+    out[chosen[(chosen >= model.first_drop) & (chosen < model.first_drop + n)] - model.first_drop] = True
+    for columns in cliques:
+        members = columns - model.first_drop
+        rivals = members[~out[members]]
+        if len(rivals) > 1:
+            out[rivals] = True
+            out[rivals[np.argmax(model.cost[model.first_drop + rivals])]] = False
+    out |= ~model.allowed[model.first_appear :][:n] & model.allowed[model.first_drop :][:n]
+    allowed = model.allowed & ~columns_touching(model, np.concatenate([out, out]))
+    allowed[model.first_drop : model.first_drop + n] = out
+    return start(replace(model, allowed=allowed)).holder
