@@ -15,13 +15,15 @@ from data.ctc import digits_for
 from data.errors import InputError
 from data.hypotheses import write_hypotheses
 from data.progress import Progress, silent
-from data.tiff import write_array, write_labels
+from data.tiff import read_pages, write_array, write_labels
+from segmentation.blocks import label_in_blocks
 from segmentation.candidates import find_hypotheses, label_cells, paint_best
 from segmentation.checkpoint import load_model
 from segmentation.model import Model
 from segmentation.prediction import Prediction, predict
 
 RESUME_FILE = ".segment.json"
+LARGE = 20_000_000  # pixels from which an image is segmented in blocks
 
 
 def segment_movie(
@@ -44,9 +46,15 @@ def segment_movie(
     loaded = model if isinstance(model, Model) else load_model(model)
     loaded.net.to(device)
     for done, number in enumerate(sorted(images), start=1):
-        maps = predict(loaded, np.asarray(images[number]), tta=tta, memory_mb=memory_mb, device=device)
-        yield number, label_cells(maps, loaded.instances)
+        yield number, label_frame(loaded, np.asarray(images[number]), tta=tta, memory_mb=memory_mb, device=device)
         progress("segment", done, len(images), f"frame {number}")
+
+
+def label_frame(model: Model, image: NDArray[Any], **options: Any) -> NDArray[np.int32]:
+    """Label image of one frame: as a whole, or in blocks if it is very large; options of ``predict``."""
+    if image.ndim == 2 and image.size > LARGE:
+        return label_in_blocks(model, image, **options)
+    return label_cells(predict(model, image, **options), model.instances)
 
 
 @dataclass(frozen=True)
@@ -93,19 +101,23 @@ def segment_into(
     for done, number in enumerate(sorted(images), start=1):
         mask_file = folder / f"mask{number:0{digits}d}.tif"
         if resume and mask_file.is_file():
-            from data.tiff import read_pages
-
             counts[number] = int(read_pages(mask_file).max(initial=0))
         else:
-            maps = predict(model, np.asarray(images[number]), tta=tta, memory_mb=memory_mb, device=device)
-            counts[number] = _write_frame(folder, f"{number:0{digits}d}", mask_file, maps, model, wanted)
+            image, options = np.asarray(images[number]), {"tta": tta, "memory_mb": memory_mb, "device": device}
+            if wanted == Output():
+                labels = label_frame(model, image, **options)
+            else:
+                maps = predict(model, image, **options)
+                labels = _write_more(folder, f"{number:0{digits}d}", maps, model, wanted)
+            write_labels(mask_file, labels)  # last: where it stands, the others stand as well
+            counts[number] = int(labels.max(initial=0))
         progress("segment", done, len(images), f"frame {number}")
     note.unlink()
     return counts
 
 
-def _write_frame(folder: Path, number: str, mask_file: Path, maps: Prediction, model: Model, wanted: Output) -> int:
-    """Write the files of one frame, the mask last: where it stands, the others stand as well."""
+def _write_more(folder: Path, number: str, maps: Prediction, model: Model, wanted: Output) -> NDArray[np.int32]:
+    """Write what is wanted beside the mask of a frame; returns the mask."""
     if wanted.hypotheses:
         candidates = find_hypotheses(maps, model.instances)
         write_hypotheses(folder / f"hyp{number}.npz", candidates.hypotheses)
@@ -122,5 +134,4 @@ def _write_frame(folder: Path, number: str, mask_file: Path, maps: Prediction, m
             Image.fromarray(foreground).save(folder / f"binary{number}.png")
         else:
             write_array(folder / f"binary{number}.tif", foreground)
-    write_labels(mask_file, labels)
-    return int(labels.max(initial=0))
+    return labels

@@ -35,10 +35,8 @@ class Prediction:
     distance: FloatArray | None
 
 
-def normalise(image: NDArray[Any], low: float, high: float) -> FloatArray:
-    """Grey values scaled so that the percentiles ``low`` and ``high`` of the whole image become 0 and 1.
-
-    An image of one grey value becomes 0. Values are limited to −1 … 5.
+def grey_limits(image: NDArray[Any], low: float, high: float) -> tuple[float, float]:
+    """The percentiles ``low`` and ``high`` of an image (of a regular sample of the pixels of a very large one).
 
     Raises
     ------
@@ -49,6 +47,15 @@ def normalise(image: NDArray[Any], low: float, high: float) -> FloatArray:
         raise InputError("An image holds values that are not finite (NaN or infinity): replace them.")
     step = max(1, round((image.size / PERCENTILE_PIXELS) ** 0.5))
     bottom, top = np.percentile(image[..., ::step, ::step], [low, high])
+    return float(bottom), float(top)
+
+
+def normalise(image: NDArray[Any], limits: tuple[float, float]) -> FloatArray:
+    """Grey values scaled so that the two limits become 0 and 1, float32, cut to −1 … 5.
+
+    Equal limits (an image of one grey value) make all values 0.
+    """
+    bottom, top = limits
     if top <= bottom:
         return np.zeros(image.shape, dtype=np.float32)
     scaled = (image.astype(np.float32) - np.float32(bottom)) / np.float32(top - bottom)
@@ -139,8 +146,9 @@ def to_maps(net: UNet, output: FloatArray) -> FloatArray:
 
 
 def predict(
-    model: Model, image: NDArray[Any], *, tta: bool = False, memory_mb: float = 1024, device: torch.device | str = "cpu"
-) -> Prediction:
+    model: Model, image: NDArray[Any], *, tta: bool = False, memory_mb: float = 1024, device: torch.device | str = "cpu",
+    limits: tuple[float, float] | None = None,
+) -> Prediction:  # fmt: skip
     """Maps of one frame.
 
     Parameters
@@ -148,6 +156,7 @@ def predict(
     image : grey values (Y, X), or (Z, Y, X), which is predicted slice by slice.
     tta : average over the eight rotations and reflections (eight times slower, a little better).
     memory_mb : what one forward pass may take; a smaller number means smaller tiles, not other results.
+    limits : grey values that become 0 and 1, where ``image`` is only a part; ``None``: its percentiles.
 
     Raises
     ------
@@ -161,7 +170,7 @@ def predict(
     if min(image.shape[-2:]) < smallest:
         raise InputError(f"An image of {image.shape[-2]} × {image.shape[-1]} pixels is too small for this model: "
                          f"it needs at least {smallest} × {smallest}.")  # fmt: skip
-    scaled = normalise(image, prepared.low, prepared.high)
+    scaled = normalise(image, limits or grey_limits(image, prepared.low, prepared.high))
     maps = []
     for plane in scaled.reshape(-1, *image.shape[-2:]):
         small = reduce_image(plane, prepared.scale)

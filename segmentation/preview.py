@@ -24,7 +24,7 @@ from segmentation.frames import (
     read_labels,
 )
 from segmentation.model import Model, Preprocessing
-from segmentation.prediction import normalise, predict
+from segmentation.prediction import grey_limits, normalise, predict
 from segmentation.settings import Settings
 from segmentation.weight_map import carve, class_weights
 
@@ -79,11 +79,12 @@ def show_augmentation(movie: Movie, number: int, settings: Settings, *, count: i
 
 def show_prediction(image: NDArray[Any], model: Model) -> list[Panel]:
     """Image with the outlines of the cells that were found, probability, and the map of seeds if there is one."""
-    maps = predict(model, image)
+    limits = grey_limits(image, model.preprocessing.low, model.preprocessing.high)
+    maps = predict(model, image, limits=limits)
     labels = label_cells(maps, model.instances)
     middle = len(planes_of(image)) // 2
     panels = [("image and cells", outline_image(planes_of(image)[middle], planes_of(labels)[middle])),
-              ("scaled image", planes_of(normalise(image, model.preprocessing.low, model.preprocessing.high))[middle]),
+              ("scaled image", planes_of(normalise(image, limits))[middle]),
               ("probability", planes_of(maps.probability)[middle])]  # fmt: skip
     if maps.distance is not None:
         panels.append(("relative distance to the edge", planes_of(maps.distance)[middle]))

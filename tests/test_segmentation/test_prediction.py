@@ -13,6 +13,7 @@ from segmentation.prediction import (  # noqa: E402
     choose_tile,
     eightfold,
     enlarge_map,
+    grey_limits,
     normalise,
     predict,
     reduce_image,
@@ -102,8 +103,11 @@ def test_stack_is_predicted_slice_by_slice() -> None:
 
 def test_percentiles_do_not_depend_on_offset_and_gain() -> None:
     image = np.random.default_rng(7).random((50, 50)) * 100
-    np.testing.assert_allclose(normalise(image, 1, 99), normalise(image * 7 + 32_768, 1, 99), atol=1e-4)
-    assert not normalise(np.full((9, 9), 5, dtype=np.uint16), 1, 99).any()
+    other = image * 7 + 32_768
+    scaled = normalise(image, grey_limits(image, 1, 99))
+    np.testing.assert_allclose(scaled, normalise(other, grey_limits(other, 1, 99)), atol=1e-4)
+    flat = np.full((9, 9), 5, dtype=np.uint16)
+    assert not normalise(flat, grey_limits(flat, 1, 99)).any()
 
 
 def test_reduce_and_enlarge_keep_places() -> None:

@@ -1,0 +1,32 @@
+"""Large images in blocks: the same cells as in one piece."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from data.simulate import simulate_scene  # noqa: E402
+from segmentation import load_model  # noqa: E402
+from segmentation.blocks import label_in_blocks  # noqa: E402
+from segmentation.candidates import label_cells  # noqa: E402
+from segmentation.prediction import predict  # noqa: E402
+
+
+@pytest.mark.parametrize("block", [100, 160])
+def test_blocks_give_the_cells_of_the_whole_image(block: int) -> None:
+    torch.set_num_threads(1)
+    image, truth = simulate_scene(frames=1, cells=35, size=(330, 290), seed=3).draw(0)
+    model = load_model("sim-fluo")
+    whole = label_cells(predict(model, image), model.instances)
+    pieces = label_in_blocks(model, image, block=block, overlap=48)
+    assert pieces.max() == len(np.unique(pieces)) - 1
+    assert abs(int(pieces.max()) - int(whole.max())) <= 1
+    same_edges = (pieces[1:] == pieces[:-1]) == (whole[1:] == whole[:-1])
+    assert same_edges.mean() > 0.995
+    assert ((pieces > 0) == (truth > 0)).mean() > 0.97
+
+
+def test_an_image_without_cells_has_none_in_blocks() -> None:
+    assert not label_in_blocks(load_model("sim-fluo"), np.zeros((150, 150), np.uint16), block=64, overlap=16).any()
