@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from data.progress import Progress, silent
 from data.tracks import Tracks, read_tracks
 
 Role = Literal["image", "labels", "sparse labels"]
+SLICE = re.compile(r"man_seg_\d+_\d+\.tiff?")
 LABEL_PREFIXES = ("mask", "man_seg", "man_track")
 
 
@@ -96,7 +98,9 @@ class _Movie:
         self.numbers: tuple[int, ...] = ()
         self.shape: tuple[int, ...] = ()
         self.labels: dict[int, NDArray[np.int64]] = {}
-        frames = self._open()
+        slices = sorted(file for file in path.iterdir() if SLICE.fullmatch(file.name)) if path.is_dir() else []
+        frames = None if slices else self._open()
+        self.problems += self._read_slices(slices)
         if frames is not None:
             self.shape = frames.shape
             self.numbers = frames.numbers
@@ -105,6 +109,21 @@ class _Movie:
         tracks = track_file(path) if path.is_dir() else None
         if tracks is not None:
             self.problems += self._compare_tracks(tracks)
+
+    def _read_slices(self, files: list[Path]) -> Iterator[Problem]:
+        """Single slices of volumes, as the CTC annotates some 3D movies (``man_seg_TTT_ZZZ.tif``)."""
+        for file in files:
+            try:
+                movie = open_frames(file, "labels")
+                array = movie[movie.numbers[0]]
+            except InputError as error:
+                yield from (_problem(file, text) for text in error.problems)
+                continue
+            if array.ndim != 2 or len(movie) > 1:
+                yield _problem(file, f"{file} is named like one slice but holds several: "
+                                     "save slices one by one, or name it man_segTTT.tif.")  # fmt: skip
+            elif not array.any():
+                yield _problem(file, f"{file} has no cell: remove it, or check that this is so.")
 
     def _open(self) -> Frames | None:
         try:

@@ -200,6 +200,8 @@ def _read_multiscale(path: Path, image: dict[str, Any]) -> tuple[Path, str, dict
         level = image["datasets"][0]
         axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
         letters = "".join(str(axis["name"]).upper() for axis in axes)
+        if len(letters) != len(axes):
+            raise ValueError("axes with names of one letter expected")
         array = path / str(level["path"])
         scale = np.ones(len(axes))
         for transform in (*level.get("coordinateTransformations", ()), *image.get("coordinateTransformations", ())):

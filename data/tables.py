@@ -254,7 +254,7 @@ def _read_points(
         area = _numbers(path, filled, "area")
         area = np.where(area < 0, np.nan, area)
     label = _whole(path, table, "label") if "label" in table.columns else np.maximum(track, 0)
-    ndim = 3 if np.ptp(z) > 0 or (z != 0).any() else 2
+    ndim = 3 if (z != 0).any() else 2
     return points_from_links(
         frame, position, np.concatenate(links), area=area, label=label, ndim=ndim, voxel=voxel, interval=interval,
         source=str(path),

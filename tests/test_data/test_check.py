@@ -152,6 +152,22 @@ def test_sparse_truth_may_lack_frames(tmp_path: Path) -> None:
     assert find_problems(tmp_path) == []
 
 
+def test_single_slices_of_volumes_are_truth_too(tmp_path: Path) -> None:
+    (tmp_path / "01").mkdir()
+    for frame in range(2):
+        write_array(tmp_path / "01" / f"t{frame:03d}.tif", np.random.default_rng(frame).random((3, 8, 12)))
+    seg = tmp_path / "01_GT" / "SEG"
+    seg.mkdir(parents=True)
+    for name in ("man_seg_000_001.tif", "man_seg_001_001.tif", "man_seg_001_002.tif"):
+        write_array(seg / name, masks()[0])
+    assert find_problems(tmp_path) == []
+    write_array(seg / "man_seg_001_002.tif", np.zeros((3, 8, 12), np.uint16))
+    (seg / "man_seg_000_001.tif").write_text("no image")
+    assert sorted(p.what.split(" ", 1)[1].split(" (")[0] for p in find_problems(tmp_path)) == [
+        "is named like one slice but holds several", "is not a TIFF image",
+    ]  # fmt: skip
+
+
 def test_masks_without_a_ctc_name_are_recognised(tmp_path: Path) -> None:
     folder = tmp_path / "labels"
     folder.mkdir()
