@@ -242,7 +242,13 @@ def load_graph(path: Path) -> tuple[Candidates, Solution | None, IntArray | None
     schema = str(arrays.get("schema", "none"))
     if schema != SCHEMA:
         raise InputError(f"{path} has the schema {schema}, expected {SCHEMA}: run 'celltrail track' again.")
+    try:
+        return _from_arrays(arrays)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise InputError(f"{path} lacks a part of the graph ({error}): run 'celltrail track' again.") from None
 
+
+def _from_arrays(arrays: dict[str, Any]) -> tuple[Candidates, Solution | None, IntArray | None]:
     def table(prefix: str, kind: type[Any]) -> Any:
         columns = {c.name: arrays[f"{prefix}.{c.name}"] for c in fields(kind) if c.name != "terms"}
         start = f"{prefix}.term."
