@@ -6,6 +6,7 @@ very distributions that the cells were drawn from, so that what is measured is t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -133,21 +134,48 @@ def link_cost(distance: np.ndarray, growth: np.ndarray, skip: int) -> np.ndarray
     )
 
 
+Cliques = tuple[np.ndarray, np.ndarray]
+
+
 def instance(
-    detections: int, regime: str, *, cells: int = 1000, seed: int = 0
-) -> tuple[Candidates, dict[str, np.ndarray]]:
-    """A problem of about ``detections`` rows in a regime (``trusted, uncertain, hypotheses``), and its points."""
+    detections: int, regime: str, *, cells: int = 0, seed: int = 0
+) -> tuple[Candidates, dict[str, np.ndarray], Cliques]:
+    """A problem of about ``detections`` rows in a regime (``trusted, uncertain, hypotheses``), its points, its cliques.
+
+    cells : per frame; 0: a tenth of the detections, at most 1,000.
+    """
+    cells = cells or min(1000, max(detections // 10, 20))
     share = 0.6 if regime == "hypotheses" else 1.0
     points = simulate_points(int(detections * share), cells=cells, spoilt=regime == "uncertain", seed=seed)
-    if regime != "hypotheses":
-        return build(points, regime), points
-    points, ids, members = add_hypotheses(points, seed=seed)
-    candidates = build(points, regime)
-    candidates.clique_id, candidates.clique_detection = ids, members
-    return candidates, points
+    cliques = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    if regime == "hypotheses":
+        points, *cliques = add_hypotheses(points, seed=seed)
+    return build(points, regime, tuple(cliques)), points, tuple(cliques)
 
 
-def build(points: dict[str, np.ndarray], regime: str) -> Candidates:
+def constant_split(candidates: Candidates, split: int = 4_000_000) -> tuple[Candidates, int]:
+    """The same problem where any two links of a cell may be a division, at their costs and one constant more."""
+    links = candidates.links
+    first = np.searchsorted(links.source, np.arange(len(candidates.detections) + 1))
+    degree = np.diff(first)
+    triplets, prices = [], []
+    for i, j in combinations(range(int(degree.max())), 2):
+        mother = np.flatnonzero(degree > j)
+        one, other = first[mother] + i, first[mother] + j
+        pair = np.sort(np.column_stack([links.target[one], links.target[other]]), axis=1)
+        triplets.append(np.column_stack([mother, pair]))
+        prices.append(links.cost[one] + links.cost[other] + split)
+    three, cost = np.concatenate(triplets), np.concatenate(prices)
+    return replace(candidates, divisions=Divisions(*three.T, cost, np.full(len(cost), FREE))), split
+
+
+def without_divisions(candidates: Candidates) -> Candidates:
+    """The same problem where no cell divides."""
+    none = np.zeros(0, dtype=np.int64)
+    return replace(candidates, divisions=Divisions(none, none, none, none, none))
+
+
+def build(points: dict[str, np.ndarray], regime: str, cliques: Cliques) -> Candidates:
     """Candidates and costs of points."""
     frame, position, area = points["frame"], points["position"], points["area"]
     n, side = len(frame), position.max()
@@ -173,7 +201,7 @@ def build(points: dict[str, np.ndarray], regime: str) -> Candidates:
     )  # fmt: skip
     free = np.full(len(source), FREE)
     divisions = Divisions(*triplets.T, to_units(prices), np.full(len(prices), FREE))
-    return Candidates(table, Links(source, target, to_units(cost), free), divisions)
+    return Candidates(table, Links(source, target, to_units(cost), free), divisions, *cliques)
 
 
 def division_candidates(
