@@ -94,3 +94,14 @@ def test_no_pickle_is_ever_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / "graph.npz", schema=np.array([{"a": 1}], dtype=object))
     with pytest.raises(InputError, match="is not a graph of Celltrail"):
         load_graph(tmp_path / "graph.npz")
+
+
+@pytest.mark.parametrize("left_out", ["link.cost", "ndim", "solution.bound"])
+def test_a_graph_that_lacks_a_part_is_refused(tmp_path: Path, left_out: str) -> None:
+    path = tmp_path / "graph.npz"
+    save_graph(path, *small_problem())
+    with np.load(path) as archive:
+        arrays = {name: array for name, array in archive.items() if name != left_out}
+    np.savez(path, **arrays)
+    with pytest.raises(InputError, match="lacks a part"):
+        load_graph(path)
