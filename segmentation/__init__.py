@@ -27,6 +27,7 @@ _ROOM_OF = {
     "predict": "prediction",
     "preset": "settings",
     "save_model": "checkpoint",
+    "search_settings": "tuning",
     "segment_movie": "movie",
     "split_in_time": "frames",
     "train": "training",

@@ -32,6 +32,8 @@ from segmentation.unet import UNet
 Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], dict[str, float]]
 """Measures of masks against truth (frame → labels), for example IoU, SEG and DET."""
 
+Watch = Callable[[Mapping[str, float]], None]
+
 VALIDATION_FRAMES = 8  # more do not change which epoch is best, but take time from training
 VALIDATION_PIXELS = 1_000_000  # likewise, of the reduced images together
 WARM_UP = 0.05  # share of the training in which the rate rises
@@ -107,7 +109,7 @@ def follow(average: UNet, net: UNet, decay: float, step: int) -> None:
 
 def train(
     training: list[Movie], validation: list[Movie], settings: Settings, *, minutes: float | None = None, seed: int = 0,
-    score: Score | None = None, patience: int = 0, state_file: Path | None = None, resume: bool = False,
+    score: Score | None = None, watch: Watch | None = None, patience: int = 0, state_file: Path | None = None, resume: bool = False,
     device: str = "cpu", progress: Progress = silent,
 ) -> Training:  # fmt: skip
     """Train a model.
@@ -119,6 +121,7 @@ def train(
     minutes : stop after this much computing time (see :class:`Clock`); the learning rate falls to 0
         at that moment. ``None``: after ``settings.steps`` steps, which gives the same weights every time.
     score : measures of masks, shown per epoch and used to choose thresholds at the end.
+    watch : called after every epoch with its row of the history; what it raises ends the training.
     patience : stop after so many epochs without a lower validation loss; 0: never.
     state_file : where the state is kept after each epoch. resume : go on from there if it exists.
 
@@ -176,6 +179,8 @@ def train(
         if validation:
             row |= validate(Model(average, preprocessing, instances), validation, tiles.balance, settings, score)
         state.history.append(row)
+        if watch is not None:
+            watch(row)
         state.keep_if_better(row.get("loss", -math.inf))
         if state_file is not None:
             save_state(state_file, state, identity)
