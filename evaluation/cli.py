@@ -69,6 +69,9 @@ def evaluate(
         TruthOption, typer.Option(help="Full masks of the gold truth, or of the silver truth NN_ST beside NN_GT.")
     ] = TruthOption.GT,
     only_masks: Annotated[bool, typer.Option("--only-masks", help="Compare full masks only, no tracks.")] = False,
+    sparse: Annotated[
+        bool, typer.Option("--sparse-truth", help="The truth shows some lineages only; nothing else counts.")
+    ] = False,
     second: Annotated[
         SecondOpinion | None, typer.Option("--with", help="Show its measures beside ours.", show_default=False)
     ] = None,
@@ -100,7 +103,14 @@ def evaluate(
         if res is not None:
             evaluations = [
                 evaluate_sequence(
-                    gt, res, frames=wanted, truth=truth.value, only_masks=only_masks, voxel=size, progress=progress
+                    gt,
+                    res,
+                    frames=wanted,
+                    truth=truth.value,
+                    only_masks=only_masks,
+                    voxel=size,
+                    sparse=sparse,
+                    progress=progress,
                 )
             ]
         elif gt.is_dir() and ((gt / "TRA").is_dir() or (gt / "SEG").is_dir()):
@@ -109,11 +119,13 @@ def evaluate(
             found = find_sequences(gt)
             skipped = [s.name for s in found if s.gt is None or s.result is None]
             evaluations = evaluate_dataset(
-                gt, frames=wanted, truth=truth.value, voxel=size, progress=progress
+                gt, frames=wanted, truth=truth.value, voxel=size, sparse=sparse, progress=progress
             ).sequences
             for name in skipped:
                 typer.echo(f"Sequence {name} has no truth or no result: left out.", err=True)
-    document = to_document(evaluations, settings={"frames": frames, "truth": truth.value, "only_masks": only_masks})
+    document = to_document(
+        evaluations, settings={"frames": frames, "truth": truth.value, "only_masks": only_masks, "sparse": sparse}
+    )
     text = format_table(evaluations)
     if second is not None:
         opinions = [ask_traccuracy(Path(e.gt), Path(e.res)) for e in evaluations]

@@ -6,7 +6,7 @@ Pixels are read once, frame by frame; after that only these small tables are use
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -101,6 +101,18 @@ class Contingency:
             new_gt[self.gt[pair_rows]], new_res[self.res[pair_rows]], self.shared[pair_rows],
             self.frames[frame_rows], self.pixels[frame_rows],
         )  # fmt: skip
+
+    def only_results(self, rows: NDArray[np.bool_]) -> Contingency:
+        """The same table, only with these objects of the result; bool (len(result),)."""
+        pairs = rows[self.res]
+        new_res = np.cumsum(rows) - 1
+        return replace(
+            self,
+            result=_rows(self.result, rows),
+            gt=self.gt[pairs],
+            res=new_res[self.res[pairs]],
+            shared=self.shared[pairs],
+        )
 
 
 def _rows(objects: Objects, rows: NDArray[np.bool_]) -> Objects:

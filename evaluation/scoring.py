@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,22 +43,26 @@ def score(
     frames: range | None = None,
     groups: Collection[str] = GROUPS,
     voxel: tuple[float, float, float] | None = None,
+    sparse: bool = False,
 ) -> Evaluation:
     """All measures of one result.
 
     Parameters
     ----------
     truth_tracks : the true tracks, clipped to ``frames``. markers, seg : tables against the markers and the
-    full masks. shapes : scores of the frames with full masks. groups : of :data:`GROUPS`.
+    full masks. shapes : scores of the frames with full masks. groups : of :data:`GROUPS`. sparse : the truth
+    shows some lineages only; what the result has beyond them does not count.
     """
     compared = markers if markers is not None else seg
     assert compared is not None
     evaluation = Evaluation(str(truth.path), str(result.path), truth.kind, compared.frames.tolist())
     tracks = None if result.tracks is None else clip_tracks(result.tracks, frames)
+    if sparse and tracks is not None and markers is not None:
+        tracks = _followed_tracks(markers, tracks)
     detail = Detail(markers, seg, truth_tracks, tracks, len(result.masks.shape), voxel or result.masks.voxel)
     evaluation.detail = detail
-    _measure_seg(evaluation, truth, seg, markers, shapes, groups)
-    _measure_tracking(evaluation, detail, result, groups)
+    _measure_seg(evaluation, truth, seg, markers, shapes, groups, sparse)
+    _measure_tracking(evaluation, detail, result, groups, sparse)
     value = evaluation.measures
     for name, parts in (("OP_CSB", ("SEG", "DET")), ("OP_CTB", ("SEG", "TRA"))):
         missing = [part for part in parts if value[part] is None]
@@ -74,6 +79,7 @@ def _measure_seg(
     markers: Contingency | None,
     shapes: ShapeScores,
     groups: Collection[str],
+    sparse: bool,
 ) -> None:
     names = [*(measure_regions(tabulate({}, {})) if "regions" in groups else ()),
              *(SHAPE_NAMES if "shapes" in groups else ())]  # fmt: skip
@@ -84,6 +90,8 @@ def _measure_seg(
     evaluation.seg_frames = seg.frames.tolist()
     evaluation.put({"SEG": ctc.seg(seg)}, "the full masks of the truth hold no object")
     whole, reason = _whole_frames(truth, seg, markers)
+    if sparse:
+        whole, reason = whole[:0], "the truth shows some cells only"
     evaluation.counts["region_frames"] = len(whole)
     if reason:
         evaluation.put(dict.fromkeys(names), reason)
@@ -121,7 +129,17 @@ def _tracking_names(groups: Collection[str]) -> list[str]:
     return names
 
 
-def _measure_tracking(evaluation: Evaluation, detail: Detail, result: Result, groups: Collection[str]) -> None:
+def _followed_tracks(table: Contingency, tracks: Tracks) -> Tracks:
+    """The tracks of a result that match a true cell in some frame."""
+    kept = np.unique(table.result.label[table.taken > 0])
+    rows = tracks.rows()[np.isin(tracks.label, kept)]
+    rows[~np.isin(rows[:, 3], kept), 3] = 0
+    return Tracks.from_rows(rows.tolist())
+
+
+def _measure_tracking(
+    evaluation: Evaluation, detail: Detail, result: Result, groups: Collection[str], sparse: bool
+) -> None:
     names = _tracking_names(groups)
     evaluation.put(dict.fromkeys(names), NO_TRUTH_TRACKS)
     table, truth, tracks = detail.markers, detail.truth, detail.result
@@ -129,6 +147,8 @@ def _measure_tracking(evaluation: Evaluation, detail: Detail, result: Result, gr
         return
     _count_per_frame(evaluation, table, truth, tracks)
     operations = ctc.count_operations(table, truth, tracks)
+    if sparse:
+        operations = replace(operations, spurious=operations.spurious[:0])
     detail.operations = operations
     evaluation.counts |= {"truth_cells": len(table.truth), "result_cells": len(table.result),
                           "truth_tracks": len(truth), "truth_divisions": len(truth.divisions())}  # fmt: skip
@@ -159,8 +179,9 @@ def _measure_tracking(evaluation: Evaluation, detail: Detail, result: Result, gr
     evaluation.put({"LNK": ctc.lnk(operations)}, "the truth holds no link")
     _measure_biology(evaluation, table, truth, tracks, groups)
     if "tracks" in groups:
-        evaluation.ceiling = measure_ceiling(table, truth)
-        _measure_tracks(evaluation, detail, table, truth, tracks)
+        evaluation.ceiling = measure_ceiling(table.only_results(table.taken > 0) if sparse else table, truth)
+        seen = table.only_results(table.taken > 0) if sparse else table
+        _measure_tracks(evaluation, detail, seen, truth, tracks)
 
 
 def _count_per_frame(evaluation: Evaluation, table: Contingency, truth: Tracks, result: Tracks | None) -> None:

@@ -41,6 +41,7 @@ def evaluate_sequence(
     only_masks: bool = False,
     groups: Collection[str] = GROUPS,
     voxel: tuple[float, float, float] | None = None,
+    sparse: bool = False,
     progress: Progress = silent,
 ) -> Evaluation:
     """Compare a result with its ground truth.
@@ -56,6 +57,7 @@ def evaluate_sequence(
     groups : what to measure beside SEG, DET, TRA and LNK: "regions" (IoU, Rand …), "shapes" (warping
         error, V_rand), "tracks" (HOTA, IDF1, ADE …, the ceiling, suspect truth).
     voxel : size (z, y, x) in µm, for distances; otherwise from the metadata of the masks.
+    sparse : the truth shows some lineages only: masks, tracks and divisions beyond them do not count.
 
     Raises
     ------
@@ -64,7 +66,15 @@ def evaluate_sequence(
     """
     results = {"": res}
     return evaluate_many(
-        gt, results, frames=frames, truth=truth, only_masks=only_masks, groups=groups, voxel=voxel, progress=progress
+        gt,
+        results,
+        frames=frames,
+        truth=truth,
+        only_masks=only_masks,
+        groups=groups,
+        voxel=voxel,
+        sparse=sparse,
+        progress=progress,
     )[""]
 
 
@@ -77,6 +87,7 @@ def evaluate_many(
     only_masks: bool = False,
     groups: Collection[str] = GROUPS,
     voxel: tuple[float, float, float] | None = None,
+    sparse: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Evaluation]:
     """Compare several results with one truth, which is read once; see :func:`evaluate_sequence`."""
@@ -96,7 +107,7 @@ def evaluate_many(
     evaluations = {}
     for (name, result), (markers, seg), shape in zip(candidates.items(), tables, shapes, strict=True):
         evaluations[name] = score(
-            opened, clipped, result, markers, seg, shape, frames=frames, groups=groups, voxel=voxel
+            opened, clipped, result, markers, seg, shape, frames=frames, groups=groups, voxel=voxel, sparse=sparse
         )
     return evaluations
 
@@ -195,6 +206,7 @@ def evaluate_dataset(
     truth: TruthKind = "GT",
     groups: Collection[str] = GROUPS,
     voxel: tuple[float, float, float] | None = None,
+    sparse: bool = False,
     progress: Progress = silent,
 ) -> DatasetEvaluation:
     """Evaluate every sequence of a data set that has both ``NN_GT`` and ``NN_RES``.
@@ -212,7 +224,9 @@ def evaluate_dataset(
     for gt, res in pairs:
         try:
             evaluations.append(
-                evaluate_sequence(gt, res, frames=frames, truth=truth, groups=groups, voxel=voxel, progress=progress)
+                evaluate_sequence(
+                    gt, res, frames=frames, truth=truth, groups=groups, voxel=voxel, sparse=sparse, progress=progress
+                )
             )
         except InputError as error:
             problems += error.problems

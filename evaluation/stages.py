@@ -45,8 +45,8 @@ class StageFinder:
             return "detection"
         source = self.row_of.get((error.frame, error.res_label))
         target = self.row_of.get((error.frame2, error.res_label2))
-        if source is None or target is None:
-            return "export"
+        if source is None or target is None:  # a mask that was filled in after solving
+            return "detection"
         wanted = self._state(source, target, division)
         if error.type == "ED":
             chosen = self._state(source, target, False) == "chosen" or self._state(source, target, True) == "chosen"

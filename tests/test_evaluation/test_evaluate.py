@@ -199,6 +199,27 @@ def test_voxel_sizes_give_distances_in_micrometres(
     assert "two or three sizes" in capsys.readouterr().err
 
 
+def test_a_sparse_truth(sequence: Write, two_tracks: Movie) -> None:
+    """Only one of two cells is annotated; what the result has beside it does not count."""
+    masks = {frame: np.where(m == 1, m, 0).astype(np.uint16) for frame, m in two_tracks.masks.items()}
+    found = {frame: m.copy() for frame, m in two_tracks.masks.items()}
+    for frame in (4, 5):
+        found[frame][found[frame] == 2] = 3
+        found[frame][11, 18] = 4
+    result = Movie(found, Tracks.from_rows([(1, 0, 5, 0), (2, 0, 3, 0), (3, 4, 5, 2), (4, 4, 5, 2)]))
+    gt, res = sequence(Movie(masks, Tracks.from_rows([(1, 0, 5, 0)])), result)
+    strict, sparse = evaluate_sequence(gt, res), evaluate_sequence(gt, res, sparse=True)
+    assert strict.counts["FP"] == 8
+    assert sparse.counts["FP"] == 0
+    assert sparse.errors == []
+    for name in ("SEG", "DET", "TRA", "LNK", "CT", "TF", "IDF1", "MOTA", "HOTA", "HOTA_CTC", "JACT", "track_purity"):
+        assert sparse.measures[name] == 1.0, name
+        assert (strict.measures[name] or 0) <= 1.0
+    assert strict.measures["CT"] == pytest.approx(2 / 5)
+    assert sparse.measures["IoU"] is None
+    assert sparse.counts["result_divisions"] == 0
+
+
 def test_traccuracy_beside_ours(sequence: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("traccuracy")
     truth = Movie(draw(dict.fromkeys(range(3), "....... .1.2.3. .......")),
