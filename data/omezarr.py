@@ -206,7 +206,10 @@ def _read_multiscale(path: Path, image: dict[str, Any]) -> tuple[Path, str, dict
         scale = np.ones(len(axes))
         for transform in (*level.get("coordinateTransformations", ()), *image.get("coordinateTransformations", ())):
             if transform.get("type") == "scale":
-                scale = scale * np.array(transform["scale"], dtype=np.float64)
+                factors = np.array(transform["scale"], dtype=np.float64)
+                if factors.shape != scale.shape:
+                    raise ValueError("one factor of scale for each axis expected")
+                scale = scale * factors
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path} has incomplete metadata ({_brief(error)}): write it as OME-Zarr 0.4 or 0.5."

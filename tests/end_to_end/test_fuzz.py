@@ -278,7 +278,7 @@ def test_damaged_files(reader: Reader, tmp_path: Path, capfd: pytest.CaptureFixt
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", [pytest.param(reader, id=reader.name) for reader in READERS])
 def test_damaged_files_for_long(reader: Reader, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    look(reader, tmp_path, 1500)
+    look(reader, tmp_path, 400)
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -321,7 +321,7 @@ def check_store(folder: Path, files: list[str], read: Callable[[Path], object], 
     one()
 
 
-@pytest.mark.parametrize("examples", [40, pytest.param(800, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [40, pytest.param(300, marks=pytest.mark.slow)])
 def test_metadata_of_geff(tmp_path: Path, examples: int) -> None:
     pytest.importorskip("geff")
     from data.geff import read_geff, write_geff
@@ -338,7 +338,7 @@ def test_metadata_of_geff(tmp_path: Path, examples: int) -> None:
     )
 
 
-@pytest.mark.parametrize("examples", [40, pytest.param(800, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [40, pytest.param(300, marks=pytest.mark.slow)])
 def test_metadata_of_ome_zarr(tmp_path: Path, examples: int) -> None:
     zarr = pytest.importorskip("zarr")
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
