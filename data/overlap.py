@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from data.machine_code import compiled
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -122,7 +123,7 @@ def _margin(side: IntArray, sums: IntArray, ndim: int) -> tuple[IntArray, IntArr
     return labels, total[:, 0].copy(), centers[:, 3 - ndim :]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _scan(a: Any, b: Any, height: int, stride: int, table: Any, pairs: Any, sums: Any) -> int:
     """Fill ``pairs`` (labels, in order of appearance; not background on background) and ``sums``.
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from data.machine_code import compiled
 from data.overlap import count_overlap
 from evaluation.warping import ISBI_THRESHOLDS
 
@@ -31,7 +31,7 @@ def thin_borders(labels: NDArray[np.integer[Any]]) -> IntImage:
     return padded[1:-1, 1:-1].copy()
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _grow(flat: Any, width: int) -> None:
     """Flood from all objects at once; a pixel that two of them reach becomes a line (−1, like the frame)."""
     queue = np.empty(len(flat), dtype=np.int64)

@@ -18,8 +18,9 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from data.machine_code import compiled
 
 BoolImage = NDArray[np.bool_]
 ByteImage = NDArray[np.uint8]
@@ -142,7 +143,7 @@ def _parts(cells: list[tuple[int, int]], reach: int) -> list[set[tuple[int, int]
 SIMPLE = _simple_points()
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _code(flat: Any, place: int, width: int) -> Any:
     """The neighbourhood of a pixel as a number, bits as in :func:`_simple_points`."""
     up, down = place - width, place + width
@@ -152,7 +153,7 @@ def _code(flat: Any, place: int, width: int) -> Any:
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _sweep(flat: Any, width: int, places: Any, simple: Any) -> Any:
     """Flip mismatches at simple points, sweep after sweep; changes ``flat``, returns the places that still differ.
 
@@ -183,7 +184,7 @@ def _sweep(flat: Any, width: int, places: Any, simple: Any) -> Any:
     return left[:count]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _cut_pixels(image: Any) -> Any:
     """For each foreground pixel the number of its object, doubled, plus 1 if the object falls apart without it.
 
@@ -243,7 +244,7 @@ def _cut_pixels(image: Any) -> Any:
     return result.reshape(height, width)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _classify(image: Any, places: Any, mismatch: Any, objects: Any) -> None:
     """The kind of every remaining mismatch, from the objects among its eight neighbours."""
     height, width = image.shape
