@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from dashboard.lineage import Layout
 from data import Tracks
@@ -136,4 +138,17 @@ def draw_differences(table: pd.DataFrame, *, height: int = 300) -> go.Figure:
     figure.add_vline(x=0, line={"color": QUIET, "width": 1})
     figure.update_xaxes(title="B − A")
     figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def draw_histogram(values: NDArray[np.floating[Any]], name: str, count: str, *, height: int = 280) -> go.Figure:
+    """How often each value occurs, in twenty bins from 0 to 1."""
+    figure = plain_figure(height)
+    heights, edges = np.histogram(values, bins=20, range=(0.0, 1.0))
+    figure.add_bar(
+        x=(edges[:-1] + edges[1:]) / 2, y=heights, width=0.045, marker={"color": ACCENT},
+        hovertemplate=f"{name} %{{x:.2f}}: %{{y}} {count}<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(title=name, range=[0, 1], showgrid=False)
+    figure.update_yaxes(title=count)
     return figure

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import sys
 import tomllib
@@ -21,6 +22,8 @@ from typer.core import TyperCommand
 
 from data.errors import InputError, MissingExtra
 from data.progress import Progress, silent
+
+PROGRESS_FILE = "CELLTRAIL_PROGRESS"
 
 FramesOption = Annotated[
     str | None, typer.Option("--frames", metavar="A:B", help="Only frames A to B, both included.", show_default=False)
@@ -131,7 +134,19 @@ def _load_config(context: click.Context, _: click.Parameter, path: Path | None) 
 
 @contextmanager
 def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
-    """A progress bar on stderr when it is a terminal, otherwise nothing."""
+    """A progress bar on stderr when it is a terminal, otherwise nothing.
+
+    Where the variable :data:`PROGRESS_FILE` names a file, each report becomes a line of JSON in it instead.
+    """
+    file = os.environ.get(PROGRESS_FILE)
+    if file:
+        with Path(file).open("a", encoding="utf-8", buffering=1) as stream:
+
+            def write(stage: str, done: int, total: int, note: str = "") -> None:
+                stream.write(json.dumps({"stage": stage, "done": done, "total": total, "note": note}) + "\n")
+
+            yield write
+        return
     if quiet or not sys.stderr.isatty():
         yield silent
         return

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import sample
+from dashboard import jobs, sample
 from data import open_labels, read_tracks
+from data.tiff import write_labels
 from evaluation import evaluate_sequence
 
 OpenPage = Callable[..., AppTest]
@@ -278,3 +280,75 @@ def test_contradictory_corrections_are_named(open_page: OpenPage, copy_of: Path)
     assert "These corrections cannot be honoured" in texts_of(test)
     assert "both keep and forbid" in texts_of(test)
     assert not list(copy_of.glob("01_RES_corrected*"))
+
+
+def test_segmentation_lists_the_worst_cells_first(open_page: OpenPage, copy_of: Path) -> None:
+    labels = open_labels(copy_of / "01_RES")[3]
+    lost, halved = (int(label) for label in np.unique(labels)[1:3])
+    changed = labels.copy()
+    changed[labels == lost] = 0
+    rows = np.argwhere(labels == halved)
+    changed[tuple(rows[: len(rows) // 2].T)] = 0
+    write_labels(copy_of / "01_RES" / "mask003.tif", changed)
+    test = open_page(copy_of, "segmentation")
+    assert not test.exception
+    table = test.dataframe[0].value
+    assert table["frame"].tolist()[:2] == [3, 3]
+    assert table["IoU"].tolist()[0] == 0.0
+    assert table["IoU"].tolist()[1] == pytest.approx(1 - (len(rows) // 2) / len(rows))
+    shown = metrics_of(test)
+    assert shown["Missed"] == "1"
+    assert shown["True cells"] == f"{len(table):,}"
+    assert test.session_state.t == 3
+
+
+def test_segmentation_previews_the_weights(open_page: OpenPage, dataset: Path) -> None:
+    test = open_page(dataset, "segmentation", t="2")
+    test.selectbox(key="preview_kind").select("Weights of the loss").run()
+    test.session_state.t = 2
+    button_of(test, "Show").click().run()
+    assert not test.exception
+    assert "Frame 2" in texts_of(test)
+
+
+def test_run_shows_the_equal_command_and_starts_it(
+    open_page: OpenPage, copy_of: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start_job", lambda title, commands: started.append(commands))
+    monkeypatch.setattr(jobs, "list_jobs", list)
+    test = open_page(copy_of, "run")
+    test.selectbox(key="run_method").select("greedy").run()
+    test.text_input(key="run_name").input("mine").run()
+    assert not test.exception
+    lines = test.code[0].value.splitlines()
+    assert lines[0] == (
+        f"celltrail track {copy_of}/01_RES --out {copy_of}/mine/01_RES --images {copy_of}/01 --method greedy --fill auto"
+    )
+    assert lines[1] == f"celltrail evaluate {copy_of}/01_GT {copy_of}/mine/01_RES"
+    button_of(test, "Run").click().run()
+    assert [" ".join(["celltrail", *command]) for command in started[0]] == lines
+
+
+def test_run_segments_images_with_a_shipped_model(
+    open_page: OpenPage, copy_of: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "list_jobs", list)
+    for folder in ("01_RES", "01_GT"):
+        shutil.rmtree(copy_of / folder)
+    test = open_page(copy_of, "run")
+    assert not test.exception
+    assert test.code[0].value.startswith(
+        f"celltrail segment {copy_of}/01 --model sim-fluo --out {copy_of}/run1/01_MASKS"
+    )
+
+
+@pytest.mark.parametrize("name", ["../up", "/etc", "a b", "", "-x", "a;b"])
+def test_run_refuses_names_that_are_no_names(
+    open_page: OpenPage, dataset: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(jobs, "list_jobs", list)
+    test = open_page(dataset, "run")
+    test.text_input(key="run_name").input(name).run()
+    assert "Use letters" in test.warning[0].value
+    assert "Run" not in [button.label for button in test.button]

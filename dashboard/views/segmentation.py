@@ -1,0 +1,157 @@
+"""Segmentation: every true cell with the mask that fits it best, the worst first; and what training sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from dashboard import charts, content, objects, parts, registry, review, state
+from dashboard.registry import Layer
+from dashboard.viewer import Pane, show_viewer
+from data.errors import MissingExtra, import_extra
+
+FULL_MASKS = ("annotated", "silver", "truth")
+
+
+def choose_truth(selection: state.Selection, layer: Layer) -> Layer | None:
+    """The truth to compare with: full masks of some frames, silver truth, or the tracking truth."""
+    truths = {one.id: one for kind in FULL_MASKS for one in selection.movie.of_kind(kind) if one.id != layer.id}
+    if not truths:
+        return None
+    key = st.selectbox(
+        "Compared with", list(truths), key="truth_masks", width=320,
+        format_func=lambda key: f"{truths[key].name} ({registry.KIND_NAMES[truths[key].kind]})",
+    )  # fmt: skip
+    return truths[key]
+
+
+def show_objects(selection: state.Selection, truth: content.Result, result: content.Result) -> None:
+    """Mean and histogram of the IoU, the table, and image, truth and prediction side by side."""
+    with st.spinner("Comparing masks …"):
+        table = objects.object_scores(truth, result)
+    if table.empty:
+        parts.empty("No common frame", "The truth and these masks have no frame in common.")
+        return
+    columns = st.columns(4)
+    columns[0].metric("True cells", parts.figure(len(table)), border=True)
+    columns[1].metric(
+        "Mean IoU", parts.figure(float(table["IoU"].mean())), border=True, help="With the best mask of each."
+    )
+    columns[2].metric("Below 0.5", parts.figure(int((table["IoU"] <= 0.5).sum())), border=True)
+    columns[3].metric("Missed", parts.figure(int((table["mask"] == 0).sum())), border=True)
+
+    def take_row() -> None:
+        rows = st.session_state.objects_table.selection.rows
+        if rows:
+            show_row(rows[0])
+
+    def show_row(index: int) -> None:
+        row = table.iloc[index]
+        st.session_state.object_shown = {"truth": int(row["true cell"]), "mask": int(row["mask"])}
+        focus = {"y": row["y"] + 0.5, "x": row["x"] + 0.5, "zoom": review.close_up(truth, 300)}
+        state.look_at(t=int(row["frame"]), focus=focus)
+
+    if st.session_state.get("objects_of") != (truth.layer.id, result.layer.id):
+        st.session_state.objects_of = (truth.layer.id, result.layer.id)
+        show_row(0)
+    shown = st.session_state.get("object_shown", {"truth": 0, "mask": 0})
+    frames, shape = state.clock_of(selection)
+    panes = [
+        Pane(selection.movie, None, "image"),
+        Pane(selection.movie, truth.layer, "truth"),
+        Pane(selection.movie, result.layer, "result"),
+    ]
+    show_viewer(
+        panes, key="objects_viewer", frames=frames, shape=shape, t=st.session_state.t, columns=3,
+        selected={truth.layer.id: shown["truth"], result.layer.id: shown["mask"]}, revision=st.session_state.revision,
+        height="clamp(220px, 40vh, 1100px)", focus=st.session_state.get("focus"), place=f"{selection.movie.id} objects",
+    )  # fmt: skip
+    left, right = st.columns([3, 2])
+    with left:
+        st.dataframe(
+            table.drop(columns=["y", "x"]), key="objects_table", hide_index=True, height=280, on_select=take_row,
+            selection_mode="single-row", alt="True cells, the worst segmented first",
+        )  # fmt: skip
+    with right:
+        st.plotly_chart(
+            charts.draw_histogram(table["IoU"].to_numpy(), "IoU", "true cells"), key="iou_histogram",
+            config=charts.CONFIG, alt="Histogram of the IoU of the true cells",
+        )  # fmt: skip
+
+
+def show_previews(selection: state.Selection) -> None:
+    """Weights of the loss, variations in training, probability of a model: made on request."""
+    import_extra("torch", "segmentation")
+    from segmentation.checkpoint import list_models, load_model
+    from segmentation.frames import open_movie
+    from segmentation.preview import show_augmentation, show_prediction, show_weights
+    from segmentation.settings import preset
+
+    movie = selection.movie
+    kinds = ["Weights of the loss", "Variations in training"] if movie.of_kind("silver", "annotated") else []
+    kinds += ["Probability of a model"] if movie.images is not None else []
+    if not kinds:
+        return
+    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+    kind = left.selectbox("Preview", kinds, key="preview_kind")
+    models = list_models()
+    model = middle.selectbox("Model", list(models), key="preview_model") if kind == kinds[-1] and models else None
+    if not right.button("Show", key="preview_show"):
+        return
+    with st.spinner("Drawing …"):
+        if kind == "Probability of a model":
+            images = content.open_movie(movie)
+            if model is None or images is None:
+                return
+            number = min(images.numbers, key=lambda number: abs(number - selection.t))
+            panels = show_prediction(images[number], load_model(model))
+        else:
+            truth = "ST" if movie.of_kind("silver") else "GT"
+            training = open_movie(movie.root, movie.name, truth)
+            number = min(training.numbers, key=lambda number: abs(number - selection.t))
+            draw = show_weights if kind == "Weights of the loss" else show_augmentation
+            panels = draw(training, number, preset("fast"))
+    st.caption(f"Frame {number}")
+    for start in range(0, len(panels), 3):
+        for column, (title, picture) in zip(st.columns(3), panels[start : start + 3], strict=False):
+            column.image(as_picture(picture), caption=title)
+
+
+def as_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """A map of numbers in colours from dark blue (low) to yellow (high); pictures stay as they are."""
+    if values.ndim == 3:
+        return values.astype(np.uint8)
+    from matplotlib import colormaps
+
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / ((high - low) or 1.0)
+    return (colormaps["viridis"](scaled)[..., :3] * 255).astype(np.uint8)
+
+
+def show() -> None:
+    """The page."""
+    selection = parts.selection()
+    result = selection.result
+    if result is None:
+        parts.empty("No masks yet", "Segment the images first.", "celltrail segment 01 --model sim-fluo --out 01_MASKS")
+    else:
+        truth = choose_truth(selection, result.layer)
+        if truth is None:
+            parts.empty(
+                "No true masks",
+                "Put full masks of some frames into NN_GT/SEG, or silver truth into NN_ST/SEG, to compare.",
+            )
+        else:
+            show_objects(selection, content.open_result(truth), result)
+    st.subheader("What training and prediction see")
+    try:
+        show_previews(selection)
+    except MissingExtra as error:
+        st.text(str(error))
+
+
+st.title("Segmentation")
+show()
