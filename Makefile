@@ -25,7 +25,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-all: test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 real: $(VENV)/.demo
 	$(BIN)/python benchmarks/real.py $(DATA)
