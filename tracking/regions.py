@@ -85,6 +85,7 @@ class Regions:
         self.side_dual: FloatArray = np.zeros(0)
         self.parent = np.arange(2 * model.detections)
         self.active = np.zeros(2 * model.detections, dtype=np.bool_)
+        self.safe = state.holder.copy()  # a whole choice, also while the next one is being written
         self.bound: dict[int, int] = {}
         self.proven: set[int] = set()
         self.side: list[SideRow] = []
@@ -162,18 +163,18 @@ class Regions:
     def close(self, run: Run, deadline: float | None, report: Callable[[int, int], None]) -> None:
         """Solve and grow regions until each is closed, too large, or out of time."""
         turn = 0
-        while True:
+        while deadline is None or time.monotonic() < deadline:
             self.adopt(self.wrong_cliques())
             if not self.dirty:
                 return
-            late = deadline is not None and time.monotonic() > deadline
             rows = np.flatnonzero(self.active)
             root = roots(self.parent, rows)
             names, size = np.unique(root, return_counts=True)
             wanted = np.isin(names, sorted(self.dirty))
             self.dirty.clear()
             chosen = np.isin(root, names[wanted])
-            grown = self._solve(names[wanted], rows[chosen], root[chosen], run, (size[wanted] > LIMIT) | late)
+            grown = self._solve(names[wanted], rows[chosen], root[chosen], run, size[wanted] > LIMIT)
+            self.safe = self.state.holder.copy()
             self._grow(self.model.rows[grown])
             turn += 1
             if turn > PATIENCE:
@@ -199,6 +200,7 @@ class Regions:
     def _solve(self, names: IntArray, rows: IntArray, root: IntArray, run: Run, last: BoolArray) -> IntArray:
         """Solve each region once; returns the columns by which regions must grow (never those that are ``last``)."""
         offers, blocks = self._blocks(names, rows, root)
+        least = self._least(names, rows, root)
         grown = []
         for block, result in zip(blocks, run(block.task for block in blocks), strict=True):
             begin, end = block.begin, block.end
@@ -207,9 +209,8 @@ class Regions:
             stays = np.ones(end - begin, dtype=np.bool_)
             stays[owner[out]] = False
             proven = stays & result.proven
-            for name, bound, sure in zip(
-                names[begin:end].tolist(), result.bound.tolist(), proven.tolist(), strict=True
-            ):
+            bounds = np.maximum(result.bound, least[begin:end])
+            for name, bound, sure in zip(names[begin:end].tolist(), bounds.tolist(), proven.tolist(), strict=True):
                 self.bound[name] = bound
                 if sure:
                     self.proven.add(name)
@@ -306,14 +307,26 @@ class Regions:
         task = Task(offers.cost[part], nudge, csc_array(matrix), lower, upper, groups, end - begin, incumbent)
         return Block(begin, end, part, rows, np.array(side, dtype=np.int64), task)
 
+    def _least(self, names: IntArray, rows: IntArray, root: IntArray) -> IntArray:
+        """What the present duals alone prove of each region, int64 (len(names),); ``rows`` of regions ``root``."""
+        total = np.zeros(len(names), dtype=np.int64)
+        np.add.at(total, np.searchsorted(names, root), self.state.dual[rows])
+        inside = np.flatnonzero(self.inside)
+        member = self.members[np.searchsorted(self.member_of, inside)]
+        owner = roots(self.parent, self.model.rows[member, 0])
+        here = np.isin(owner, names)
+        np.add.at(total, np.searchsorted(names, owner[here]), (self.needed * self.price)[inside[here]])
+        return total
+
     def total_bound(self) -> int:
         """Lower bound of the whole programme (without its constant); regions not yet solved count their duals."""
         rows = np.flatnonzero(self.active)
-        names = roots(self.parent, rows)
-        solved = np.isin(names, list(self.bound))
-        outside = int((self.needed * self.price)[~self.inside].sum())
-        duals = int(self.state.dual.sum() - self.state.dual[rows[solved]].sum())
-        return int(duals + outside + sum(self.bound.values()))
+        root = roots(self.parent, rows)
+        names = np.array(sorted(self.bound), dtype=np.int64)
+        solved = np.isin(root, names)
+        least = self._least(names, rows[solved], root[solved])
+        duals = int(self.state.dual.sum()) + int((self.needed * self.price).sum())
+        return duals - int(least.sum()) + sum(self.bound.values())
 
     def unproven_rows(self) -> IntArray:
         """The rows of the regions whose optimum is not proven."""

@@ -77,18 +77,18 @@ def solve_candidates(
     with _workers(jobs) as spread:
         run = partial(spread, partial(solve_task, solver=solver, deadline=deadline))
         relax = partial(spread, partial(relax_task, solver=solver, deadline=deadline))
-        if solver != "highs" or (cliques and model.detections <= WINDOW):
-            regions = Regions(model, start_alone(model), cliques)
-            regions.adopt(np.arange(len(cliques)))
-            regions.cover(split(model, [row.columns for row in cliques])[0])
-        elif cliques:
-            state, price = solve_windows(model, candidates.detections.frame, cliques, relax)
-            regions = Regions(model, state, cliques, price)
-            regions.open_everywhere()
-        else:
-            regions = Regions(model, start(model), [])
-            regions.open_everywhere()
+        regions = Regions(model, start_alone(model), cliques)
         try:
+            if solver != "highs" or (cliques and model.detections <= WINDOW):
+                regions.adopt(np.arange(len(cliques)))
+                regions.cover(split(model, [row.columns for row in cliques])[0])
+            elif cliques:
+                state, price = solve_windows(model, candidates.detections.frame, cliques, relax)
+                regions = Regions(model, state, cliques, price)
+                regions.open_everywhere()
+            else:
+                regions = Regions(model, start(model), [])
+                regions.open_everywhere()
             while True:
                 regions.close(run, deadline, report)
                 births = _second_births(candidates, regions)
@@ -100,6 +100,7 @@ def solve_candidates(
                 regions.add_side_rows(penalties, model)
         except KeyboardInterrupt:
             interrupted = True
+            regions.state.holder = regions.safe
     # what the time was too short for may still break a clique
     keep_cliques(plain, regions.state.holder, [row.columns for row in cliques])
     births = _second_births(candidates, regions)

@@ -326,3 +326,35 @@ def test_progress_tells_the_gap() -> None:
     assert told[-1][0] == "solve"
     assert told[-1][1] == told[-1][2]
     assert told[-1][3] == "gap 0 nats"
+
+
+@settings(PLENTY, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(c=candidates(coupled=True), window=st.integers(1, 4), batch=st.sampled_from([1, 4000]))
+def test_windows_regions_and_batches_of_any_size_agree_with_brute_force(
+    monkeypatch: pytest.MonkeyPatch, c: Candidates, window: int, batch: int
+) -> None:
+    """The way that large problems take, forced on tiny ones."""
+    monkeypatch.setattr("tracking.solver.WINDOW", 0)
+    monkeypatch.setattr("tracking.windows.WINDOW", window)
+    monkeypatch.setattr("tracking.regions.BATCH", batch)
+    best = min(every_solution(c), default=None)
+    if best is None:
+        return
+    solution = solve_candidates(c)
+    assert (solution.objective, solution.bound) == (best, best)
+    assert price(c, solution) == best
+
+
+@settings(PLENTY, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(c=candidates(coupled=True))
+def test_regions_that_may_not_grow_leave_a_true_gap(monkeypatch: pytest.MonkeyPatch, c: Candidates) -> None:
+    monkeypatch.setattr("tracking.solver.WINDOW", 0)
+    monkeypatch.setattr("tracking.regions.LIMIT", 2)
+    best = min(every_solution(c), default=None)
+    if best is None:
+        return
+    solution = solve_candidates(c)
+    assert solution.bound <= best <= solution.objective
+    assert price(c, solution) == solution.objective
+    assert (solution.status == "optimal") == (solution.objective == solution.bound)
+    assert (len(solution.open_components) == 0) == (solution.objective == solution.bound)
