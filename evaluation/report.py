@@ -27,7 +27,7 @@ from evaluation.sequence import evaluate_sequence
 from evaluation.summary import read_run, versions
 
 HEADLINES = ("SEG", "DET", "TRA", "LNK", "IoU", "BIO")
-SHOWN_FRAMES, SHOWN_ERRORS, SHOWN_PLACES, PLACE_RADIUS = 4, 40, 6, 36
+SHOWN_FRAMES, SHOWN_ERRORS, SHOWN_PLACES, PLACE_RADIUS = 4, 40, 6, 32
 
 STYLE = """
 :root { color-scheme: light dark; --text:#1c2733; --soft:#5b6875; --page:#fff; --card:#f4f6f8; --line:#d5dbe1;
@@ -144,18 +144,30 @@ def _head(evaluation: Evaluation) -> str:
 
 
 def _measures(evaluation: Evaluation) -> str:
-    rows = "".join(
-        f"<tr><td><b>{escape(name)}</b></td><td class=n>{_number(value)}</td>"
-        f"<td class=n>{_number(evaluation.ceiling[name]) if name in evaluation.ceiling else ''}</td>"
-        f"<td>{escape(definition(name))}"
-        f"{'' if value is not None else ' <i>No value: ' + escape(evaluation.reasons.get(name, '')) + '.</i>'}</td></tr>"
-        for name, value in evaluation.measures.items()
-    )
+    main = [name for name in evaluation.measures if "(" not in name]
+    rest = [name for name in evaluation.measures if "(" in name]
     return (
         "<h2>Measures</h2><p class=soft>The ceiling is what perfect linking of the same detections would reach.</p>"
-        "<div class=scroll><table><tr><th>Measure</th><th>Value</th><th>Ceiling</th>"
-        f"<th>What it says</th></tr>{rows}</table></div>"
+        f"{_measure_table(evaluation, main)}<details><summary>Measures of divisions within i frames</summary>"
+        f"{_measure_table(evaluation, rest)}</details>"
     )
+
+
+def _measure_table(evaluation: Evaluation, names: Sequence[str]) -> str:
+    rows = "".join(
+        f"<tr><td><b>{escape(name)}</b></td><td class=n>{_number(evaluation.measures[name])}</td>"
+        f"<td class=n>{_number(evaluation.ceiling[name]) if name in evaluation.ceiling else ''}</td>"
+        f"<td>{escape(definition(name))}{_why_not(evaluation, name)}</td></tr>"
+        for name in names
+    )
+    return (
+        "<div class=scroll><table><tr><th>Measure</th><th>Value</th><th>Ceiling</th><th>What it says</th></tr>"
+        f"{rows}</table></div>"
+    )
+
+
+def _why_not(evaluation: Evaluation, name: str) -> str:
+    return f" <i>No value: {escape(evaluation.reasons[name])}.</i>" if name in evaluation.reasons else ""
 
 
 def _certificate(res: Path) -> str:
@@ -248,7 +260,7 @@ def _errors(evaluation: Evaluation, masks: Frames, movie: Frames | None, colours
         f"<h2>The costliest errors</h2><p>{len(ranked)} errors cost {total:g} together (AOGM); "
         f"the first {min(SHOWN_ERRORS, len(ranked))} are listed.</p><div class=scroll><table><tr><th>Type</th>"
         f"<th>Frame</th><th>y, x</th><th>Cost</th><th>What is wrong</th></tr>{rows}</table></div>"
-        f"<h3>Where some of them are</h3><p class=soft>The frame before, the frame itself, the frame after.</p>{places}"
+        f"<h3>Where some of them are</h3><p class=soft>The frame before, the frame itself with a ring around the place, the frame after.</p>{places}"
     )
 
 
@@ -293,21 +305,34 @@ def describe_error(error: Error) -> str:
 
 
 def show_place(error: Error, masks: Frames, movie: Frames | None, colours: Mapping[int, Colour]) -> str:
-    """Pictures of the place of an error, in the frame before, its own and the one after."""
-    shape = masks.shape[-2:]
-    box = tuple(
-        slice(max(0, round(center) - PLACE_RADIUS), min(size, round(center) + PLACE_RADIUS))
-        for center, size in zip((error.y, error.x), shape, strict=True)
-    )
+    """Pictures of the place of an error (in a white ring), in the frame before, its own and the one after."""
+    radius = _view_radius(flatten_stack(masks[error.frame], labels=True)) if error.frame in masks else PLACE_RADIUS
+    center = (round(error.y), round(error.x))
+    box = (slice(max(0, center[0] - radius), center[0] + radius), slice(max(0, center[1] - radius), center[1] + radius))
     shown = []
     for frame in (error.frame - 1, error.frame, error.frame + 1):
-        picture = _picture(masks, movie, frame, colours, (box[0], box[1]))
+        picture = _picture(masks, movie, frame, colours, box)
         if picture is not None:
-            shown.append(inline_png(picture, alt=f"frame {frame}", scale=2))
+            if frame == error.frame:
+                _ring(picture, center[0] - box[0].start, center[1] - box[1].start)
+            shown.append(inline_png(picture, alt=f"frame {frame}", scale=2 if radius < 2 * PLACE_RADIUS else 1))
     return (
         f'<figure><div class="pictures">{"".join(shown)}</div><figcaption>{error.type}, frame {error.frame}: '
         f"{escape(describe_error(error))}</figcaption></figure>"
     )
+
+
+def _view_radius(labels: NDArray[Any]) -> int:
+    """Half the side of a view that shows a cell and its neighbours, in pixels."""
+    areas = np.unique(labels[labels > 0], return_counts=True)[1]
+    size = 1.5 * float(np.sqrt(np.median(areas))) if len(areas) else 0.0
+    return int(np.clip(size, PLACE_RADIUS, 4 * PLACE_RADIUS))
+
+
+def _ring(picture: NDArray[np.uint8], y: int, x: int, radius: float = 6.0) -> None:
+    rows, columns = np.ogrid[: picture.shape[0], : picture.shape[1]]
+    distance = np.hypot(rows - y, columns - x)
+    picture[np.abs(distance - radius) < 0.6] = 255
 
 
 def _provenance(evaluation: Evaluation) -> str:

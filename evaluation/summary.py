@@ -17,6 +17,7 @@ from evaluation.measures import definition
 from evaluation.record import DatasetEvaluation, Evaluation
 
 SCHEMA = "celltrail.evaluation/1"
+EXPLAINED = ("ADE", "JACT", "warping_error", "V_rand")  # measures that others define otherwise, or not at all
 PACKAGES = ("celltrail", "numpy", "scipy", "numba", "tifffile")
 
 
@@ -103,6 +104,8 @@ def format_table(evaluations: Sequence[Evaluation]) -> str:
                 "   (at most " + ", ".join(format_value(value) for value in ceilings[name]) + " with these detections)"
             )
         lines.append(name.ljust(name_width) + values + note)
+    explained = [name for name in EXPLAINED if name in mean]
+    lines += ["", *(f"{name}: {definition(name)}" for name in explained)]
     for evaluation in evaluations:
         lines += ["", *_describe_errors(evaluation)]
     return "\n".join(lines)
