@@ -10,6 +10,7 @@ import typer
 
 from data import console
 from data.console import AxesOption, ChannelOption, FramesOption, JsonOption, OverwriteOption, SeedOption
+from tracking.solve_cli import solve
 
 
 class Method(StrEnum):
@@ -32,6 +33,7 @@ def add_commands(app: typer.Typer) -> None:
     """Mount the commands of this package."""
     app.command(cls=console.Command)(track)
     app.command(cls=console.Command)(fit)
+    app.command(cls=console.Command)(solve)
 
 
 def track(

@@ -1,0 +1,98 @@
+"""The command that solves a kept graph again: other costs, another solver, more time; no pixels needed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data import console
+from data.console import JsonOption, OverwriteOption
+from data.graph import IntArray
+
+NatsOption = Annotated[float, typer.Option(metavar="NATS", help="Added to every such cost before solving.")]
+
+
+def solve(
+    graph: Annotated[Path, typer.Argument(help="A graph.npz that 'celltrail track' has written.")],
+    out: Annotated[Path, typer.Option("--out", help="The graph.npz to write, with the new solution.")],
+    solver: Annotated[str, typer.Option(help="highs, or pulp:CBC, pulp:HiGHS, pulp:GUROBI …")] = "highs",
+    link: NatsOption = 0.0,
+    division: NatsOption = 0.0,
+    appear: NatsOption = 0.0,
+    disappear: NatsOption = 0.0,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="Stop then, and state the gap.", show_default=False),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Solve a kept candidate graph again, without touching pixels.
+
+    Ctrl-C writes the best solution so far, with its gap.
+
+    Example:  celltrail solve 01_RES/graph.npz --division 2 --out fewer_divisions.npz
+    """
+    from data.graph import NAT, load_graph, save_graph
+    from data.output import refuse_existing
+    from tracking.lineage import build_lineage
+    from tracking.solver import solve_candidates
+
+    refuse_existing(out, overwrite=overwrite)
+    candidates, before, _ = load_graph(graph)
+    detections = candidates.detections
+    candidates = replace(
+        candidates,
+        detections=replace(
+            detections,
+            appear=_more(detections.appear, appear, "appear"),
+            disappear=_more(detections.disappear, disappear, "disappear"),
+        ),
+        links=replace(candidates.links, cost=_more(candidates.links.cost, link, "link")),
+        divisions=replace(candidates.divisions, cost=_more(candidates.divisions.cost, division, "division")),
+    )
+    with console.show_progress(quiet=as_json) as progress:
+        solution = solve_candidates(candidates, solver=solver, jobs=jobs, time_limit=time_limit, progress=progress)
+    save_graph(out, candidates, solution, track=build_lineage(candidates, solution).track)
+    summary = {
+        "status": solution.status,
+        "objective": solution.objective / NAT,
+        "bound": solution.bound / NAT,
+        "gap": solution.gap,
+        "relative_gap": solution.relative_gap,
+        "components": solution.components,
+        "open_components": len(solution.open_components),
+        "links": int(solution.link_chosen.sum()),
+        "divisions": int(solution.division_chosen.sum()),
+        "changed_links": None if before is None else int((before.link_chosen != solution.link_chosen).sum()),
+        "changed_divisions": None
+        if before is None
+        else int((before.division_chosen != solution.division_chosen).sum()),
+    }
+    if as_json:
+        console.print_json(summary)
+    else:
+        proof = "proven optimal" if solution.status == "optimal" else f"within {solution.gap:.3g} nats of the optimum"
+        typer.echo(
+            f"Objective {summary['objective']:.6f} nats, {proof}: {summary['links']:,} links, "
+            f"{summary['divisions']:,} divisions. Written to {out}."
+        )
+    if solution.interrupted:
+        raise typer.Exit(130)
+
+
+def _more(cost: IntArray, nats: float, name: str) -> IntArray:
+    """Costs with ``nats`` added."""
+    import math
+
+    from data.errors import InputError
+    from data.graph import to_units
+
+    if not math.isfinite(nats) or abs(nats) > 1e6:
+        raise InputError(f"--{name} is {nats}: give a finite number of nats, within a million.")
+    shifted: IntArray = cost + to_units(nats)
+    return shifted
