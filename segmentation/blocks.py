@@ -25,7 +25,7 @@ OVERLAP = 256  # pixels beyond the core in which cells are still seen whole
 
 
 def label_in_blocks(
-    model: Model, image: NDArray[Any], *, tta: bool = False, memory_mb: float = 1024, device: torch.device | str = "cpu",
+    model: Model, image: NDArray[Any], *, tta: bool | None = None, memory_mb: float = 1024, device: torch.device | str = "cpu",
     block: int = BLOCK, overlap: int = OVERLAP,
 ) -> NDArray[np.int32]:  # fmt: skip
     """Label image of a large 2D image; like predicting and labelling it as a whole, in bounded memory.

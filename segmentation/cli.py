@@ -83,6 +83,10 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             int | None, typer.Option("--depth", min=1, max=6, help="Number of levels below the first.")
         ] = None,
         rate: Annotated[float | None, typer.Option("--rate", min=0, help="Learning rate.")] = None,
+        tta: Annotated[
+            bool,
+            typer.Option("--tta", help="The model averages over 8 rotations and reflections: slower, a little better."),
+        ] = False,
         threads: Annotated[
             int | None, typer.Option("--threads", min=1, help="Processor threads; otherwise PyTorch's choice.")
         ] = None,
@@ -116,7 +120,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         refuse_existing(out, overwrite=overwrite)
         if threads:
             torch.set_num_threads(threads)
-        settings = find_preset(preset, steps=steps, scale=scale, width=width, depth=depth, rate=rate)
+        settings = find_preset(preset, steps=steps, scale=scale, width=width, depth=depth, rate=rate, tta=tta or None)
         settings = replace(settings, variation=_variation(settings.variation, elastic, deform=weights is None))
         movies = open_movies(dataset, sequence or [], truth, labels, frames, channel)
         if weights is not None:
@@ -154,8 +158,11 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         channel: ChannelOption = None,
         axes: AxesOption = None,
         tta: Annotated[
-            bool, typer.Option("--tta", help="Average over 8 rotations and reflections: slower, a little better.")
-        ] = False,
+            bool | None,
+            typer.Option(
+                "--tta/--no-tta", help="Average over 8 rotations and reflections; otherwise as the model says."
+            ),
+        ] = None,
         hypotheses: Annotated[
             bool, typer.Option("--hypotheses", help="Also write overlapping candidates (hypTTT.npz) for tracking.")
         ] = False,

@@ -11,11 +11,16 @@ from segmentation.unet import UNet
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How grey values reach the net: percentiles that become 0 and 1, and the factor of reduction."""
+    """How images reach the net.
+
+    low, high : percentiles of the grey values that become 0 and 1. scale : factor of reduction.
+    tta : whether prediction averages over the eight rotations and reflections unless told otherwise.
+    """
 
     low: float = 1.0
     high: float = 99.8
     scale: int = 1
+    tta: bool = False
 
 
 @dataclass

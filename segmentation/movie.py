@@ -27,7 +27,7 @@ LARGE = 20_000_000  # pixels from which an image is segmented in blocks
 
 
 def segment_movie(
-    images: Mapping[int, NDArray[Any]], model: Model | str | Path, *, tta: bool = False, memory_mb: float = 1024,
+    images: Mapping[int, NDArray[Any]], model: Model | str | Path, *, tta: bool | None = None, memory_mb: float = 1024,
     device: str = "cpu", progress: Progress = silent,
 ) -> Iterator[tuple[int, NDArray[np.int32]]]:  # fmt: skip
     """Label images of a movie, lazily: yields (frame number, int32 labels of the shape of the frame).
@@ -72,7 +72,7 @@ class Output:
 
 
 def segment_into(
-    folder: Path, images: Mapping[int, NDArray[Any]], model: Model, *, output: Output | None = None, tta: bool = False,
+    folder: Path, images: Mapping[int, NDArray[Any]], model: Model, *, output: Output | None = None, tta: bool | None = None,
     memory_mb: float = 1024, resume: bool = False, device: str = "cpu", progress: Progress = silent,
 ) -> dict[int, int]:  # fmt: skip
     """Write the masks of a movie; returns the number of cells in each frame.

@@ -146,7 +146,7 @@ def to_maps(net: UNet, output: FloatArray) -> FloatArray:
 
 
 def predict(
-    model: Model, image: NDArray[Any], *, tta: bool = False, memory_mb: float = 1024, device: torch.device | str = "cpu",
+    model: Model, image: NDArray[Any], *, tta: bool | None = None, memory_mb: float = 1024, device: torch.device | str = "cpu",
     limits: tuple[float, float] | None = None,
 ) -> Prediction:  # fmt: skip
     """Maps of one frame.
@@ -154,7 +154,8 @@ def predict(
     Parameters
     ----------
     image : grey values (Y, X), or (Z, Y, X), which is predicted slice by slice.
-    tta : average over the eight rotations and reflections (eight times slower, a little better).
+    tta : average over the eight rotations and reflections (eight times slower, a little better);
+        ``None``: as the model says.
     memory_mb : what one forward pass may take; a smaller number means smaller tiles, not other results.
     limits : grey values that become 0 and 1, where ``image`` is only a part; ``None``: its percentiles.
 
@@ -174,7 +175,7 @@ def predict(
     maps = []
     for plane in scaled.reshape(-1, *image.shape[-2:]):
         small = reduce_image(plane, prepared.scale)
-        if tta:
+        if tta if tta is not None else prepared.tta:
             part = eightfold(model.net, small, memory_mb, device)
         else:
             tile = choose_tile(small.shape, model.net, memory_mb)

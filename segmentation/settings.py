@@ -22,6 +22,7 @@ class Settings:
     w0, sigma, balance : border term and strength of the class weights, see ``weight_map``.
     dice, seeds : see :func:`~segmentation.loss.total_loss`.
     average : decay of the moving average of the weights that is kept beside the weights; 0: none.
+    tta : the model averages over the eight rotations and reflections when it is used.
     """
 
     width: int = 64
@@ -43,6 +44,7 @@ class Settings:
     dice: float = 0.0
     seeds: float = 0.0
     average: float = 0.0
+    tta: bool = False
     variation: Variation = field(default_factory=Variation)
 
 

@@ -134,7 +134,7 @@ def train(
     target = torch.device(device)
     if settings.scale == 0:
         settings = replace(settings, scale=automatic_scale(training))
-    preprocessing = Preprocessing(scale=settings.scale)
+    preprocessing = Preprocessing(scale=settings.scale, tta=settings.tta)
     total = settings.steps if minutes is None else 10**9
     tiles = TrainingTiles(training, settings, preprocessing, seed=seed, count=total * settings.batch)
     info = {
@@ -255,7 +255,7 @@ def validate(
             losses.append(float(total_loss(torch.from_numpy(output)[None], batch, classes=net.classes, dice=settings.dice,
                                            seeds=settings.seeds)))  # fmt: skip
         if score is not None and all(plane.known.all() for plane in planes):
-            prediction = predict(model, np.asarray(movie.images[number]), device=device)
+            prediction = predict(model, np.asarray(movie.images[number]), tta=False, device=device)
             masks[index] = label_cells(prediction, model.instances)
             truth[index] = read_labels(movie, number)
     row = {"loss": float(np.mean(losses))}

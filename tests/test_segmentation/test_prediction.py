@@ -128,3 +128,12 @@ def test_reduce_and_enlarge_keep_places() -> None:
 def test_images_that_cannot_be_used(image: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         predict(Model(random_net("none")), image)
+
+
+def test_a_model_may_ask_for_eight_views() -> None:
+    net = random_net("none")
+    image = np.random.default_rng(8).random((40, 44))
+    plain, eight = Model(net, Preprocessing()), Model(net, Preprocessing(tta=True))
+    assert np.array_equal(predict(plain, image, tta=True).probability, predict(eight, image).probability)
+    assert np.array_equal(predict(plain, image).probability, predict(eight, image, tta=False).probability)
+    assert not np.array_equal(predict(plain, image).probability, predict(eight, image).probability)
