@@ -75,24 +75,44 @@ class Habits:
     death_rate: float
 
 
-def level_at(offset: FloatArray, shape: Snapshot, looks: Looks, frame: int) -> tuple[FloatArray, FloatArray]:
-    """Level function at points given by their offset (3, n) from the centre, one row of ``shape`` per point.
+@dataclass(frozen=True)
+class Outlines:
+    """The shapes of the cells of one frame, ready to be evaluated at many points; one row per cell.
 
-    Returns the level (n,), and the place (3, n) in the cell's own axes, in radii.
+    axes : float64 (n, 5) — factors of an offset: z/radius, and the rows (u from x, u from y, v from x,
+    v from y) of its place in the cell's own axes. bumps : complex (n, 3) — amplitude and phase of the
+    outline's harmonics 2 to 4.
     """
-    z, y, x = offset / shape.radius
-    cos, sin = np.cos(shape.angle), np.sin(shape.angle)
-    u, v = (cos * x + sin * y) / shape.stretch, (cos * y - sin * x) * shape.stretch
-    plane = u**2 + v**2
-    distance = np.sqrt(plane + z**2)
-    theta = np.arctan2(v, u)
-    bumps = np.zeros_like(u)
-    for k in range(3):
-        phase = looks.phase[shape.cell, k] + looks.turning[shape.cell, k] * frame
-        bumps += looks.amplitude[shape.cell, k] * np.cos((k + 2) * theta + phase)
-    # In 3D the bumps fade towards the poles, where the angle means nothing.
-    bumps *= plane / np.maximum(distance**2, 1e-12) * (1 - shape.mitosis)
-    return distance / (1 + bumps), np.stack([z, v, u])
+
+    axes: FloatArray
+    bumps: NDArray[np.complex128]
+
+    @classmethod
+    def of(cls, now: Snapshot, looks: Looks, frame: int) -> Outlines:
+        """The outlines of a snapshot; the harmonics turn with time and vanish in mitosis."""
+        cos, sin = np.cos(now.angle), np.sin(now.angle)
+        wide, high = 1 / (now.radius * now.stretch), now.stretch / now.radius
+        axes = np.stack([1 / now.radius, cos * wide, sin * wide, -sin * high, cos * high], axis=1)
+        phase = looks.phase[now.cell] + looks.turning[now.cell] * frame
+        return cls(axes, looks.amplitude[now.cell] * np.exp(1j * phase) * (1 - now.mitosis)[:, None])
+
+    def level(self, offset: FloatArray, row: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Level function at points given by their offset (3, n) from the centre of the cell in ``row``.
+
+        Returns the level (n,), 0 in the centre and 1 on the outline, and the place (3, n) in the
+        cell's own axes z, v, u, in radii.
+        """
+        z, y, x = offset
+        depth, u_x, u_y, v_x, v_y = self.axes[row].T
+        place = np.stack([z * depth, v_x * x + v_y * y, u_x * x + u_y * y])
+        plane = place[1] ** 2 + place[2] ** 2
+        whole = plane + place[0] ** 2
+        # cos(k·θ + φ) is the real part of a power of the direction; k = 2, 3, 4.
+        direction = (place[2] + 1j * place[1]) / np.sqrt(np.maximum(plane, 1e-12))
+        second, third, fourth = self.bumps[row].T
+        bumps = (direction**2 * (second + direction * (third + direction * fourth))).real
+        # In 3D the bumps fade towards the poles, where the angle means nothing.
+        return np.sqrt(whole) / (1 + bumps * plane / np.maximum(whole, 1e-12)), place
 
 
 class Colony:

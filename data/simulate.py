@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from data.colony import Colony, FloatArray, Habits, IntArray, Looks, Snapshot, level_at
+from data.colony import Colony, FloatArray, Habits, IntArray, Looks, Outlines, Snapshot
 from data.ctc import digits_for, write_masks, write_track_file
 from data.errors import raise_if
 from data.painting import Modality, Optics, Points, paint
@@ -106,6 +106,7 @@ class Scene:
             reach[0] = 0
         middle = np.rint(now.position / scale).astype(np.int64)
         reach_of = 1.35 * now.radius * now.stretch
+        outlines = Outlines.of(now, self.looks, frame)
         parts: list[tuple[IntArray, IntArray, FloatArray, FloatArray]] = []
         for rows in np.array_split(np.arange(len(now)), max(1, len(now) * int(np.prod(2 * reach + 1)) // CHUNK)):
             # Along each axis the offsets of a cell's box; squared distances add up by broadcasting.
@@ -116,15 +117,17 @@ class Scene:
             cell, z, y, x = np.nonzero(near < reach_of[rows, None, None, None] ** 2)
             row = rows[cell]
             offset = np.stack([steps[0][cell, z], steps[1][cell, y], steps[2][cell, x]])
-            level, place = level_at(offset, now.take(row), self.looks, frame)
+            level, place = outlines.level(offset, row)
             inside = level < 1
             flat = (ticks[0][cell, z] * shape[1] + ticks[1][cell, y]) * shape[2] + ticks[2][cell, x]
             parts.append((flat[inside], row[inside], level[inside], place[:, inside]))
         flat, row, level, place = (np.concatenate(column, axis=-1) for column in zip(*parts, strict=True))
 
-        # The lowest level wins a pixel: of repeated indices, numpy keeps the last assignment.
+        # The lowest level wins a pixel. Where several cells want it, the lowest is assigned last, and stays.
         owner = np.full(int(np.prod(shape)), -1, dtype=np.int64)
-        order = np.argsort(-level, kind="stable")
+        owner[flat] = row
+        contested = np.flatnonzero(np.bincount(flat, minlength=len(owner))[flat] > 1)
+        order = contested[np.argsort(-level[contested], kind="stable")]
         owner[flat[order]] = row[order]
         # What a neighbour has cut off from the rest of a cell is left to the background.
         pieces = _equal_components((owner + 1).reshape(shape)).ravel()
@@ -266,12 +269,13 @@ def _visible(
     """Which cells are shown: those that own the image point nearest to their centre, deep enough."""
     scale = np.array([physical[0] / shape[0] if physical[0] > 1 else 1.0, 1.0, 1.0])
     probe = np.clip(np.rint(now.position / scale), 0, np.array(shape) - 1) * scale
-    level = level_at((probe - now.position).T, now, looks, frame)[0]
+    outlines = Outlines.of(now, looks, frame)
+    level = outlines.level((probe - now.position).T, np.arange(len(now)))[0]
     visible: NDArray[np.bool_] = level < np.where(before, KEPT_SHOWN, SHOWN)
     if len(now) > 1:
         pairs = cKDTree(now.position).query_pairs(3 * float(now.radius.max()), output_type="ndarray")
         pairs = np.concatenate([pairs, pairs[:, ::-1]])
-        other = level_at((probe[pairs[:, 0]] - now.position[pairs[:, 1]]).T, now.take(pairs[:, 1]), looks, frame)[0]
+        other = outlines.level((probe[pairs[:, 0]] - now.position[pairs[:, 1]]).T, pairs[:, 1])[0]
         visible[pairs[other <= level[pairs[:, 0]], 0]] = False
     return visible
 
