@@ -145,7 +145,7 @@ def compare_variants(
     sequences = {s.name: s.gt for s in find_sequences(dataset) if s.gt is not None}
     if not sequences:
         raise InputError(f"{dataset} holds no truth (NN_GT).")
-    settings = {"frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "truth": truth,
+    settings = {"frames": None if frames is None else f"{frames.start}:{frames.stop - 1 if frames.stop < 2**31 else ''}", "truth": truth,
                 "groups": list(groups), "draws": draws, "seed": seed, "level": 0.95}  # fmt: skip
     folders = _find_results(sequences, variants)
     comparison = Comparison(str(dataset), baseline, {n: str(p) for n, p in variants.items()}, settings, {})

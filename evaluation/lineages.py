@@ -102,10 +102,10 @@ def _track_sums(
     def homes(labels: list[int]) -> IntArray:
         return np.array([number[roots[label]] for label in labels], dtype=np.int64)
 
-    present = np.unique(table.result.label)
-    home_of = {
-        label: int(np.bincount(of_result[table.result.label == label]).argmax()) for label in present.tolist()
-    }  # fmt: skip
+    homes_of, hits = np.unique(np.stack([table.result.label, of_result]), axis=1, return_counts=True)
+    order = np.lexsort((homes_of[1], -hits, homes_of[0]))
+    labels, first = np.unique(homes_of[0][order], return_index=True)
+    home_of = dict(zip(labels.tolist(), homes_of[1][order][first].tolist(), strict=True))  # where most of its masks are
     their_homes = np.array([home_of[label] for label in result.label.tolist()], dtype=np.int64)
     fractions = biology.fractions_followed(table)
     sums = {
@@ -142,15 +142,11 @@ def _identity_sums(table: Contingency, truth: Tracks, result: Tracks, lineage: I
     ]
     either = np.array([lengths[0][a] + lengths[1][b] for a, b in pairs.T.tolist()], dtype=np.float64) - hits
     association = (hits / either)[index.ravel()]
-    switches = np.zeros(len(count_in(lineage)))
-    for name in np.unique(lineage[gt]).tolist():
-        rows = lineage[gt] == name
-        switches[name] = identity_switches(table, gt[rows], res[rows], mine, theirs)
     return {
         "paired": count_in(lineage[gt]),
         "identified": count_in(lineage[gt[kept]]),
         "association": count_in(lineage[gt], association),
-        "switches": switches,
+        "switches": count_in(lineage[identity_switches(table, gt, res, mine, theirs)]),
     }
 
 

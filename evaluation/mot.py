@@ -119,11 +119,13 @@ def assigned_trajectories(gt: IntArray, res: IntArray, truth: IntArray, result: 
     return dict(zip(pairs[0][kept].tolist(), pairs[1][kept].tolist(), strict=True))
 
 
-def identity_switches(table: Contingency, gt: IntArray, res: IntArray, truth: IntArray, result: IntArray) -> int:
-    """How often a truth trajectory is paired with another result trajectory than the last time."""
+def identity_switches(table: Contingency, gt: IntArray, res: IntArray, truth: IntArray, result: IntArray) -> IntArray:
+    """The truth objects whose trajectory is paired with another result trajectory than the last time."""
     order = np.lexsort((table.truth.frame[gt], truth[gt]))
     who, followed = truth[gt][order], result[res][order]
-    return int(np.sum((who[1:] == who[:-1]) & (followed[1:] != followed[:-1])))
+    switched = (who[1:] == who[:-1]) & (followed[1:] != followed[:-1])
+    rows: IntArray = gt[order[1:][switched]]
+    return rows
 
 
 def _purity(gt: IntArray, res: IntArray, truth: IntArray, result: IntArray) -> tuple[float | None, float | None]:
@@ -148,7 +150,7 @@ def measure_identity(table: Contingency, truth: Tracks, result: Tracks) -> dict[
     mine, theirs = trajectory_of(table.truth, truth), trajectory_of(table.result, result)
     gt, res = paired_cells(table)
     found, false, missed = identity_counts(gt, res, mine, theirs)
-    switches = identity_switches(table, gt, res, mine, theirs)
+    switches = len(identity_switches(table, gt, res, mine, theirs))
     wrong = len(table.truth) + len(table.result) - 2 * len(gt) + switches
     purity, effectiveness = _purity(gt, res, mine, theirs)
     return {

@@ -61,7 +61,7 @@ class Evaluation:
     @property
     def name(self) -> str:
         """The name of the sequence: "01" for ``01_GT``."""
-        return Path(self.gt).name.removesuffix("_GT")
+        return Path(self.gt).resolve().name.removesuffix("_GT")
 
     def put(self, values: Mapping[str, float | None], reason: str = "") -> None:
         """Add measures; ``reason`` for those that are ``None``."""

@@ -160,7 +160,7 @@ class _Part(Mapping[int, NDArray[Any]]):
 
     def __init__(self, masks: Frames | SegTruth, frames: set[int]) -> None:
         self.masks = masks
-        self.frames = [frame for frame in masks if frame in frames]
+        self.frames = dict.fromkeys(frame for frame in masks if frame in frames)
 
     def __getitem__(self, frame: int) -> NDArray[Any]:
         return self.masks[frame]
