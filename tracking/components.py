@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from data.graph import IntArray
 from tracking.model import Model
+from tracking.row_sets import join, roots
 
 
 def split(model: Model, joined: list[NDArray[np.int64]]) -> tuple[IntArray, int]:
@@ -27,20 +26,20 @@ def split(model: Model, joined: list[NDArray[np.int64]]) -> tuple[IntArray, int]
     numbers depend on nothing but the problem.
     """
     n = model.detections
-    used = model.rows[model.allowed]
-    pairs = [used[:, :2], used[:, ::2]]
+    # rows in the order past(0), future(0), past(1), …; a set is named after its first row
+    place = np.concatenate([2 * np.arange(n), 2 * np.arange(n) + 1, [-1]])
+    parent = np.arange(2 * n)
+    covered = model.rows[np.flatnonzero(model.allowed & (model.rows[:, 1] >= 0))]
+    join(parent, place[covered[:, 0]], place[covered[:, 1]])
+    three = covered[covered[:, 2] >= 0]
+    join(parent, place[three[:, 0]], place[three[:, 2]])
     for columns in joined:
-        first = model.rows[columns[columns < len(model.rows)], 0]
-        pairs.append(np.stack([first[:-1], first[1:]], axis=1))
-    edges = np.concatenate(pairs)
-    edges = edges[(edges >= 0).all(axis=1)]
-    graph = coo_array((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(2 * n, 2 * n))
-    count, label = connected_components(graph, directed=False)
-    order = np.arange(2 * n).reshape(2, n).T.ravel()
-    _, first = np.unique(label[order], return_index=True)
-    rank = np.empty(count, dtype=np.int64)
-    rank[np.argsort(first, kind="stable")] = np.arange(count)
-    return rank[label], int(count)
+        first = place[model.rows[columns[columns < len(model.rows)], 0]]
+        join(parent, first[:-1], first[1:])
+    name = roots(parent, np.arange(2 * n))
+    number = np.cumsum(name == np.arange(2 * n)) - 1
+    group = number[name]
+    return group[place[: 2 * n]], int(number[-1]) + 1 if n else 0
 
 
 def batches(size: IntArray, limit: int) -> list[tuple[int, int]]:

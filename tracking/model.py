@@ -33,6 +33,7 @@ from scipy.sparse import csc_array
 
 from data.errors import InputError, raise_if
 from data.graph import FORBIDDEN, FREE, KEPT, BoolArray, Candidates, Detections, IntArray
+from tracking.machine_code import compiled
 
 
 @dataclass(frozen=True)
@@ -260,28 +261,35 @@ def _dominated(model: Model) -> BoolArray:
     A link never beats disappearing and appearing where ``c_y ≥ c_b + c_a``; a division never beats a link
     and an appearance where ``c_z ≥ c_y + c_a``. Neither replacement makes a second birth "too soon".
     """
-    n, m, d = model.detections, model.links, model.divisions
-    never = np.iinfo(np.int64).max // 4
-    price = np.where(model.allowed, model.cost, never)
-    appear = price[model.first_appear : model.first_disappear]
-    disappear = price[model.first_disappear : model.first_drop]
-    dominated = np.zeros(len(model.rows), dtype=np.bool_)
-    source, target = model.rows[:m, 0] - n, model.rows[:m, 1]
-    dominated[:m] = model.cost[:m] >= disappear[source] + appear[target]
-    if not d:
-        return dominated
-    best = np.minimum(price[:m], disappear[source] + appear[target])
-    order = np.argsort(source * n + target, kind="stable")
-    keys = (source * n + target)[order]
-    mother = model.rows[m : m + d, 0] - n
-    for one, other in ((1, 2), (2, 1)):
-        daughter, sister = model.rows[m : m + d, one], model.rows[m : m + d, other]
-        key = mother * n + daughter
-        alone = disappear[mother] + appear[daughter]
-        if m:
-            at = np.minimum(np.searchsorted(keys, key), m - 1)
-            alone = np.where(keys[at] == key, np.minimum(best[order[at]], alone), alone)
-        dominated[m : m + d] |= model.cost[m : m + d] >= alone + appear[sister]
+    n, m = model.detections, model.links
+    source = model.rows[:m, 0] - n
+    order = np.arange(m) if np.all(source[:-1] <= source[1:]) else np.argsort(source, kind="stable")
+    first = np.searchsorted(source[order], np.arange(n + 1))
+    return _find_dominated(model.rows, model.cost, model.allowed, first, order, n, m, model.divisions)
+
+
+@compiled
+def _find_dominated(
+    rows: IntArray, cost: IntArray, allowed: BoolArray, first: IntArray, order: IntArray, n: int, m: int, d: int
+) -> BoolArray:
+    """``order[first[u]:first[u + 1]]`` are the links out of detection ``u``."""
+    never = np.int64(1) << 60
+    dominated = np.zeros(len(rows), dtype=np.bool_)
+    appear = np.where(allowed[m + d : m + d + n], cost[m + d : m + d + n], never)
+    disappear = np.where(allowed[m + d + n : m + d + 2 * n], cost[m + d + n : m + d + 2 * n], never)
+    for k in range(m):
+        dominated[k] = cost[k] >= disappear[rows[k, 0] - n] + appear[rows[k, 1]]
+    for z in range(m, m + d):
+        u, v, w = rows[z, 0] - n, rows[z, 1], rows[z, 2]
+        with_v, with_w = disappear[u] + appear[v], disappear[u] + appear[w]
+        for i in range(first[u], first[u + 1]):
+            k = order[i]
+            if allowed[k]:
+                if rows[k, 1] == v:
+                    with_v = min(with_v, cost[k])
+                elif rows[k, 1] == w:
+                    with_w = min(with_w, cost[k])
+        dominated[z] = cost[z] >= min(with_v + appear[w], with_w + appear[v])
     return dominated
 
 

@@ -356,9 +356,6 @@ class Regions:
             share[row.columns] += dual * row.coefficients
         return share[columns]
 
-    def same_region(self, columns: IntArray) -> BoolArray:
-        """Whether all rows of a column belong to one region, bool (len(columns),)."""
-        label = np.append(roots(self.parent, np.arange(len(self.parent))), -1)
-        covered = self.model.rows[columns]
-        same: BoolArray = (label[covered] == label[covered[:, :1]]) | (covered < 0)
-        return np.asarray(same.all(axis=1))
+    def region_of_rows(self) -> IntArray:
+        """The name of the region of each row (its own number where it is in none), int64 (2n,)."""
+        return roots(self.parent, np.arange(len(self.parent)))

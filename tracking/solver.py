@@ -77,18 +77,18 @@ def solve_candidates(
     with _workers(jobs) as spread:
         run = partial(spread, partial(solve_task, solver=solver, deadline=deadline))
         relax = partial(spread, partial(relax_task, solver=solver, deadline=deadline))
-        regions = Regions(model, start_alone(model), cliques)
+        matched = solver == "highs" and not cliques
+        regions = Regions(model, start(model) if matched else start_alone(model), cliques)
         try:
-            if solver != "highs" or (cliques and model.detections <= WINDOW):
-                regions.adopt(np.arange(len(cliques)))
-                regions.cover(split(model, [row.columns for row in cliques])[0])
-            elif cliques:
+            if matched:
+                regions.open_everywhere()
+            elif solver == "highs" and model.detections > WINDOW:
                 state, price = solve_windows(model, candidates.detections.frame, cliques, relax)
                 regions = Regions(model, state, cliques, price)
                 regions.open_everywhere()
             else:
-                regions = Regions(model, start(model), [])
-                regions.open_everywhere()
+                regions.adopt(np.arange(len(cliques)))
+                regions.cover(split(model, [row.columns for row in cliques])[0])
             while True:
                 regions.close(run, deadline, report)
                 births = _second_births(candidates, regions)
