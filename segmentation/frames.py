@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from data.ctc import find_sequence
 from data.errors import InputError
-from data.frames import Frames, open_images, open_labels
+from data.frames import Frames, open_images, open_labels, refuse_masks
 from segmentation.augment import inside, read_tile, sample_coordinates, vary_grey
 from segmentation.model import Preprocessing
 from segmentation.prediction import grey_limits, normalise, reduce_image
@@ -125,6 +125,7 @@ def pair(images: Frames, labels: Frames, frames: range | None = None, markers: F
     if images.shape != labels.shape:
         raise InputError(f"{images.path} has frames of {images.shape} pixels, {labels.path} of {labels.shape}: "
                          "images and labels must have the same shape.")  # fmt: skip
+    refuse_masks(images)
     numbers = tuple(number for number in labels if frames is None or number in frames)
     if not numbers:
         raise InputError(f"{labels.path} has no labels in the chosen frames: choose other --frames.")

@@ -151,7 +151,8 @@ def test_ctc_sequence_opens_with_its_markers(tmp_path: Path) -> None:
     for folder in ("01", "01_ST/SEG", "01_GT/TRA"):
         (tmp_path / folder).mkdir(parents=True)
     for number in range(3):
-        write_array(tmp_path / f"01/t{number:03d}.tif", movie.images[number].astype(np.uint8))
+        grainy = movie.images[number] + np.arange(6400).reshape(80, 80) % 5
+        write_array(tmp_path / f"01/t{number:03d}.tif", grainy.astype(np.uint8))
         write_labels(tmp_path / f"01_ST/SEG/man_seg{number:03d}.tif", movie.labels[number])
         write_labels(tmp_path / f"01_GT/TRA/man_track{number:03d}.tif", movie.labels[number])
     opened = open_movie(tmp_path, "01", "ST", frames=range(1, 3))

@@ -239,3 +239,44 @@ def test_own_images_and_labels_outside_the_ctc_layout(dataset: Path, tmp_path: P
     assert celltrail("train", dataset / "01", "--labels", dataset / "01_ST/SEG", "--steps", 2, "--width", 2, "--depth", 1,
                      "--scale", 1, "--validation", "6:7", "--elastic", "field", "--out", out) == 0  # fmt: skip
     assert out.is_file()
+
+
+def annotated(folder: Path, image: np.ndarray, labels: np.ndarray, count: int = 4) -> Path:
+    for part in ("01", "01_ST/SEG"):
+        (folder / part).mkdir(parents=True)
+    for frame in range(count):
+        tifffile.imwrite(folder / f"01/t{frame:03d}.tif", image)
+        tifffile.imwrite(folder / f"01_ST/SEG/man_seg{frame:03d}.tif", labels)
+    return folder
+
+
+GREY = np.random.default_rng(1).integers(0, 200, (40, 40)).astype(np.uint8)
+CELLS = np.zeros((40, 40), dtype=np.uint16)
+CELLS[5:15, 5:15], CELLS[20:30, 20:30] = 1, 2
+
+
+@pytest.mark.parametrize(
+    ("image", "labels", "said"),
+    [
+        (GREY, (CELLS > 0).astype(np.uint8) * 255, "give each cell its own number"),
+        (GREY, np.zeros_like(CELLS), "no cell"),
+        (GREY, CELLS[:30], "same shape"),
+        (GREY, CELLS.astype(np.float32), "whole numbers"),
+        (np.stack([GREY] * 3, axis=-1), CELLS, "colour"),
+        (np.full((40, 40), np.nan, np.float32), CELLS, "not finite"),
+        (CELLS, CELLS, "holds masks"),
+    ],
+)
+def test_annotations_that_cannot_be_learnt_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], image: np.ndarray, labels: np.ndarray, said: str
+) -> None:
+    folder = annotated(tmp_path / "data", image, labels)
+    out = tmp_path / "m.safetensors"
+    assert (
+        celltrail(
+            "train", folder, "--sequence", "01", "--steps", 1, "--width", 2, "--depth", 1, "--scale", 1, "--out", out
+        )
+        == 2
+    )
+    assert said in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data"]
