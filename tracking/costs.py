@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.graph import FREE, Candidates, Detections, Divisions, Links, to_units
-from tracking.candidates import typical_diameter
+from tracking.candidates import LinkTable, typical_diameter
 from tracking.detections import DetectionTable
 from tracking.features import Features
 from tracking.problem import Problem
@@ -82,10 +82,11 @@ def price(problem: Problem, model: CostModel, constants: Constants) -> Candidate
     )
     kept = np.flatnonzero(cost < single + constants.keep)
     n, joint = len(table), len(table.clique_id) > 0
+    usual = usual_gain(links, logit, n) if joint else 0.0
     free = np.full(n, FREE)
     return Candidates(
         Detections(
-            table.frame, table.label, table.position, table.area, table.border, to_units(-table.reward),
+            table.frame, table.label, table.position, table.area, table.border, to_units(usual * (1 - table.share) - table.reward),
             to_units(appear), to_units(disappear), np.full(n, joint), free, table.label - 1 if joint else np.full(n, -1),
         ),
         Links(
@@ -98,6 +99,18 @@ def price(problem: Problem, model: CostModel, constants: Constants) -> Candidate
         ),
         clique_id=table.clique_id, clique_detection=table.clique_row, ndim=table.ndim,
     )  # fmt: skip
+
+
+def usual_gain(links: LinkTable, logit: FloatArray, n: int) -> float:
+    """Log-odds of a good link: the median over detections of their best link to the past.
+
+    Where hypotheses compete, links are rewarded by area as well: a piece of a cell pays for what it lacks,
+    so that two pieces do not win over the whole by being linked twice.
+    """
+    best = np.full(n, -np.inf)
+    np.maximum.at(best, links.target, logit)
+    best = best[np.isfinite(best)]
+    return max(float(np.median(best)), 0.0) if len(best) else 0.0
 
 
 def end_costs(table: DetectionTable, constants: Constants) -> tuple[FloatArray, FloatArray]:

@@ -45,6 +45,7 @@ class DetectionTable:
     overlap_source, overlap_target, overlap_count : int64 (k,), rows of the table and shared voxels
         of the source, moved by its shift, with the target.
     reward : float64 (n,), nats gained by using a detection; 0 for plain masks, which are always used.
+    share : float64 (n,), for how many typical cells a hypothesis counts by its area; 1 for plain masks.
     clique_id, clique_row : int64 (k,), sets of overlapping hypotheses of which at most one may be used.
     numbers : every frame number of the movie, empty frames included. shape : of a frame.
     scale : size of a voxel (z, y, x) in units of its x.
@@ -65,6 +66,7 @@ class DetectionTable:
     overlap_target: IntArray
     overlap_count: IntArray
     reward: FloatArray
+    share: FloatArray
     clique_id: IntArray
     clique_row: IntArray
     numbers: tuple[int, ...]
@@ -254,12 +256,13 @@ def measure_movie(
         shift_of[span] = np.concatenate([known, np.zeros((total - len(known), 3))])
     overlap = np.concatenate(overlaps, axis=1) if overlaps else np.zeros((3, 0), np.int64)
     overlap = overlap[:, np.lexsort((overlap[1], overlap[0]))]
-    reward, clique_id, clique_row = np.zeros(total), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    reward, share = np.zeros(total), np.ones(total)
+    clique_id, clique_row = np.zeros(0, np.int64), np.zeros(0, np.int64)
     if isinstance(masks, HypothesisMovie):
-        reward, clique_id, clique_row = masks.evidence(frame, label, progress)
+        reward, share, clique_id, clique_row = masks.evidence(frame, label, progress)
     return DetectionTable(
         frame.astype(np.int64), label, position, area, box, depth, compactness, elongation, _standardised(mean, centred=False),
-        _standardised(np.log(np.maximum(spread, 1e-6)), centred=True), shift_of, overlap[0], overlap[1], overlap[2], reward, clique_id, clique_row, numbers, shape, scale,
+        _standardised(np.log(np.maximum(spread, 1e-6)), centred=True), shift_of, overlap[0], overlap[1], overlap[2], reward, share, clique_id, clique_row, numbers, shape, scale,
     )  # fmt: skip
 
 

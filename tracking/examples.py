@@ -25,7 +25,8 @@ Masks = Mapping[int, NDArray[Any]]
 LONE_LOSS = 0.03  # share of masks taken away one by one
 TRACK_LOSS = 0.3  # share of tracks that lose a run of masks, of 4 frames on average
 PER_ROW = ("frame", "label", "position", "area", "box", "depth", "compactness", "elongation", "brightness", "texture",
-           "reward")  # fmt: skip
+           "reward",
+    "share")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

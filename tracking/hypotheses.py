@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,9 @@ from data.progress import Progress, silent
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
-REGION = 7.0  # nats for explaining a region at all, on top of its scores: as much as an appearance costs
+LARGEST = 2.5  # typical cells that one hypothesis counts for at most
+CERTAINTY = 3.0  # how much the scores of one frame count against the links between frames
+REGION = 7.0  # nats for explaining the area of a cell at all: as much as an appearance costs
 
 
 class HypothesisMovie(Mapping[int, NDArray[np.int64]]):
@@ -45,6 +48,7 @@ class HypothesisMovie(Mapping[int, NDArray[np.int64]]):
                              "run 'celltrail segment --hypotheses'.")  # fmt: skip
         self.file_of: dict[int, Path] = {number: known[number] for number in masks}
         self.files = list(self.file_of.values())
+        self.typical = typical_area(masks)
         self.read = lru_cache(maxsize=4)(self._read)
 
     def _read(self, number: int) -> Hypotheses:
@@ -83,18 +87,17 @@ class HypothesisMovie(Mapping[int, NDArray[np.int64]]):
 
     def evidence(
         self, frame: IntArray, label: IntArray, progress: Progress = silent
-    ) -> tuple[FloatArray, IntArray, IntArray]:
+    ) -> tuple[FloatArray, FloatArray, IntArray, IntArray]:
         """What speaks for each hypothesis, and which exclude each other.
 
-        The scores of one region are shared out so that every way to divide it up gains the same
-        number of rewards: a hypothesis hands its share down to its parts in proportion to their area.
+        Rewards go by area, so that dividing a region into more pieces does not earn more of them.
 
         Returns
         -------
-        reward : float64 (n,), nats gained by using a hypothesis.
+        reward, share : float64 (n,), nats gained by using a hypothesis, and its area over that of a typical cell.
         clique_id, clique_row : int64 (k,), sets of rows of which at most one may be used.
         """
-        reward = np.zeros(len(frame))
+        reward, share = np.zeros(len(frame)), np.ones(len(frame))
         ids: list[int] = []
         rows: list[int] = []
         for done, number in enumerate(self):
@@ -102,28 +105,19 @@ class HypothesisMovie(Mapping[int, NDArray[np.int64]]):
             here = np.flatnonzero(frame == number)
             row_of = dict(zip((label[here] - 1).tolist(), here.tolist(), strict=True))
             found = self.read(number)
-            gain = shares(found) * (REGION + found.score)
-            reward[[row_of[k] for k in range(len(found))]] = gain
+            order = [row_of[k] for k in range(len(found))]
+            share[order] = np.minimum(found.areas() / self.typical, LARGEST)
+            reward[order] = share[order] * (REGION + CERTAINTY * found.score)
             for clique in find_cliques(found):
                 name = ids[-1] + 1 if ids else 0
                 ids += [name] * len(clique)
                 rows += [row_of[k] for k in clique.tolist()]
         progress("hypotheses", len(self), len(self))
-        return reward, np.array(ids, dtype=np.int64), np.array(rows, dtype=np.int64)
+        return reward, share, np.array(ids, dtype=np.int64), np.array(rows, dtype=np.int64)
 
 
-def shares(hypotheses: Hypotheses) -> FloatArray:
-    """Share of its region that each hypothesis stands for; any full set of parts sums to its parent's share."""
-    area = hypotheses.areas().astype(np.float64)
-    share = np.zeros(len(hypotheses))
-    siblings: dict[tuple[int, int], list[int]] = {}
-    for row, (parent, region) in enumerate(zip(hypotheses.parent.tolist(), hypotheses.region.tolist(), strict=True)):
-        siblings.setdefault((parent, region if parent < 0 else -1), []).append(row)
-    waiting = [(1.0, rows) for (parent, _), rows in siblings.items() if parent < 0]
-    while waiting:
-        whole, rows = waiting.pop()
-        for row in rows:
-            share[row] = whole * area[row] / area[rows].sum()
-            if (row, -1) in siblings:
-                waiting.append((share[row], siblings[row, -1]))
-    return share
+def typical_area(masks: Mapping[int, NDArray[Any]]) -> float:
+    """Median area of the cells of plain masks, in voxels (1 without cells)."""
+    areas = [np.bincount(np.asarray(labels).ravel())[1:] for labels in masks.values()]
+    every = np.concatenate([np.zeros(0, np.int64), *areas])
+    return float(np.median(every[every > 0])) if every.any() else 1.0

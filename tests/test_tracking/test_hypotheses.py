@@ -1,0 +1,87 @@
+"""Tracking chooses among overlapping hypotheses: neighbours in time decide what one frame leaves open."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from data.ctc import write_masks
+from data.errors import InputError
+from data.frames import open_labels
+from data.hypotheses import pack_hypotheses, write_hypotheses
+from tracking import track, write_result
+from tracking.hypotheses import HypothesisMovie
+
+SIZE = (48, 64)
+LEFT = (slice(10, 22), slice(8, 20))
+RIGHT = (slice(10, 22), slice(20, 32))
+WHOLE = (slice(10, 22), slice(8, 32))
+FAR = (slice(30, 42), slice(44, 56))
+
+
+def frame(whole, left, right):
+    """One region that is one cell or two, and one cell beyond doubt; the numbers are scores."""
+    boxes = [WHOLE, LEFT, RIGHT, FAR]
+    masks = [np.ones((b.stop - b.start, c.stop - c.start), bool) for b, c in boxes]
+    return pack_hypotheses(SIZE, boxes, masks, [whole, left, right, 5.0], [-1, 0, 0, -1], [0, 0, 0, 1])
+
+
+def write(folder, frames):
+    folder.mkdir()
+    for number, found in enumerate(frames):
+        write_hypotheses(folder / f"hyp{number:03d}.npz", found)
+        labels = np.zeros(SIZE, np.int64)
+        labels[WHOLE], labels[FAR] = 1, 2
+        write_masks(folder, [(number, labels)])
+    return folder
+
+
+@pytest.fixture
+def two_cells(tmp_path):
+    """Two cells side by side; in frame 2 they look like one."""
+    return write(tmp_path / "masks", [frame(-1.0, 3.0, 3.0) if t != 2 else frame(1.5, 1.0, 1.0) for t in range(5)])
+
+
+def test_rewards_go_by_area(two_cells):
+    movie = HypothesisMovie(open_labels(two_cells, frames=range(1)))
+    rows = np.arange(4)
+    reward, share, clique_id, clique_row = movie.evidence(np.zeros(4, int), rows + 1)
+    whole, left, right, far = reward[:4]
+    assert share[0] == share[1] + share[2]
+    assert left == right > whole / 2
+    assert far > left
+    assert sorted(zip(clique_id.tolist(), clique_row.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0), (1, 2)]
+
+
+def test_layers_hold_every_hypothesis(two_cells):
+    movie = HypothesisMovie(open_labels(two_cells))
+    layers = movie[0]
+    assert layers.shape == (2, *SIZE)
+    assert [int((layers == k).any(axis=0).sum()) for k in (1, 2, 3, 4)] == [288, 144, 144, 144]
+
+
+def test_the_frames_around_decide(two_cells, tmp_path):
+    result = track(two_cells, hypotheses=True)
+    assert [tuple(row) for row in result.tracks.rows().tolist()] == [(1, 0, 4, 0), (2, 0, 4, 0), (3, 0, 4, 0)]
+    assert result.run["status"] == "optimal"
+    painted = dict(result.masks())
+    assert len({painted[2][15, 12], painted[2][15, 28], painted[2][35, 50]}) == 3
+    alone = track(two_cells)
+    assert dict(alone.masks())[2][15, 12] == dict(alone.masks())[2][15, 28]
+    write_result(result, tmp_path / "RES")
+    assert open_labels(tmp_path / "RES")[2].max() == 3
+
+
+def test_one_cell_stays_one_cell(tmp_path):
+    folder = write(tmp_path / "masks", [frame(4.0, 1.0, 1.0) if t != 3 else frame(1.0, 1.5, 1.5) for t in range(6)])
+    assert len(track(folder, hypotheses=True).tracks) == 2
+
+
+def test_hypotheses_must_be_there_and_fit(two_cells):
+    (two_cells / "hyp003.npz").unlink()
+    with pytest.raises(InputError, match="no hypotheses for 1 frames"):
+        track(two_cells, hypotheses=True)
+    small = pack_hypotheses((8, 8), [(slice(0, 4), slice(0, 4))], [np.ones((4, 4), bool)], [1.0], [-1], [0])
+    write_hypotheses(two_cells / "hyp003.npz", small)
+    with pytest.raises(InputError, match="shape"):
+        track(two_cells, hypotheses=True)
