@@ -1,4 +1,4 @@
-"""The commands of ``data``: simulate, check, convert, render."""
+"""The commands of ``data``: simulate, check, convert, render, measure."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command(cls=console.Command)(check)
     app.command("convert", cls=console.Command)(convert_result)
     app.command(cls=console.Command)(render)
+    app.command(cls=console.Command)(measure)
 
 
 def simulate(
@@ -195,6 +196,64 @@ def render(
             with output_folder(out, overwrite=overwrite) as folder:
                 write_pngs(pictures, folder)
     typer.echo(f"{out}: {len(numbers)} frames.")
+
+
+def measure(
+    result: Annotated[Path, typer.Argument(help="A result folder: masks with their track file.")],
+    out: Annotated[Path, typer.Option("--out", help="NAME.csv for the cells; NAME-tracks.csv is written beside it.")],
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Images whose grey values are measured.", show_default=False)
+    ] = None,
+    channel: Annotated[
+        list[int] | None,
+        typer.Option("--channel", min=0, help="Which channel; may be given several times.", show_default=False),
+    ] = None,
+    axes: console.AxesOption = None,
+    voxel: Annotated[
+        str | None, typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False)
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
+    ] = None,
+    overwrite: console.OverwriteOption = False,
+) -> None:
+    """Measure every cell in every frame, and every track: position, size, shape, grey values, speed, fate.
+
+    Example:  celltrail measure 01_RES --images 01 --out cells.csv --voxel 0.65 0.65 --interval 300
+    """
+    from dataclasses import replace
+
+    from data.frames import open_images, open_labels
+    from data.measurements import measure_cells, measure_tracks, read_margins
+    from data.output import output_file, refuse_existing
+    from data.points import read_result
+
+    if out.suffix.lower() != ".csv":
+        raise InputError(f"{out} does not end in .csv: the measurements are tables.")
+    beside = out.with_name(f"{out.stem}-tracks.csv")
+    for path in (out, beside):
+        refuse_existing(path, overwrite=overwrite, inputs=[result])
+    movies = {}
+    if images is not None and not channel:
+        movies[""] = open_images(images, axes=axes)
+    elif images is not None:
+        movies = {f"ch{number}": open_images(images, channel=number, axes=axes) for number in channel or ()}
+    known = next(iter(movies.values()), None)
+    with console.show_progress() as progress:
+        points = read_result(result, progress=progress)
+        points = replace(
+            points,
+            voxel=_voxel(voxel) or points.voxel or (known.voxel if known else None),
+            interval=interval or points.interval or (known.interval if known else None),
+        )
+        graph = result / "graph.npz"
+        margins = read_margins(graph) if graph.is_file() else None
+        cells = measure_cells(points, open_labels(result), movies, margins=margins, progress=progress)
+        tracks = measure_tracks(points, cells)
+    for table, path in ((cells, out), (tracks, beside)):
+        with output_file(path, overwrite=overwrite) as file:
+            table.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
+    typer.echo(f"{out}: {len(cells)} cells; {beside}: {len(tracks)} tracks.")
 
 
 def _voxel(text: str | None) -> tuple[float, float, float] | None:
