@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data import Tracks
+from data.tree import tree_columns
 
 
 @dataclass(frozen=True)
@@ -30,28 +31,11 @@ class Layout:
 def arrange(tracks: Tracks) -> Layout:
     """Give every track a row.
 
-    Lineages follow each other by first frame, then label; daughters by label. Leaves take
-    consecutive rows from 0 upwards.
+    Lineages follow each other by first frame, then label. Leaves take consecutive rows from 0
+    upwards; see :func:`data.tree.tree_columns`.
     """
+    row, roots = tree_columns(tracks), tracks.roots()
     labels = tracks.label.tolist()
-    children = {parent: sorted(kids) for parent, kids in tracks.children().items()}
-    roots = tracks.roots()
-    begin = dict(zip(labels, tracks.begin.tolist(), strict=True))
-    row: dict[int, float] = {}
-    leaf = 0
-    for top in sorted((label for label in labels if roots[label] == label), key=lambda label: (begin[label], label)):
-        stack = [(top, False)]
-        while stack:  # children before their parent, without recursion: lineages can be deep
-            label, ready = stack.pop()
-            kids = children.get(label, [])
-            if not kids:
-                row[label] = float(leaf)
-                leaf += 1
-            elif ready:
-                row[label] = float(np.mean([row[kids[0]], row[kids[-1]]]))
-            else:
-                stack.append((label, True))
-                stack += [(kid, False) for kid in reversed(kids)]
     return Layout(np.array([row[label] for label in labels]), np.array([roots[label] for label in labels], dtype=int))
 
 

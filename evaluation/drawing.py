@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from data.colours import PLAIN, Colour
 from data.tracks import Tracks
+from data.tree import tree_columns
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 220, 46, 34, 12
 
@@ -106,36 +108,20 @@ def lineage_chart(tracks: Tracks, colours: Mapping[int, Colour], *, most: int = 
     """
     if len(tracks) == 0:
         return "", 0
-    children, roots = tracks.children(), tracks.roots()
-    sizes: dict[int, int] = {}
-    for root in roots.values():
-        sizes[root] = sizes.get(root, 0) + 1
-    span = {label: (begin, end) for label, begin, end, _ in tracks.rows().tolist()}
-    row: dict[int, float] = {}
-
-    def place(label: int, free: int) -> int:
-        """Give a track and its descendants their rows; returns the next free row."""
-        stack, order = [label], []
-        while stack:
-            current = stack.pop()
-            order.append(current)
-            stack += reversed(children.get(current, []))
-        for leaf in order:
-            if not children.get(leaf):
-                row[leaf] = free
-                free += 1
-        for inner in reversed(order):
-            if children.get(inner):
-                row[inner] = float(np.mean([row[child] for child in children[inner]]))
-        return free
-
-    free = 0
+    roots = tracks.roots()
+    sizes = Counter(roots.values())
+    shown: set[int] = set()
+    room = most
     for root in sorted(sizes, key=lambda root: (-sizes[root], root)):
-        if free and len(row) + sizes[root] > most:
+        if shown and sizes[root] > room:
             break
-        free = place(root, free)
+        shown.add(root)
+        room -= sizes[root]
+    drawn = Tracks.from_rows(row for row in tracks.rows().tolist() if roots[row[0]] in shown)
+    children, row = drawn.children(), tree_columns(drawn)
+    span = {label: (begin, end) for label, begin, end, _ in drawn.rows().tolist()}
     first, last = int(tracks.begin.min()), int(tracks.end.max())
-    height = TOP + 11 * free + BOTTOM
+    height = TOP + 11 * (int(max(row.values())) + 1) + BOTTOM
 
     def x(frame: float) -> float:
         return LEFT + (frame - first) / max(last - first, 1) * (WIDTH - LEFT - 12)

@@ -13,29 +13,15 @@ import matplotlib.pyplot as plt
 from data import Tracks, open_images, open_labels, read_tracks
 from data.colours import Colour, colour_of_tracks, neighbours_in
 from data.render import grey_picture, outline_image
+from data.tree import tree_columns
 
 HERE = Path(__file__).parent
 INK, PAPER = "#d7dce2", "#14181d"
 
 
-def rows_of(tracks: Tracks) -> dict[int, float]:
-    """A vertical place for every track: daughters beside each other, their mother between them."""
-    children, row = tracks.children(), {}
-
-    def place(label: int) -> float:
-        rows = [place(child) for child in children.get(label, [])]
-        row[label] = sum(rows) / len(rows) if rows else float(sum(child not in children for child in row))
-        return row[label]
-
-    for label, parent in zip(tracks.label.tolist(), tracks.parent.tolist(), strict=True):
-        if parent == 0:
-            place(label)
-    return row
-
-
 def draw_lineage(axes: plt.Axes, tracks: Tracks, colours: dict[int, Colour]) -> None:
     """Time to the right, one line per track, a fork where a cell divides."""
-    row = rows_of(tracks)
+    row = tree_columns(tracks)
     end = dict(zip(tracks.label.tolist(), tracks.end.tolist(), strict=True))
     for label, first, last, parent in tracks.rows().tolist():
         colour = [value / 255 for value in colours[label]]
