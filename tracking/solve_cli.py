@@ -28,6 +28,10 @@ def solve(
         typer.Option(min=0, metavar="SECONDS", help="Stop then, and state the gap.", show_default=False),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS|local", help="Work on a Dask cluster (extra 'cluster').", show_default=False),
+    ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,7 +60,9 @@ def solve(
         divisions=replace(candidates.divisions, cost=_more(candidates.divisions.cost, division, "division")),
     )
     with console.show_progress(quiet=as_json) as progress:
-        solution = solve_candidates(candidates, solver=solver, jobs=jobs, time_limit=time_limit, progress=progress)
+        solution = solve_candidates(
+            candidates, solver=solver, jobs=jobs, dask=dask, time_limit=time_limit, progress=progress
+        )
     save_graph(out, candidates, solution, track=build_lineage(candidates, solution).track)
     summary = {
         "status": solution.status,

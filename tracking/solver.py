@@ -9,12 +9,8 @@ Objective, bound and gap are exact integers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +20,7 @@ from data.network import Graph, from_networkx, to_networkx, with_solution
 from data.progress import Progress, silent
 from tracking.backends import backend
 from tracking.certificate import SIDELESS
+from tracking.cluster import workers
 from tracking.components import split
 from tracking.margins import choice_margins
 from tracking.model import Model, build_model, clique_rows
@@ -39,6 +36,7 @@ def solve_candidates(
     *,
     solver: str = "highs",
     jobs: int = 1,
+    dask: str | None = None,
     time_limit: float | None = None,
     progress: Progress = silent,
 ) -> Solution:  # fmt: skip
@@ -47,7 +45,8 @@ def solve_candidates(
     Parameters
     ----------
     solver : ``highs``, or ``pulp:NAME`` (``pulp:CBC``, ``pulp:HiGHS``, …).
-    jobs : number of processes; the result does not depend on it.
+    jobs, dask : processes, or the address of a Dask scheduler (:func:`tracking.cluster.workers`); the result does not
+        depend on them.
     time_limit : seconds; what is not finished by then keeps the best known solution, with its gap.
 
     Ctrl-C gives the best solution so far, with its gap and ``interrupted`` set.
@@ -60,7 +59,7 @@ def solve_candidates(
         If a solver breaks down.
     """
     backend(solver)
-    deadline = None if time_limit is None else time.monotonic() + time_limit
+    deadline = None if time_limit is None else time.time() + time_limit
     model = build_model(candidates)
     plain = model
     cliques = [
@@ -74,7 +73,7 @@ def solve_candidates(
 
     interrupted = False
     known: set[tuple[int, ...]] = set()
-    with _workers(jobs) as spread:
+    with workers(jobs, dask) as spread:
         run = partial(spread, partial(solve_task, solver=solver, deadline=deadline))
         relax = partial(spread, partial(relax_task, solver=solver, deadline=deadline))
         matched = solver == "highs" and not cliques
@@ -93,7 +92,7 @@ def solve_candidates(
                 regions.close(run, deadline, report)
                 births = _second_births(candidates, regions)
                 new = [path for path in births if tuple(path.tolist()) not in known]
-                if not new or (deadline is not None and time.monotonic() > deadline):
+                if not new or (deadline is not None and time.time() > deadline):
                     break
                 known.update(tuple(path.tolist()) for path in new)
                 model, penalties = _with_penalties(regions.model, candidates.rebirth_cost, new)
@@ -149,16 +148,6 @@ def exact_margin(
         changed = replace(candidates, divisions=replace(candidates.divisions, fixed=fixed))
     without = solve_candidates(changed, solver=solution.solver)
     return (without.objective - solution.objective) / NAT
-
-
-@contextmanager
-def _workers(jobs: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """How a function is applied to tasks: here, or by a pool of processes; results come in the order of the tasks."""
-    if jobs == 1:
-        yield map
-        return
-    with ProcessPoolExecutor(jobs) as pool:
-        yield pool.map
 
 
 def _objective(model: Model, regions: Regions) -> int:

@@ -73,7 +73,7 @@ def relax_task(task: Task, solver: str, deadline: float | None) -> Relaxation:
 def solve_task(task: Task, solver: str, deadline: float | None) -> Result:
     """Solve every block to proven optimality, or as far as the time goes.
 
-    deadline : on the clock of ``time.monotonic``; after it the best known choice stays, with its bound.
+    deadline : on the clock of ``time.time`` (workers may be on other machines); after it the best known choice stays, with its bound.
     """
     run = backend(solver)
     rows = len(task.lower)
@@ -126,7 +126,7 @@ def _sums(task: Task, chosen: BoolArray) -> IntArray:
 
 
 def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+    return None if deadline is None else max(deadline - time.time(), 0.0)
 
 
 def _integer_bound(answer: Answer) -> int:
