@@ -17,7 +17,14 @@ from data.tracks import Tracks
 from evaluation import biology
 from evaluation.contingency import Contingency, Objects
 from evaluation.ctc import WEIGHTS, Operations
-from evaluation.mot import assigned_trajectories, identity_switches, paired_cells, trajectory_of
+from evaluation.mot import (
+    assigned_trajectories,
+    count_pairs,
+    identity_switches,
+    lengths_of,
+    paired_cells,
+    trajectory_of,
+)
 from evaluation.record import Detail
 
 IntArray = NDArray[np.int64]
@@ -102,10 +109,10 @@ def _track_sums(
     def homes(labels: list[int]) -> IntArray:
         return np.array([number[roots[label]] for label in labels], dtype=np.int64)
 
-    homes_of, hits = np.unique(np.stack([table.result.label, of_result]), axis=1, return_counts=True)
-    order = np.lexsort((homes_of[1], -hits, homes_of[0]))
-    labels, first = np.unique(homes_of[0][order], return_index=True)
-    home_of = dict(zip(labels.tolist(), homes_of[1][order][first].tolist(), strict=True))  # where most of its masks are
+    tracks, homes_of, _, hits = count_pairs(table.result.label, of_result)
+    order = np.lexsort((homes_of, -hits, tracks))
+    labels, first = np.unique(tracks[order], return_index=True)
+    home_of = dict(zip(labels.tolist(), homes_of[order][first].tolist(), strict=True))  # where most of its masks are
     their_homes = np.array([home_of[label] for label in result.label.tolist()], dtype=np.int64)
     fractions = biology.fractions_followed(table)
     sums = {
@@ -120,10 +127,10 @@ def _track_sums(
     for i in TOLERANCES:
         pairs = biology.matched_divisions(table, truth, result, i)
         sums[f"found({i})"] = count_in(homes([mother for mother, _ in pairs]))
-    for name, tracks, home in (("cycle", truth, homes(truth.label.tolist())), ("result_cycle", result, their_homes)):
-        dividing = list(tracks.divisions())
-        whole = np.isin(tracks.label, dividing) & np.isin(tracks.parent, dividing)
-        for length, where in zip((tracks.end - tracks.begin)[whole].tolist(), home[whole].tolist(), strict=True):
+    for name, side, home in (("cycle", truth, homes(truth.label.tolist())), ("result_cycle", result, their_homes)):
+        dividing = list(side.divisions())
+        whole = np.isin(side.label, dividing) & np.isin(side.parent, dividing)
+        for length, where in zip((side.end - side.begin)[whole].tolist(), home[whole].tolist(), strict=True):
             sums.setdefault(f"{name} {length}", np.zeros(len(names)))[where] += 1
     return sums
 
@@ -131,17 +138,14 @@ def _track_sums(
 def _identity_sums(table: Contingency, truth: Tracks, result: Tracks, lineage: IntArray, count_in: object) -> Sums:
     assert callable(count_in)
     mine, theirs = trajectory_of(table.truth, truth), trajectory_of(table.result, result)
-    gt, res = paired_cells(table)
-    assigned = assigned_trajectories(gt, res, mine, theirs)
+    pairs = paired_cells(table)
+    gt, res = table.gt[pairs], table.res[pairs]
+    assigned = assigned_trajectories(gt, res, mine, theirs, table.iou[pairs])
     kept = np.array(
         [assigned.get(a) == b for a, b in zip(mine[gt].tolist(), theirs[res].tolist(), strict=True)], dtype=bool
     )
-    pairs, index, hits = np.unique(np.stack([mine[gt], theirs[res]]), axis=1, return_inverse=True, return_counts=True)
-    lengths = [
-        dict(zip(*(x.tolist() for x in np.unique(side, return_counts=True)), strict=True)) for side in (mine, theirs)
-    ]
-    either = np.array([lengths[0][a] + lengths[1][b] for a, b in pairs.T.tolist()], dtype=np.float64) - hits
-    association = (hits / either)[index.ravel()]
+    a, b, index, hits = count_pairs(mine[gt], theirs[res])
+    association = (hits / (lengths_of(mine, a) + lengths_of(theirs, b) - hits))[index]
     return {
         "paired": count_in(lineage[gt]),
         "identified": count_in(lineage[gt[kept]]),

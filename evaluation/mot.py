@@ -35,18 +35,26 @@ def trajectory_of(objects: Objects, tracks: Tracks) -> IntArray:
     return np.array([first.get(name, name) for name in names.tolist()], dtype=np.int64)[index]
 
 
-def paired_cells(table: Contingency) -> tuple[IntArray, IntArray]:
-    """Truth and result objects paired one to one by the CTC's match; of several cells in one mask the one with the
-    largest overlap.
+def count_pairs(a: IntArray, b: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """The different pairs (a, b), ordered: both members, for each input its pair, and how often each pair occurs."""
+    names_a, index_a = np.unique(a, return_inverse=True)
+    names_b, index_b = np.unique(b, return_inverse=True)
+    width = max(len(names_b), 1)
+    key, index, hits = np.unique(index_a * width + index_b, return_inverse=True, return_counts=True)
+    return names_a[key // width], names_b[key % width], index, hits
+
+
+def paired_cells(table: Contingency) -> IntArray:
+    """Rows of ``table.gt`` and ``table.res``: cells paired one to one by the CTC's match; of several cells in one mask
+    the one with the largest overlap.
     """  # fmt: skip
     rows = np.flatnonzero(table.match[table.gt] == table.res)
     rows = rows[np.lexsort((table.gt[rows], -table.shared[rows]))]
     _, first = np.unique(table.res[rows], return_index=True)
-    kept = np.sort(rows[first])
-    return table.gt[kept], table.res[kept]
+    return np.sort(rows[first])
 
 
-def hota(
+def hota_of_pairs(
     table: Contingency, gt: IntArray, res: IntArray, truth: IntArray, result: IntArray
 ) -> tuple[float, float, float]:
     """HOTA, DetA and AssA of given pairs.
@@ -58,11 +66,8 @@ def hota(
     total = len(table.truth) + len(table.result) - len(gt)
     if total == 0 or len(gt) == 0:
         return 0.0, 0.0, 0.0
-    pairs, index, hits = np.unique(np.stack([truth[gt], result[res]]), axis=1, return_inverse=True, return_counts=True)
-    length_a = dict(zip(*_counts(truth), strict=True))
-    length_b = dict(zip(*_counts(result), strict=True))
-    either = np.array([length_a[a] + length_b[b] for a, b in pairs.T.tolist()]) - hits
-    association = (hits / either)[index.ravel()]
+    a, b, index, hits = count_pairs(truth[gt], result[res])
+    association = (hits / (lengths_of(truth, a) + lengths_of(result, b) - hits))[index]
     return (
         float(np.sqrt(association.sum() / total)),
         len(gt) / total,
@@ -70,9 +75,11 @@ def hota(
     )
 
 
-def _counts(values: IntArray) -> tuple[list[int], list[int]]:
-    names, counts = np.unique(values, return_counts=True)
-    return names.tolist(), counts.tolist()
+def lengths_of(trajectories: IntArray, names: IntArray) -> IntArray:
+    """How many objects the named trajectories have."""
+    present, counts = np.unique(trajectories, return_counts=True)
+    lengths: IntArray = counts[np.searchsorted(present, names)]
+    return lengths
 
 
 def hota_over_thresholds(table: Contingency, truth: IntArray, result: IntArray) -> dict[str, float]:
@@ -82,16 +89,14 @@ def hota_over_thresholds(table: Contingency, truth: IntArray, result: IntArray) 
     a threshold then keeps those with enough IoU.
     """
     share = table.iou / np.maximum(_sum_iou(table), 1e-12)
-    pairs, index = np.unique(np.stack([truth[table.gt], result[table.res]]), axis=1, return_inverse=True)
-    together = np.bincount(index.ravel(), weights=share, minlength=pairs.shape[1])
-    length_a, length_b = dict(zip(*_counts(truth), strict=True)), dict(zip(*_counts(result), strict=True))
-    lengths = np.array([length_a[a] + length_b[b] for a, b in pairs.T.tolist()], dtype=np.float64)
-    alignment = (together / (lengths - together))[index.ravel()] if len(lengths) else share
+    a, b, index, _ = count_pairs(truth[table.gt], result[table.res])
+    together = np.bincount(index, weights=share, minlength=len(a))
+    alignment = (together / (lengths_of(truth, a) + lengths_of(result, b) - together))[index]
     rows = best_pairs(table.gt, table.res, table.iou * alignment)
     found = []
     for alpha in ALPHAS:
         kept = rows[table.iou[rows] >= alpha - 1e-12]
-        found.append(hota(table, table.gt[kept], table.res[kept], truth, result))
+        found.append(hota_of_pairs(table, table.gt[kept], table.res[kept], truth, result))
     means = np.mean(found, axis=0)
     return {"HOTA": float(means[0]), "DetA": float(means[1]), "AssA": float(means[2])}
 
@@ -106,17 +111,22 @@ def _sum_iou(table: Contingency) -> FloatArray:
 
 def identity_counts(gt: IntArray, res: IntArray, truth: IntArray, result: IntArray) -> tuple[int, int, int]:
     """IDTP, IDFP and IDFN: cells in the best one-to-one assignment of whole trajectories, and the rest of both."""
-    pairs, hits = np.unique(np.stack([truth[gt], result[res]]), axis=1, return_counts=True)
-    kept = best_pairs(pairs[0], pairs[1], hits.astype(np.float64))
-    found = int(hits[kept].sum())
+    a, b, _, hits = count_pairs(truth[gt], result[res])
+    found = int(hits[best_pairs(a, b, hits.astype(np.float64))].sum())
     return found, len(result) - found, len(truth) - found
 
 
-def assigned_trajectories(gt: IntArray, res: IntArray, truth: IntArray, result: IntArray) -> dict[int, int]:
-    """The assignment behind :func:`identity_counts`: truth trajectory → result trajectory."""
-    pairs, hits = np.unique(np.stack([truth[gt], result[res]]), axis=1, return_counts=True)
-    kept = best_pairs(pairs[0], pairs[1], hits.astype(np.float64))
-    return dict(zip(pairs[0][kept].tolist(), pairs[1][kept].tolist(), strict=True))
+def assigned_trajectories(
+    gt: IntArray, res: IntArray, truth: IntArray, result: IntArray, closeness: FloatArray
+) -> dict[int, int]:
+    """The assignment behind :func:`identity_counts`: truth trajectory → result trajectory.
+
+    ``closeness`` (0 … 1 for each pair of cells, such as their IoU) decides between assignments with as many cells.
+    """
+    a, b, index, hits = count_pairs(truth[gt], result[res])
+    gain = hits + np.bincount(index, weights=closeness, minlength=len(a)) / (len(gt) + 1)
+    kept = best_pairs(a, b, gain)
+    return dict(zip(a[kept].tolist(), b[kept].tolist(), strict=True))
 
 
 def identity_switches(table: Contingency, gt: IntArray, res: IntArray, truth: IntArray, result: IntArray) -> IntArray:
@@ -129,10 +139,10 @@ def identity_switches(table: Contingency, gt: IntArray, res: IntArray, truth: In
 
 
 def _purity(gt: IntArray, res: IntArray, truth: IntArray, result: IntArray) -> tuple[float | None, float | None]:
-    pairs, hits = np.unique(np.stack([truth[gt], result[res]]), axis=1, return_counts=True)
+    a, b, _, hits = count_pairs(truth[gt], result[res])
     shares: list[float | None] = []
-    for side, length in ((1, len(result)), (0, len(truth))):
-        names, index = np.unique(pairs[side], return_inverse=True)
+    for side, length in ((b, len(result)), (a, len(truth))):
+        names, index = np.unique(side, return_inverse=True)
         best = np.zeros(len(names), dtype=np.int64)
         np.maximum.at(best, index, hits)
         shares.append(float(best.sum() / length) if length else None)
@@ -148,13 +158,14 @@ def measure_identity(table: Contingency, truth: Tracks, result: Tracks) -> dict[
     if len(table.truth) == 0:
         return dict.fromkeys(names)
     mine, theirs = trajectory_of(table.truth, truth), trajectory_of(table.result, result)
-    gt, res = paired_cells(table)
+    pairs = paired_cells(table)
+    gt, res = table.gt[pairs], table.res[pairs]
     found, false, missed = identity_counts(gt, res, mine, theirs)
     switches = len(identity_switches(table, gt, res, mine, theirs))
     wrong = len(table.truth) + len(table.result) - 2 * len(gt) + switches
     purity, effectiveness = _purity(gt, res, mine, theirs)
     return {
-        "HOTA_CTC": hota(table, gt, res, mine, theirs)[0],
+        "HOTA_CTC": hota_of_pairs(table, gt, res, mine, theirs)[0],
         "IDF1": 2 * found / (2 * found + false + missed),
         "IDP": found / (found + false) if found + false else None,
         "IDR": found / (found + missed),

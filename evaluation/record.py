@@ -41,7 +41,7 @@ class Evaluation:
     truth : "GT", or "ST" where the full masks are computer-made. terms : which measures entered BIO(i).
     seg_frames : the frames with full masks. per_frame : for each of ``frames`` the cells of truth and
     result, and the mothers that divide after it. ceiling : the tracking measures if every true link
-    were given to the same detections.
+    were given to the same detections. curves : precision, recall, F1 and AP over IoU thresholds.
     """
 
     gt: str
@@ -56,6 +56,7 @@ class Evaluation:
     seg_frames: list[int] = field(default_factory=list)
     per_frame: dict[str, list[int]] = field(default_factory=dict)
     ceiling: dict[str, float | None] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
     detail: Detail | None = None
 
     @property
@@ -77,7 +78,7 @@ class Evaluation:
             "gt": self.gt, "res": self.res, "truth": self.truth,
             "frames": self.frames, "seg_frames": self.seg_frames,
             "measures": self.measures, "reasons": self.reasons, "counts": self.counts, "terms": self.terms,
-            "per_frame": self.per_frame, "ceiling": self.ceiling,
+            "per_frame": self.per_frame, "ceiling": self.ceiling, "curves": self.curves,
         }  # fmt: skip
 
 

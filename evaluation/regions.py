@@ -21,7 +21,7 @@ from evaluation.contingency import Contingency
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
-IOU_THRESHOLDS = tuple(np.arange(50, 100, 5) / 100)
+IOU_THRESHOLDS = tuple(step / 100 for step in range(50, 100, 5))
 
 
 def measure_regions(table: Contingency) -> dict[str, float | None]:
@@ -145,11 +145,8 @@ def object_measures(table: Contingency) -> dict[str, float | None]:
         return dict.fromkeys(("precision", "recall", "F1", "AP50", "F1_mean", "AP", "PQ", "SQ", "RQ", "best_IoU"))
     best = np.zeros(n_truth)
     np.maximum.at(best, table.gt, table.iou)
-    f1, ap = [], []
-    for threshold in IOU_THRESHOLDS:
-        found = len(one_to_one(table, threshold)[0])
-        f1.append(2 * found / (n_truth + n_result))
-        ap.append(found / (n_truth + n_result - found))
+    curves = threshold_curves(table)
+    f1, ap = curves["F1"], curves["AP"]
     rows, _ = one_to_one(table, 0.5)
     found = len(rows)
     quality = float(table.iou[rows].mean()) if found else 0.0
@@ -165,6 +162,18 @@ def object_measures(table: Contingency) -> dict[str, float | None]:
         "RQ": f1[0],
         "best_IoU": float(best.mean()),
     }
+
+
+def threshold_curves(table: Contingency) -> dict[str, list[float]]:
+    """Precision, recall, F1 and AP (TP / (TP + FP + FN)) of the objects at each of :data:`IOU_THRESHOLDS`; 0 of 0 is 0."""
+    n_truth, n_result = len(table.truth), len(table.result)
+    curves: dict[str, list[float]] = {"IoU": list(IOU_THRESHOLDS), "precision": [], "recall": [], "F1": [], "AP": []}
+    for threshold in IOU_THRESHOLDS:
+        found = len(one_to_one(table, threshold)[0])
+        for name, whole in (("precision", n_result), ("recall", n_truth), ("AP", n_truth + n_result - found)):
+            curves[name].append(found / whole if whole else 0.0)
+        curves["F1"].append(2 * found / (n_truth + n_result) if n_truth + n_result else 0.0)
+    return curves
 
 
 def one_to_one(table: Contingency, threshold: float) -> tuple[IntArray, FloatArray]:

@@ -16,7 +16,7 @@ from evaluation.errors import list_errors
 from evaluation.measures import in_order
 from evaluation.mot import hota_over_thresholds, measure_identity, trajectory_of
 from evaluation.record import Detail, Evaluation
-from evaluation.regions import measure_regions
+from evaluation.regions import measure_regions, threshold_curves
 from evaluation.shapes import NAMES as SHAPE_NAMES
 from evaluation.shapes import ShapeScores
 from evaluation.stages import name_stages, open_stages
@@ -99,6 +99,7 @@ def _measure_seg(
     nothing = "there is nothing to compare in these frames"
     if "regions" in groups:
         evaluation.put(measure_regions(seg.only(whole)), nothing)
+        evaluation.curves = threshold_curves(seg.only(whole))
     if "shapes" in groups:
         evaluation.put(shapes.means(whole.tolist()), nothing)
 

@@ -44,8 +44,9 @@ def measure_trajectories(
     if len(table.truth) == 0:
         return values
     mine, theirs = trajectory_of(table.truth, truth), trajectory_of(table.result, result)
-    gt, res = paired_cells(table)
-    assigned = assigned_trajectories(gt, res, mine, theirs)
+    pairs = paired_cells(table)
+    gt, res = table.gt[pairs], table.res[pairs]
+    assigned = assigned_trajectories(gt, res, mine, theirs, table.iou[pairs])
     kept = np.array(
         [assigned.get(a) == b for a, b in zip(mine[gt].tolist(), theirs[res].tolist(), strict=True)], dtype=bool
     )

@@ -47,6 +47,23 @@ def test_equal_on_generated_sequences(tmp_path: Path, first: int) -> None:
     assert len(seen) == 7
 
 
+@pytest.mark.parametrize("seed", range(20, 26))
+def test_the_names_of_labels_do_not_matter(tmp_path: Path, seed: int) -> None:
+    """Except for TF, where the CTC's software takes the labels of the result in ascending order."""
+    truth, result = random_pair(seed)
+    assert result.tracks is not None
+    top = int(result.tracks.label.max()) + 1
+    rename = np.append(0, np.random.default_rng(seed).permutation(np.arange(1, 3 * top))).astype(np.uint16)
+    rows = result.tracks.rows()
+    rows[:, 0], rows[:, 3] = rename[rows[:, 0]], rename[rows[:, 3]]
+    renamed = Movie({frame: rename[m] for frame, m in result.masks.items()}, Tracks.from_rows(rows.tolist()))
+    first = evaluate_sequence(*write_sequence(tmp_path / "a", truth, result)).measures
+    second = evaluate_sequence(*write_sequence(tmp_path / "b", truth, renamed)).measures
+    for name, value in first.items():
+        if not name.startswith(("TF", "BIO", "OP_CLB")):
+            assert second[name] == pytest.approx(value, abs=1e-9), name
+
+
 def score(write: Write, truth: Movie, result: Movie) -> Evaluation:
     return evaluate_sequence(*write(truth, result))
 

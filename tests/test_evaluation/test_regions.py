@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from evaluation.contingency import tabulate
-from evaluation.regions import IOU_THRESHOLDS, measure_regions, one_to_one
+from evaluation.regions import IOU_THRESHOLDS, measure_regions, one_to_one, threshold_curves
 
 Labels = NDArray[np.integer]
 
@@ -81,6 +81,11 @@ def test_objects_by_hand() -> None:
     assert found["RQ"] == found["F1"] == pytest.approx(6 / 7)
     assert found["PQ"] == pytest.approx(2 / 3 * 6 / 7)
     assert found["best_IoU"] == pytest.approx(2 / 3)
+    curves = threshold_curves(tabulate(draw({0: "1122.33 ......."}), draw({0: "112..7. 8......"})))
+    assert curves["IoU"] == list(IOU_THRESHOLDS)
+    assert curves["precision"] == pytest.approx([3 / 4] + [1 / 4] * 9)
+    assert curves["recall"] == pytest.approx([1.0] + [1 / 3] * 9)
+    assert curves["AP"] == pytest.approx([3 / 4] + [1 / 6] * 9)
 
 
 def test_nothing_to_measure() -> None:

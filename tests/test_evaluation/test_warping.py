@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from made_movies import draw
@@ -189,6 +191,23 @@ def test_cells_that_touch_are_kept_apart() -> None:
     apart = separate_cells(labels)
     assert ndimage.label(apart)[1] == 3
     assert not np.any(apart & (labels == 0))
+
+
+def test_real_membranes(real_data: Path) -> None:
+    """A slice of the ISBI 2012 challenge against a blurred image of itself, over the challenge's thresholds."""
+    from PIL import Image
+
+    folder = real_data / "ISBI2012-membrane" / "train"
+    truth = np.asarray(Image.open(folder / "label" / "0.png").convert("L")) > 0
+    image = np.asarray(Image.open(folder / "image" / "0.png").convert("L"))
+    probability = ndimage.gaussian_filter(image.astype(np.float32), 2) / 255
+    for threshold in (0.3, 0.5, 0.7):
+        found = warp(truth, probability, threshold=threshold)
+        assert topology(found.warped) == topology(truth)
+        assert found.split_merge_error <= found.error <= (truth != (probability > threshold)).mean()
+    error, split_merge = warping_errors(truth, probability)
+    assert 0 < split_merge <= error < 0.05
+    assert warping_errors(truth, truth) == (0.0, 0.0)
 
 
 def test_shapes() -> None:
