@@ -121,7 +121,8 @@ def pair(images: Frames, labels: Frames, frames: range | None = None, markers: F
     """
     orphans = [number for number in labels if number not in images]
     if orphans:
-        raise InputError(f"{labels.path} has labels for the frames {orphans[:5]}, which {images.path} lacks.")
+        raise InputError(f"{labels.path} has labels for the frames {orphans[:5]}, which {images.path} lacks: "
+                         "add the images, or choose other --frames.")  # fmt: skip
     if images.shape != labels.shape:
         raise InputError(f"{images.path} has frames of {images.shape} pixels, {labels.path} of {labels.shape}: "
                          "images and labels must have the same shape.")  # fmt: skip
