@@ -261,7 +261,8 @@ def test_images(case: Case, place: Path, try_commands: Callable) -> None:
     try_commands([
         ["segment", images, "--model", "sim-fluo", "--out", "OUT"],
         ["render", place / "01_RES", "--images", images, "--out", "OUT"],
-        ["train", place, "--truth", "GT", "--steps", "1", "--out", "OUT"],
+        ["measure", place / "01_RES", "--images", images, "--out", "OUT.csv"],
+        ["train", place, "--sequence", "01", "--truth", "GT", "--steps", "1", "--out", "OUT.safetensors"],
     ], case.must)  # fmt: skip
     try_commands([
         ["check", images],
@@ -330,7 +331,10 @@ TRACK_CASES = [
 def test_track_files(case: Case, place: Path, try_commands: Callable) -> None:
     result = place / "01_RES"
     case.breaks(result)
-    try_commands([["convert", result, "OUT.csv"], ["render", result, "--out", "OUT"]], True)
+    try_commands(
+        [["convert", result, "OUT.csv"], ["render", result, "--out", "OUT"], ["measure", result, "--out", "OUT.csv"]],
+        True,
+    )
     try_commands([["check", result], ["evaluate", place / "01_GT", result]], False)
 
 
@@ -555,8 +559,30 @@ OPTIONS: dict[str, list[str]] = {
     "simulate too many cells": ["simulate", "OUT", "--cells", "90000"],
     "simulate one axis": ["simulate", "OUT", "--size", "64"],
     "fit nothing": ["fit", "SET/nowhere", "--out", "OUT.json"],
-    "train without truth": ["train", "SET", "--truth", "ST", "--steps", "1", "--out", "OUT"],
-    "train unknown sequence": ["train", "SET", "--sequence", "07", "--truth", "GT", "--steps", "1", "--out", "OUT"],
+    "train without truth": [
+        "train",
+        "SET",
+        "--sequence",
+        "01",
+        "--truth",
+        "ST",
+        "--steps",
+        "1",
+        "--out",
+        "OUT.safetensors",
+    ],
+    "train unknown sequence": [
+        "train",
+        "SET",
+        "--sequence",
+        "07",
+        "--truth",
+        "GT",
+        "--steps",
+        "1",
+        "--out",
+        "OUT.safetensors",
+    ],
     "unknown option": ["track", "RES", "--out", "OUT", "--magic"],
     "unknown command": ["magic"],
     "no output": ["track", "RES"],
