@@ -11,6 +11,7 @@ import typer
 from data import console
 from data.console import AxesOption, ChannelOption, FramesOption, JsonOption, OverwriteOption, SeedOption
 from tracking.solve_cli import solve
+from tracking.why_cli import why
 
 
 class Method(StrEnum):
@@ -34,6 +35,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command(cls=console.Command)(track)
     app.command(cls=console.Command)(fit)
     app.command(cls=console.Command)(solve)
+    app.command(cls=console.Command)(why)
 
 
 def track(

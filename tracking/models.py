@@ -47,7 +47,7 @@ class MixedCosts:
 def choose_model(
     costs: str, problem: Problem, solve: Callable[[Candidates], Solution], constants: Constants
 ) -> CostModel:
-    """The cost model of that name, or from that file, ready for this movie.
+    """The cost model of that name, or from that file (``mixed:FILE`` mixes with it), ready for this movie.
 
     A movie with fewer than 50 sure links is not asked about itself: it gets ``learned`` costs.
 
@@ -56,12 +56,13 @@ def choose_model(
     InputError
         If there is no such model or file.
     """
-    if costs not in NAMES:
+    general = load_costs(Path(costs.removeprefix("mixed:"))) if costs.startswith("mixed:") else None
+    if costs not in NAMES and general is None:
         if not costs.endswith(".json"):
             raise InputError(f"'{costs}' is not a choice for costs: choose {', '.join(NAMES)}, or a .json file "
                              "made by 'celltrail fit'.")  # fmt: skip
         return load_costs(Path(costs))
     if costs == "learned" or int(sure_links(problem.links, typical_diameter(problem.table)).sum()) < FEWEST_SURE:
-        return load_costs()
+        return general or load_costs()
     own = calibrate(problem, solve, constants)
-    return own if costs == "calibrated" else MixedCosts(own, load_costs())
+    return own if costs == "calibrated" else MixedCosts(own, general or load_costs())

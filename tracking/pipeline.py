@@ -28,6 +28,7 @@ from data.tracks import Tracks
 from tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from tracking.candidates import typical_diameter
 from tracking.detections import DetectionTable, check_voxel, measure_movie
+from tracking.explain import list_divisions
 from tracking.hypotheses import HypothesisMovie
 from tracking.lineage import Lineage, build_lineage
 from tracking.painting import paint_masks
@@ -179,6 +180,7 @@ def track(
                     "max_gap": int(problem.links.missed.max(initial=0))}  # fmt: skip
     run["costs"] = prepared.model.name
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
+    run["division_list"] = list_divisions(candidates, solution, lineage.track)
     run["inputs"] = {**inputs, "images": None if grey is None else _fingerprint(grey)}
     return TrackResult(lineage.tracks, lineage.track, candidates, solution, run, table, lineage, labels)
 

@@ -1,0 +1,119 @@
+"""The development movies with a known lineage: masks, images and truth, in the inputs that trackers are judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data import Sequence, open_images, open_labels
+
+SEQUENCES = (
+    ("Fluo-N2DL-HeLa", "01"),
+    ("DIC-C2DH-HeLa", "01"),
+    ("Fluo-N2DH-SIM+-01_GT-only", "01"),
+    ("ctc-eval-oracle/ipsc-02", "02"),
+    ("ctc-eval-oracle/testing_dataset", "04"),
+)
+
+
+@dataclass(frozen=True)
+class Movie:
+    """A sequence with full masks: silver truth where there is some, else the markers, which are full."""
+
+    sequence: Sequence
+
+    @property
+    def name(self) -> str:
+        """Data set and sequence."""
+        return f"{self.sequence.dataset.name} {self.sequence.name}"
+
+    @property
+    def truth(self) -> Path:
+        """The folder NN_GT."""
+        return self.sequence.dataset / f"{self.sequence.name}_GT"
+
+    @property
+    def images(self) -> dict[int, Any] | None:
+        """The images of all frames, or ``None``."""
+        return None if self.sequence.images is None else dict(open_images(self.sequence.images))
+
+    def silver(self) -> dict[int, Any]:
+        """The masks as they are."""
+        return dict(open_labels(self.sequence.st_seg or self.sequence.gt_tra))
+
+    def complete(self) -> dict[int, Any]:
+        """The masks, plus a disk of the median cell radius, on background only, for every marker without a mask."""
+        masks = self.silver()
+        areas = np.concatenate([np.bincount(labels.ravel())[1:] for labels in masks.values()])
+        radius = np.sqrt(np.median(areas[areas > 0]) / np.pi)
+        for number, markers in open_labels(self.sequence.gt_tra).items():
+            labels = masks[number].astype(np.int64)
+            free = int(labels.max(initial=0)) + 1
+            for marker in np.unique(markers[markers > 0]):
+                inside = markers == marker
+                if np.bincount(labels[inside]).max(initial=0) * 2 > inside.sum() and labels[inside].any():
+                    continue
+                centre = np.argwhere(inside).mean(axis=0)
+                grid = np.ogrid[tuple(slice(0, n) for n in labels.shape)]
+                disk = sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)) <= radius**2
+                labels[(disk | inside) & (labels == 0)] = free
+                free += 1
+            masks[number] = labels
+        return masks
+
+
+def find_movies(data: Path) -> list[Movie]:
+    """Those of the development movies that lie in the folder."""
+    found = [Sequence(data / dataset, name) for dataset, name in SEQUENCES]
+    return [Movie(sequence) for sequence in found if sequence.gt_tra]
+
+
+def shuffled(masks: Mapping[int, Any], seed: int = 0) -> dict[int, Any]:
+    """Labels permuted in every frame, so that they say nothing about identity."""
+    random = np.random.default_rng(seed)
+    result = {}
+    for number, labels in masks.items():
+        present = np.unique(labels[labels > 0])
+        lookup = np.zeros(int(labels.max(initial=0)) + 1, dtype=np.int64)
+        lookup[present] = random.permutation(np.arange(1, len(present) + 1))
+        result[number] = lookup[labels]
+    return result
+
+
+def corrupted(masks: Mapping[int, Any], seed: int = 0) -> dict[int, Any]:
+    """Masks with 5 % of the cells dropped, 3 % merged with a neighbour, 3 % split, and false blobs (2 %)."""
+    random = np.random.default_rng(seed)
+    result = {}
+    for number, original in masks.items():
+        labels = original.astype(np.int64).copy()
+        present = np.unique(labels[labels > 0])
+        centres = {k: np.argwhere(labels == k).mean(axis=0) for k in present.tolist()}
+        top = int(labels.max(initial=0))
+        for k in present.tolist():
+            draw = random.random()
+            if draw < 0.05:
+                labels[labels == k] = 0
+            elif draw < 0.08 and len(centres) > 1:
+                nearest = min(
+                    (j for j in centres if j != k), key=lambda j: float(np.linalg.norm(centres[j] - centres[k]))
+                )
+                labels[labels == k] = nearest
+            elif draw < 0.11:
+                where = np.argwhere(labels == k)
+                if len(where):
+                    far = where[(where - where.mean(axis=0)) @ random.normal(size=where.shape[1]) > 0]
+                    top += 1
+                    labels[tuple(far.T)] = top
+            elif draw < 0.13:
+                place = random.uniform(0, labels.shape)
+                grid = np.ogrid[tuple(slice(0, n) for n in labels.shape)]
+                radius = np.sqrt((original == k).sum() / np.pi) / 2
+                blob = sum((axis - c) ** 2 for axis, c in zip(grid, place, strict=True)) <= radius**2
+                top += 1
+                labels[blob & (labels == 0)] = top
+        result[number] = labels
+    return result

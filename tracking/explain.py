@@ -1,0 +1,132 @@
+"""Why a cell was linked as it was: its candidates, their costs term by term, and the price of the next best choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import InputError
+from data.graph import NAT, Candidates, Solution
+from tracking.solver import exact_margin
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+SHOWN = 8  # candidates of a cell that are listed on either side
+REJECTED = 20  # rejected divisions that are listed for a movie
+
+
+def explain_cell(
+    candidates: Candidates, solution: Solution, track: IntArray, frame: int, label: int, *, by_track: bool = False
+) -> dict[str, Any]:
+    """Everything that was weighed for one cell.
+
+    Parameters
+    ----------
+    label : of the cell in the input masks; with ``by_track``, its label in the result.
+
+    Returns
+    -------
+    dict
+        ``cell``; ``past`` and ``future``: choices, best first, each with ``kind`` (appears, link,
+        division, disappears), ``cells``, ``cost`` in nats, ``odds`` in words, ``chosen``, ``terms`` (nats),
+        and for those that were chosen ``margin``: the nats by which the best solution without it is worse.
+
+    Raises
+    ------
+    InputError
+        If there is no such cell.
+    """
+    d = candidates.detections
+    rows = np.flatnonzero((d.frame == frame) & ((track if by_track else d.label) == label))
+    if not len(rows):
+        raise InputError(f"Frame {frame} has no cell {label}: frames and labels are those of the "
+                         f"{'result' if by_track else 'input'} masks.")  # fmt: skip
+    row = int(rows[0])
+    past = [_end("appears", d.appear[row], solution.appears[row])]
+    future = [_end("disappears", d.disappear[row], solution.disappears[row])]
+    for index in np.flatnonzero((candidates.links.source == row) | (candidates.links.target == row)).tolist():
+        side = future if candidates.links.source[index] == row else past
+        side.append(_link(candidates, solution, track, index, to_future=side is future))
+    z = candidates.divisions
+    for index in np.flatnonzero((z.mother == row) | (z.first == row) | (z.second == row)).tolist():
+        (future if z.mother[index] == row else past).append(_division(candidates, solution, track, index))
+    return {
+        "cell": _cell(candidates, track, row),
+        "component": int(solution.component[row]),
+        "used": bool(solution.used[row]),
+        "past": _best(past),
+        "future": _best(future),
+    }
+
+
+def list_divisions(candidates: Candidates, solution: Solution, track: IntArray) -> dict[str, list[dict[str, Any]]]:
+    """The chosen divisions, least certain first, and the likeliest that were rejected."""
+    z = candidates.divisions
+    chosen = np.flatnonzero(solution.division_chosen)
+    chosen = chosen[np.argsort(solution.division_margin[chosen], kind="stable")]
+    rejected = np.flatnonzero(~solution.division_chosen)
+    rejected = rejected[np.argsort(z.cost[rejected], kind="stable")][:REJECTED]
+
+    def row(index: int) -> dict[str, Any]:
+        cells = [_cell(candidates, track, int(r)) for r in (z.mother[index], z.first[index], z.second[index])]
+        margin = float(solution.division_margin[index])
+        return {"mother": cells[0], "daughters": cells[1:], "odds": in_words(z.cost[index] / NAT),
+                "cost": z.cost[index] / NAT, "margin": margin if np.isfinite(margin) else None}  # fmt: skip
+
+    return {"chosen": [row(i) for i in chosen.tolist()], "rejected": [row(i) for i in rejected.tolist()]}
+
+
+def in_words(cost: float) -> str:
+    """A cost in nats as odds: ``"1 : 260"`` against, ``"260 : 1"`` for."""
+    odds = np.exp(min(abs(cost), 40.0))
+    text = f"{odds:,.1f}" if odds < 10 else f"{odds:,.0f}"
+    return f"1 : {text}" if cost > 0 else f"{text} : 1"
+
+
+def _cell(candidates: Candidates, track: IntArray, row: int) -> dict[str, Any]:
+    d = candidates.detections
+    z, y, x = np.round(d.position[row], 1).tolist()
+    place = {"y": y, "x": x} if candidates.ndim == 2 else {"z": z, "y": y, "x": x}
+    return {"frame": int(d.frame[row]), "label": int(d.label[row]), "track": int(track[row]), **place}
+
+
+def _end(kind: str, cost: np.int64, chosen: np.bool_) -> dict[str, Any]:
+    nats = float(cost) / NAT
+    return {"kind": kind, "cells": [], "cost": nats, "odds": in_words(nats), "chosen": bool(chosen), "terms": {}}
+
+
+def _link(
+    candidates: Candidates, solution: Solution, track: IntArray, index: int, *, to_future: bool
+) -> dict[str, Any]:
+    links = candidates.links
+    other = int(links.target[index] if to_future else links.source[index])
+    found = _choice("link", links.cost[index], solution.link_chosen[index], links.terms, index)
+    found["cells"] = [_cell(candidates, track, other)]
+    if found["chosen"]:
+        found["margin"] = exact_margin(candidates, solution, link=index)
+    return found
+
+
+def _division(candidates: Candidates, solution: Solution, track: IntArray, index: int) -> dict[str, Any]:
+    z = candidates.divisions
+    found = _choice("division", z.cost[index], solution.division_chosen[index], z.terms, index)
+    found["cells"] = [_cell(candidates, track, int(row)) for row in (z.mother[index], z.first[index], z.second[index])]
+    if found["chosen"]:
+        found["margin"] = exact_margin(candidates, solution, division=index)
+    return found
+
+
+def _choice(kind: str, cost: np.int64, chosen: np.bool_, terms: Mapping[str, FloatArray], index: int) -> dict[str, Any]:
+    nats = float(cost) / NAT
+    parts = {name: round(float(term[index]), 3) for name, term in terms.items()}
+    ordered = dict(sorted(parts.items(), key=lambda item: -abs(item[1])))
+    return {"kind": kind, "cost": nats, "odds": in_words(nats), "chosen": bool(chosen), "terms": ordered}
+
+
+def _best(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The chosen one first, then the cheapest."""
+    return sorted(choices, key=lambda choice: (not choice["chosen"], choice["cost"]))[:SHOWN]

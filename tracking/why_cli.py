@@ -1,0 +1,61 @@
+"""The command that says why a cell was linked as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from data import console
+from data.console import JsonOption
+
+TERMS = 4  # terms of a cost that are printed, the largest ones
+
+
+def why(
+    result: Annotated[Path, typer.Argument(metavar="RES", help="A result of 'celltrail track', with graph.npz.")],
+    frame: Annotated[int, typer.Argument(help="Frame of the cell.")],
+    label: Annotated[int, typer.Argument(help="Label of the cell in the result's masks.")],
+    by_input: Annotated[bool, typer.Option("--input-label", help="The label is that of the input masks.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why a cell was linked as it was: what else was possible, at what cost, and how sure the choice is.
+
+    A margin is the price in nats of the best solution without that choice, found by solving again.
+
+    Example:  celltrail why 01_RES 12 7
+    """
+    from data.errors import InputError
+    from data.graph import load_graph
+    from tracking.explain import explain_cell
+
+    candidates, solution, track = load_graph(result / "graph.npz" if result.is_dir() else result)
+    if solution is None or track is None:
+        raise InputError(f"{result} holds candidates without a solution: run 'celltrail track' first.")
+    found = explain_cell(candidates, solution, track, frame, label, by_track=not by_input)
+    if as_json:
+        console.print_json(found)
+        return
+    cell = found["cell"]
+    typer.echo(f"{_name(cell)}, track {cell['track']}, cell {cell['label']} of the input masks")
+    for side in ("past", "future"):
+        typer.echo(f"\n{side.capitalize()}:")
+        for choice in found[side]:
+            typer.echo(_line(choice))
+
+
+def _name(cell: dict[str, Any]) -> str:
+    place = ", ".join(f"{axis} {cell[axis]:g}" for axis in ("z", "y", "x") if axis in cell)
+    return f"frame {cell['frame']} at {place}"
+
+
+def _line(choice: dict[str, Any]) -> str:
+    mark = "→" if choice["chosen"] else " "
+    cells = "; ".join(f"{_name(cell)} (track {cell['track']})" for cell in choice["cells"])
+    text = f" {mark} {choice['kind']:10s} {choice['cost']:8.2f} nats, odds {choice['odds']}"
+    text += f"  {cells}" if cells else ""
+    if "margin" in choice:
+        text += f"\n     without it the best solution is {choice['margin']:.2f} nats worse"
+    terms = ", ".join(f"{name} {value:+.2f}" for name, value in list(choice["terms"].items())[:TERMS])
+    return text + (f"\n     {terms}" if terms else "")
