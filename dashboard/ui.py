@@ -13,6 +13,8 @@ from dashboard.registry import Dataset
 from data import InputError
 
 HERE = Path(__file__).parent
+# Streamlit writes white on every primary button; the light blue of the dark theme needs dark letters.
+DARK_BUTTONS = '<style>[data-testid="stBaseButton-primary"] p { color: #0b1013; }</style>'
 
 
 def read_arguments(arguments: list[str]) -> Path | None:
@@ -77,6 +79,8 @@ def main() -> None:
     """Run the page."""
     st.set_page_config(page_title="Celltrail", page_icon=str(HERE / "icon.svg"), layout="wide")
     st.html(HERE / "page.css")
+    if st.context.theme.type == "dark":
+        st.html(DARK_BUTTONS)
     pages = [
         st.Page(HERE / "views/overview.py", title="Overview", icon=":material/dashboard:", default=True),
         st.Page(HERE / "views/browse.py", title="Browse", icon=":material/play_circle:"),

@@ -348,7 +348,8 @@ class Viewer {
     if (this.where) views.set(this.where, this.view);
     for (const pane of this.panes) this.drawPane(pane);
     if (this.panes.length && this.panes.every((pane) => pane.base)) {
-      this.root.dataset.frame = String(this.number());
+      const shown = String(this.number());
+      if (this.root.dataset.frame !== shown) this.root.dataset.frame = shown;
       this.describe();
     }
     if (!again) this.fetchDetail();

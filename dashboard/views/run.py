@@ -63,7 +63,7 @@ def choose_settings() -> list[str]:
     costs = middle.selectbox("Costs", ["automatic", "calibrated", "learned", "mixed"], key="run_costs")
     fill = right.selectbox("Paint missing masks", ["auto", "always", "never"], key="run_fill")
     automatic = left.toggle("Longest gap from the movie", value=True, key="run_auto_gap")
-    gap = middle.slider("Longest gap (frames)", 0, 5, 1, disabled=automatic, key="run_gap")
+    gap = 0 if automatic else middle.slider("Longest gap (frames)", 0, 5, 1, key="run_gap")
     foi = right.slider(
         "Field of interest (pixels)", 0, 100, 0, key="run_foi", help="Cells within it of the side are dropped."
     )
@@ -87,7 +87,7 @@ def show_running() -> None:
                 st.progress(min(job.share, 1.0), text=job.stage or "starting")
                 st.button("Cancel", key=f"cancel_{job.id}", on_click=jobs.cancel_job, args=(job.id,))
             with st.expander("Log and commands", key=f"log_{job.id}"):
-                st.code(job.command_line, language="bash")
+                st.code(job.command_line, language=None)
                 st.code(job.log or "(nothing yet)", language=None, height=180)
     st.session_state.jobs_running = running
     if before - running:
@@ -116,7 +116,7 @@ def show() -> None:
     if taken:
         st.warning(f"There is a result named {name} already: choose another name.")
     commands = make_commands(selection, masks, model, name, settings, evaluate)
-    st.code("\n".join(shlex.join(["celltrail", *command]) for command in commands), language="bash")
+    st.code("\n".join(shlex.join(["celltrail", *command]) for command in commands), language=None)
     if st.button("Run", type="primary", disabled=taken, key="run_start"):
         jobs.start_job(f"{Path(selection.movie.root).name}, movie {selection.movie.name}: {name}", commands)
     st.subheader("Jobs")

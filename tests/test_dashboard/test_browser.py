@@ -9,14 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dashboard import registry
 from dashboard.content import measure_cells
 from data import open_labels
+from evaluation import evaluate_sequence
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
@@ -39,14 +42,25 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def address(browser: Any, dataset: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def shown(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the data set with a second, worse result: one daughter has lost her mother."""
+    folder = Path(shutil.copytree(dataset, tmp_path_factory.mktemp("browser") / "movie"))
+    worse = Path(shutil.copytree(folder / "01_RES", folder / "worse" / "01_RES"))
+    rows = [list(map(int, line.split())) for line in (worse / "res_track.txt").read_text().splitlines()]
+    next(row for row in rows if row[3])[3] = 0
+    (worse / "res_track.txt").write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(browser: Any, shown: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The dashboard, served on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = (tmp_path_factory.mktemp("server") / "log.txt").open("w+")
     command = [sys.executable, "-m", "streamlit", "run", str(root / "dashboard" / "app.py"), "--server.port", str(port)]
-    server = subprocess.Popen([*command, "--", "--data", str(dataset)], stdout=log, stderr=subprocess.STDOUT)
+    server = subprocess.Popen([*command, "--", "--data", str(shown)], stdout=log, stderr=subprocess.STDOUT)
     try:
         for _ in range(600):
             with socket.socket() as probe:
@@ -78,44 +92,138 @@ def page(browser: Any) -> Iterator[Any]:
     assert errors == []
 
 
+RECORD_FRAMES = """() => {
+  const viewer = [...document.querySelectorAll('*')].map((e) => e.shadowRoot && e.shadowRoot.querySelector('.viewer')).find(Boolean);
+  window.seen = [];
+  new MutationObserver(() => window.seen.push(Number(viewer.dataset.frame)))
+    .observe(viewer, {attributes: true, attributeFilter: ['data-frame']});
+}"""
+
+
 def show_frame(page: Any, number: int) -> None:
     page.wait_for_selector(f'.viewer[data-frame="{number}"]')
+
+
+def click_cell(page: Any, labels: Any, frame: int, label: int, **options: Any) -> None:
+    """Click the centre of a cell in the first pane of the viewer."""
+    canvas = page.get_by_role("application").first
+    height, width = labels.shape
+    box = canvas.bounding_box()
+    zoom = min(box["width"] / width, box["height"] / height)
+    y, x = np.argwhere(labels[frame] == label).mean(axis=0) + 0.5
+    canvas.click(
+        position={"x": box["width"] / 2 + (x - width / 2) * zoom, "y": box["height"] / 2 + (y - height / 2) * zoom},
+        **options,
+    )
+
+
+def central_cell(labels: Any, frame: int) -> int:
+    """The label of the cell nearest to the centre of the image."""
+    cells = measure_cells(frame, labels[frame])
+    height, width = labels.shape
+    return int(cells.loc[((cells["y"] - height / 2) ** 2 + (cells["x"] - width / 2) ** 2).idxmin(), "track"])
 
 
 def test_a_click_on_a_cell_selects_its_track_and_keys_step(page: Any, address: str, dataset: Path) -> None:
     page.goto(f"{address}/browse")
     show_frame(page, 0)
+    assert len(page.get_by_role("application").screenshot()) > 5_000  # a picture with cells, not a black square
     labels = open_labels(dataset / "01_RES")
-    canvas = page.get_by_role("application")
-
-    picture = np.frombuffer(canvas.screenshot(), dtype=np.uint8)
-    assert len(picture) > 5_000  # a picture with cells, not a black square
-
-    height, width = labels.shape
-    box = canvas.bounding_box()
-    zoom = min(box["width"] / width, box["height"] / height)
-    cells = measure_cells(0, labels[0])
-    cell = cells.iloc[int(((cells["y"] - height / 2) ** 2 + (cells["x"] - width / 2) ** 2).argmin())]
-    x = box["width"] / 2 + (cell["x"] + 0.5 - width / 2) * zoom
-    y = box["height"] / 2 + (cell["y"] + 0.5 - height / 2) * zoom
-    canvas.click(position={"x": x, "y": y})
-    label = int(cell["track"])
+    label = central_cell(labels, 0)
+    click_cell(page, labels, 0, label)
     page.get_by_role("heading", name=f"Track {label}").wait_for()
     page.wait_for_url(lambda url: f"track={label}" in url)
-
+    page.get_by_role("application").focus()
     page.keyboard.press("ArrowRight")
     show_frame(page, 1)
     page.keyboard.press("End")
     show_frame(page, 11)
-    page.wait_for_url(lambda url: "t=11" in url)  # Python hears of it once the clock rests
+    page.wait_for_url(lambda url: "t=11" in url)  # the page script hears of it once the clock rests
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_an_address_opens_the_same_view_and_it_plays(page: Any, address: str) -> None:
+def test_an_address_opens_the_same_view_and_playing_leaves_the_server_alone(page: Any, address: str) -> None:
+    sent: list[Any] = []
+    page.on("websocket", lambda websocket: websocket.on("framesent", lambda frame: sent.append(frame)))
     page.goto(f"{address}/browse?t=4&track=2")
     show_frame(page, 4)
     page.wait_for_selector('.viewer[data-track="2"]')
+    page.get_by_role("heading", name="Track 2").wait_for()
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(1500)
+    sent.clear()
+    page.evaluate(RECORD_FRAMES)
     page.get_by_role("button", name="Play").click()
-    for number in (6, 9):
-        show_frame(page, number)
+    page.wait_for_function("window.seen.length >= 14")  # on to the end, and from the beginning again
+    assert sent == []
+    seen = page.evaluate("window.seen")
+    assert all((after - before) % 12 == 1 for before, after in pairwise(seen))
     page.get_by_role("button", name="Pause").click()
+    page.wait_for_url(lambda url: "t=4" not in url)
+
+
+def test_a_correction_is_made_and_solved(page: Any, address: str, shown: Path) -> None:
+    labels = open_labels(shown / "01_RES")
+    label = central_cell(labels, 5)
+    page.goto(f"{address}/browse?t=5&track={label}")
+    show_frame(page, 5)
+    page.get_by_role("heading", name=f"Track {label}").wait_for()
+    page.get_by_text("Correct", exact=True).click()
+    page.get_by_role("button", name="No cell").click()
+    page.get_by_role("button", name="Solve again").click()
+    page.get_by_text("Solved again").wait_for()
+    page.get_by_text("New result: 01_RES_corrected, optimal").wait_for()
+    corrected = open_labels(shown / "01_RES_corrected")
+    assert not corrected[5][labels[5] == label].any()
+    assert corrected[4][labels[4] == label].all()
+
+
+def test_errors_are_stepped_through_with_a_key(page: Any, address: str, shown: Path) -> None:
+    worse = next(layer.id for layer in registry.open_dataset(shown).movies[0].layers if layer.name == "worse/01_RES")
+    errors = evaluate_sequence(shown / "01_GT", shown / "worse" / "01_RES").errors
+    page.goto(f"{address}/errors?run={worse}")
+    page.get_by_text(f"1 of {len(errors)}").wait_for()
+    show_frame(page, errors[0].frame)
+    page.get_by_role("heading", name="Errors").click()
+    page.keyboard.press("j")
+    page.get_by_text(f"{2 if len(errors) > 1 else 1} of {len(errors)}").wait_for()
+    assert page.get_by_role("application").count() == 6
+
+
+@pytest.mark.slow
+def test_two_results_share_one_clock(page: Any, address: str, shown: Path) -> None:
+    page.goto(f"{address}/compare")
+    page.get_by_text("1 of ").wait_for()
+    page.get_by_role("application").nth(1).wait_for()
+    first, second = page.get_by_role("application").all()
+    first.focus()
+    page.keyboard.press("Home")
+    show_frame(page, 0)
+    before = [canvas.screenshot() for canvas in (first, second)]
+    first.press("ArrowRight")
+    show_frame(page, 1)
+    assert all(canvas.screenshot() != old for canvas, old in zip((first, second), before, strict=True))
+
+
+PAGES = ["", "browse?track=2", "lineage?track=2", "errors", "compare", "segmentation", "run"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible_and_fit_a_small_screen(browser: Any, address: str, name: str, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, color_scheme=scheme)
+    page = context.new_page()
+    page.set_default_timeout(90_000)
+    page.goto(f"{address}/{name}")
+    page.get_by_role("heading", level=1).wait_for()
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(3000)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    found = Axe().run(page).response["violations"]
+    grave = [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found
+             if rule["impact"] in ("serious", "critical")]  # fmt: skip
+    context.close()
+    assert grave == []
