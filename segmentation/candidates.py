@@ -28,6 +28,7 @@ PROMINENCE = 0.03  # a peak lower than this above its saddles is noise
 SADDLE = 0.1  # basins that meet lower than this are never one cell
 OUTLINES = (0.0, -0.25, 0.25)  # normal, wider and narrower: change of the threshold
 UNUSUAL = 4.0  # log-odds that a change of the threshold by 1 costs
+LARGEST = 12.0  # basins are not joined to more than this many times the area of the usual one
 DIFFERENT = 0.07  # an outline is worth a candidate of its own if it changes the area by this part
 # Log-odds of being a cell, whole and alone: a constant, then a weight for each of `features`. Chosen by
 # hand so that an isolated cell of the usual size stands at about 6, and checked with benchmarks/hypotheses.py.
@@ -82,9 +83,10 @@ def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> Candi
     """
     height = prediction.probability if prediction.distance is None else prediction.distance
     basins = flood(height, prediction.probability >= max(settings.threshold + min(OUTLINES), 0.05), settings)
-    nodes = join_basins(basins, height)
+    areas = np.bincount(basins.ravel())[1:]
+    typical = float(np.median(areas)) if len(areas) else 0.0
+    nodes = join_basins(basins, height, LARGEST * typical)
     boxes = ndimage.find_objects(basins)
-    areas = np.bincount(basins.ravel(), minlength=len(boxes) + 1)[1:]
     region_of = regions(nodes)
     rows: list[tuple[tuple[slice, ...], NDArray[np.bool_], float, int, int]] = []
     rows_of: dict[int, list[int]] = {}
@@ -96,7 +98,7 @@ def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> Candi
         score = None
         for change, mask in outlines(whole, probability, settings):
             if score is None:
-                score = score_of(features(node, nodes, probability, mask, float(np.median(areas))))
+                score = score_of(features(node, nodes, probability, mask, typical))
             rows_of.setdefault(index, []).append(len(rows))
             rows.append((box, mask, score - UNUSUAL * abs(change), parent, region_of[index]))
     columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(5)]
@@ -127,17 +129,21 @@ def flood(height: FloatArray, foreground: NDArray[np.bool_], settings: InstanceS
     return remove_small(basins, max(settings.min_size // 4, 1)).astype(np.int32)
 
 
-def join_basins(basins: NDArray[np.int32], height: FloatArray) -> list[Node]:
-    """The tree of joins: first one node per basin (node i is basin i + 1), then joins by falling saddle."""
+def join_basins(basins: NDArray[np.int32], height: FloatArray, largest: float = np.inf) -> list[Node]:
+    """The tree of joins: first one node per basin (node i is basin i + 1), then joins by falling saddle.
+
+    Nothing is joined to more than ``largest`` pixels, so that a dense layer of cells stays many small trees.
+    """
     count = int(basins.max(initial=0))
     peak = ndimage.maximum(height, basins, np.arange(1, count + 1)) if count else np.zeros(0)
     nodes = [Node((leaf + 1,), (), float(peak[leaf])) for leaf in range(count)]
+    area = np.bincount(basins.ravel(), minlength=count + 1)[1:].tolist()  # of each node
     top = list(range(count))  # root node of the tree that each basin is in
     for saddle, a, b in saddles(basins, height):
         if saddle < SADDLE:
             break
         first, second = top[a - 1], top[b - 1]
-        if first == second:
+        if first == second or area[first] + area[second] > largest:
             continue
         joined = Node(tuple(sorted(nodes[first].leaves + nodes[second].leaves)), (first, second), saddle)
         for child in (first, second):
@@ -145,6 +151,7 @@ def join_basins(basins: NDArray[np.int32], height: FloatArray) -> list[Node]:
         for leaf in joined.leaves:
             top[leaf - 1] = len(nodes)
         nodes.append(joined)
+        area.append(area[first] + area[second])
     return nodes
 
 

@@ -103,3 +103,10 @@ def test_joins_follow_the_saddles() -> None:
     assert [node.leaves for node in nodes] == [(1,), (2,), (3,), (2, 3), (1, 2, 3)]
     assert nodes[1].parted == nodes[3].joined == pytest.approx(0.7)
     assert regions(nodes) == [0] * 5
+
+
+def test_a_dense_layer_stays_many_small_trees() -> None:
+    basins = np.arange(1, 41, dtype=np.int32).reshape(1, 40).repeat(3, axis=0)
+    nodes = join_basins(basins, np.full(basins.shape, 0.9, np.float32), largest=12)
+    assert max(len(node.leaves) for node in nodes) == 4  # three pixels each
+    assert sorted(leaf for node in nodes if node.parent < 0 for leaf in node.leaves) == list(range(1, 41))
