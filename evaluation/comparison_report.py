@@ -10,15 +10,14 @@ from pathlib import Path
 
 from data.colours import colour_of_tracks
 from data.console import to_json
-from data.errors import InputError
-from data.frames import Frames, open_images, open_labels
+from data.frames import open_labels
 from evaluation.bootstrap import Interval
 from evaluation.comparison import Comparison, to_plain
 from evaluation.ctc import WEIGHTS
 from evaluation.drawing import bar_chart, interval_chart, line_chart
 from evaluation.errors import Error
 from evaluation.measures import LOWER_IS_BETTER, definition
-from evaluation.report import costliest, describe_error, html_page, show_place, tracks_of
+from evaluation.report import costliest, describe_error, html_page, images_beside, show_place, tracks_of
 from evaluation.second_opinion import KNOWN_DIFFERENCES
 
 COLUMNS = (
@@ -302,7 +301,7 @@ def _pictures(comparison: Comparison) -> str:
     """The costliest errors that a variant makes and the baseline does not, and the other way round."""
     text = ""
     for sequence, evaluations in comparison.evaluations.items():
-        images = _images(Path(comparison.dataset) / sequence)
+        images = images_beside(Path(comparison.dataset) / f"{sequence}_GT")
         for variant in comparison.variants:
             other = comparison.baseline if variant != comparison.baseline else _second(comparison)
             only = sorted(comparison.errors_only_in(sequence, variant, other), key=lambda e: -e.cost)
@@ -335,14 +334,6 @@ def _opinions(comparison: Comparison) -> str:
 
 def _second(comparison: Comparison) -> str:
     return next(name for name in comparison.variants if name != comparison.baseline)
-
-
-def _images(folder: Path) -> Frames | None:
-    """The images of a sequence, where the data set has them in a form that can be shown."""
-    try:
-        return open_images(folder)
-    except InputError:
-        return None
 
 
 def _definitions(comparison: Comparison) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from data.colours import Colour, colour_of_tracks, neighbours_in
 from data.ctc import track_file
+from data.errors import InputError
 from data.frames import Frames, open_images, open_labels
 from data.output import output_file
 from data.render import flatten_stack, outline_image
@@ -68,7 +69,8 @@ def write_report(
     Parameters
     ----------
     out : the page. gt, res : folders of truth and result, as for :func:`evaluation.evaluate_sequence`.
-    images : the images of the movie, for pictures of cells; without them masks alone are shown.
+    images : the images of the movie, for pictures of cells; otherwise those beside the truth (``NN`` beside
+        ``NN_GT``), where there are any.
     evaluation : the measures, where they have been computed already.
 
     Raises
@@ -78,7 +80,7 @@ def write_report(
     """
     evaluation = evaluation or evaluate_sequence(gt, res)
     masks = open_labels(res)
-    movie = None if images is None else open_images(images)
+    movie = images_beside(gt) if images is None else open_images(images)
     tracks = tracks_of(res)
     colours = {} if tracks is None else colour_of_tracks(tracks, neighbours_in(masks))
     parts = [
@@ -104,6 +106,17 @@ def html_page(title: str, parts: Sequence[str]) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
         f"<body>{''.join(parts)}</body></html>\n"
     )
+
+
+def images_beside(gt: Path) -> Frames | None:
+    """The images ``NN`` beside a truth ``NN_GT``; ``None`` where there are none that can be shown."""
+    folder = Path(gt).resolve()
+    if not folder.name.endswith("_GT"):
+        return None
+    try:
+        return open_images(folder.with_name(folder.name.removesuffix("_GT")))
+    except InputError:
+        return None
 
 
 def tracks_of(res: Path) -> Tracks | None:

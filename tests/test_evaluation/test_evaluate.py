@@ -254,3 +254,20 @@ def test_the_report_holds_everything(sequence: Write, tmp_path: Path) -> None:
     assert "prefers-color-scheme: dark" in page
     assert "http" not in page
     assert f"{sum(error.cost > 0 for error in evaluation.errors)} errors" in page
+
+
+def test_the_report_shows_the_images_beside_the_truth(tmp_path: Path) -> None:
+    from data.tiff import write_array
+    from evaluation.report import images_beside, write_report
+
+    gt, res = write_sequence(tmp_path, *random_pair(9))
+    assert images_beside(gt) is None
+    assert images_beside(res) is None
+    write_report(tmp_path / "dark.html", gt, res)
+    (tmp_path / "01").mkdir()
+    for frame, labels in random_pair(9)[0].masks.items():
+        noise = np.random.default_rng(frame).integers(0, 250, labels.shape)
+        write_array(tmp_path / "01" / f"t{frame:03d}.tif", noise.astype(np.uint8))
+    assert images_beside(gt) is not None
+    write_report(tmp_path / "bright.html", gt, res)
+    assert (tmp_path / "bright.html").stat().st_size > (tmp_path / "dark.html").stat().st_size
