@@ -137,17 +137,20 @@ def mother_size(table: DetectionTable) -> FloatArray:
 
 
 def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, IntArray]:
-    """Candidate divisions as pairs of links of one mother into the same later frame.
+    """Candidate divisions as pairs of links of one mother.
+
+    Both daughters are in the next frame, or the second comes a frame late (where ``links`` reach so far).
 
     Returns
     -------
     first, second : int64 (d,), rows of ``links``; the target of ``first`` comes before that of ``second``.
     """
     reach = DAUGHTER_RADIUS * mother_size(table)[links.source]
-    row = np.flatnonzero((links.span == 1) & (links.distance <= reach))
-    row = row[np.lexsort((links.distance[row], links.source[row]))]
+    row = np.flatnonzero((links.span <= 2) & (links.distance <= reach))
+    row = row[np.lexsort((links.distance[row], links.span[row], links.source[row]))]
     source = links.source[row]
-    begin = np.searchsorted(source, source, side="left")
+    frames = 3 * source + links.span[row]
+    begin = np.searchsorted(frames, frames, side="left")
     row = row[np.arange(len(row)) - begin < DAUGHTERS * (2 if len(table.clique_id) else 1)]
     source = links.source[row]
     end = np.searchsorted(source, source, side="right")
@@ -158,6 +161,8 @@ def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, I
     one, two = row[first], row[first + 1 + offset]
     swap = links.target[one] > links.target[two]
     first, second = np.where(swap, two, one), np.where(swap, one, two)
+    soon = (links.span[first] == 1) | (links.span[second] == 1)
+    first, second = first[soon], second[soon]
     expected = table.place[links.source[first]] + table.shift[1][links.source[first]] * table.scale
     midpoint = (table.place[links.target[first]] + table.place[links.target[second]]) / 2
     near = np.linalg.norm(midpoint - expected, axis=1) <= MIDPOINT_RADIUS * mother_size(table)[links.source[first]]

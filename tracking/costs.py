@@ -28,7 +28,8 @@ class Constants:
 
     appear : a cell appears, or disappears, inside the image. border : the same near its side.
     gap : each frame in which a linked cell was not seen. margin : how near the side counts as
-    border, in diameters of a typical cell. keep : divisions that are worse than a link and an
+    border, in diameters of a typical cell. false : leaving out a detection that is doubtful, which is one
+    below ``small`` times the median area without a likely link to either side. keep : divisions that are worse than a link and an
     appearance by more than this are left out.
     """
 
@@ -36,6 +37,8 @@ class Constants:
     border: float = 3.0
     gap: float = 3.0
     margin: float = 0.25
+    false: float = 10.0
+    small: float = 0.5
     keep: float = 6.0
 
     def in_words(self) -> list[str]:
@@ -44,6 +47,7 @@ class Constants:
             f"appearing or disappearing inside the image costs {self.appear:g} nats: it happens to one cell in {np.exp(self.appear):,.0f}",
             f"within {self.margin:g} cell diameters of the side it costs {self.border:g} nats: one cell in {np.exp(self.border):,.0f}",
             "appearing in the first frame and disappearing after the last one costs nothing",
+            f"leaving out a small detection that nothing precedes or follows costs {self.false:g} nats",
             f"each frame in which a cell goes unseen costs {self.gap:g} nats: it happens to one cell in {np.exp(self.gap):,.0f}",
         ]
 
@@ -65,8 +69,10 @@ class CostModel(Protocol):
         ...
 
 
-def price(problem: Problem, model: CostModel, constants: Constants) -> Candidates:
+def price(problem: Problem, model: CostModel, constants: Constants, *, keep_all: bool = False) -> Candidates:
     """The tracking problem with integer costs.
+
+    Doubtful detections may be left out, at a price, unless ``keep_all``.
 
     Divisions that are far worse than a link and an appearance are left out: they are never chosen.
     """
@@ -76,7 +82,8 @@ def price(problem: Problem, model: CostModel, constants: Constants) -> Candidate
     link_cost = -logit + constants.gap * links.missed
     first, second = problem.first, problem.second
     division_logit, division_terms = model.division(problem.division_features, len(first))
-    cost = -division_logit
+    late = constants.gap * (links.missed[first] + links.missed[second])
+    cost = late - division_logit
     single = np.minimum(
         link_cost[first] + appear[links.target[second]], link_cost[second] + appear[links.target[first]]
     )
@@ -84,10 +91,12 @@ def price(problem: Problem, model: CostModel, constants: Constants) -> Candidate
     n, joint = len(table), len(table.clique_id) > 0
     usual = usual_gain(links, logit, n) if joint else 0.0
     free = np.full(n, FREE)
+    optional = np.full(n, True) if joint else doubtful(table, links, link_cost, constants) & (not keep_all)
+    gain = table.reward - usual * (1 - table.share) + np.where(optional & (not joint), constants.false, 0.0)
     return Candidates(
         Detections(
-            table.frame, table.label, table.position, table.area, table.border, to_units(usual * (1 - table.share) - table.reward),
-            to_units(appear), to_units(disappear), np.full(n, joint), free, table.label - 1 if joint else np.full(n, -1),
+            table.frame, table.label, table.position, table.area, table.border, to_units(-gain),
+            to_units(appear), to_units(disappear), optional, free, table.label - 1 if joint else np.full(n, -1),
         ),
         Links(
             links.source, links.target, to_units(link_cost), np.full(len(links), FREE),
@@ -95,10 +104,18 @@ def price(problem: Problem, model: CostModel, constants: Constants) -> Candidate
         ),
         Divisions(
             links.source[first][kept], links.target[first][kept], links.target[second][kept], to_units(cost[kept]),
-            np.full(len(kept), FREE), {name: -term[kept] for name, term in division_terms.items()},
+            np.full(len(kept), FREE), {name: -term[kept] for name, term in division_terms.items()} | {"late": late[kept].astype(float)},
         ),
         clique_id=table.clique_id, clique_detection=table.clique_row, ndim=table.ndim,
     )  # fmt: skip
+
+
+def doubtful(table: DetectionTable, links: LinkTable, link_cost: FloatArray, constants: Constants) -> NDArray[np.bool_]:
+    """Small detections without a likely link to the past or the future: blobs that may be no cells."""
+    likely = link_cost < 0
+    linked = np.zeros(len(table), dtype=bool)
+    linked[links.source[likely]] = linked[links.target[likely]] = True
+    return np.asarray(~linked & (table.area < constants.small * np.median(table.area)) if len(table) else linked)
 
 
 def usual_gain(links: LinkTable, logit: FloatArray, n: int) -> float:

@@ -90,6 +90,31 @@ def test_a_division_makes_two_daughters(crowd):
     assert {masks[4][round(y), round(x - 1)], masks[4][round(y), round(x + 7)]} == set(daughters)
 
 
+def test_a_daughter_may_be_seen_a_frame_late(crowd):
+    for t in range(4, 8):
+        y, x, _ = crowd[t][5]
+        crowd[t][5] = (y, x - 3.5, 3.0)
+        if t > 4:
+            crowd[t].append((y, x + 3.5, 3.0))
+    masks = {t: draw(*cells) for t, cells in crowd.items()}
+    result = track(masks, max_gap=1)
+    ((mother, daughters),) = result.tracks.divisions().items()
+    rows = {row[0]: row for row in rows_of(result)}
+    assert rows[mother] == (mother, 0, 3, 0)
+    assert [rows[label] for label in daughters] == [(daughters[0], 4, 7, mother), (daughters[1], 5, 7, mother)]
+    assert result.tracks.problems() == []
+
+
+def test_a_speck_is_left_out_unless_all_are_kept(crowd):
+    crowd[3].append((16.0, 16.0, 1.0))
+    masks = {t: draw(*cells) for t, cells in crowd.items()}
+    result = track(masks)
+    assert len(result.tracks) == 16
+    assert result.run["used"] == result.run["detections"] - 1
+    assert dict(result.masks())[3][16, 16] == 0
+    assert len(track(masks, keep_all=True).tracks) == 17
+
+
 def test_a_missing_mask_is_bridged_and_filled(crowd):
     hidden = crowd[4].pop(9)
     masks = {t: draw(*cells) for t, cells in crowd.items()}
