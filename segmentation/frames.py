@@ -25,7 +25,7 @@ from segmentation.settings import Settings
 from segmentation.unet import margin_of, valid_size
 from segmentation.weight_map import border_weights, carve, class_weights, relative_distance
 
-CELL_SIZE = 25  # diameter in pixels to which automatic reduction brings the cells
+CELL_SIZE = 28  # diameter in pixels to which automatic reduction brings the cells
 CACHE_BYTES = 2**30
 TRUTHS = ("auto", "ST", "GT", "mixed")
 
@@ -181,7 +181,7 @@ def typical_diameter(movies: Iterable[Movie], frames_each: int = 5) -> float:
 
 
 def automatic_scale(movies: Iterable[Movie]) -> int:
-    """Factor of reduction that brings the typical cell to about 25 pixels."""
+    """Factor of reduction that brings the typical cell to about 28 pixels."""
     return max(1, round(typical_diameter(movies) / CELL_SIZE))
 
 
