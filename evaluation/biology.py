@@ -27,7 +27,7 @@ def labels_followed(table: Contingency) -> dict[int, tuple[IntArray, IntArray]]:
     label[unique >= 0] = table.result.label[unique[unique >= 0]]
     order = np.lexsort((step, table.truth.label))
     names, starts = np.unique(table.truth.label[order], return_index=True)
-    groups = np.split(order, starts[1:])
+    groups = np.split(order, starts[1:]) if len(names) else []
     return {int(name): (step[rows], label[rows]) for name, rows in zip(names, groups, strict=True)}
 
 

@@ -271,3 +271,29 @@ def test_the_report_shows_the_images_beside_the_truth(tmp_path: Path) -> None:
     assert images_beside(gt) is not None
     write_report(tmp_path / "bright.html", gt, res)
     assert (tmp_path / "bright.html").stat().st_size > (tmp_path / "dark.html").stat().st_size
+
+
+def test_nothing_in_the_truth_or_in_the_result(tmp_path: Path) -> None:
+    """No number where nothing is defined, 0 where all is missed; report and comparison can be written."""
+    from evaluation.comparison import compare_variants
+    from evaluation.comparison_report import write_comparison
+    from evaluation.report import write_report
+
+    cells = Movie(draw(dict.fromkeys(range(3), "11. 11. ..2")), Tracks.from_rows([(1, 0, 2, 0), (2, 0, 2, 0)]))
+    nothing = Movie({t: np.zeros((3, 3), dtype=np.uint16) for t in range(3)}, Tracks.from_rows([]))
+    for name, truth, result, tra in (
+        ("a", nothing, nothing, None),
+        ("b", nothing, cells, None),
+        ("c", cells, nothing, 0.0),
+    ):
+        gt, res = write_sequence(tmp_path / name, truth, result)
+        evaluation = evaluate_sequence(gt, res)
+        for measure in ("DET", "TRA", "LNK", "IDF1", "JACT", "HOTA_CTC"):
+            assert evaluation.measures[measure] == tra, (name, measure)
+            assert (measure in evaluation.reasons) == (tra is None)
+        assert evaluation.measures["IoU"] == (None if name == "a" else 0.0)
+        assert evaluation.measures["RI"] is not None
+        write_report(tmp_path / f"{name}.html", gt, res, evaluation=evaluation)
+        comparison = compare_variants(tmp_path / name, {"x": res, "y": gt / "TRA"}, draws=100)
+        (tmp_path / f"{name}_out").mkdir()
+        write_comparison(comparison, tmp_path / f"{name}_out")
