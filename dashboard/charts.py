@@ -16,7 +16,11 @@ from data import Tracks
 QUIET = "#8a97a3"
 ACCENT = "#0a7ea4"
 MANY = 3000  # from so many points on, WebGL draws faster than SVG
-CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+CONFIG = {
+    "displaylogo": False,
+    "toImageButtonOptions": {"format": "svg"},
+    "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
+}
 
 
 def plain_figure(height: int) -> go.Figure:

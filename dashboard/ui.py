@@ -88,6 +88,7 @@ def main() -> None:
         st.Page(HERE / "views/errors.py", title="Errors", icon=":material/fact_check:"),
         st.Page(HERE / "views/compare.py", title="Compare", icon=":material/compare:"),
         st.Page(HERE / "views/segmentation.py", title="Segmentation", icon=":material/blur_on:"),
+        st.Page(HERE / "views/export.py", title="Export", icon=":material/download:"),
         st.Page(HERE / "views/run.py", title="Run", icon=":material/play_arrow:"),
     ]
     page = st.navigation(pages)

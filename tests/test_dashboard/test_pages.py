@@ -110,7 +110,7 @@ def test_a_wrong_address_is_ignored(open_page: OpenPage, dataset: Path, value: s
     assert "No track selected" in texts_of(test)
 
 
-@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "errors", "compare"])
+@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "errors", "compare", "export"])
 def test_a_movie_without_result_says_what_to_do(open_page: OpenPage, copy_of: Path, page: str) -> None:
     for folder in ("01_RES", "01_GT"):
         shutil.rmtree(copy_of / folder)
@@ -127,7 +127,7 @@ def test_masks_without_tracks_are_shown(open_page: OpenPage, copy_of: Path) -> N
     assert len(open_labels(copy_of / "01_RES")) == 12
 
 
-@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "errors", "compare"])
+@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "errors", "compare", "export"])
 def test_a_broken_track_file_becomes_one_card(open_page: OpenPage, copy_of: Path, page: str) -> None:
     (copy_of / "01_RES" / "res_track.txt").write_text("1 0 3\nx\n")
     test = open_page(copy_of, page)
@@ -352,3 +352,11 @@ def test_run_refuses_names_that_are_no_names(
     test.text_input(key="run_name").input(name).run()
     assert "Use letters" in test.warning[0].value
     assert "Run" not in [button.label for button in test.button]
+
+
+def test_export_offers_every_file(open_page: OpenPage, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "list_jobs", list)
+    test = open_page(dataset, "export")
+    assert not test.exception
+    assert {"CTC folder", "CSV", "GEFF", "Report"} <= {part.value.strip("*") for part in test.markdown}
+    assert test.code[0].value == f"celltrail render {dataset}/01_RES --images {dataset}/01 --out {dataset}/01_RES.mp4"

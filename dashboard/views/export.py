@@ -1,0 +1,67 @@
+"""Export: take the result away, as files that other programs read."""
+
+from __future__ import annotations
+
+import shlex
+
+import streamlit as st
+
+from dashboard import exports, jobs, parts, state
+from dashboard.content import Result
+
+
+def show_files(selection: state.Selection, result: Result) -> None:
+    """Each kind of file with a button; it is made when the button is pressed."""
+    name = f"{selection.movie.root.name}-{result.layer.folder.name}"
+    kinds = [
+        ("CTC folder", "Masks and res_track.txt, as the Cell Tracking Challenge wants them.", f"{name}.zip",
+         lambda: exports.ctc_zip(result)),
+        ("CSV", "One row per cell and frame; inTRACKtive reads it, and so does any spreadsheet.", f"{name}.csv",
+         lambda: exports.csv_table(result)),
+        ("GEFF", "The lineage as a graph, for napari, TrackMate, Mastodon, traccuracy and others.", f"{name}.geff.zip",
+         lambda: exports.geff_zip(result)),
+    ]  # fmt: skip
+    truth = selection.movie.truth
+    if truth is not None and truth.id != result.layer.id:
+        kinds.append(
+            ("Report", "Measures, certificate, pictures and errors in one page of HTML.", f"{name}.html",
+             lambda: exports.html_report(selection.movie, truth, result))
+        )  # fmt: skip
+    for title, meaning, file, make in kinds:
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        left.markdown(f"**{title}**")
+        left.caption(meaning)
+        right.download_button(
+            f"Download {title}", make, file_name=file, key=f"export_{title}", on_click="ignore", width="stretch"
+        )
+
+
+def show_film(selection: state.Selection, result: Result) -> None:
+    """A film of the movie with its tracks, drawn by a job."""
+    if selection.movie.images is None:
+        return
+    out = selection.movie.root / f"{result.layer.folder.name}.mp4"
+    command = ["render", str(result.layer.folder), "--images", str(selection.movie.images), "--out", str(out)]
+    st.subheader("Film")
+    st.code(shlex.join(["celltrail", *command]), language=None)
+    if st.button("Draw the film", key="film", disabled=out.exists()):
+        jobs.start_job(f"Film of {result.layer.name}", [command])
+    for job in jobs.list_jobs():
+        if job.commands == [command]:
+            st.text(f"{job.state}, written to {out}" if job.state == "done" else job.state)
+            break
+
+
+def show() -> None:
+    """The page."""
+    selection = parts.selection()
+    result = selection.result
+    if result is None or not len(result.tracks):
+        parts.empty("Nothing to export yet", "Track the movie first.", "celltrail track 01_MASKS --out 01_RES")
+        return
+    show_files(selection, result)
+    show_film(selection, result)
+
+
+st.title("Export")
+show()
