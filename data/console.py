@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the work failed, 2 the input is wrong, 130 stopped by the 
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 import os
 import re
@@ -232,6 +233,10 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
+        known = _resource_problem(error)
+        if known is not None:
+            _complain(known[1])
+            return known[0]
         text = " ".join(str(error).split()) or "no further word"
         _complain(f"The work failed: {type(error).__name__}: {text}\nRun the command again with --debug to see where.")
         return 1
@@ -252,6 +257,18 @@ def group_problems(problems: Iterable[str]) -> list[str]:
         others = f" ({more} more file{'s' if more > 1 else ''} in the same way.)" if more else ""
         sentences.append(group[0] + others)
     return sentences
+
+
+def _resource_problem(error: Exception) -> tuple[int, str] | None:
+    """Exit code and sentence for what a machine has run out of or forbids; ``None`` for anything else."""
+    if isinstance(error, MemoryError):
+        return 1, "There is not enough memory: crop or bin the movie, take fewer --frames, or close other programs."
+    if isinstance(error, PermissionError):
+        return 2, f"{error.filename} may not be read or written: change its permissions, or choose another place."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        place = f" ({error.filename})" if error.filename else ""
+        return 1, f"The disk is full or a file may not grow further{place}: free some space and run the command again."
+    return None
 
 
 def _complain(text: str) -> None:

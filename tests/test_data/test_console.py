@@ -71,6 +71,9 @@ def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
         (KeyboardInterrupt(), 130, "Stopped.\n"),
         (ValueError("no luck"), 1, "The work failed: ValueError: no luck\n"),
         (BrokenPipeError(), 0, ""),
+        (MemoryError(), 1, "There is not enough memory: "),
+        (PermissionError(13, "no", "a.tif"), 2, "a.tif may not be read or written: "),
+        (OSError(28, "full", "a.tif"), 1, "The disk is full or a file may not grow further (a.tif): "),
         (typer.Exit(2), 2, ""),
     ],
 )

@@ -1,0 +1,115 @@
+"""A full disk, too little memory, no permission: a plain sentence, no half-written result, the old one stays."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data import console
+from data.simulate import simulate_movie, write_movie
+
+pytestmark = pytest.mark.slow
+NOBODY = 65_534
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    """A small data set that everybody may read."""
+    write_movie(simulate_movie(frames=6, cells=30, size=(256, 256), seed=3), tmp_path / "set")
+    return tmp_path / "set"
+
+
+def celltrail(*words: object, limit: Callable[[], object]) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, after ``limit`` has been called in it."""
+    command = [sys.executable, "-m", "celltrail", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
+
+
+def assert_plain(done: subprocess.CompletedProcess[str], *, codes: tuple[int, ...]) -> None:
+    assert done.returncode in codes, done.stderr
+    assert "Traceback" not in done.stderr
+    assert ": " in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["track", "IN", "--out", "OUT"], ["convert", "IN", "OUT"], ["simulate", "OUT", "--size", "256", "256"]]
+)
+def test_a_full_disk(movie: Path, tmp_path: Path, words: list[str]) -> None:
+    places = {"IN": str(movie / "01_GT" / "TRA"), "OUT": str(tmp_path / "out")}
+    words = [places.get(word, word) for word in words]
+    full = celltrail(*words, limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)))
+    assert_plain(full, codes=(1,))
+    assert "disk is full" in full.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]
+
+
+def test_too_little_memory(movie: Path, tmp_path: Path) -> None:
+    limit = 700 * 2**20
+    done = celltrail(
+        "track", movie / "01_GT" / "TRA", "--out", tmp_path / "out",
+        limit=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )  # fmt: skip
+    if done.returncode != 0:  # where the libraries alone fit, tracking six frames does
+        assert "Traceback" not in done.stderr[-300:] or "MemoryError" in done.stderr or "cannot allocate" in done.stderr
+    assert not (tmp_path / "out").exists() or done.returncode == 0
+
+
+def as_nobody(*words: object) -> tuple[int, str]:
+    """Run a command as an ordinary user; exit code and what it said.
+
+    In a fork of this process: the interpreter itself may lie where only root can read.
+    """
+    from celltrail import app
+
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forks beside threads
+        child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            os.close(reader)
+            for stream in (1, 2):
+                os.dup2(writer, stream)
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            code = console.run(app, [str(word) for word in words])
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        said = stream.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user")
+def test_no_permission(movie: Path, tmp_path: Path) -> None:
+    from celltrail import app
+
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    masks, other = movie / "01_GT" / "TRA", tmp_path / "free"
+    assert console.run(app, ["track", str(masks), "--out", str(tmp_path / "first")]) == 0  # everything is imported
+    other.mkdir()
+    other.chmod(0o777)
+    code, said = as_nobody("track", masks, "--out", tmp_path / "out")
+    assert (code, "cannot be written" in said, "Traceback" in said) == (2, True, False), said
+    masks.chmod(0o000)
+    for words in (["check", masks], ["track", masks, "--out", other / "out"], ["convert", masks, other / "a.csv"]):
+        code, said = as_nobody(*words)
+        assert (code, ": " in said, "Traceback" in said) == (2, True, False), said
+    masks.chmod(0o755)
+    (masks / "man_track002.tif").chmod(0o000)
+    code, said = as_nobody("track", masks, "--out", other / "out")
+    assert (code, "man_track002.tif may not be read" in said, "Traceback" in said) == (2, True, False), said
+    assert list(other.iterdir()) == []
