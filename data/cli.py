@@ -38,14 +38,15 @@ def simulate(
     Example:  celltrail simulate sample --frames 40 --cells 50 --size 512 512
     """
     from data.output import output_folder, refuse_existing
-    from data.simulate import simulate_movie, write_movie
+    from data.simulate import simulate_scene, write_movie
 
     extent = tuple(int(number) for number in console.parse_numbers(size, "--size"))
     if not (sequence.isdigit() and len(sequence) > 1):
         raise InputError(f"--sequence {sequence}: write two digits or more, for example 01.")
     refuse_existing(out, overwrite=overwrite)
     with console.show_progress() as progress:
-        movie = simulate_movie(frames=frames, cells=cells, size=extent, modality=modality, seed=seed, progress=progress)
+        # Frames are drawn while they are written: memory does not grow with the length of the movie.
+        movie = simulate_scene(frames=frames, cells=cells, size=extent, modality=modality, seed=seed).movie()
         with output_folder(out, overwrite=overwrite) as work:
             write_movie(movie, work, sequence, progress=progress)
     typer.echo(

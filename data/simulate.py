@@ -92,9 +92,20 @@ class Scene:
         return labels.reshape(self.optics.size)
 
     def movie(self) -> Movie:
-        """The movie with frames drawn one at a time, whenever they are asked for."""
-        count = len(self.snapshots)
-        return Movie(Rendered(count, lambda frame: self.draw(frame)[0]), Rendered(count, self.mask), self.tracks)
+        """The movie with frames drawn one at a time, whenever they are asked for; the last one is kept."""
+        kept: dict[int, tuple[NDArray[Any], NDArray[Any]]] = {}
+
+        def image(frame: int) -> NDArray[Any]:
+            if frame not in kept:
+                drawn = self.draw(frame)
+                kept.clear()
+                kept[frame] = drawn
+            return kept[frame][0]
+
+        def mask(frame: int) -> NDArray[Any]:
+            return kept[frame][1] if frame in kept else self.mask(frame)
+
+        return Movie(Rendered(len(self.snapshots), image), Rendered(len(self.snapshots), mask), self.tracks)
 
     def _cover(self, frame: int) -> Points:
         """The pixels that belong to cells in one frame, each to one cell."""
