@@ -3,81 +3,51 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from data.simulate import simulate_movie, write_movie
-
-SHORTER = {"train": ["--minutes", "0.2"]}  # the README trains for longer than a test may
-
-
-def blocks(root: Path, language: str) -> list[str]:
-    """The fenced blocks of one language in the README."""
-    return re.findall(rf"```{language}\n(.*?)```", (root / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+Reader = Callable[[Path], Any]
+Runner = Callable[[list[str], Path], None]
 
 
-def commands(root: Path, start: str) -> list[list[str]]:
-    """Every shell line of the README that begins with ``start``, split into words."""
-    lines = [line for block in blocks(root, "sh") for line in block.splitlines()]
-    return [shlex.split(line, comments=True) for line in lines if line.startswith(start)]
-
-
-@pytest.fixture(scope="module")
-def own_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder laid out as the README's examples name it."""
-    folder = tmp_path_factory.mktemp("readme")
-    my = folder / "my"
-    for sequence, seed in (("01", 1), ("02", 2)):
-        write_movie(simulate_movie(frames=6, cells=10, size=(200, 200), seed=seed), my, sequence)
-    shutil.copytree(my / "01_GT" / "SEG", my / "masks")
-    shutil.copytree(my / "01", my / "images")
-    shutil.copytree(my / "masks", folder / "masks")
-    return folder
+@pytest.fixture
+def readme(root: Path, read_page: Reader) -> Any:
+    """The README and its fenced blocks."""
+    return read_page(root / "README.md")
 
 
 @pytest.mark.slow
-def test_every_command_of_the_readme_runs(root: Path, own_data: Path) -> None:
-    shown = [words for words in commands(root, "celltrail ") if words[1] != "dashboard"]
-    assert {words[1] for words in shown} >= {"check", "track", "segment", "evaluate", "train"}
-    for words in shown:
-        if words[1] == "segment" and "sim-fluo" in words:
+def test_everything_the_readme_shows_runs(readme: Any, own_data: Path, run_step: Runner) -> None:
+    steps = readme.steps()
+    assert {step[2] for step in steps if step[0] == "-m"} >= {"check", "track", "segment", "evaluate", "train"}
+    assert any(step[0] == "-c" for step in steps)
+    for step in steps:
+        if step[2:3] == ["segment"] and "sim-fluo" in step:
             shutil.rmtree(own_data / "my" / "masks")  # the README says: if there are no masks yet
-        command = [sys.executable, "-m", "celltrail", *words[1:], *SHORTER.get(words[1], [])]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=own_data)
-        assert done.returncode == 0, f"{' '.join(words)}\n{done.stderr}"
+        run_step(step, own_data)
 
 
-@pytest.mark.slow
-def test_the_python_of_the_readme_runs(root: Path, own_data: Path) -> None:
-    for block in blocks(root, "python"):
-        done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=own_data)
-        assert done.returncode == 0, done.stderr
-
-
-def test_the_plain_commands_are_those_of_the_makefile(root: Path) -> None:
+def test_the_plain_commands_are_those_of_the_makefile(root: Path, readme: Any) -> None:
     makefile = (root / "Makefile").read_text(encoding="utf-8").replace("'", "")
-    for words in commands(root, ".venv/bin/pip"):
+    for words in readme.commands(".venv/bin/pip"):
         target = words[-1]
         assert f"--constraint constraints.txt --editable {target}" in makefile
-    assert any("constraints.txt" in words for words in commands(root, ".venv/bin/pip"))
-    for words in commands(root, "make "):
+    assert any("constraints.txt" in words for words in readme.commands(".venv/bin/pip"))
+    for words in readme.commands("make "):
         assert re.search(rf"^{words[1]}:", makefile, flags=re.MULTILINE), words
 
 
-def test_every_path_in_the_readme_exists(root: Path) -> None:
-    text = (root / "README.md").read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)]+)\)", text):
+def test_every_path_in_the_readme_exists(root: Path, readme: Any) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", readme.text):
         if not target.startswith("http"):
             assert (root / target).exists(), target
 
 
-def test_the_table_of_results_is_filled_in(root: Path) -> None:
-    text = (root / "README.md").read_text(encoding="utf-8")
+def test_the_table_of_results_is_filled_in(readme: Any) -> None:
     for case in ("DIC-C2DH-HeLa 01", "Fluo-N2DL-HeLa 01"):
-        (row,) = re.findall(rf"^\| {case}[^|]*(\|.*)$", text, flags=re.MULTILINE)
+        (row,) = re.findall(rf"^\| {case}[^|]*(\|.*)$", readme.text, flags=re.MULTILINE)
         assert len(re.findall(r"\d\.\d{3}", row)) >= 4

@@ -1,0 +1,106 @@
+"""The documentation is true: it builds, its links lead somewhere, its commands and code run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+RUN_ELSEWHERE = ("formats.md",)  # its commands need other folders: tests/test_data/test_formats_page.py
+FILES = re.compile(r"^Save (?:this|your pins) as `([^`]+)`.*?^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+
+
+def pages_in(nav: list[Any]) -> list[str]:
+    """The file names in the navigation of mkdocs.yml."""
+    found = []
+    for entry in nav:
+        for target in entry.values():
+            found += pages_in(target) if isinstance(target, list) else [target]
+    return found
+
+
+def anchors_of(text: str) -> set[str]:
+    """What a link may point to within a page."""
+    titles = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in titles}
+
+
+def test_every_page_is_in_the_navigation(root: Path) -> None:
+    text = (root / "mkdocs.yml").read_text(encoding="utf-8")
+    assert sorted(pages_in(yaml.safe_load(text)["nav"])) == [page.name for page in PAGES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_inside_the_documentation_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("http"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = DOCS / name if name else page
+        assert file.is_file(), target
+        assert not anchor or anchor in anchors_of(file.read_text(encoding="utf-8")), target
+
+
+def test_every_option_of_track_is_explained() -> None:
+    import typer.main
+
+    import celltrail
+
+    command = typer.main.get_command(celltrail.app).commands["track"]  # type: ignore[attr-defined]
+    text = (DOCS / "track.md").read_text(encoding="utf-8")
+    names = {name for parameter in command.params for name in parameter.opts if name.startswith("--")} - {"--help"}
+    assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+def test_every_key_of_run_json_is_explained() -> None:
+    import numpy as np
+
+    from tracking import track
+
+    masks = {frame: np.diag([1, 2, 3]) for frame in range(3)}
+    text = (DOCS / "track.md").read_text(encoding="utf-8")
+    assert {key for key in track(masks).run if f"`{key}`" not in text} == {"schema", "solver"}
+
+
+def test_the_constants_on_the_page_of_costs_are_those_of_the_code() -> None:
+    from tracking.costs import Constants
+
+    text = (DOCS / "costs.md").read_text(encoding="utf-8")
+    assert [sentence for sentence in Constants().in_words() if sentence not in text] == []
+
+
+@pytest.mark.slow
+def test_it_builds_without_a_warning(root: Path, tmp_path: Path) -> None:
+    build = ["build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run([sys.executable, "-m", "mkdocs", *build], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    measures = (tmp_path / "site" / "measures" / "index.html").read_text(encoding="utf-8")
+    commands = (tmp_path / "site" / "commands" / "index.html").read_text(encoding="utf-8")
+    python = (tmp_path / "site" / "python" / "index.html").read_text(encoding="utf-8")
+    assert "split_merge_error" in measures
+    assert "--max-gap" in commands
+    assert "Track labelled cells through a movie" in python
+    assert ":func:" not in python
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in RUN_ELSEWHERE], ids=lambda page: page.stem)
+def test_what_a_page_shows_runs(
+    page: Path,
+    own_data: Path,
+    read_page: Callable[[Path], Any],
+    run_step: Callable[[list[str], Path], None],
+) -> None:
+    shown = read_page(page)
+    for name, _, content in FILES.findall(shown.text):
+        (own_data / name).write_text(content, encoding="utf-8")
+    for step in shown.steps():
+        run_step(step, own_data)
