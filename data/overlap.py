@@ -114,9 +114,11 @@ def _summarise(pair_a: IntArray, pair_b: IntArray, sums: IntArray, pixels: int, 
 
 
 def _margin(side: IntArray, sums: IntArray, ndim: int) -> tuple[IntArray, IntArray, FloatArray]:
-    labels, index = np.unique(side, return_inverse=True)
-    total = np.zeros((len(labels), 4), dtype=np.int64)
-    np.add.at(total, index, sums)
+    order = np.argsort(side, kind="stable")
+    ordered = side[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    labels = ordered[starts]
+    total = np.add.reduceat(sums[order], starts, axis=0) if len(starts) else np.zeros((0, 4), dtype=np.int64)
     first = int(labels[:1].sum() == 0)  # leave the background out
     labels, total = labels[first:], total[first:]
     centers = total[:, 1:] / (2.0 * total[:, :1])
@@ -134,41 +136,46 @@ def _scan(a: Any, b: Any, height: int, stride: int, table: Any, pairs: Any, sums
     found = 0
     rows, width = a.shape
     mask = np.uint64(len(table) - 1)
+    changes = np.zeros((width // 8 + 1) * 8, np.uint8)  # whether a run ends before this pixel
+    words = changes.view(np.uint64)
+    changes[width] = 1
     for row in range(rows):
         z, y = divmod(row, height)
         row_a, row_b = a[row], b[row]
+        for x in range(1, width):  # a loop without branches, which the compiler turns into vector code
+            changes[x] = (row_a[x] != row_a[x - 1]) | (row_b[x] != row_b[x - 1])
         start = 0
-        while start < width:
-            label_a = row_a[start]
-            label_b = row_b[start]
-            stop = width
-            for x in range(start + 1, width):
-                if row_a[x] != label_a or row_b[x] != label_b:
-                    stop = x
-                    break
-            if label_a != 0 or label_b != 0:
-                key_a = np.int64(label_a)
-                key_b = np.int64(label_b)
-                if stride > 0:
-                    slot = key_a * stride + key_b
-                else:  # open addressing; the length of the table is a power of two
-                    mixed = np.uint64(key_a) * HASH_A ^ np.uint64(key_b) * HASH_B
-                    slot = np.int64((mixed >> np.uint64(24)) & mask)
-                    while table[slot] >= 0 and (pairs[table[slot], 0] != key_a or pairs[table[slot], 1] != key_b):
-                        slot = (slot + 1) & np.int64(mask)
-                entry = table[slot]
-                if entry < 0:
-                    if found == len(pairs):
-                        return -1
-                    entry = found
-                    table[slot] = found
-                    pairs[found, 0] = key_a
-                    pairs[found, 1] = key_b
-                    found += 1
-                count = stop - start
-                sums[entry, 0] += count
-                sums[entry, 1] += 2 * count * z
-                sums[entry, 2] += 2 * count * y
-                sums[entry, 3] += count * (start + stop - 1)
-            start = stop
+        for word in range(len(words)):
+            if words[word] == 0:
+                continue
+            for stop in range(8 * word, 8 * word + 8):
+                if changes[stop] == 0:
+                    continue
+                label_a = row_a[start]
+                label_b = row_b[start]
+                if label_a != 0 or label_b != 0:
+                    key_a = np.int64(label_a)
+                    key_b = np.int64(label_b)
+                    if stride > 0:
+                        slot = key_a * stride + key_b
+                    else:  # open addressing; the length of the table is a power of two
+                        mixed = np.uint64(key_a) * HASH_A ^ np.uint64(key_b) * HASH_B
+                        slot = np.int64((mixed >> np.uint64(24)) & mask)
+                        while table[slot] >= 0 and (pairs[table[slot], 0] != key_a or pairs[table[slot], 1] != key_b):
+                            slot = (slot + 1) & np.int64(mask)
+                    entry = table[slot]
+                    if entry < 0:
+                        if found == len(pairs):
+                            return -1
+                        entry = found
+                        table[slot] = found
+                        pairs[found, 0] = key_a
+                        pairs[found, 1] = key_b
+                        found += 1
+                    count = stop - start
+                    sums[entry, 0] += count
+                    sums[entry, 1] += 2 * count * z
+                    sums[entry, 2] += 2 * count * y
+                    sums[entry, 3] += count * (start + stop - 1)
+                start = stop
     return found
