@@ -44,7 +44,10 @@ def commands(folder: Path) -> dict[str, tuple[list[object], str]]:
         "evaluate": (["evaluate", data / "01_GT", result, "--json", "OUT"], "out.json"),
         "convert": (["convert", result, "OUT"], "out"),
         "render": (["render", result, "--images", data / "01", "--out", "OUT"], "out.gif"),
-        "train": (["train", data, "--sequence", "01", "--truth", "GT", "--steps", 30, "--out", "OUT"], "out.safetensors"),
+        "train": (
+            ["train", data, "--sequence", "01", "--truth", "GT", "--steps", 30, "--out", "OUT"],
+            "out.safetensors",
+        ),
         "compare": (["compare", data, f"one={result}", f"two={data / '01_GT/TRA'}", "--out", "OUT"], "out"),
     }
 
