@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
@@ -98,17 +96,12 @@ def _cut(graph: Graph, cell: Cell, following: list[int]) -> Pin:
 
 
 def _button(name: str, log: Log, possible: bool, pin: Pin, meaning: str) -> None:
-    if st.button(name, disabled=not possible, help=meaning, key=f"correct_{name}"):
-        log.add(pin)
-        st.session_state.others = []
-        st.rerun(scope="fragment") if _in_fragment() else st.rerun()
+    st.button(name, disabled=not possible, help=meaning, key=f"correct_{name}", on_click=_add, args=(log, pin))
 
 
-def _in_fragment() -> bool:
-    from streamlit.runtime.scriptrunner import get_script_run_ctx
-
-    context: Any = get_script_run_ctx()
-    return bool(context is not None and context.fragment_ids_this_run)
+def _add(log: Log, pin: Pin) -> None:
+    log.add(pin)
+    st.session_state.others = []
 
 
 def _show_log(log: Log, result: Result) -> None:

@@ -41,8 +41,7 @@ export class FrameStore {
     for (const [old, entry] of this.kept) {
       if (this.size <= this.limit || old === address) break;
       this.kept.delete(old);
-      this.size -= entry.bytes;
-      if (entry.value.close) entry.value.close();
+      this.size -= entry.bytes; // not closed: a pane may still show it
     }
     if (value.cells) {
       this.cells.set(address, value.cells);

@@ -275,22 +275,30 @@ class Viewer {
     });
   }
 
+  // Frames that come next, whole; of those before, only the labels, for the tails.
   async lookAhead(index) {
-    const wanted = [];
-    for (let n = 1; n <= LOOK_AHEAD; n++) wanted.push(index + n * this.direction);
-    if (this.settings.tails) for (let n = 1; n <= TAIL; n++) wanted.push(index - n);
-    for (const next of wanted) {
+    const [height, width] = this.data.shape.slice(-2).map((side) => side / this.step);
+    const room = Math.floor(store.limit / 3 / (6 * height * width * this.panes.length));
+    const ahead = Math.max(1, Math.min(LOOK_AHEAD, room));
+    for (let n = 1; n <= ahead; n++) {
+      const next = index + n * this.direction;
       if (index !== this.index && !this.playing) return;
       if (next < 0 || next >= this.data.frames.length) continue;
-      const known = this.panes.every((pane) => {
-        const { image, labels } = this.addresses(pane, next);
-        if (next < index && this.direction > 0) return !labels || store.cells.has(labels);
-        return (!image || store.kept.has(image)) && (!labels || store.kept.has(labels));
-      });
-      if (known) continue;
+      if (this.panes.every((pane) => this.keptPane(pane, next))) continue;
       await this.fetchAll(next).catch(() => {});
-      if (next < index && index === this.index) this.draw();
     }
+    if (!this.settings.tails || this.playing) return;
+    let missing = false;
+    for (let n = 1; n <= TAIL && index - n >= 0; n++) {
+      for (const pane of this.panes) {
+        const { labels } = this.addresses(pane, index - n);
+        if (index !== this.index) return;
+        if (!labels || store.cells.has(labels)) continue;
+        await store.load(labels, (answer) => decodeLabels(answer, this.step)).catch(() => {});
+        missing = true;
+      }
+    }
+    if (missing && index === this.index) this.draw();
   }
 
   // A large frame, looked at closely: fetch the piece in view with all its pixels.
