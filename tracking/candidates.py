@@ -23,6 +23,7 @@ BACKWARD = 3  # nearest sources of each target
 RADIUS = 4.0  # diameters of a typical cell
 DAUGHTERS = 8  # nearest targets of a mother that may be her daughters
 DAUGHTER_RADIUS = 2.2  # diameters of the mother, from her to each daughter
+WITH_ONE_DAUGHTER = 0.75  # of the mother's area, at most, has a daughter whose sister is not seen yet
 MIDPOINT_RADIUS = 1.0  # diameters of the mother, from her to the midpoint of the daughters
 
 
@@ -139,7 +140,8 @@ def mother_size(table: DetectionTable) -> FloatArray:
 def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, IntArray]:
     """Candidate divisions as pairs of links of one mother.
 
-    Both daughters are in the next frame, or the second comes a frame late (where ``links`` reach so far).
+    Both daughters are in the next frame; or the second comes a frame late (where ``links`` reach so far)
+    and the first is clearly smaller than the mother, who else has only moved.
 
     Returns
     -------
@@ -161,7 +163,9 @@ def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, I
     one, two = row[first], row[first + 1 + offset]
     swap = links.target[one] > links.target[two]
     first, second = np.where(swap, two, one), np.where(swap, one, two)
-    soon = (links.span[first] == 1) | (links.span[second] == 1)
+    together = (links.span[first] == 1) & (links.span[second] == 1)
+    smaller = table.area[links.target[first]] <= WITH_ONE_DAUGHTER * table.area[links.source[first]]
+    soon = together | ((links.span[first] == 1) & (links.span[second] == 2) & smaller)
     first, second = first[soon], second[soon]
     expected = table.place[links.source[first]] + table.shift[1][links.source[first]] * table.scale
     midpoint = (table.place[links.target[first]] + table.place[links.target[second]]) / 2

@@ -63,7 +63,12 @@ def track(
         ),
     ] = None,
     fill: Annotated[Fill, typer.Option(help="Paint masks that are missing inside a track.")] = Fill.auto,
-    keep_all: Annotated[bool, typer.Option("--keep-all", help="Leave out no detection, however doubtful.")] = False,
+    allow_drop: Annotated[
+        bool,
+        typer.Option(
+            "--allow-drop/--keep-all", help="Whether small cells without a likely past or future may be left out."
+        ),
+    ] = False,
     hypotheses: Annotated[
         bool,
         typer.Option("--hypotheses", help="Choose among the overlapping hypotheses beside the masks (hypTTT.npz)."),
@@ -100,7 +105,7 @@ def track(
     with console.show_progress(quiet=as_json) as progress:
         result = track_movie(
             masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
-            keep_all=keep_all, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, jobs=jobs,
+            allow_drop=allow_drop, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, jobs=jobs,
             progress=progress,
         )  # fmt: skip
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)

@@ -28,7 +28,8 @@ class Constants:
 
     appear : a cell appears, or disappears, inside the image. border : the same near its side.
     gap : each frame in which a linked cell was not seen. margin : how near the side counts as
-    border, in diameters of a typical cell. false : leaving out a detection that is doubtful, which is one
+    border, in diameters of a typical cell. late : a daughter that is first
+    seen a frame after her sister. false : leaving out a detection that is doubtful, which is one
     below ``small`` times the median area without a likely link to either side. keep : divisions that are worse than a link and an
     appearance by more than this are left out.
     """
@@ -37,6 +38,7 @@ class Constants:
     border: float = 3.0
     gap: float = 3.0
     margin: float = 0.25
+    late: float = 6.0
     false: float = 10.0
     small: float = 0.5
     keep: float = 6.0
@@ -47,6 +49,7 @@ class Constants:
             f"appearing or disappearing inside the image costs {self.appear:g} nats: it happens to one cell in {np.exp(self.appear):,.0f}",
             f"within {self.margin:g} cell diameters of the side it costs {self.border:g} nats: one cell in {np.exp(self.border):,.0f}",
             "appearing in the first frame and disappearing after the last one costs nothing",
+            f"a daughter first seen a frame after her sister costs {self.late:g} nats: one birth in {np.exp(self.late):,.0f}",
             f"leaving out a small detection that nothing precedes or follows costs {self.false:g} nats",
             f"each frame in which a cell goes unseen costs {self.gap:g} nats: it happens to one cell in {np.exp(self.gap):,.0f}",
         ]
@@ -69,10 +72,10 @@ class CostModel(Protocol):
         ...
 
 
-def price(problem: Problem, model: CostModel, constants: Constants, *, keep_all: bool = False) -> Candidates:
+def price(problem: Problem, model: CostModel, constants: Constants, *, allow_drop: bool = False) -> Candidates:
     """The tracking problem with integer costs.
 
-    Doubtful detections may be left out, at a price, unless ``keep_all``.
+    With ``allow_drop`` doubtful detections may be left out, at a price.
 
     Divisions that are far worse than a link and an appearance are left out: they are never chosen.
     """
@@ -82,7 +85,7 @@ def price(problem: Problem, model: CostModel, constants: Constants, *, keep_all:
     link_cost = -logit + constants.gap * links.missed
     first, second = problem.first, problem.second
     division_logit, division_terms = model.division(problem.division_features, len(first))
-    late = constants.gap * (links.missed[first] + links.missed[second])
+    late = constants.late * (links.missed[first] + links.missed[second])
     cost = late - division_logit
     single = np.minimum(
         link_cost[first] + appear[links.target[second]], link_cost[second] + appear[links.target[first]]
@@ -91,7 +94,7 @@ def price(problem: Problem, model: CostModel, constants: Constants, *, keep_all:
     n, joint = len(table), len(table.clique_id) > 0
     usual = usual_gain(links, logit, n) if joint else 0.0
     free = np.full(n, FREE)
-    optional = np.full(n, True) if joint else doubtful(table, links, link_cost, constants) & (not keep_all)
+    optional = np.full(n, True) if joint else doubtful(table, links, link_cost, constants) & allow_drop
     gain = table.reward - usual * (1 - table.share) + np.where(optional & (not joint), constants.false, 0.0)
     return Candidates(
         Detections(

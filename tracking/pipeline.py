@@ -95,7 +95,7 @@ def track(
     solver: str = "highs",
     max_gap: int | None = None,
     fill: Literal["auto", "always", "never"] = "auto",
-    keep_all: bool = False,
+    allow_drop: bool = False,
     hypotheses: bool = False,
     pins: Path | str | Sequence[Pin] | None = None,
     foi: int = 0,
@@ -118,7 +118,7 @@ def track(
     max_gap : links may jump up to so many frames in which the cell was not seen; ``None``: 1 where the
         movie itself shows such gaps, else 0.
     fill : paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
-    keep_all : leave out no detection; otherwise small ones without a likely past or future may be.
+    allow_drop : small detections without a likely past or future may be left out; otherwise all are kept.
     hypotheses : choose among the overlapping hypotheses beside the masks (``segment --hypotheses``).
     pins : corrections to obey: a file ``pins.csv``, or :class:`data.pins.Pin`; see :mod:`data.pins`.
     foi : field of interest: cells with no pixel further than this from the side of the image are removed.
@@ -159,7 +159,7 @@ def track(
 
     with clock.stage("costs"):
         progress("costs", 0, 1)
-        prepared = prepare(table, solve, costs=costs, max_gap=max_gap, keep_all=keep_all)
+        prepared = prepare(table, solve, costs=costs, max_gap=max_gap, allow_drop=allow_drop)
         problem, candidates = prepared.problem, apply_pins(prepared.candidates, wishes)
         candidates.voxel = size
         progress("costs", 1, 1)
@@ -175,7 +175,7 @@ def track(
     config = {
         "method": method, "costs": costs, "solver": solver, "max_gap": max_gap, "fill": fill, "foi": foi,
         "voxel": voxel, "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "channel": channel,
-        "axes": axes, "images": images is not None, "keep_all": keep_all, "hypotheses": hypotheses, "pins": [str(pin) for pin in wishes],
+        "axes": axes, "images": images is not None, "allow_drop": allow_drop, "hypotheses": hypotheses, "pins": [str(pin) for pin in wishes],
     }  # fmt: skip
     run = _describe(candidates, solution, lineage, config, clock)
     run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": prepared.gap_rate,

@@ -53,7 +53,7 @@ def prepare(
     *,
     costs: str = DEFAULT_COSTS,
     max_gap: int | None = None,
-    keep_all: bool = False,
+    allow_drop: bool = False,
     constants: Constants | None = None,
 ) -> Prepared:
     """Find the candidates of a movie and price them.
@@ -64,17 +64,17 @@ def prepare(
     costs : name of a cost model, or a file of ``celltrail fit``.
     max_gap : frames with cells in which a linked cell may go unseen; ``None``: 1 if more than 1 of 200
         links would use it, else 0.
-    keep_all : leave out no detection.
+    allow_drop : small detections without a likely past or future may be left out.
     """
     constants = constants or Constants()
     problem = pose(table, max_gap=max_gap or 0)
     model = choose_model(costs, problem, solve, constants)
-    candidates = price(problem, model, constants, keep_all=keep_all)
+    candidates = price(problem, model, constants, allow_drop=allow_drop)
     first = solve(candidates)
     gap_rate = None
     if max_gap is None:
         wide = pose(table, max_gap=1)
-        with_gaps = price(wide, model, constants, keep_all=keep_all)
+        with_gaps = price(wide, model, constants, allow_drop=allow_drop)
         second = solve(with_gaps)
         gap_rate = _gap_rate(wide, second)
         if gap_rate > GAP_RATE:
