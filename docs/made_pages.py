@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
 from typing import Any
 
 import click
@@ -66,9 +70,37 @@ def _plain(value: Any) -> str:
     return str(getattr(value, "value", value))
 
 
+def licence_table() -> str:
+    """Every direct dependency of the core and of the extras for users, with the licence that its package names."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = {"core": project["dependencies"], **project["optional-dependencies"]}
+    rows = [
+        f"| {name} | {group} | {licence_of(name)} |"
+        for group, requirements in groups.items()
+        if group not in ("test", "all")
+        for name in (re.match(r"[\w.-]+", requirement).group() for requirement in requirements)  # type: ignore[union-attr]
+    ]
+    return "\n".join(["| package | extra | licence |", "|---|---|---|", *rows])
+
+
+def licence_of(name: str) -> str:
+    """The licence that an installed package declares: an SPDX expression, a classifier, or one line of text."""
+    try:
+        declared = metadata(name)
+    except PackageNotFoundError:
+        return "not installed here"
+    classifiers = [
+        text.split(" :: ")[-1] for text in declared.get_all("Classifier") or [] if text.startswith("License")
+    ]
+    text = (declared["License"] or "").strip()
+    one_line = text if "\n" not in text else ""
+    return declared["License-Expression"] or ", ".join(classifiers) or one_line or "see its package"
+
+
 MADE: dict[str, Callable[[], str]] = {
     "<!-- made: measures -->": measure_table,
     "<!-- made: commands -->": command_reference,
+    "<!-- made: licences -->": licence_table,
 }
 
 

@@ -84,9 +84,12 @@ def test_it_builds_without_a_warning(root: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     measures = (tmp_path / "site" / "measures" / "index.html").read_text(encoding="utf-8")
     commands = (tmp_path / "site" / "commands" / "index.html").read_text(encoding="utf-8")
+    licences = (tmp_path / "site" / "licences" / "index.html").read_text(encoding="utf-8")
     python = (tmp_path / "site" / "python" / "index.html").read_text(encoding="utf-8")
     assert "split_merge_error" in measures
     assert "--max-gap" in commands
+    assert re.search(r"<td>highspy</td>\s*<td>core</td>\s*<td>MIT</td>", licences)
+    assert not re.search(r"<td>[^<]*GPL[^<]*</td>", licences)
     assert "Track labelled cells through a movie" in python
     assert ":func:" not in python
 
