@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import highspy
@@ -79,11 +78,6 @@ def _installed() -> str:
         found = pulp.listSolvers(onlyAvailable=True)
     names = [solver.removesuffix("_CMD").removeprefix("PULP_") for solver in found]
     return ", ".join(["highs", *(f"pulp:{entry}" for entry in dict.fromkeys(names))])
-
-
-def describe(solver: str) -> str:
-    """Name and version for the record of a run."""
-    return f"{solver} {version('highspy')}" if solver == "highs" else f"{solver} (PuLP {version('pulp')})"
 
 
 def solve_highs(problem: Problem, integer: bool, seconds: float | None) -> Answer:

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from data.errors import InputError, raise_if
+from data.errors import raise_if
 from data.graph import FORBIDDEN, FREE, KEPT, BoolArray, Candidates, Detections, IntArray
 from tracking.machine_code import compiled
 
@@ -300,6 +300,3 @@ def clique_rows(model: Model) -> list[NDArray[np.int64]]:
     order = np.argsort(model.clique_id, kind="stable")
     starts = np.flatnonzero(np.diff(model.clique_id[order])) + 1
     return [model.first_drop + part for part in np.split(model.clique_detection[order], starts)]
-
-
-__all__ = ["COST_LIMIT", "InputError", "Model", "build_model", "clique_rows", "name"]

@@ -89,6 +89,7 @@ class Regions:
         self.bound: dict[int, int] = {}
         self.proven: set[int] = set()
         self.side: list[SideRow] = []
+        self.side_row = np.zeros(0, dtype=np.int64)  # one row of the programme that each of them ties
         self.dirty: set[int] = set()
         self.start, self.columns = columns_of_rows(model.rows, np.flatnonzero(model.allowed), 2 * model.detections)
 
@@ -113,6 +114,7 @@ class Regions:
         self.model = model
         self.side += side
         self.side_dual = np.append(self.side_dual, np.zeros(len(side)))
+        self.side_row = np.append(self.side_row, [model.rows[row.columns[0], 0] for row in side]).astype(np.int64)
         if side:
             columns = np.concatenate([row.columns for row in side])
             first = np.repeat([row.columns[0] for row in side], [len(row.columns) for row in side])
@@ -230,7 +232,7 @@ class Regions:
         rows = np.flatnonzero(self.active)
         root = roots(self.parent, rows)
         offers, blocks = self._blocks(np.unique(root), rows, root)
-        dual, side_dual = self.state.dual.copy(), np.append(self.price, np.zeros(0, dtype=np.int64))
+        dual, side_dual = self.state.dual.copy(), self.price.copy()
         chosen = np.zeros(len(offers.column), dtype=np.bool_)
         for block, result in zip(blocks, run(block.task for block in blocks), strict=True):
             if result.x is not None and result.dual is not None:
@@ -248,10 +250,10 @@ class Regions:
         index, columns = self._touching(rows)
         total = len(model.rows)
         keys = np.unique(group[index] * total + columns)
-        penalties = np.array(
-            [member[model.rows[row.columns[0], 0]] * total + row.columns[-1] for row in self.side], dtype=np.int64
-        )
-        keys = np.sort(np.concatenate([keys, penalties[penalties >= 0]]))
+        paid = [(row.columns[0], row.columns[-1]) for row in self.side if row.coefficients[-1] < 0]
+        first, penalty = np.array(paid, dtype=np.int64).reshape(-1, 2).T
+        place = member[model.rows[first, 0]]
+        keys = np.sort(np.concatenate([keys, (place * total + penalty)[place >= 0]]))
         owner, columns = keys // total, keys % total
         covered = model.rows[columns]
         inside = (member[covered] == owner[:, None]) & (covered >= 0)
@@ -286,7 +288,7 @@ class Regions:
         lower, upper = np.ones(len(rows), dtype=np.int64), np.ones(len(rows), dtype=np.int64)
         incumbent = ~offers.leaves[part] & (self.state.holder[covered[:, 0]] == columns) & (covered[:, 0] >= 0)
         owners, keys = [row_group], owner * total + columns
-        side = [k for k, row in enumerate(self.side) if place[model.rows[row.columns[0], 0]] >= 0]
+        side = np.flatnonzero(place[self.side_row] >= 0).tolist()
         if side:
             entries: list[IntArray] = []
             for i, k in enumerate(side):
@@ -340,6 +342,7 @@ class Regions:
         any cost where the region is not proven at all.
         """
         weak = np.isnan(self.dual)
+        weak[self.unproven_rows()] = True
         slack = np.zeros(len(self.dual))
         rows = np.flatnonzero(weak)
         names, index = np.unique(roots(self.parent, rows), return_inverse=True)

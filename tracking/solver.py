@@ -68,8 +68,9 @@ def solve_candidates(
     ]
 
     def report(closed: int, total: int) -> None:
-        gap = _objective(plain, regions) - regions.total_bound()
-        progress("solve", closed, total, f"gap {gap / NAT:.4g} nats")
+        bound = regions.total_bound()
+        gap = _objective(plain, regions) - bound
+        progress("solve", closed, total, f"bound {(bound + plain.constant) / NAT:.6g}, gap {gap / NAT:.4g} nats")
 
     interrupted = False
     known: set[tuple[int, ...]] = set()

@@ -320,12 +320,12 @@ def test_ctrl_c_keeps_the_best_solution_so_far() -> None:
 
 def test_progress_tells_the_gap() -> None:
     told: list[tuple[str, int, int, str]] = []
-    solve_candidates(
+    solution = solve_candidates(
         crowd(frames=6, cells=60, seed=3), progress=lambda *line, **more: told.append((*line, *more.values()))
     )
     assert told[-1][0] == "solve"
     assert told[-1][1] == told[-1][2]
-    assert told[-1][3] == "gap 0 nats"
+    assert told[-1][3] == f"bound {solution.bound / NAT:.6g}, gap 0 nats"
 
 
 @settings(PLENTY, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
