@@ -17,6 +17,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def by_laptrack(table: DetectionTable, cutoff: float | None) -> Edges:
     last: dict[int, int] = {}
     for track_id, part in found.groupby("track_id"):
         rows = part.sort_values(part.columns[part.columns.str.startswith("frame")][0])["row"].tolist()
-        edges += list(zip(rows, rows[1:], strict=False))
+        edges += list(pairwise(rows))
         first[track_id], last[track_id] = rows[0], rows[-1]
     for split in splits.to_dict("records") if len(splits) else []:
         edges.append((last[split["parent_track_id"]], first[split["child_track_id"]]))

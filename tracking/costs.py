@@ -36,7 +36,7 @@ class Constants:
 
     appear: float = 7.0
     border: float = 3.0
-    gap: float = 3.0
+    gap: float = 2.0
     margin: float = 0.25
     late: float = 6.0
     false: float = 10.0

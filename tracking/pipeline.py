@@ -33,7 +33,7 @@ from tracking.hypotheses import HypothesisMovie
 from tracking.lineage import Lineage, build_lineage
 from tracking.painting import paint_masks
 from tracking.pinning import MergedMasks, apply_pins
-from tracking.preparation import DEFAULT_COSTS, prepare
+from tracking.preparation import AUTO_GAP, DEFAULT_COSTS, prepare
 from tracking.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
@@ -115,7 +115,7 @@ def track(
     images : grey values of the same frames, which sharpen the costs; optional.
     method : ``"ilp"`` (optimal), or the baselines ``"lap"`` and ``"greedy"``.
     costs : cost model: ``"learned"``, ``"calibrated"``, ``"mixed"``, or a file of ``celltrail fit``. solver : backend, ``"highs"`` or ``"pulp:NAME"``.
-    max_gap : links may jump up to so many frames in which the cell was not seen; ``None``: 1 where the
+    max_gap : links may jump up to so many frames in which the cell was not seen; ``None``: 2 where the
         movie itself shows such gaps, else 0.
     fill : paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
     allow_drop : small detections without a likely past or future may be left out; otherwise all are kept.
@@ -151,7 +151,7 @@ def track(
         grey = _open_images(images, labels, channel, axes)
         size = check_voxel(voxel, 3) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
     with clock.stage("measure"), _naming(labels):
-        spans = 2 if max_gap is None else max_gap + 1
+        spans = AUTO_GAP + 1 if max_gap is None else max_gap + 1
         table = measure_movie(labels, grey, voxel=size, spans=spans, progress=progress)
 
     def solve(candidates: Candidates) -> Solution:

@@ -28,6 +28,7 @@ from tracking.solver import solve_candidates
 Masks = Mapping[int, NDArray[Any]]
 
 DEFAULT_COSTS = "learned"
+AUTO_GAP = 2  # frames a cell may go unseen in a movie that shows gaps
 GAP_RATE = 0.005  # share of all links that jump a frame, from which on gaps are part of the problem
 
 
@@ -62,7 +63,7 @@ def prepare(
     ----------
     solve : what solves the first, simpler problems.
     costs : name of a cost model, or a file of ``celltrail fit``.
-    max_gap : frames with cells in which a linked cell may go unseen; ``None``: 1 if more than 1 of 200
+    max_gap : frames with cells in which a linked cell may go unseen; ``None``: 2 if more than 1 of 200
         links would use it, else 0.
     allow_drop : small detections without a likely past or future may be left out.
     """
@@ -73,7 +74,7 @@ def prepare(
     first = solve(candidates)
     gap_rate = None
     if max_gap is None:
-        wide = pose(table, max_gap=1)
+        wide = pose(table, max_gap=AUTO_GAP)
         with_gaps = price(wide, model, constants, allow_drop=allow_drop)
         second = solve(with_gaps)
         gap_rate = _gap_rate(wide, second)
@@ -113,7 +114,7 @@ def candidate_graph(
     labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks))
     grey = images if images is None or isinstance(images, Mapping) else open_images(Path(images))
     size = check_voxel(voxel, 3) or getattr(labels, "voxel", None)
-    table = measure_movie(labels, grey, voxel=size, spans=2 if max_gap is None else max_gap + 1)
+    table = measure_movie(labels, grey, voxel=size, spans=AUTO_GAP + 1 if max_gap is None else max_gap + 1)
     candidates = prepare(table, solve_candidates, costs=costs, max_gap=max_gap).candidates
     candidates.voxel = size
     return to_networkx(candidates)

@@ -137,7 +137,7 @@ def test_gaps_are_switched_on_by_the_movie(crowd):
     for t, k in ((2, 3), (3, 9), (5, 11)):
         crowd[t].pop(k)
     holed = track({t: draw(*cells) for t, cells in crowd.items()})
-    assert holed.run["scale"]["max_gap"] == 1
+    assert holed.run["scale"]["max_gap"] == 2
     assert len(holed.tracks) == 16
 
 
