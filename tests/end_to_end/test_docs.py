@@ -77,6 +77,14 @@ def test_the_constants_on_the_page_of_costs_are_those_of_the_code() -> None:
     assert [sentence for sentence in Constants().in_words() if sentence not in text] == []
 
 
+def test_every_page_of_the_dashboard_is_explained(root: Path) -> None:
+    script = (root / "dashboard" / "ui.py").read_text(encoding="utf-8")
+    titles = re.findall(r'st\.Page\(.*?title="([^"]+)"', script)
+    shown = re.findall(r"^\| (\w+) \|", (DOCS / "look.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(titles) > 3
+    assert set(titles) == set(shown) - {"page"}
+
+
 @pytest.mark.slow
 def test_it_builds_without_a_warning(root: Path, tmp_path: Path) -> None:
     build = ["build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
