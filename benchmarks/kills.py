@@ -104,10 +104,11 @@ def readable(file: Path) -> str:
 def kill_often(words: list[object], out: Path, kills: int, moments: random.Random) -> dict[str, Any]:
     """Kill a command ``kills`` times; the row of what was found."""
     words = [str(out) if word == "OUT" else word for word in words]
-    start = time.perf_counter()
     command(*words)
-    whole_s = time.perf_counter() - start
     reference = fingerprint(out)
+    start = time.perf_counter()
+    command(*words, "--overwrite")  # the second time, compiled code lies ready
+    whole_s = time.perf_counter() - start
     row: dict[str, Any] = {"kills": 0, "before_end": 0, "none": 0, "whole": 0, "faults": 0, "wall_s": round(whole_s, 2)}
     for number in range(kills):
         over_old = number % 2 == 1

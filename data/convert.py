@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from data.ctc import digits_for, track_file, write_masks, write_track_file
 from data.errors import InputError, raise_if
-from data.frames import open_labels
+from data.frames import ComputedFrames, open_labels
 from data.geff import is_geff, read_geff, write_geff
 from data.output import output_file, output_folder, refuse_existing
 from data.points import Points, read_result
@@ -89,17 +90,19 @@ def convert_movie(
     points = read_points(source, voxel=voxel, interval=interval, progress=progress)
     own = open_labels(source) if source.is_dir() and track_file(source) is not None else None
     if suffix == ".csv":
-        if dialect == "trackmate":
-            refuse_existing(edges_file(target), overwrite=overwrite)
-        with output_file(target, overwrite=overwrite) as work:
-            write_table(points, work, dialect)
+        with ExitStack() as stack:
+            work = stack.enter_context(output_file(target, overwrite=overwrite))
+            edges = None
             if dialect == "trackmate":
-                edges_file(work).replace(edges_file(target))
+                edges = stack.enter_context(output_file(edges_file(target), overwrite=overwrite))
+            write_table(points, work, dialect, edges=edges)
         return [DIALECTS[dialect].loses]
-    given = _relabelled(points, open_labels(masks), masks, progress) if masks is not None else own
+    given: Mapping[int, NDArray[Any]] | None = own
+    if masks is not None:
+        given = _relabelled(points, open_labels(masks), masks)
     with output_folder(target, overwrite=overwrite) as work:
         if suffix:
-            # The folder's name tells the writer whether masks go with the graph.
+            # The name of the folder tells the writer whether masks go with the graph.
             inner = work / f"graph{suffix}"
             write_geff(points, inner, given if suffix == ".zarr" else None, progress=progress)
             for item in inner.iterdir():
@@ -107,7 +110,7 @@ def convert_movie(
             inner.rmdir()
             return [] if suffix == ".zarr" or given is None else [LOSES_MASKS]
         pictures = given if given is not None else draw_discs(points, radius)
-        digits = digits_for(points.frame.tolist())
+        digits = digits_for([*points.frame.tolist(), *pictures])
         write_masks(work, _counted(pictures, progress), digits=digits)
         write_track_file(work / "res_track.txt", points.tracks)
     return [DREW_DISCS] if given is None else []
@@ -119,20 +122,17 @@ def _counted(masks: Mapping[int, NDArray[Any]], progress: Progress) -> Iterator[
         progress("write", done, len(masks))
 
 
-def _relabelled(
-    points: Points, masks: Mapping[int, NDArray[Any]], path: Path, progress: Progress
-) -> dict[int, NDArray[Any]]:
+def _relabelled(points: Points, masks: Mapping[int, NDArray[Any]], path: Path) -> ComputedFrames:
     """The masks on which the points lie, with the labels of the points; masks without a point are left out."""
-    result: dict[int, NDArray[Any]] = {}
-    problems: list[str] = []
-    for frame in sorted(set(points.frame.tolist()) - set(masks)):
-        problems.append(f"{path} has no frame {frame}, but the source has cells in it: give all masks.")
-    for done, frame in enumerate(masks, start=1):
+    missing = sorted(set(points.frame.tolist()) - set(masks))
+    if missing:
+        raise InputError(f"{path} has no frame {missing[0]}, but the source has cells in it: give all masks.")
+
+    def relabel(frame: int) -> NDArray[Any]:
         mask = masks[frame]
-        rows = np.flatnonzero(points.frame == frame)
-        new = np.zeros(mask.shape, dtype=np.int64)
+        problems: list[str] = []
         owner: dict[int, int] = {}
-        for row in rows.tolist():
+        for row in np.flatnonzero(points.frame == frame).tolist():
             label = int(points.label[row])
             found = label_at(mask, points.position[row])
             if found == 0:
@@ -141,13 +141,15 @@ def _relabelled(
             elif found in owner:
                 problems.append(f"{path}: cells {owner[found]} and {label} lie on one mask in frame {frame}: "
                                 "use the masks that were tracked.")  # fmt: skip
-            else:
-                owner[found] = label
-                new[mask == found] = label
-        result[frame] = new
-        progress("match", done, len(masks))
-    raise_if(problems[:20])
-    return result
+            owner.setdefault(found, label)
+        raise_if(problems[:20])
+        known = np.array([-1, *sorted(owner)], dtype=np.int64)
+        labels = np.array([0, *(owner[value] for value in sorted(owner))], dtype=np.int64)
+        place = np.searchsorted(known, mask).clip(0, len(known) - 1)
+        new: NDArray[Any] = np.where(known[place] == mask, labels[place], 0)
+        return new
+
+    return ComputedFrames(masks, relabel)
 
 
 def label_at(mask: NDArray[Any], position: NDArray[np.float64]) -> int:
@@ -167,7 +169,7 @@ def label_at(mask: NDArray[Any], position: NDArray[np.float64]) -> int:
     return int(mask[tuple(inside[nearest] + low)]) if distance[nearest] <= NEAR else 0
 
 
-def draw_discs(points: Points, radius: float | None = None) -> dict[int, NDArray[Any]]:
+def draw_discs(points: Points, radius: float | None = None) -> ComputedFrames:
     """Label images with a disc (2D) or ball (3D) at every point, for results that have no masks.
 
     Parameters
@@ -176,7 +178,7 @@ def draw_discs(points: Points, radius: float | None = None) -> dict[int, NDArray
 
     Returns
     -------
-    dict
+    ComputedFrames
         frame → int64, just large enough for all discs. Where discs overlap the nearer centre
         wins, and the pixel under a centre is always its own.
 
@@ -204,8 +206,8 @@ def draw_discs(points: Points, radius: float | None = None) -> dict[int, NDArray
     if float(np.prod([float(n) for n in shape])) >= 2**27:
         raise InputError(f"The discs would need images of {' x '.join(map(str, shape))} pixels: are the positions in "
                          "pixels? Otherwise give --voxel.")  # fmt: skip
-    result = {}
-    for frame in np.unique(points.frame).tolist():
+
+    def draw(frame: int) -> NDArray[Any]:
         labels = np.zeros(shape, dtype=np.int64)
         nearest = np.full(shape, np.inf)
         rows = np.flatnonzero(points.frame == frame)
@@ -219,5 +221,6 @@ def draw_discs(points: Points, radius: float | None = None) -> dict[int, NDArray
             labels[box][wins] = points.label[row]
             nearest[box][wins] = square[wins]
         labels[tuple(pixels[rows].T)] = points.label[rows]
-        result[frame] = labels
-    return result
+        return labels
+
+    return ComputedFrames(points.frame.tolist(), draw)

@@ -6,7 +6,7 @@ Everything that works on a movie takes a ``Mapping[int, ndarray]``; a plain dict
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -116,6 +116,24 @@ class Frames(Mapping[int, NDArray[Any]]):
             raise InputError(f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
                              f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames.")  # fmt: skip
         return Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval)
+
+
+class ComputedFrames(Mapping[int, NDArray[Any]]):
+    """A movie whose frames are computed whenever they are asked for, so that one at a time is in memory."""
+
+    def __init__(self, numbers: Iterable[int], compute: Callable[[int], NDArray[Any]]) -> None:
+        self._numbers, self._compute = dict.fromkeys(sorted(numbers)), compute
+
+    def __getitem__(self, frame: int) -> NDArray[Any]:
+        if frame not in self._numbers:
+            raise KeyError(frame)
+        return self._compute(frame)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
 
 
 def read_picture(path: Path) -> NDArray[Any]:

@@ -10,7 +10,7 @@ is below 1; where cells meet, the lower level wins, so masks never overlap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from scipy.spatial import cKDTree
 from data.colony import Colony, FloatArray, Habits, IntArray, Looks, Outlines, Snapshot
 from data.ctc import digits_for, write_masks, write_track_file
 from data.errors import raise_if
+from data.frames import ComputedFrames
 from data.painting import Modality, Optics, Points, paint
 from data.progress import Progress, silent
 from data.tiff import write_array
@@ -43,24 +44,6 @@ class Movie:
     images: Mapping[int, NDArray[Any]]
     masks: Mapping[int, NDArray[Any]]
     tracks: Tracks
-
-
-class Rendered(Mapping[int, NDArray[Any]]):
-    """Frames that are drawn whenever they are asked for."""
-
-    def __init__(self, count: int, draw: Callable[[int], NDArray[Any]]) -> None:
-        self._count, self._draw = count, draw
-
-    def __getitem__(self, frame: int) -> NDArray[Any]:
-        if not 0 <= frame < self._count:
-            raise KeyError(frame)
-        return self._draw(frame)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self._count))
-
-    def __len__(self) -> int:
-        return self._count
 
 
 @dataclass(frozen=True)
@@ -105,7 +88,8 @@ class Scene:
         def mask(frame: int) -> NDArray[Any]:
             return kept[frame][1] if frame in kept else self.mask(frame)
 
-        return Movie(Rendered(len(self.snapshots), image), Rendered(len(self.snapshots), mask), self.tracks)
+        numbers = range(len(self.snapshots))
+        return Movie(ComputedFrames(numbers, image), ComputedFrames(numbers, mask), self.tracks)
 
     def _cover(self, frame: int) -> Points:
         """The pixels that belong to cells in one frame, each to one cell."""

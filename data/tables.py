@@ -72,16 +72,16 @@ EDGE_HEADS = [
 ]
 
 
-def write_table(points: Points, path: Path, dialect: str = "intracktive") -> None:
+def write_table(points: Points, path: Path, dialect: str = "intracktive", *, edges: Path | None = None) -> None:
     """Write points as CSV; a continuation (only child) is one track with its parent.
 
     Positions are in pixels, in "trackmate" in µm where the voxel size is known. "trackmate" writes
-    its links as ``NAME-edges.csv`` beside the table.
+    its links into a table of their own: ``edges``, or ``NAME-edges.csv`` beside the table.
     """
     import pandas as pd
 
     if dialect == "trackmate":
-        _write_trackmate(points, path)
+        _write_trackmate(points, path, edges or edges_file(path))
         return
     names = DIALECTS[dialect]
     joined = joined_tracks(points.tracks)
@@ -129,7 +129,7 @@ def _family_columns(
     }
 
 
-def _write_trackmate(points: Points, path: Path) -> None:
+def _write_trackmate(points: Points, path: Path, edges_path: Path) -> None:
     import pandas as pd
 
     voxel = np.array(points.voxel or (1.0, 1.0, 1.0))
@@ -150,7 +150,7 @@ def _write_trackmate(points: Points, path: Path) -> None:
         "LABEL": [f"{names[a]} → {names[b]}" for a, b in links.tolist()], "TRACK_ID": lineage[links[:, 1]],
         "SPOT_SOURCE_ID": links[:, 0], "SPOT_TARGET_ID": links[:, 1],
     })  # fmt: skip
-    for table, heads, file in ((spots, SPOT_HEADS, path), (edges, EDGE_HEADS, edges_file(path))):
+    for table, heads, file in ((spots, SPOT_HEADS, path), (edges, EDGE_HEADS, edges_path)):
         rows = [[head[k] for head in heads] for k in (1, 2, 3)]
         units = {"(length)": unit, "(time)": time}
         rows[2] = [units.get(text, text) for text in rows[2]]

@@ -443,9 +443,15 @@ def test_masks_that_do_not_fit_the_points(tmp_path: Path, result: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     write_masks(other, [(frame, np.zeros((80, 72), np.uint8)) for frame in range(9)])
+    with pytest.raises(InputError, match="has no frame 9"):
+        convert_movie(tmp_path / "a.csv", tmp_path / "back", masks=other)
+    write_masks(other, [(9, np.zeros((80, 72), np.uint8))])
     with pytest.raises(InputError, match="has no mask at cell") as caught:
         convert_movie(tmp_path / "a.csv", tmp_path / "back", masks=other)
-    assert "has no frame 9" in str(caught.value)
+    assert len(caught.value.problems) > 3
+    write_masks(other, [(frame, np.ones((80, 72), np.uint8)) for frame in range(10)])
+    with pytest.raises(InputError, match="lie on one mask in frame 0"):
+        convert_movie(tmp_path / "a.csv", tmp_path / "back", masks=other)
     assert not (tmp_path / "back").exists()
 
 
