@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dashboard.content import Result, open_result
 from dashboard.registry import inside, opaque_id
+from dashboard.resolve import solve_touched
 from data import Candidates, InputError, Solution, load_graph
 from data.graph import FREE, NAT
 from data.pins import Cell, Pin, write_pins
@@ -67,11 +68,15 @@ class Log:
 
 @dataclass(frozen=True)
 class Graph:
-    """The problem behind a result: candidates, solution, and the track of each detection."""
+    """The problem behind a result: candidates, solution, and the track of each detection.
+
+    ``fits`` : whether the solution is that of these candidates (not where pins were taken out of them).
+    """
 
     candidates: Candidates
     solution: Solution
     track: NDArray[np.int64]
+    fits: bool = True
 
     def row_of(self, frame: int, track: int) -> int | None:
         """Row of the detection that is this track in this frame; ``None`` where there is none."""
@@ -160,7 +165,13 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
     """The same candidates and costs, with the pins fixed."""
     start = time.perf_counter()
     pinned = apply_pins(problem.candidates, pins)
-    solution = solve_candidates(pinned)
+    table = problem.candidates.detections
+    named = np.array([[*cell] for pin in pins for cell in pin.cells], dtype=np.int64).reshape(-1, 2)
+    cells = np.flatnonzero(np.isin(_key(table.frame, table.label), _key(named[:, 0], named[:, 1])))
+    if problem.fits:
+        solution = solve_touched(problem.candidates, problem.solution, pinned, cells)
+    else:
+        solution = solve_candidates(pinned)
     unseen = np.flatnonzero(solution.used & (problem.track == 0))
     if len(unseen):
         frame, label = problem.cell(int(unseen[0]))
@@ -178,8 +189,13 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
         "disappearances": int(solution.disappears.sum()), "filled": len(lineage.fills), "tracks": len(lineage.tracks),
         "seconds": {"solve": round(time.perf_counter() - start, 4)},
     }  # fmt: skip
-    table = _table_of(origin, problem, lineage.fills)
-    return TrackResult(lineage.tracks, lineage.track, pinned, solution, run, table, lineage, origin.labels)
+    painted = _table_of(origin, problem, lineage.fills)
+    return TrackResult(lineage.tracks, lineage.track, pinned, solution, run, painted, lineage, origin.labels)
+
+
+def _key(frame: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One number for frame and label."""
+    return frame * 2**40 + label
 
 
 def _track_again(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResult:
@@ -214,7 +230,10 @@ class InputMasks(Mapping[int, NDArray[Any]]):
 
 
 def _origin(result: Result, graph: Graph) -> tuple[Result, Graph]:
-    """The result from which a corrected one was first made, and its problem; where it is gone, this one, unpinned."""
+    """The result from which a corrected one was first made, and its problem; where it is gone, this one, unpinned.
+
+    Pins that an uncorrected result was made with stay in force.
+    """
     made = (result.run or {}).get("corrections")
     name = Path(str(made.get("base", ""))).name if isinstance(made, dict) else ""
     folder = result.layer.folder.parent / name
@@ -223,11 +242,13 @@ def _origin(result: Result, graph: Graph) -> tuple[Result, Graph]:
             replace(result.layer, id=opaque_id(folder), name=name, folder=inside(result.layer.root, folder))
         )
         return base, open_graph(base)
+    if not isinstance(made, dict):
+        return result, graph
     parts = {
         name: replace(getattr(graph.candidates, name), fixed=np.full(len(getattr(graph.candidates, name)), FREE))
         for name in ("detections", "links", "divisions")
     }
-    return result, replace(graph, candidates=replace(graph.candidates, **parts))
+    return result, replace(graph, candidates=replace(graph.candidates, **parts), fits=False)
 
 
 def _table_of(result: Result, graph: Graph, fills: NDArray[np.int64]) -> Any:
