@@ -148,6 +148,73 @@ def doctor(as_json: console.JsonOption = False) -> None:
             typer.echo(f"{name:<16}{', '.join(value) if isinstance(value, list) else value}")
 
 
+tune_app = typer.Typer(no_args_is_help=True, help="Search for better settings (optional: the defaults need no tuning).")
+app.add_typer(tune_app, name="tune")
+
+
+@tune_app.command("segmentation", cls=console.Command)
+def tune_segmentation(
+    dataset: Annotated[list[Path], typer.Argument(help="Data sets in CTC layout.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the model with the best settings goes (.safetensors).")],
+    sequence: Annotated[list[str], typer.Option("--sequence", help="Sequence to learn from; may be repeated.")],
+    truth: Annotated[str, typer.Option("--truth", help="ST, GT, mixed, or auto.")] = "auto",
+    frames: console.FramesOption = None,
+    channel: console.ChannelOption = None,
+    validation: Annotated[
+        str, typer.Option("--validation", help="Frames A:B, another sequence, or 'last' (the last tenth).")
+    ] = "last",
+    trials: Annotated[int, typer.Option("--trials", min=1, help="Number of short trainings.")] = 20,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of a short training.")] = 200,
+    final_steps: Annotated[
+        int | None, typer.Option("--final-steps", min=1, help="Steps of the last training; otherwise the preset's.")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option("--study", help="SQLite file that keeps the search; an existing one is continued.")
+    ] = None,
+    seed: console.SeedOption = 0,
+    overwrite: console.OverwriteOption = False,
+    as_json: console.JsonOption = False,
+) -> None:
+    """Search over rate, width, border weights and augmentation, then train a model with the best of them.
+
+    Example:  celltrail tune segmentation DIC-C2DH-HeLa --sequence 01 --trials 20 --out tuned.safetensors
+    """
+    from dataclasses import replace
+
+    from data.output import refuse_existing
+    from segmentation import preset, save_model, train
+    from segmentation.cli import hold_back, open_movies
+    from segmentation.tuning import search_settings
+
+    if out.suffix != ".safetensors":
+        raise InputError(f"{out}: models are .safetensors files, for example --out {out.stem}.safetensors.")
+    refuse_existing(out, overwrite=overwrite)
+    settings = preset("fast", steps=steps)
+    training, held_back = hold_back(open_movies(dataset, sequence, truth, None, frames, channel), validation)
+    if not held_back:
+        raise InputError("A search needs frames to judge by: choose --validation other than 'none'.")
+    study = study or out.with_suffix(".sqlite")
+    study.parent.mkdir(parents=True, exist_ok=True)
+    with console.show_progress() as progress:
+        best, rows = search_settings(
+            training, held_back, settings, score=_score, study_file=study, trials=trials, seed=seed, progress=progress
+        )
+        best = replace(best, steps=final_steps or preset("fast").steps)
+        trained = train(training, held_back, best, score=_score, seed=seed, progress=progress)
+    save_model(out, trained.model, half=True, overwrite=overwrite)
+    measures = trained.model.info.get("validation_measures")
+    if as_json:
+        console.print_json({"model": out, "study": study, "trials": rows, "validation": measures})
+        return
+    for row in rows:
+        typer.echo(
+            "  ".join(
+                f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
+            )
+        )
+    typer.echo(f"Model with the best settings: {out} (the search is kept in {study})")
+
+
 data.cli.add_commands(app)
 segmentation.cli.add_commands(app, score=_score)
 tracking.cli.add_commands(app)
