@@ -14,6 +14,7 @@ import typer.main
 
 import celltrail
 from evaluation.measures import DEFINITIONS, LOWER_IS_BETTER, in_order
+from tracking.costs import Constants
 
 
 def measure_table() -> str:
@@ -23,6 +24,11 @@ def measure_table() -> str:
         for name in in_order(DEFINITIONS)
     ]
     return "\n".join(["| measure | definition | better |", "|---|---|---|", *rows])
+
+
+def constants_in_words() -> str:
+    """The constants of the costs, a sentence each."""
+    return "\n".join(f"* {sentence}" for sentence in Constants().in_words())
 
 
 def command_reference() -> str:
@@ -99,6 +105,7 @@ def licence_of(name: str) -> str:
 
 MADE: dict[str, Callable[[], str]] = {
     "<!-- made: measures -->": measure_table,
+    "<!-- made: constants -->": constants_in_words,
     "<!-- made: commands -->": command_reference,
     "<!-- made: licences -->": licence_table,
 }
