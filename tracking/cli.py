@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -111,7 +111,14 @@ def track(
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)
     if as_json:
         console.print_json(run)
-        return
+    else:
+        _tell(run, out)
+    if result.solution.interrupted:  # Ctrl-C while solving: the best solution so far is written
+        raise typer.Exit(130)
+
+
+def _tell(run: dict[str, Any], out: Path) -> None:
+    """What the result is, in two lines."""
     typer.echo(
         f"{run['detections']:,} cells in {run['tracks']:,} tracks: {run['links']:,} links, {run['divisions']:,} divisions, "
         f"{run['filled']:,} masks filled in."
