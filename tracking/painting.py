@@ -64,7 +64,8 @@ def paint_missing(
 ) -> None:
     """Paint the mask of a cell that was not seen: its nearest known shape, moved to where it should be.
 
-    The place lies on the straight line between the cell before and after; only background is painted.
+    The place lies on the straight line between the cell before and after; only background is painted,
+    and at least one pixel.
     """
     share = (number - table.frame[before]) / (table.frame[after] - table.frame[before])
     known = before if share <= 0.5 else after
@@ -83,4 +84,10 @@ def paint_missing(
     shape = np.argwhere(found) + low + move
     inside = np.all((shape >= 0) & (shape < table.shape), axis=1)
     at = tuple(shape[inside].T)
-    result[at] = np.where(result[at] == 0, track, result[at])
+    if (result[at] == 0).any():
+        result[at] = np.where(result[at] == 0, track, result[at])
+        return
+    # A track must have a mask in each of its frames: the nearest pixel of background, else one of the neighbour's
+    free = np.argwhere(result == 0) if (result == 0).any() else np.argwhere(result > 0)
+    nearest = np.argmin(np.linalg.norm((free - place[3 - table.ndim :]) * table.scale[3 - table.ndim :], axis=1))
+    result[tuple(free[nearest])] = track

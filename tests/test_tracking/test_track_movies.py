@@ -12,6 +12,7 @@ from data.errors import InputError
 from data.frames import open_labels
 from data.tracks import read_tracks
 from tracking import track, write_result
+from tracking.painting import paint_missing
 
 SIZE = (64, 64)
 
@@ -129,6 +130,18 @@ def test_a_missing_mask_is_bridged_and_filled(crowd):
     assert (10, 0, 3, 0) in rows_of(plain)
     assert (17, 5, 7, 10) in rows_of(plain)
     assert plain.run["unfilled_gaps"] == 1
+
+
+def test_a_filled_mask_has_a_pixel_even_where_all_is_covered(crowd):
+    crowd[4].pop(9)
+    result = track({t: draw(*cells) for t, cells in crowd.items()}, max_gap=1)
+    ((name, number, before, after),) = result.lineage.fills.tolist()
+    covered = np.ones(SIZE, np.int64)
+    covered[60, 60] = 0
+    paint_missing(covered, result.source, result.table, name, number, before, after)
+    assert np.argwhere(covered == name).tolist() == [[60, 60]]
+    paint_missing(covered, result.source, result.table, 99, number, before, after)
+    assert (covered == 99).sum() == 1
 
 
 def test_gaps_are_switched_on_by_the_movie(crowd):
