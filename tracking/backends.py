@@ -100,27 +100,28 @@ def solve_highs(problem: Problem, integer: bool, seconds: float | None) -> Answe
     programme.a_matrix_.value_ = problem.matrix.data
     if integer:
         programme.integrality_ = [highspy.HighsVarType.kInteger] * columns
-    highs = highspy.Highs()
-    options: dict[str, Any] = {"output_flag": False, "threads": 1, "mip_rel_gap": 0.0, "mip_abs_gap": 0.0}
-    if seconds is not None:
-        options["time_limit"] = max(seconds, 0.0)
-    for option, value in options.items():
-        highs.setOptionValue(option, value)
-    if highs.passModel(programme) == highspy.HighsStatus.kError:
-        raise SolverFailed("HiGHS refused the model")
-    highs.run()
-    status, info = highs.getModelStatus(), highs.getInfo()
-    feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-    if status == highspy.HighsModelStatus.kOptimal and feasible:
-        solution = highs.getSolution()
-        dual = None if integer else np.asarray(solution.row_dual)
-        bound = info.mip_dual_bound if integer else info.objective_function_value
-        return Answer(np.asarray(solution.col_value), dual, float(bound), optimal=True)
-    if status == highspy.HighsModelStatus.kTimeLimit:
-        if not integer:
-            return Answer(None, None, -np.inf, optimal=False)
-        x = np.asarray(highs.getSolution().col_value) if feasible else None
-        return Answer(x, None, float(info.mip_dual_bound), optimal=False)
+    for presolve in ("choose", "off"):  # numbers that presolve has made awkward are often solved without it
+        highs = highspy.Highs()
+        options: dict[str, Any] = {
+            "output_flag": False, "threads": 1, "mip_rel_gap": 0.0, "mip_abs_gap": 0.0, "presolve": presolve,
+        }  # fmt: skip
+        if seconds is not None:
+            options["time_limit"] = max(seconds, 0.0)
+        for option, value in options.items():
+            highs.setOptionValue(option, value)
+        if highs.passModel(programme) == highspy.HighsStatus.kError:
+            raise SolverFailed("HiGHS refused the model")
+        highs.run()
+        status, info = highs.getModelStatus(), highs.getInfo()
+        feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        if status == highspy.HighsModelStatus.kOptimal and feasible:
+            solution = highs.getSolution()
+            dual = None if integer else np.asarray(solution.row_dual)
+            bound = info.mip_dual_bound if integer else info.objective_function_value
+            return Answer(np.asarray(solution.col_value), dual, float(bound), optimal=True)
+        if status == highspy.HighsModelStatus.kTimeLimit:
+            x = np.asarray(highs.getSolution().col_value) if integer and feasible else None
+            return Answer(x, None, float(info.mip_dual_bound) if integer else -np.inf, optimal=False)
     raise SolverFailed(f"HiGHS stopped with the status '{highs.modelStatusToString(status)}'")
 
 
