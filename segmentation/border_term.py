@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from data.machine_code import compiled
 
 FAR = 2**15
 BLOCK = 16  # pixels of a row that are left out together where only one label is near
@@ -34,7 +35,7 @@ def exponential_term(labels: NDArray[np.integer[Any]], w0: float, sigma: float, 
     return _term(*_nearest_in_columns(compact, reach), w0, sigma, reach)
 
 
-@numba.njit(cache=True)
+@compiled
 def _nearest_in_columns(labels, reach):  # type: ignore[no-untyped-def]
     """Nearest two distinct labels of each pixel within its column, and how far they are."""
     height, width = labels.shape
@@ -79,7 +80,7 @@ def _nearest_in_columns(labels, reach):  # type: ignore[no-untyped-def]
     return near, near_at, next_, next_at
 
 
-@numba.njit(cache=True)
+@compiled
 def _term(near, near_at, next_, next_at, w0, sigma, reach):  # type: ignore[no-untyped-def]
     """Combine the columns: for each pixel the two distinct labels of least distance, and their term."""
     height, width = near.shape
@@ -122,7 +123,7 @@ def _term(near, near_at, next_, next_at, w0, sigma, reach):  # type: ignore[no-u
     return term
 
 
-@numba.njit(cache=True)
+@compiled
 def _several(near, next_, start, stop):  # type: ignore[no-untyped-def]
     """Whether a stretch of columns sees more than one label."""
     seen = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from data.graph import NAT, BoolArray, FloatArray, IntArray
-from tracking.machine_code import compiled
+from data.machine_code import compiled
 from tracking.regions import Regions
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from data.graph import IntArray
-from tracking.machine_code import compiled
+from data.machine_code import compiled
 
 
 @compiled

@@ -33,7 +33,7 @@ from scipy.sparse import csc_array
 
 from data.errors import raise_if
 from data.graph import FORBIDDEN, FREE, KEPT, BoolArray, Candidates, Detections, IntArray
-from tracking.machine_code import compiled
+from data.machine_code import compiled
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from data.machine_code import compiled
 
 IntArray = NDArray[np.int64]
 
 LOOKUP_LIMIT = 2**24  # labels up to here are renumbered by a table, larger ones by sorting
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _measure_objects(index: Any, image: Any, n: int, with_image: bool) -> Any:
     """Sums over the voxels of each object 1…n of a 3D index image: moments, intensities; its box and depth."""
     sums = np.zeros((n, 12))
@@ -64,7 +65,7 @@ def measure_layers(index: NDArray[np.int32], image: Any, n: int, with_image: boo
     return sums, box
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _shared_runs(a: Any, b: Any, shift: Any, n_b: int) -> Any:
     """Runs along x of voxels of ``a``, each object moved by its shift, that fall on one object of ``b``."""
     keys = np.empty(a.size, np.int64)

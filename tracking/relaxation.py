@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.graph import BoolArray, IntArray
-from tracking.machine_code import compiled
+from data.machine_code import compiled
 from tracking.matching import match
 from tracking.model import Model
 
