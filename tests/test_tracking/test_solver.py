@@ -191,8 +191,9 @@ def test_networkx_gives_the_same_problem(c: Candidates) -> None:
     assert result.graph["status"] == "optimal"
 
 
-def test_the_number_of_processes_changes_nothing() -> None:
-    c = crowd(frames=8, cells=60, seed=3)
+def test_the_number_of_processes_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracking.regions.BATCH", 20)  # many small tasks
+    c = crowd(frames=8, cells=60, seed=3, optional=0.3)
     one, two = solve_candidates(c, jobs=1), solve_candidates(c, jobs=2)
     for name in vars(one):
         assert np.array_equal(getattr(one, name), getattr(two, name), equal_nan=name.endswith("margin")), name
