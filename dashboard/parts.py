@@ -62,7 +62,7 @@ def empty(title: str, what_to_do: str, command: str | None = None) -> None:
         st.subheader(title)
         st.text(what_to_do)
         if command is not None:
-            st.code(command, language=None)
+            st.code(command, language=None, wrap_lines=True)
 
 
 def sample_banner() -> None:

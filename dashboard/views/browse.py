@@ -136,7 +136,7 @@ def show() -> None:
             parts.empty("No result yet", "Track the movie to see its cells.", "celltrail track 01_MASKS --out 01_RES")
         elif not len(result.tracks):
             st.subheader("Masks without tracks")
-            st.code("celltrail track MASKS --out RES", language=None)
+            st.code("celltrail track MASKS --out RES", language=None, wrap_lines=True)
         else:
             show_track(selection, result)
             correct.show_panel(selection, result)

@@ -43,7 +43,7 @@ def show_film(selection: state.Selection, result: Result) -> None:
     out = selection.movie.root / f"{result.layer.folder.name}.mp4"
     command = ["render", str(result.layer.folder), "--images", str(selection.movie.images), "--out", str(out)]
     st.subheader("Film")
-    st.code(shlex.join(["celltrail", *command]), language=None)
+    st.code(shlex.join(["celltrail", *command]), language=None, wrap_lines=True)
     if st.button("Draw the film", key="film", disabled=out.exists()):
         jobs.start_job(f"Film of {result.layer.name}", [command])
     for job in jobs.list_jobs():

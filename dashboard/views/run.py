@@ -87,8 +87,8 @@ def show_running() -> None:
                 st.progress(min(job.share, 1.0), text=job.stage or "starting")
                 st.button("Cancel", key=f"cancel_{job.id}", on_click=jobs.cancel_job, args=(job.id,))
             with st.expander("Log and commands", key=f"log_{job.id}"):
-                st.code(job.command_line, language=None)
-                st.code(job.log or "(nothing yet)", language=None, height=180)
+                st.code(job.command_line, language=None, wrap_lines=True)
+                st.code("\n".join(job.log.splitlines()[-20:]) or "(nothing yet)", language=None, wrap_lines=True)
     st.session_state.jobs_running = running
     if before - running:
         st.rerun(scope="app")  # a new result is there
@@ -116,7 +116,7 @@ def show() -> None:
     if taken:
         st.warning(f"There is a result named {name} already: choose another name.")
     commands = make_commands(selection, masks, model, name, settings, evaluate)
-    st.code("\n".join(shlex.join(["celltrail", *command]) for command in commands), language=None)
+    st.code("\n".join(shlex.join(["celltrail", *command]) for command in commands), language=None, wrap_lines=True)
     if st.button("Run", type="primary", disabled=taken, key="run_start"):
         jobs.start_job(f"{Path(selection.movie.root).name}, movie {selection.movie.name}: {name}", commands)
     st.subheader("Jobs")
