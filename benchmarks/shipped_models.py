@@ -9,6 +9,10 @@ DIR holds data sets of the Cell Tracking Challenge.
 
 from __future__ import annotations
 
+import sys
+
+sys.path.append(sys.path.pop(0))  # packages come before benchmarks of the same name
+
 import argparse
 import json
 from pathlib import Path
