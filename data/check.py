@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from data.ctc import Sequence, find_sequences, track_file
 from data.errors import InputError
@@ -98,6 +99,7 @@ class _Movie:
         self.numbers: tuple[int, ...] = ()
         self.shape: tuple[int, ...] = ()
         self.labels: dict[int, NDArray[np.int64]] = {}
+        self.pieces = 0  # most separate pieces in a frame with one label
         slices = sorted(file for file in path.iterdir() if SLICE.fullmatch(file.name)) if path.is_dir() else []
         frames = None if slices else self._open()
         self.problems += self._read_slices(slices)
@@ -106,6 +108,7 @@ class _Movie:
             self.numbers = frames.numbers
             self.problems += self._missing_frames()
             self.problems += self._read(frames)
+            self.problems += self._binary()
         tracks = track_file(path) if path.is_dir() else None
         if tracks is not None:
             self.problems += self._compare_tracks(tracks)
@@ -159,6 +162,8 @@ class _Movie:
             if self.kind == "labels":
                 self.labels[number] = np.unique(array).astype(np.int64)
                 self.labels[number] = self.labels[number][self.labels[number] > 0]
+                if len(self.labels[number]) == 1:
+                    self.pieces = max(self.pieces, int(ndimage.label(array)[1]))
                 if not len(self.labels[number]):
                     yield _problem(file, f"Frame {number} has no cell in {file}: check that this is so.", frame=number)
             elif flat:
@@ -172,6 +177,13 @@ class _Movie:
                     "leave it out, or find the lost frame.", frame=number,
                 )  # fmt: skip
             previous = digest
+
+    def _binary(self) -> Iterator[Problem]:
+        """Masks in which all cells of all frames share one label."""
+        single = {int(label) for labels in self.labels.values() for label in labels}
+        if self.kind == "labels" and len(single) == 1 and self.pieces > 1:
+            yield _problem(self.path, f"{self.path} holds one label only ({single.pop()}), in up to {self.pieces} separate pieces: "
+                                      "these are binary masks; give every cell a number of its own first.")  # fmt: skip
 
     def _compare_tracks(self, file: Path) -> Iterator[Problem]:
         try:

@@ -76,7 +76,9 @@ def _join_numbers(arguments: list[str]) -> list[str]:
             continue
         numbers: list[str] = []
         for following in words:
-            if len(numbers) < 3 and re.fullmatch(r"\d+(\.\d*)?|\.\d+", following):
+            is_number = re.fullmatch(r"\d+(\.\d*)?|\.\d+", following)
+            # The third word may be a folder: the sequences of the CTC are named 01, 02 …
+            if is_number and (len(numbers) < 2 or (len(numbers) == 2 and not Path(following).exists())):
                 numbers.append(following)
                 continue
             joined += [" ".join(numbers)] if numbers else []

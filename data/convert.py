@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from data.ctc import digits_for, track_file, write_masks, write_track_file
 from data.errors import InputError, raise_if
 from data.frames import ComputedFrames, open_labels
-from data.geff import is_geff, read_geff, write_geff
+from data.geff import LABELS, is_geff, read_geff, write_geff
 from data.output import output_file, output_folder, refuse_existing
 from data.points import Points, read_result
 from data.progress import Progress, silent
@@ -89,6 +89,8 @@ def convert_movie(
     refuse_existing(target, overwrite=overwrite, inputs=[source, *([masks] if masks else [])])
     points = read_points(source, voxel=voxel, interval=interval, progress=progress)
     own = open_labels(source) if source.is_dir() and track_file(source) is not None else None
+    if masks is None and is_geff(source) and (source / LABELS).is_dir():
+        masks = source / LABELS  # what this program wrote beside the graph
     if suffix == ".csv":
         with ExitStack() as stack:
             work = stack.enter_context(output_file(target, overwrite=overwrite))

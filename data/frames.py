@@ -22,7 +22,6 @@ Kind = Literal["image", "labels"]
 TIFF_SUFFIXES = (".tif", ".tiff")
 PICTURE_SUFFIXES = (".png", ".bmp")
 SAME_AS_NEIGHBOUR = 0.8  # share of foreground pixels; 8-bit images of a microscope stay below 0.1
-SAME_AS_NEIGHBOUR = 0.8  # share of foreground pixels; 8-bit images of a microscope stay below 0.1
 KNOWN_PREFIXES = ("mask", "man_track", "man_seg", "t")
 LAST_FRAME = 9_999_999  # a larger number in a name is no frame number
 _NUMBER = re.compile(r"(\d+)(?!.*\d)")
@@ -317,8 +316,11 @@ def _frame_layout(
 
     Raises :class:`InputError` where the axes cannot be understood.
     """
-    given = axes.replace("T", "") if axes else None
-    letters = given if given and len(given) == len(header.shape) else header.axes
+    letters = header.axes
+    if axes is not None:
+        given = axes.upper()
+        letters = given if len(given) == len(header.shape) else given.replace("T", "")
+        _check_axes(letters, header, axes)
     shape = header.shape
     drop = [i for i, (letter, n) in enumerate(zip(letters, shape, strict=True)) if n == 1 and letter not in "YX"]
     keep = [i for i in range(len(shape)) if i not in drop]
@@ -340,6 +342,15 @@ def _frame_layout(
             f"{header.path} has the axes {header.axes} {header.shape}: one frame must be (Y, X) or (Z, Y, X)."
         )
     return shape, None, 0
+
+
+def _check_axes(letters: str, header: Header, axes: str) -> None:
+    """Raise :class:`InputError` unless ``letters`` name every axis of the file, each once."""
+    fits = len(letters) == len(header.shape) and len(set(letters)) == len(letters)
+    if not fits or not set("YX") <= set(letters) <= set("TZCYXS"):
+        raise InputError(
+            f"--axes {axes} does not fit {header.path}, whose shape is {header.shape}: give one letter of TZCYX for each axis."
+        )
 
 
 def inspect_folder(
@@ -417,23 +428,20 @@ def _open_file(path: Path, kind: Kind, channel: int | None, axes: str | None) ->
     letters = header.axes
     if axes is not None:
         letters = axes.upper()
-        if (
-            len(letters) != len(header.shape)
-            or len(set(letters)) != len(letters)
-            or not set("YX") <= set(letters) <= set("TZCYXS")
-        ):
-            raise InputError(
-                f"--axes {axes} does not fit {path}, whose shape is {header.shape}: give one letter of TZCYX for each axis."
-            )
-    elif "T" not in letters:
-        unknown = [i for i, letter in enumerate(letters) if letter not in "ZCYXS"]
-        if unknown:
-            letters = letters[: unknown[0]] + "T" + letters[unknown[0] + 1 :]
+        _check_axes(letters, header, axes)
+    else:
+        # What the file does not say: time first, then depth.
+        for meaning in "TZ":
+            unknown = next((i for i, letter in enumerate(letters) if letter not in "TZCYXS"), None)
+            if unknown is not None and meaning not in letters:
+                letters = letters[:unknown] + meaning + letters[unknown + 1 :]
     if "T" not in letters:
         shape, pick, axis = _frame_layout(replace(header, axes=letters), kind, channel, None)
-        number = number_of(path)
+        number = number_of(path) or 0
+        if number > LAST_FRAME:  # a date: an image that stands alone needs no number
+            number = 0
         source = Source(path, None, shape, pick, axis)
-        return Frames(path, {number or 0: source}, header.dtype, kind, voxel=header.voxel, interval=header.interval)
+        return Frames(path, {number: source}, header.dtype, kind, voxel=header.voxel, interval=header.interval)
     if letters[-2:] != "YX":
         raise InputError(f"{path} has the axes {letters}: save it with Y and X last, as one grey value per pixel.")
     outer = letters[:-2]

@@ -32,5 +32,5 @@ def shortest_cycle(candidates: Candidates, solution: Solution) -> tuple[int, str
         usual = float(np.median(lengths))
         return round(SHARE * usual), f"a quarter of the median of {len(lengths)} cell cycles, {usual:g} frames"
     frame = candidates.detections.frame
-    length = int(frame.max(initial=0) - frame.min(initial=0)) + 1 if len(frame) else 0
+    length = int(frame.max() - frame.min()) + 1 if len(frame) else 0
     return round(PRIOR_SHARE * length), f"a tenth of the movie, which shows {len(lengths)} whole cell cycles only"

@@ -147,8 +147,13 @@ def _pieces(index: NDArray[np.int32]) -> int:
     return int(label((index > 0).any(axis=0))[1])
 
 
+def dimensions_of(movie: Masks) -> int:
+    """2 or 3: how many axes a frame has (2 for a movie without frames)."""
+    return np.ndim(movie[min(movie)]) if movie else 2
+
+
 def check_voxel(voxel: tuple[float, ...] | None, ndim: int) -> tuple[float, float, float] | None:
-    """A voxel size as (z, y, x); :class:`InputError` where it does not fit or is not positive."""
+    """A voxel size as (z, y, x), z = 1 in 2D; :class:`InputError` where it does not fit or is not positive."""
     if voxel is None:
         return None
     size = tuple(float(side) for side in voxel)

@@ -27,7 +27,7 @@ from data.progress import Progress, silent
 from data.tracks import Tracks
 from tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from tracking.candidates import typical_diameter
-from tracking.detections import DetectionTable, check_voxel, measure_movie
+from tracking.detections import DetectionTable, check_voxel, dimensions_of, measure_movie
 from tracking.explain import list_divisions
 from tracking.hypotheses import HypothesisMovie
 from tracking.lineage import Lineage, build_lineage
@@ -139,6 +139,7 @@ def track(
     clock = _Clock()
     with clock.stage("open"):
         labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=frames, axes=axes)
+        ndim = dimensions_of(labels)
         wishes = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
         inputs = {"masks": _fingerprint(labels)}
         if hypotheses:
@@ -149,7 +150,7 @@ def track(
             labels = MergedMasks(labels, wishes)
             raise_if(labels.missing())
         grey = _open_images(images, labels, channel, axes)
-        size = check_voxel(voxel, 3) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
+        size = check_voxel(voxel, ndim) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
     with clock.stage("measure"), _naming(labels):
         spans = AUTO_GAP + 1 if max_gap is None else max_gap + 1
         table = measure_movie(labels, grey, voxel=size, spans=spans, progress=progress)

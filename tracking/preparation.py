@@ -20,7 +20,7 @@ from data.graph import Candidates, Solution, to_units
 from data.network import to_networkx
 from tracking.costs import Constants, CostModel, price
 from tracking.cycles import PENALTY, shortest_cycle
-from tracking.detections import DetectionTable, check_voxel, measure_movie
+from tracking.detections import DetectionTable, check_voxel, dimensions_of, measure_movie
 from tracking.models import choose_model
 from tracking.problem import Problem, pose
 from tracking.solver import solve_candidates
@@ -113,7 +113,7 @@ def candidate_graph(
     """
     labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks))
     grey = images if images is None or isinstance(images, Mapping) else open_images(Path(images))
-    size = check_voxel(voxel, 3) or getattr(labels, "voxel", None)
+    size = check_voxel(voxel, dimensions_of(labels)) or getattr(labels, "voxel", None)
     table = measure_movie(labels, grey, voxel=size, spans=AUTO_GAP + 1 if max_gap is None else max_gap + 1)
     candidates = prepare(table, solve_candidates, costs=costs, max_gap=max_gap).candidates
     candidates.voxel = size

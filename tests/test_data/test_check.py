@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from data.check import Problem, find_problems
 from data.ctc import write_masks, write_track_file
@@ -182,3 +183,11 @@ def test_what_cannot_be_read_is_a_problem_not_an_error(tmp_path: Path) -> None:
         (problem,) = find_problems(path)
         assert isinstance(problem, Problem)
         assert problem.remedy
+
+
+def test_binary_masks_are_named(tmp_path: Path) -> None:
+    frame = np.zeros((20, 20), np.uint8)
+    frame[2:6, 2:6] = frame[10:15, 10:15] = 255
+    for number in range(3):
+        tifffile.imwrite(tmp_path / f"mask{number:03}.tif", np.roll(frame, number))
+    assert "binary masks" in str(find_problems(tmp_path)[0])

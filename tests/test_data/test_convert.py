@@ -484,3 +484,11 @@ def test_the_command_and_its_refusals(tmp_path: Path, result: Path, capsys: pyte
         assert "Traceback" not in captured.err
     assert not (tmp_path / "c.csv").exists()
     assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
+
+
+@pytest.mark.usefixtures("interop")
+def test_a_store_gives_its_masks_back(tmp_path: Path, result: Path) -> None:
+    convert_movie(result, tmp_path / "a.zarr")
+    assert convert_movie(tmp_path / "a.zarr", tmp_path / "back") == []
+    for file in sorted(result.iterdir()):
+        assert (tmp_path / "back" / file.name).read_bytes() == file.read_bytes()

@@ -222,3 +222,22 @@ def test_frames_that_are_not_there(tmp_path: Path) -> None:
     assert open_images(tmp_path, frames=range(1, 5)).numbers == (1,)
     with pytest.raises(InputError, match=r"has no frame in 7:9 \(it has frames 0 to 1\)"):
         open_images(tmp_path, frames=range(7, 10))
+
+
+def test_a_stack_that_does_not_name_its_axes_is_time_then_depth(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((4, 3, 20, 30), np.uint16), photometric="minisblack")
+    movie = open_labels(tmp_path / "stack.tif")
+    assert (movie.numbers, movie.shape) == ((0, 1, 2, 3), (3, 20, 30))
+
+
+def test_axes_of_the_files_of_a_folder_are_checked_and_may_be_small_letters(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "t000.tif", np.zeros((2, 20, 30), np.uint16), photometric="minisblack")
+    assert open_images(tmp_path, axes="cyx", channel=1).shape == (20, 30)
+    for wrong in ("QQQ", "YX", "CCX"):
+        with pytest.raises(InputError, match="does not fit"):
+            open_images(tmp_path, axes=wrong)
+
+
+def test_a_single_image_may_be_named_after_a_day(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "scan_20231104.tif", np.zeros((20, 30), np.uint16))
+    assert open_images(tmp_path / "scan_20231104.tif").numbers == (0,)

@@ -252,3 +252,17 @@ def test_settings_that_make_no_sense(crowd):
     for wrong in ({"method": "magic"}, {"costs": "free"}, {"fill": "maybe"}, {"max_gap": -1}, {"foi": -3}):
         with pytest.raises(InputError):
             track(masks, **wrong)
+
+
+def test_numbers_of_frames_do_not_matter(crowd):
+    masks = {t: draw(*cells) for t, cells in crowd.items()}
+    first, later = track(masks), track({t + 1200: labels for t, labels in masks.items()})
+    assert later.run["objective"] == first.run["objective"]
+    assert later.run["constants"]["rebirth_frames"] == first.run["constants"]["rebirth_frames"]
+
+
+def test_a_voxel_of_a_flat_movie_has_two_sides(crowd):
+    masks = {t: draw(*cells) for t, cells in crowd.items()}
+    assert track(masks, voxel=(0.5, 0.25)).candidates.voxel == (1.0, 0.5, 0.25)
+    with pytest.raises(InputError, match="does not fit a 3D movie"):
+        track({t: np.stack([labels, labels]) for t, labels in masks.items()}, voxel=(0.5, 0.25))
