@@ -337,6 +337,7 @@ def test_run_segments_images_with_a_shipped_model(
     for folder in ("01_RES", "01_GT"):
         shutil.rmtree(copy_of / folder)
     test = open_page(copy_of, "run")
+    test.selectbox(key="run_model").select("sim-fluo").run()
     assert not test.exception
     assert test.code[0].value.startswith(
         f"celltrail segment {copy_of}/01 --model sim-fluo --out {copy_of}/run1/01_MASKS"
