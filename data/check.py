@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,11 +18,23 @@ from data.errors import InputError
 from data.frames import Frames, Kind, inspect_folder, open_frames
 from data.omezarr import is_zarr
 from data.progress import Progress, silent
-from data.tracks import Tracks, read_tracks
+from data.tracks import Tracks, clip_tracks, read_tracks
 
 Role = Literal["image", "labels", "sparse labels"]
 SLICE = re.compile(r"man_seg_\d+_\d+\.tiff?")
 LABEL_PREFIXES = ("mask", "man_seg", "man_track")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of the files is checked: frame numbers, a channel, the axes of stacks (``None``: as they are)."""
+
+    frames: range | None = None
+    channel: int | None = None
+    axes: str | None = None
+
+
+WHOLE = Part()
 
 
 @dataclass(frozen=True)
@@ -39,11 +51,12 @@ class Problem:
         return f"{self.what}: {self.remedy}" if self.remedy else self.what
 
 
-def find_problems(path: Path, *, progress: Progress = silent) -> list[Problem]:
+def find_problems(path: Path, part: Part = WHOLE, *, progress: Progress = silent) -> list[Problem]:
     """Every problem of a data set in CTC layout, of a result or truth folder, or of one movie.
 
     A movie is a folder of frames, or a stack in one file; whether it holds images or masks is seen
-    from the file names (``mask``, ``man_seg``, ``man_track``) or from its first frame.
+    from the file names (``mask``, ``man_seg``, ``man_track``) or from its first frame. The channel
+    of ``part`` is that of images.
 
     Returns
     -------
@@ -57,11 +70,11 @@ def find_problems(path: Path, *, progress: Progress = silent) -> list[Problem]:
         except InputError:
             sequences = []
         if sequences:
-            return [problem for sequence in sequences for problem in _check_sequence(sequence, progress)]
-    return _Movie(path, _role_of(path), progress).problems
+            return [problem for sequence in sequences for problem in _check_sequence(sequence, part, progress)]
+    return _Movie(path, _role_of(path, part), part, progress).problems
 
 
-def _check_sequence(sequence: Sequence, progress: Progress) -> list[Problem]:
+def _check_sequence(sequence: Sequence, part: Part, progress: Progress) -> list[Problem]:
     folders: list[tuple[Path | None, Role]] = [
         (sequence.images, "image"),
         (sequence.gt_tra, "labels"),
@@ -69,7 +82,7 @@ def _check_sequence(sequence: Sequence, progress: Progress) -> list[Problem]:
         (sequence.st_seg, "sparse labels"),
         (sequence.result, "labels"),
     ]
-    movies = [_Movie(path, role, progress) for path, role in folders if path is not None]
+    movies = [_Movie(path, role, part, progress) for path, role in folders if path is not None]
     found = [problem for movie in movies for problem in movie.problems]
     if sequence.images is None:
         return found
@@ -92,8 +105,9 @@ def _check_sequence(sequence: Sequence, progress: Progress) -> list[Problem]:
 class _Movie:
     """What one pass over a movie finds; ``numbers`` and ``shape`` are those of the frames that can be read."""
 
-    def __init__(self, path: Path, role: Role, progress: Progress) -> None:
+    def __init__(self, path: Path, role: Role, part: Part, progress: Progress) -> None:
         self.path, self.role, self.progress = path, role, progress
+        self.part = part if role == "image" else replace(part, channel=None)
         self.kind: Kind = "image" if role == "image" else "labels"
         self.problems: list[Problem] = []
         self.numbers: tuple[int, ...] = ()
@@ -131,10 +145,10 @@ class _Movie:
     def _open(self) -> Frames | None:
         try:
             if self.path.is_dir() and not is_zarr(self.path):
-                frames, problems = inspect_folder(self.path, self.kind)
+                frames, problems = inspect_folder(self.path, self.kind, **vars(self.part))
                 self.problems += [_problem(self.path, text, frame=frame) for frame, text in problems]
                 return frames
-            return open_frames(self.path, self.kind)
+            return open_frames(self.path, self.kind, **vars(self.part))
         except InputError as error:
             self.problems += [_problem(self.path, text) for text in error.problems]
             return None
@@ -193,7 +207,7 @@ class _Movie:
             return
         yield from (_problem(file, f"{file}: {text}", frame=frame, label=label)
                     for label, frame, text in tracks.faults())  # fmt: skip
-        yield from _compare_labels(self.path, file, tracks, self.labels)
+        yield from _compare_labels(self.path, file, clip_tracks(tracks, self.part.frames), self.labels)
 
 
 def _compare_labels(path: Path, file: Path, tracks: Tracks, labels: dict[int, NDArray[np.int64]]) -> Iterator[Problem]:
@@ -225,7 +239,7 @@ def _compare_labels(path: Path, file: Path, tracks: Tracks, labels: dict[int, ND
                            frame=unlisted[0], label=label)  # fmt: skip
 
 
-def _role_of(path: Path) -> Role:
+def _role_of(path: Path, part: Part) -> Role:
     """Whether a path holds images or masks, from names, else from the first frame that can be read."""
     if path.is_dir():
         names = sorted(item.name for item in path.iterdir() if item.is_file())
@@ -237,7 +251,8 @@ def _role_of(path: Path) -> Role:
         return "labels"
     try:
         folder = path.is_dir() and not is_zarr(path)
-        movie = inspect_folder(path, "image")[0] if folder else open_frames(path, "image")
+        options: dict[str, Any] = {"channel": part.channel, "axes": part.axes}
+        movie = inspect_folder(path, "image", **options)[0] if folder else open_frames(path, "image", **options)
         first = next((movie[number] for number in movie.numbers), None) if movie is not None else None
     except InputError:
         return "image"

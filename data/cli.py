@@ -56,6 +56,9 @@ def simulate(
 
 def check(
     path: Annotated[Path, typer.Argument(help="A data set, a result folder, or a movie (folder or stack).")],
+    frames: console.FramesOption = None,
+    channel: console.ChannelOption = None,
+    axes: console.AxesOption = None,
     as_json: console.JsonOption = False,
 ) -> None:
     """List every problem of a data set, a result, or a movie at once.
@@ -64,10 +67,12 @@ def check(
 
     Example:  celltrail check my_dataset/01_GT/TRA
     """
-    from data.check import find_problems
+    from data.check import Part, find_problems
+    from data.frames import parse_frames
 
+    part = Part(parse_frames(frames), channel, axes)
     with console.show_progress() as progress:
-        problems = find_problems(path, progress=progress)
+        problems = find_problems(path, part, progress=progress)
     if as_json:
         console.print_json({"path": path, "problems": [asdict(problem) for problem in problems]})
     else:

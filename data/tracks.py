@@ -228,6 +228,24 @@ def frames_of_labels(labels_per_frame: Mapping[int, IntArray]) -> dict[int, IntA
     return {label: np.array(present, dtype=np.int64) for label, present in frames.items()}
 
 
+def clip_tracks(tracks: Tracks, frames: range | None) -> Tracks:
+    """The part of a lineage within ``frames``.
+
+    Tracks outside are dropped, begin and end are clipped, and a parent is kept only if it is still there.
+    """
+    if frames is None:
+        return tracks
+    first, last = frames.start, frames.stop - 1
+    inside = (tracks.end >= first) & (tracks.begin <= last)
+    kept = set(tracks.label[inside].tolist())
+    rows = [
+        (label, max(begin, first), min(end, last), parent if parent in kept else 0)
+        for label, begin, end, parent in tracks.rows()[inside].tolist()
+    ]
+    end_of = {label: end for label, _, end, _ in rows}
+    return Tracks.from_rows((b, s, e, p if p and end_of[p] < s else 0) for b, s, e, p in rows)
+
+
 def split_at_holes(tracks: Tracks, present: Mapping[int, IntArray]) -> tuple[Tracks, dict[tuple[int, int], int]]:
     """Cut every track that is absent for some frames into pieces joined by parent links.
 

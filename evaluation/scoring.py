@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from data.tracks import Tracks
+from data.tracks import Tracks, clip_tracks
 from evaluation import biology, ctc
 from evaluation.ceiling import measure_ceiling
 from evaluation.contingency import Contingency, tabulate
@@ -23,7 +23,7 @@ from evaluation.stages import name_stages, open_stages
 from evaluation.suspects import find_suspects
 from evaluation.trajectories import NAMES as TRAJECTORY_NAMES
 from evaluation.trajectories import measure_trajectories
-from evaluation.truth import Result, Truth, clip_tracks
+from evaluation.truth import Result, Truth
 
 GROUPS = ("ctc", "regions", "shapes", "tracks")
 TOLERANCES = (0, 1, 2, 3)

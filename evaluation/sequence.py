@@ -12,7 +12,7 @@ from data.ctc import find_sequences, track_file
 from data.errors import InputError, raise_if
 from data.frames import Frames
 from data.progress import Progress, silent
-from data.tracks import Tracks
+from data.tracks import Tracks, clip_tracks
 from evaluation import ctc
 from evaluation.contingency import Contingency, Masks, shorten, tabulate, tabulate_many
 from evaluation.record import DatasetEvaluation, Evaluation
@@ -24,7 +24,6 @@ from evaluation.truth import (
     SegTruth,
     Truth,
     TruthKind,
-    clip_tracks,
     compare_frames,
     disagreements,
     open_result,

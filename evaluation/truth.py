@@ -103,24 +103,6 @@ def find_truth(gt: Path, kind: TruthKind = "GT") -> TruthFolders:
     return TruthFolders(tra, seg, kind)
 
 
-def clip_tracks(tracks: Tracks, frames: range | None) -> Tracks:
-    """The part of a lineage within ``frames``.
-
-    Tracks outside are dropped, begin and end are clipped, and a parent is kept only if it is still there.
-    """
-    if frames is None:
-        return tracks
-    first, last = frames.start, frames.stop - 1
-    inside = (tracks.end >= first) & (tracks.begin <= last)
-    kept = set(tracks.label[inside].tolist())
-    rows = [
-        (label, max(begin, first), min(end, last), parent if parent in kept else 0)
-        for label, begin, end, parent in tracks.rows()[inside].tolist()
-    ]
-    end_of = {label: end for label, _, end, _ in rows}
-    return Tracks.from_rows((b, s, e, p if p and end_of[p] < s else 0) for b, s, e, p in rows)
-
-
 def check_tracks(path: Path) -> tuple[Tracks | None, list[str]]:
     """Read a track file; the table (``None`` if it cannot be used) and its problems."""
     try:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from data.check import Problem, find_problems
+from data.check import Part, Problem, find_problems
 from data.ctc import write_masks, write_track_file
 from data.tiff import write_array
 from data.tracks import Tracks
@@ -191,3 +191,22 @@ def test_binary_masks_are_named(tmp_path: Path) -> None:
     for number in range(3):
         tifffile.imwrite(tmp_path / f"mask{number:03}.tif", np.roll(frame, number))
     assert "binary masks" in str(find_problems(tmp_path)[0])
+
+
+def test_a_part_of_a_result_is_checked_on_its_own(tmp_path: Path) -> None:
+    labels = np.zeros((20, 20), np.uint16)
+    labels[3:8, 3:8] = 1
+    masks = ((number, np.roll(labels, number, axis=1) if number != 5 else np.zeros_like(labels)) for number in range(8))
+    write_masks(tmp_path, masks)
+    write_track_file(tmp_path / "res_track.txt", Tracks.from_rows([(1, 0, 7, 0)]))
+    assert {problem.frame for problem in find_problems(tmp_path)} >= {5}
+    assert find_problems(tmp_path, Part(frames=range(0, 5))) == []
+
+
+def test_one_channel_of_images_is_checked(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(100, 200, (3, 2, 20, 30), dtype=np.uint16)
+    noise[1, 1] = 7
+    for number, image in enumerate(noise):
+        tifffile.imwrite(tmp_path / f"t{number:03}.tif", image, photometric="minisblack", metadata={"axes": "CYX"})
+    assert find_problems(tmp_path, Part(channel=0, axes="CYX")) == []
+    assert [problem.frame for problem in find_problems(tmp_path, Part(channel=1, axes="CYX"))] == [1]

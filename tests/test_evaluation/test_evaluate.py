@@ -13,11 +13,10 @@ from made_movies import Movie, draw, random_pair, write_sequence
 
 import celltrail
 from data import console
-from data.tracks import Tracks
+from data.tracks import Tracks, clip_tracks
 from evaluation import evaluate_dataset, evaluate_many, evaluate_sequence, segmentation_scores
 from evaluation.errors import Error
 from evaluation.summary import read_document
-from evaluation.truth import clip_tracks
 
 Write = Callable[..., tuple[Path, Path]]
 
