@@ -39,6 +39,11 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _aside(out: Path) -> Path:
+    """Where an older result waits until the new one stands."""
+    return out.parent / f".{out.name}.old"
+
+
 def _put_in_place(work: Path, out: Path) -> None:
     """Rename ``work`` to ``out``; an older ``out`` is moved aside until the new one stands."""
     if not out.exists():
@@ -47,7 +52,7 @@ def _put_in_place(work: Path, out: Path) -> None:
     if out.is_file() and work.is_file():
         os.replace(work, out)
         return
-    aside = out.parent / f".{out.name}.old"
+    aside = _aside(out)
     _remove(aside)
     os.replace(out, aside)
     try:
@@ -72,6 +77,8 @@ def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False) -
     out = Path(out)
     if out.is_file():
         raise InputError(f"{out} is a file, but the result is a folder: choose another name.")
+    if _aside(out).exists() and not out.exists():
+        os.replace(_aside(out), out)  # an earlier run was killed between its two renames
     refuse_existing(out, overwrite=overwrite)
     work = partial_path(out)
     try:

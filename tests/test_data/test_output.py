@@ -118,3 +118,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         pass
     with pytest.raises(InputError, match="cannot be written"), output_file(tmp_path / "file" / "out.csv"):
         pass
+
+
+def test_a_result_that_a_killed_run_had_moved_aside_comes_back(tmp_path: Path) -> None:
+    aside = tmp_path / ".RES.old"
+    aside.mkdir()
+    (aside / "mask000.tif").write_text("old")
+    with pytest.raises(InputError, match="exists already"), output_folder(tmp_path / "RES"):
+        pass
+    assert (tmp_path / "RES" / "mask000.tif").read_text() == "old"
+    assert not aside.exists()
