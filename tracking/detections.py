@@ -160,7 +160,7 @@ def check_voxel(voxel: tuple[float, ...] | None, ndim: int) -> tuple[float, floa
     if len(size) not in (2, 3) or (len(size) == 2 and ndim == 3):
         raise InputError(f"The voxel size {size} does not fit a {ndim}D movie: give Z Y X (or Y X in 2D).")
     if not all(np.isfinite(side) and side > 0 for side in size):
-        raise InputError(f"The voxel size {size} must be positive in every direction.")
+        raise InputError(f"The voxel size {size} must be positive in every direction: give it in µm, like 0.5 0.5.")
     return (size[0], size[1], size[2]) if len(size) == 3 else (1.0, size[0], size[1])
 
 
