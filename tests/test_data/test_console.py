@@ -123,3 +123,12 @@ def test_a_missing_package_names_the_extra() -> None:
     with pytest.raises(MissingExtra, match=r"pip install 'celltrail\[interop\]'"):
         import_extra("no_such_package.part", "interop")
     assert import_extra("json", "interop") is json
+
+
+def test_a_folder_named_like_a_number_is_no_third_number(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "01").mkdir()  # the CTC names its sequences so
+    assert run("--size", "64", "64", "01") == 0
+    assert capsys.readouterr().out == "01|1|64 64|False\n"
