@@ -82,38 +82,3 @@ def shuffled(masks: Mapping[int, Any], seed: int = 0) -> dict[int, Any]:
         lookup[present] = random.permutation(np.arange(1, len(present) + 1))
         result[number] = lookup[labels]
     return result
-
-
-def corrupted(masks: Mapping[int, Any], seed: int = 0) -> dict[int, Any]:
-    """Masks with 5 % of the cells dropped, 3 % merged with a neighbour, 3 % split, and false blobs (2 %)."""
-    random = np.random.default_rng(seed)
-    result = {}
-    for number, original in masks.items():
-        labels = original.astype(np.int64).copy()
-        present = np.unique(labels[labels > 0])
-        centres = {k: np.argwhere(labels == k).mean(axis=0) for k in present.tolist()}
-        top = int(labels.max(initial=0))
-        for k in present.tolist():
-            draw = random.random()
-            if draw < 0.05:
-                labels[labels == k] = 0
-            elif draw < 0.08 and len(centres) > 1:
-                nearest = min(
-                    (j for j in centres if j != k), key=lambda j: float(np.linalg.norm(centres[j] - centres[k]))
-                )
-                labels[labels == k] = nearest
-            elif draw < 0.11:
-                where = np.argwhere(labels == k)
-                if len(where):
-                    far = where[(where - where.mean(axis=0)) @ random.normal(size=where.shape[1]) > 0]
-                    top += 1
-                    labels[tuple(far.T)] = top
-            elif draw < 0.13:
-                place = random.uniform(0, labels.shape)
-                grid = np.ogrid[tuple(slice(0, n) for n in labels.shape)]
-                radius = np.sqrt((original == k).sum() / np.pi) / 2
-                blob = sum((axis - c) ** 2 for axis, c in zip(grid, place, strict=True)) <= radius**2
-                top += 1
-                labels[blob & (labels == 0)] = top
-        result[number] = labels
-    return result

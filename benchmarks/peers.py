@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 from accuracy import MEASURES
+from corruption import corrupted
 from measure import celltrail, markdown_table, measured, parser, write_rows
-from movies import Movie, corrupted, find_movies, shuffled
+from movies import Movie, find_movies, shuffled
 
 from data import Tracks
 from data.ctc import write_masks, write_track_file
@@ -147,7 +148,7 @@ def main() -> None:
             model = fit_costs([example for name, example in examples.items() if name != movie.name])
             costs.write_text(costs_as_json(model, asdict(Constants()), Constants().in_words(), "leave-one-out"))
             for kind in given.inputs:
-                masks = shuffled(movie.silver() if kind == "plain" else corrupted(movie.silver()))
+                masks = shuffled(movie.silver() if kind == "plain" else corrupted(movie.silver())[0])
                 for method in given.methods:
                     out = Path(folder) / f"{len(rows)}"
                     row = run_method(method, movie, masks, costs, out)
