@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.errors import InputError
+from data.exchange import exchange_names
 
 
 def partial_path(out: Path) -> Path:
@@ -39,28 +40,39 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _aside(out: Path) -> Path:
-    """Where an older result waits until the new one stands."""
-    return out.parent / f".{out.name}.old"
+def _ready(out: Path) -> Path:
+    """Where a whole new result waits for the moment in which it takes the place of an older one."""
+    return out.parent / f".{out.name}.new"
 
 
 def _put_in_place(work: Path, out: Path) -> None:
-    """Rename ``work`` to ``out``; an older ``out`` is moved aside until the new one stands."""
-    if not out.exists():
+    """Rename ``work`` to ``out``. An older ``out`` is there until the new one is, in one step where the system can."""
+    if not out.exists() or (out.is_file() and work.is_file()):
         os.replace(work, out)
         return
-    if out.is_file() and work.is_file():
-        os.replace(work, out)
+    ready = _ready(out)
+    _remove(ready)
+    os.replace(work, ready)  # from here on nobody takes it for unfinished work to go on with
+    if exchange_names(ready, out):
+        _remove(ready)
         return
-    aside = _aside(out)
-    _remove(aside)
-    os.replace(out, aside)
+    os.replace(out, work)
     try:
-        os.replace(work, out)
+        os.replace(ready, out)
     except OSError:
-        os.replace(aside, out)
+        os.replace(work, out)
         raise
-    _remove(aside)
+    _remove(work)
+
+
+def _recover(out: Path) -> None:
+    """Bring a new result into place whose run was killed between two renames; forget what is superfluous."""
+    ready = _ready(out)
+    if ready.exists() and not out.exists():
+        os.replace(ready, out)
+        _remove(partial_path(out))  # the older result
+    else:
+        _remove(ready)
 
 
 @contextmanager
@@ -77,11 +89,10 @@ def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False) -
     out = Path(out)
     if out.is_file():
         raise InputError(f"{out} is a file, but the result is a folder: choose another name.")
-    if _aside(out).exists() and not out.exists():
-        os.replace(_aside(out), out)  # an earlier run was killed between its two renames
-    refuse_existing(out, overwrite=overwrite)
     work = partial_path(out)
     try:
+        _recover(out)
+        refuse_existing(out, overwrite=overwrite)
         if not resume and work.exists():
             _remove(work)
         work.mkdir(parents=True, exist_ok=True)

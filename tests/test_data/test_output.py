@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from data import output
 from data.errors import InputError
+from data.exchange import exchange_names
 from data.output import output_file, output_folder, partial_path
 
 
@@ -120,11 +126,77 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_a_result_that_a_killed_run_had_moved_aside_comes_back(tmp_path: Path) -> None:
-    aside = tmp_path / ".RES.old"
-    aside.mkdir()
-    (aside / "mask000.tif").write_text("old")
-    with pytest.raises(InputError, match="exists already"), output_folder(tmp_path / "RES"):
-        pass
-    assert (tmp_path / "RES" / "mask000.tif").read_text() == "old"
-    assert not aside.exists()
+class Killed(BaseException):
+    """Stands for SIGKILL: from here on the program does nothing any more."""
+
+
+def replace_with_kill(out: Path, monkeypatch: pytest.MonkeyPatch, moment: int, *, atomic: bool) -> None:
+    """Replace the result ``out`` and die before the ``moment``-th change of names or removal."""
+    steps = 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **options: Any) -> Any:
+            nonlocal steps
+            steps += 1
+            if steps >= moment:
+                raise Killed
+            return function(*arguments, **options)
+
+        return step
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            output, "exchange_names", counted(output.exchange_names) if atomic else lambda first, second: False
+        )
+        patch.setattr(output.os, "replace", counted(os.replace))
+        patch.setattr(output.shutil, "rmtree", counted(shutil.rmtree))
+        with output_folder(out, overwrite=True) as work:
+            (work / "text.txt").write_text("new")
+
+
+@pytest.mark.parametrize("moment", range(1, 6))
+def test_at_every_moment_a_kill_leaves_the_old_result_or_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "text.txt").write_text("old")
+    try:
+        replace_with_kill(out, monkeypatch, moment, atomic=True)
+    except Killed:
+        assert (out / "text.txt").read_text() in ("old", "new")
+    with output_folder(out, overwrite=True) as work:
+        assert names(work) == []
+        (work / "text.txt").write_text("newer")
+    assert (out / "text.txt").read_text() == "newer"
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("moment", range(1, 6))
+def test_without_an_exchange_the_next_run_brings_the_result_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "text.txt").write_text("old")
+    try:
+        replace_with_kill(out, monkeypatch, moment, atomic=False)
+    except Killed:
+        with pytest.raises(InputError, match="exists already"), output_folder(out):
+            pass
+    assert (out / "text.txt").read_text() in ("old", "new")
+    with output_folder(out, overwrite=True) as work:
+        (work / "text.txt").write_text("newer")
+    assert names(tmp_path) == ["out"]
+
+
+def test_two_folders_change_names(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text.txt").write_text(name)
+    swapped = exchange_names(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a" / "text.txt").read_text() == ("b" if swapped else "a")
+    assert names(tmp_path) == ["a", "b"]
+    if swapped:
+        with pytest.raises(FileNotFoundError):
+            exchange_names(tmp_path / "a", tmp_path / "none")
