@@ -21,7 +21,7 @@ import click
 import typer
 from typer.core import TyperCommand
 
-from data.errors import InputError, MissingExtra
+from data.errors import InputError, MissingExtra, WorkFailed
 from data.progress import Progress, silent
 
 PROGRESS_FILE = "CELLTRAIL_PROGRESS"
@@ -41,6 +41,15 @@ AxesOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", min=1, help="Number of processes; the result does not depend on it.")
+]
+DaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dask", metavar="ADDRESS|local", help="Work on a Dask cluster (extra 'cluster').", show_default=False
+    ),
+]
 
 
 SEVERAL_NUMBERS = ("--size", "--voxel")  # options that take two or three numbers
@@ -262,9 +271,11 @@ def group_problems(problems: Iterable[str]) -> list[str]:
 
 
 def _resource_problem(error: Exception) -> tuple[int, str] | None:
-    """Exit code and sentence for what a machine has run out of or forbids; ``None`` for anything else."""
+    """Exit code and sentence for what a machine has run out of, forbids, or could not do; ``None`` for anything else."""
     if isinstance(error, MemoryError):
         return 1, "There is not enough memory: crop or bin the movie, take fewer --frames, or close other programs."
+    if isinstance(error, WorkFailed):
+        return 1, str(error)
     if isinstance(error, PermissionError):
         return 2, f"{error.filename} may not be read or written: change its permissions, or choose another place."
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

@@ -1,4 +1,4 @@
-"""The two errors a user can mend: a wrong input, and a package that is not installed."""
+"""The errors that are told in a sentence: a wrong input, a package that is not installed, work that cannot be done."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ class InputError(ValueError):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems: tuple[str, ...] = problems
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, ...]]:
+        """An error comes back from another process with its problems."""
+        return type(self), self.problems
+
+
+class WorkFailed(RuntimeError):
+    """The work could not be done, though the input may be right; the message says in a sentence what to do."""
 
 
 class MissingExtra(ImportError):

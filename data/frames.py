@@ -82,6 +82,11 @@ class Frames(Mapping[int, NDArray[Any]]):
         self.voxel = voxel
         self.interval = interval
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A movie that travels to another process names its files from the root: that one may work elsewhere."""
+        sources = {number: replace(source, path=source.path.absolute()) for number, source in self.sources.items()}
+        return {**self.__dict__, "path": self.path.absolute(), "sources": sources}
+
     def __getitem__(self, number: int) -> NDArray[Any]:
         source = self.sources[number]
         array = source.read()
@@ -115,6 +120,15 @@ class Frames(Mapping[int, NDArray[Any]]):
             raise InputError(f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
                              f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames.")  # fmt: skip
         return Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval)
+
+
+def part_of(movie: Mapping[int, NDArray[Any]], frames: range) -> Mapping[int, NDArray[Any]]:
+    """The frames of any movie whose number is in ``frames``; a movie of files stays one, others are read."""
+    between = getattr(movie, "between", None)
+    if between is not None:
+        part: Mapping[int, NDArray[Any]] = between(frames)
+        return part
+    return {number: movie[number] for number in movie if number in frames}
 
 
 class ComputedFrames(Mapping[int, NDArray[Any]]):

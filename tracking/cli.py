@@ -9,7 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from data import console
-from data.console import AxesOption, ChannelOption, FramesOption, JsonOption, OverwriteOption, SeedOption
+from data.console import (
+    AxesOption,
+    ChannelOption,
+    DaskOption,
+    FramesOption,
+    JobsOption,
+    JsonOption,
+    OverwriteOption,
+    SeedOption,
+)
 from tracking.solve_cli import solve
 from tracking.why_cli import why
 
@@ -85,7 +94,8 @@ def track(
     frames: FramesOption = None,
     channel: ChannelOption = None,
     axes: AxesOption = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
+    jobs: JobsOption = 1,
+    dask: DaskOption = None,
     graph: Annotated[bool, typer.Option("--graph/--no-graph", help="Write graph.npz beside the masks.")] = True,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -105,7 +115,7 @@ def track(
     with console.show_progress(quiet=as_json) as progress:
         result = track_movie(
             masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
-            allow_drop=allow_drop, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, jobs=jobs,
+            allow_drop=allow_drop, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, jobs=jobs, dask=dask,
             progress=progress,
         )  # fmt: skip
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)

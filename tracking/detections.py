@@ -1,32 +1,29 @@
-"""The table of detections: one row per cell and frame, measured in one pass over the pixels.
+"""The table of detections: one row per cell and frame, measured in one pass over the pixels (:mod:`tracking.stretches`).
 
-Frames are read one at a time. The pass also counts how much every cell overlaps the cells of the
-next frames once it has been moved by the drift of its surroundings, so that nothing later needs
-the pixels again.
+The pixels are read here or by several workers, a stretch of the movie each; the table is the same.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
+from data.frames import part_of
 from data.progress import Progress, silent
-from tracking.drift import predict_shift
+from data.workers import Spread
 from tracking.hypotheses import HypothesisMovie
-from tracking.pixels import index_labels, measure_layers, shared_voxels
+from tracking.stretches import Measured, Stretch, measure_stretch, odd_shape
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Masks = Mapping[int, NDArray[Any]]
 
-SCATTERED = 30  # the box of a label is that many times its area: grey values, not a cell
+STRETCH = 24  # frames that one worker measures at a time
 
 
 @dataclass
@@ -115,38 +112,6 @@ class DetectionTable:
         return np.unique(self.frame)
 
 
-def _shape_numbers(sums: FloatArray, scale: FloatArray, ndim: int) -> tuple[FloatArray, FloatArray]:
-    """Compactness and elongation from second moments; a voxel itself has variance 1/12."""
-    area, first = sums[:, 0], sums[:, 1:4] / sums[:, :1]
-    cov = np.zeros((len(sums), 3, 3))
-    for column, (i, j) in zip(range(4, 10), ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)), strict=True):
-        value = sums[:, column] / area - first[:, i] * first[:, j] + (i == j) / 12
-        cov[:, i, j] = cov[:, j, i] = value * scale[i] * scale[j]
-    cov = cov[:, 3 - ndim :, 3 - ndim :]
-    trace = np.trace(cov, axis1=1, axis2=2)
-    size = area * np.prod(scale[3 - ndim :])
-    ideal = 2 * np.pi * trace if ndim == 2 else 4 / 3 * np.pi * (5 * trace / 3) ** 1.5
-    axes = np.linalg.eigvalsh(cov) if len(sums) else np.ones((0, ndim))
-    return size / ideal, np.sqrt(axes[:, -1] / axes[:, -2])
-
-
-def _complain(number: int, area: IntArray, box: IntArray) -> str | None:
-    """Why a frame cannot be a mask, or ``None``."""
-    volume = np.prod((box[:, 3:] - box[:, :3]).astype(np.float64), axis=1)
-    scattered = area[volume > SCATTERED * area].sum() > area.sum() / 2
-    crumbs = len(area) >= 500 and np.median(area) <= 2
-    if (len(area) >= 10 and scattered) or crumbs:
-        return (f"Frame {number} holds {len(area)} labels whose pixels are scattered over the image: "
-                "these are grey values, not masks; segment the images first.")  # fmt: skip
-    return None
-
-
-def _pieces(index: NDArray[np.int32]) -> int:
-    from scipy.ndimage import label
-
-    return int(label((index > 0).any(axis=0))[1])
-
-
 def dimensions_of(movie: Masks) -> int:
     """2 or 3: how many axes a frame has (2 for a movie without frames)."""
     return np.ndim(movie[min(movie)]) if movie else 2
@@ -170,6 +135,7 @@ def measure_movie(
     *,
     voxel: tuple[float, float, float] | None = None,
     spans: int = 2,
+    spread: Spread | None = None,
     progress: Progress = silent,
 ) -> DetectionTable:
     """Measure every labelled object of a movie.
@@ -181,6 +147,7 @@ def measure_movie(
     images : frame number → grey values of the same shape, for every frame of ``masks``.
     voxel : size (z, y, x) in µm; ``None``: voxels are cubes.
     spans : overlaps and drift are kept for frames up to this many non-empty frames apart.
+    spread : where the stretches of the movie are measured (:func:`data.workers.open_workers`); ``None``: here, as one.
 
     Returns
     -------
@@ -198,109 +165,72 @@ def measure_movie(
     if images is not None and (missing := [number for number in numbers if number not in images]):
         raise InputError(f"{len(missing)} frames have a mask but no image (first: frame {missing[0]}): "
                          "give images for every mask, or none.")  # fmt: skip
-    shape: tuple[int, ...] = ()
-    scale = np.ones(3)
-    columns: list[tuple[Any, ...]] = []
-    shifts: dict[int, list[FloatArray]] = {span: [] for span in range(1, spans + 1)}
-    overlaps: list[IntArray] = []
-    window: deque[tuple[NDArray[np.int32], FloatArray, int, IntArray]] = deque(maxlen=spans)
-    total, single, pieces = 0, set(), 0
-    for done, number in enumerate(numbers):
-        progress("measure", done, len(numbers))
-        layers = _layers_of(masks, number)
-        labels = layers[0]
-        if not shape:
-            shape = labels.shape
-            if labels.ndim not in (2, 3):
-                raise InputError(f"Frame {number} has the shape {shape}: a mask must be (Y, X) or (Z, Y, X).")
-            if (size := check_voxel(voxel, labels.ndim)) is not None:
-                scale = np.array(size) / size[2]
-        _check_frame(number, labels, shape)
-        present, index = index_labels(layers)
-        index = index.reshape(len(layers), *(1,) * (3 - len(shape)), *shape)
-        image = np.zeros((1, 1, 1), np.float32) if images is None else _image_of(images, number, shape)
-        sums, box = measure_layers(index, image, len(present), images is not None)
-        box, depth = box[:, :6], box[:, 6]
-        area = sums[:, 0].astype(np.int64)
-        if problem := _complain(number, area, box):
-            raise InputError(problem)
-        single |= {int(present[0])} if len(present) == 1 else {0, 1} if len(present) else set()
-        if len(present) == 1 and len(single) == 1:
-            pieces = max(pieces, _pieces(index))
-        centre = sums[:, 1:4] / sums[:, :1]
-        order = np.lexsort((present, centre[:, 2], centre[:, 1], centre[:, 0]))
-        rank = np.argsort(order)
-        shape_numbers = _shape_numbers(sums, scale, len(shape))
-        mean = sums[:, 10] / sums[:, 0]
-        spread = np.sqrt(np.maximum(sums[:, 11] / sums[:, 0] - mean**2, 0))
-        mean = mean - _background(image, index) if images is not None else np.full(len(mean), np.nan)
-        spread = spread if images is not None else mean
-        rows = (np.full(len(present), number), present, centre, area, box, depth, *shape_numbers, mean, spread)
-        columns.append(tuple(np.asarray(column)[order] for column in rows))
-        if not len(present):
-            continue
-        for span, (index_a, centre_a, first_a, rank_a) in enumerate(reversed(window), start=1):
-            shift = predict_shift(centre_a * scale, centre[order] * scale) / scale
-            shifts[span].append(shift)
-            whole = np.rint(shift[rank_a]).astype(np.int64)
-            for a, b in product(index_a, index):
-                source, target, count = shared_voxels(a, b, whole, len(present))
-                overlaps.append(np.stack([rank_a[source] + first_a, rank[target] + total, count]))
-        window.append((index, centre[order], total, rank))
-        total += len(present)
+    size = check_voxel(voxel, 2)
+    scale = np.ones(3) if size is None else np.array(size) / size[2]
+    if spread is None:
+        parts = [measure_stretch(Stretch(masks, images, numbers, len(numbers), scale, spans), progress)]
+    else:
+        parts = _measure_apart(masks, images, numbers, scale, spans, spread, progress)
     progress("measure", len(numbers), len(numbers))
+    if odd := [part for part in parts if part.shape != parts[0].shape]:
+        raise odd_shape(odd[0].first, odd[0].shape, parts[0].shape)
+    single = {label for part in parts for label in part.single}
+    pieces = max(part.pieces for part in parts)
     if len(single) == 1 and pieces > 1:
         raise InputError(f"Every frame holds one label only ({single.pop()}), in up to {pieces} separate pieces: these are "
                          "binary masks; give every cell a number of its own (connected components) first.")  # fmt: skip
-    frame, label, position, area, box, depth, compactness, elongation, mean, spread = (
-        np.concatenate(column) for column in zip(*columns, strict=True)
-    )
+    rows = (np.concatenate(column) for column in zip(*(frame for part in parts for frame in part.columns), strict=True))
+    frame, label, position, area, box, depth, compactness, elongation, mean, deviation = rows
+    total = len(frame)
     shift_of = {}
-    for span, parts in shifts.items():
-        known = np.concatenate(parts) if parts else np.zeros((0, 3))
+    for span in range(1, spans + 1):
+        known = np.concatenate([np.zeros((0, 3)), *(shift for part in parts for shift in part.shifts[span])])
         shift_of[span] = np.concatenate([known, np.zeros((total - len(known), 3))])
-    overlap = np.concatenate(overlaps, axis=1) if overlaps else np.zeros((3, 0), np.int64)
-    overlap = overlap[:, np.lexsort((overlap[1], overlap[0]))]
+    overlap = _join_overlaps(parts)
     reward, share = np.zeros(total), np.ones(total)
     clique_id, clique_row = np.zeros(0, np.int64), np.zeros(0, np.int64)
     if isinstance(masks, HypothesisMovie):
         reward, share, clique_id, clique_row = masks.evidence(frame, label, progress)
     return DetectionTable(
         frame.astype(np.int64), label, position, area, box, depth, compactness, elongation, _standardised(mean, centred=False),
-        _standardised(np.log(np.maximum(spread, 1e-6)), centred=True), shift_of, overlap[0], overlap[1], overlap[2], reward, share, clique_id, clique_row, numbers, shape, scale,
+        _standardised(np.log(np.maximum(deviation, 1e-6)), centred=True), shift_of, overlap[0], overlap[1], overlap[2],
+        reward, share, clique_id, clique_row, numbers, parts[0].shape, scale,
     )  # fmt: skip
 
 
-def _layers_of(masks: Masks, number: int) -> NDArray[Any]:
-    """The label images of a frame, stacked: one for plain masks."""
-    labels = np.asarray(masks[number])
-    return labels if isinstance(masks, HypothesisMovie) else labels[np.newaxis]
+def _measure_apart(
+    masks: Masks, images: Masks | None, numbers: tuple[int, ...], scale: FloatArray, spans: int, spread: Spread,
+    progress: Progress,
+) -> list[Measured]:  # fmt: skip
+    """Measure a movie in stretches of :data:`STRETCH` frames, each of them wherever ``spread`` sends it."""
+
+    def stretch(begin: int, reach: int) -> Stretch:
+        seen = numbers[begin : begin + STRETCH + reach]
+        frames = range(seen[0], seen[-1] + 1)
+        grey = None if images is None else part_of(images, frames)
+        return Stretch(part_of(masks, frames), grey, seen, min(STRETCH, len(seen)), scale, spans)
+
+    parts = []
+    begins = range(0, len(numbers), STRETCH)
+    progress("measure", 0, len(numbers))
+    for begin, part in zip(begins, spread(measure_stretch, (stretch(begin, spans) for begin in begins)), strict=True):
+        reach = spans
+        while part.short and begin + STRETCH + reach < len(numbers):  # it ends in empty frames
+            reach *= 4
+            (part,) = spread(measure_stretch, [stretch(begin, reach)])
+        parts.append(part)
+        progress("measure", min(begin + STRETCH, len(numbers)), len(numbers))
+    return parts
 
 
-def _check_frame(number: int, labels: NDArray[Any], shape: tuple[int, ...]) -> None:
-    if labels.shape != shape:
-        raise InputError(
-            f"Frame {number} has the shape {labels.shape}, the first frame has {shape}: crop or remove it."
-        )
-    if labels.dtype.kind not in "uib":
-        raise InputError(f"Frame {number} holds {labels.dtype} values, but a mask holds whole numbers "
-                         "(0 for background, one number per cell): save it as integer labels.")  # fmt: skip
-    if labels.dtype.kind == "i" and int(labels.min(initial=0)) < 0:
-        raise InputError(f"Frame {number} holds the label {int(labels.min())}: labels must not be negative.")
-
-
-def _image_of(images: Masks, number: int, shape: tuple[int, ...]) -> NDArray[Any]:
-    image = np.asarray(images[number])
-    if image.shape != shape:
-        raise InputError(f"Image {number} has the shape {image.shape}, its mask has {shape}: give the images "
-                         "that belong to the masks.")  # fmt: skip
-    return image.reshape((1,) * (3 - len(shape)) + shape).astype(np.float32)
-
-
-def _background(image: NDArray[Any], index: NDArray[np.int32]) -> float:
-    """The grey value of the background: the median outside all masks (every 4th voxel will do)."""
-    outside = image[..., ::4][(index[..., ::4] == 0).all(axis=0)]
-    return float(np.median(outside) if outside.size else np.percentile(image[..., ::4], 1))
+def _join_overlaps(parts: list[Measured]) -> IntArray:
+    """The overlaps of all stretches with rows of the whole table, ordered by source and target, int64 (3, k)."""
+    first, found = 0, [np.zeros((3, 0), np.int64)]
+    for part in parts:
+        found += [overlap + np.array([[first], [first], [0]]) for overlap in part.overlaps]
+        first += sum(len(rows[0]) for rows in part.columns)
+    joined = np.concatenate(found, axis=1)
+    return joined[:, np.lexsort((joined[1], joined[0]))]
 
 
 def _standardised(values: FloatArray, *, centred: bool) -> FloatArray:

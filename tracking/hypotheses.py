@@ -7,6 +7,7 @@ different layers. The label of a hypothesis is its row in ``hypTTT.npz`` plus 1.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,22 @@ class HypothesisMovie(Mapping[int, NDArray[np.int64]]):
         self.file_of: dict[int, Path] = {number: known[number] for number in masks}
         self.files = list(self.file_of.values())
         self.typical = typical_area(masks)
+        self.read = lru_cache(maxsize=4)(self._read)
+
+    def between(self, frames: range) -> HypothesisMovie:
+        """The same movie, only the frames whose number is in ``frames``."""
+        part = copy(self)
+        part.file_of = {number: path for number, path in self.file_of.items() if number in frames}
+        part.files = list(part.file_of.values())
+        return part
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A movie that travels to another process names its files from the root, and leaves what it has read."""
+        files = {number: path.absolute() for number, path in self.file_of.items()}
+        return {**self.__dict__, "file_of": files, "files": list(files.values()), "read": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
         self.read = lru_cache(maxsize=4)(self._read)
 
     def _read(self, number: int) -> Hypotheses:

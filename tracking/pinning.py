@@ -6,6 +6,7 @@ Contradictions are found here, before anything is solved, and named by frame and
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import raise_if
+from data.frames import part_of
 from data.graph import FORBIDDEN, FREE, KEPT, NAT, Candidates, Divisions, Links
 from data.pins import Cell, Pin
 
@@ -29,6 +31,12 @@ class MergedMasks(Mapping[int, NDArray[Any]]):
         self.masks = masks
         self.pairs = [(*pin.cells[0], pin.cells[1][1]) for pin in pins if pin.kind == "merge" and pin.action == "keep"]
         self.path, self.voxel = getattr(masks, "path", None), getattr(masks, "voxel", None)
+
+    def between(self, frames: range) -> MergedMasks:
+        """The same masks, only the frames whose number is in ``frames``."""
+        part = copy(self)
+        part.masks = part_of(self.masks, frames)
+        return part
 
     def __getitem__(self, number: int) -> NDArray[Any]:
         labels = np.asarray(self.masks[number])

@@ -25,6 +25,7 @@ from data.output import output_folder
 from data.pins import Pin, read_pins
 from data.progress import Progress, silent
 from data.tracks import Tracks
+from data.workers import open_workers
 from tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from tracking.candidates import typical_diameter
 from tracking.detections import DetectionTable, check_voxel, dimensions_of, measure_movie
@@ -104,6 +105,7 @@ def track(
     channel: int | None = None,
     axes: str | None = None,
     jobs: int = 1,
+    dask: str | None = None,
     progress: Progress = silent,
 ) -> TrackResult:
     """Track labelled cells through a movie, to proven optimality.
@@ -124,7 +126,8 @@ def track(
     foi : field of interest: cells with no pixel further than this from the side of the image are removed.
     voxel : size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.
     frames, channel, axes : which part of the files, see :func:`data.frames.open_frames`.
-    jobs : number of processes.
+    jobs, dask : processes, or the address of a Dask scheduler (:func:`data.workers.open_workers`); the result does not
+        depend on them.
 
     Returns
     -------
@@ -151,25 +154,27 @@ def track(
             raise_if(labels.missing())
         grey = _open_images(images, labels, channel, axes)
         size = check_voxel(voxel, ndim) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
-    with clock.stage("measure"), _naming(labels):
-        spans = AUTO_GAP + 1 if max_gap is None else max_gap + 1
-        table = measure_movie(labels, grey, voxel=size, spans=spans, progress=progress)
+    with open_workers(jobs, dask) as spread:
+        with clock.stage("measure"), _naming(labels):
+            spans = AUTO_GAP + 1 if max_gap is None else max_gap + 1
+            apart = None if jobs == 1 and dask is None else spread
+            table = measure_movie(labels, grey, voxel=size, spans=spans, spread=apart, progress=progress)
 
-    def solve(candidates: Candidates) -> Solution:
-        return solve_candidates(candidates, solver=solver, jobs=jobs)
+        def solve(candidates: Candidates) -> Solution:
+            return solve_candidates(candidates, solver=solver, spread=spread)
 
-    with clock.stage("costs"):
-        progress("costs", 0, 1)
-        prepared = prepare(table, solve, costs=costs, max_gap=max_gap, allow_drop=allow_drop)
-        problem, candidates = prepared.problem, apply_pins(prepared.candidates, wishes)
-        candidates.voxel = size
-        progress("costs", 1, 1)
-    with clock.stage("solve"):
-        if method == "ilp":
-            solution = solve_candidates(candidates, solver=solver, jobs=jobs, progress=progress)
-        else:
-            chosen = (choose_greedily if method == "greedy" else choose_by_assignment)(problem.links)
-            solution = as_solution(candidates, *add_divisions(candidates, chosen, cut_off(problem.links)), method)
+        with clock.stage("costs"):
+            progress("costs", 0, 1)
+            prepared = prepare(table, solve, costs=costs, max_gap=max_gap, allow_drop=allow_drop)
+            problem, candidates = prepared.problem, apply_pins(prepared.candidates, wishes)
+            candidates.voxel = size
+            progress("costs", 1, 1)
+        with clock.stage("solve"):
+            if method == "ilp":
+                solution = solve_candidates(candidates, solver=solver, spread=spread, progress=progress)
+            else:
+                chosen = (choose_greedily if method == "greedy" else choose_by_assignment)(problem.links)
+                solution = as_solution(candidates, *add_divisions(candidates, chosen, cut_off(problem.links)), method)
     with clock.stage("lineage"):
         present = table.depth >= foi if foi else None
         lineage = build_lineage(candidates, solution, fill=fill != "never", present=present)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from data import console
-from data.console import JsonOption, OverwriteOption
+from data.console import DaskOption, JobsOption, JsonOption, OverwriteOption
 from data.graph import IntArray
 
 NatsOption = Annotated[float, typer.Option(metavar="NATS", help="Added to every such cost before solving.")]
@@ -27,11 +27,8 @@ def solve(
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="Stop then, and state the gap.", show_default=False),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
-    dask: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS|local", help="Work on a Dask cluster (extra 'cluster').", show_default=False),
-    ] = None,
+    jobs: JobsOption = 1,
+    dask: DaskOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,6 +40,7 @@ def solve(
     """
     from data.graph import NAT, load_graph, save_graph
     from data.output import refuse_existing
+    from data.workers import open_workers
     from tracking.lineage import build_lineage
     from tracking.solver import solve_candidates
 
@@ -59,10 +57,8 @@ def solve(
         links=replace(candidates.links, cost=_more(candidates.links.cost, link, "link")),
         divisions=replace(candidates.divisions, cost=_more(candidates.divisions.cost, division, "division")),
     )
-    with console.show_progress(quiet=as_json) as progress:
-        solution = solve_candidates(
-            candidates, solver=solver, jobs=jobs, dask=dask, time_limit=time_limit, progress=progress
-        )
+    with console.show_progress(quiet=as_json) as progress, open_workers(jobs, dask) as spread:
+        solution = solve_candidates(candidates, solver=solver, spread=spread, time_limit=time_limit, progress=progress)
     save_graph(out, candidates, solution, track=build_lineage(candidates, solution).track)
     summary = {
         "status": solution.status,

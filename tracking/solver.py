@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from data.graph import FORBIDDEN, NAT, Candidates, Solution
 from data.network import Graph, from_networkx, to_networkx, with_solution
 from data.progress import Progress, silent
+from data.workers import Spread
 from tracking.backends import backend
 from tracking.certificate import SIDELESS
-from tracking.cluster import workers
 from tracking.components import split
 from tracking.margins import choice_margins
 from tracking.model import Model, build_model, clique_rows
@@ -35,8 +35,7 @@ def solve_candidates(
     candidates: Candidates,
     *,
     solver: str = "highs",
-    jobs: int = 1,
-    dask: str | None = None,
+    spread: Spread = map,
     time_limit: float | None = None,
     progress: Progress = silent,
 ) -> Solution:  # fmt: skip
@@ -45,8 +44,7 @@ def solve_candidates(
     Parameters
     ----------
     solver : ``highs``, or ``pulp:NAME`` (``pulp:CBC``, ``pulp:HiGHS``, …).
-    jobs, dask : processes, or the address of a Dask scheduler (:func:`tracking.cluster.workers`); the result does not
-        depend on them.
+    spread : where the parts are solved (:func:`data.workers.open_workers`); the result does not depend on it.
     time_limit : seconds; what is not finished by then keeps the best known solution, with its gap.
 
     Ctrl-C gives the best solution so far, with its gap and ``interrupted`` set.
@@ -74,33 +72,32 @@ def solve_candidates(
 
     interrupted = False
     known: set[tuple[int, ...]] = set()
-    with workers(jobs, dask) as spread:
-        run = partial(spread, partial(solve_task, solver=solver, deadline=deadline))
-        relax = partial(spread, partial(relax_task, solver=solver, deadline=deadline))
-        matched = solver == "highs" and not cliques
-        regions = Regions(model, start(model) if matched else start_alone(model), cliques)
-        try:
-            if matched:
-                regions.open_everywhere()
-            elif solver == "highs" and model.detections > WINDOW:
-                state, price = solve_windows(model, candidates.detections.frame, cliques, relax)
-                regions = Regions(model, state, cliques, price)
-                regions.open_everywhere()
-            else:
-                regions.adopt(np.arange(len(cliques)))
-                regions.cover(split(model, [row.columns for row in cliques])[0])
-            while True:
-                regions.close(run, deadline, report)
-                births = _second_births(candidates, regions)
-                new = [path for path in births if tuple(path.tolist()) not in known]
-                if not new or (deadline is not None and time.time() > deadline):
-                    break
-                known.update(tuple(path.tolist()) for path in new)
-                model, penalties = _with_penalties(regions.model, candidates.rebirth_cost, new)
-                regions.add_side_rows(penalties, model)
-        except KeyboardInterrupt:
-            interrupted = True
-            regions.state.holder = regions.safe
+    run = partial(spread, partial(solve_task, solver=solver, deadline=deadline))
+    relax = partial(spread, partial(relax_task, solver=solver, deadline=deadline))
+    matched = solver == "highs" and not cliques
+    regions = Regions(model, start(model) if matched else start_alone(model), cliques)
+    try:
+        if matched:
+            regions.open_everywhere()
+        elif solver == "highs" and model.detections > WINDOW:
+            state, price = solve_windows(model, candidates.detections.frame, cliques, relax)
+            regions = Regions(model, state, cliques, price)
+            regions.open_everywhere()
+        else:
+            regions.adopt(np.arange(len(cliques)))
+            regions.cover(split(model, [row.columns for row in cliques])[0])
+        while True:
+            regions.close(run, deadline, report)
+            births = _second_births(candidates, regions)
+            new = [path for path in births if tuple(path.tolist()) not in known]
+            if not new or (deadline is not None and time.time() > deadline):
+                break
+            known.update(tuple(path.tolist()) for path in new)
+            model, penalties = _with_penalties(regions.model, candidates.rebirth_cost, new)
+            regions.add_side_rows(penalties, model)
+    except KeyboardInterrupt:
+        interrupted = True
+        regions.state.holder = regions.safe
     # what the time was too short for may still break a clique
     keep_cliques(plain, regions.state.holder, [row.columns for row in cliques])
     births = _second_births(candidates, regions)

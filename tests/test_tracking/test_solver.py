@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from data.errors import InputError
 from data.graph import FORBIDDEN, FREE, KEPT, NAT, Candidates, Detections, Divisions, Links
 from data.network import from_networkx, to_networkx
+from data.workers import open_workers
 from tracking.solver import exact_margin, solve, solve_candidates
 
 PLENTY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -194,7 +195,9 @@ def test_networkx_gives_the_same_problem(c: Candidates) -> None:
 def test_the_number_of_processes_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tracking.regions.BATCH", 20)  # many small tasks
     c = crowd(frames=8, cells=60, seed=3, optional=0.3)
-    one, two = solve_candidates(c, jobs=1), solve_candidates(c, jobs=2)
+    one = solve_candidates(c)
+    with open_workers(jobs=2) as spread:
+        two = solve_candidates(c, spread=spread)
     for name in vars(one):
         assert np.array_equal(getattr(one, name), getattr(two, name), equal_nan=name.endswith("margin")), name
 

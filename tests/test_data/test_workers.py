@@ -1,0 +1,135 @@
+"""Tasks in this process, in several, and on a Dask cluster: the same results, and a sentence where work is lost."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data import console
+from data.ctc import write_masks
+from data.errors import InputError, WorkFailed
+from data.frames import open_labels
+from data.workers import open_workers
+
+quiet = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[Any]:
+    """A real scheduler with two worker processes on this machine."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def die_once(marker: Path, number: int) -> int:
+    if number == 7 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def die(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def refuse(number: int) -> int:
+    raise InputError(f"Frame {number} is odd.", "Frame 9 as well.")
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    for jobs in (1, 2):
+        with open_workers(jobs) as spread:
+            assert list(spread(abs, range(-5, 5))) == [5, 4, 3, 2, 1, 0, 1, 2, 3, 4]
+
+
+def test_items_are_taken_as_they_are_needed() -> None:
+    taken = []
+
+    def count() -> Iterator[int]:
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    with open_workers(2) as spread:
+        results = spread(square, count())
+        assert [next(results) for _ in range(3)] == [0, 1, 4]
+        assert len(taken) < 20
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_comes_back_with_its_problems(jobs: int) -> None:
+    with open_workers(jobs) as spread, pytest.raises(InputError) as caught:
+        list(spread(refuse, [3]))
+    assert caught.value.problems == ("Frame 3 is odd.", "Frame 9 as well.")
+
+
+def test_a_process_that_dies_is_one_sentence() -> None:
+    with pytest.raises(WorkFailed, match=r"^A worker process has died, .* fewer --jobs"), open_workers(2) as spread:
+        list(spread(die, range(4)))
+
+
+def test_work_that_failed_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(**_: object) -> None:
+        raise WorkFailed("No worker is left.")
+
+    assert console.run(work, []) == 1
+    assert capsys.readouterr().err == "No worker is left.\n"
+
+
+def test_a_movie_can_be_read_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    write_masks(tmp_path / "masks", [(0, np.eye(5, dtype=np.uint16))])
+    monkeypatch.chdir(tmp_path)
+    parcel = pickle.dumps(open_labels(Path("masks")))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert np.array_equal(pickle.loads(parcel)[0], np.eye(5))
+
+
+@quiet
+def test_a_cluster_gives_results_in_order_and_errors_with_their_problems(scheduler: Any) -> None:
+    with open_workers(dask=scheduler.scheduler_address) as spread:
+        assert list(spread(square, range(200))) == [number * number for number in range(200)]
+        with pytest.raises(InputError) as caught:
+            list(spread(refuse, range(300)))
+    assert caught.value.problems == ("Frame 0 is odd.", "Frame 9 as well.")
+
+
+@quiet
+def test_a_dask_worker_that_is_killed_is_replaced(scheduler: Any, tmp_path: Path) -> None:
+    marker = tmp_path / "died"
+    with open_workers(dask=scheduler.scheduler_address) as spread:
+        assert list(spread(partial(die_once, marker), range(20))) == [number * number for number in range(20)]
+    assert marker.exists()
+
+
+@quiet
+@pytest.mark.slow
+def test_a_task_that_kills_every_dask_worker_is_one_sentence(scheduler: Any) -> None:
+    with open_workers(dask=scheduler.scheduler_address) as spread:
+        with pytest.raises(WorkFailed, match=r"^One task has killed several Dask workers"):
+            list(spread(die, [1]))
+        assert list(spread(square, [3])) == [9]
+
+
+@quiet
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere://x", "x"])
+def test_a_scheduler_that_does_not_answer_is_one_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("data.workers.PATIENCE", 1)
+    with pytest.raises(InputError, match=f"no Dask scheduler answers at {address}"), open_workers(dask=address):
+        pass
