@@ -184,6 +184,7 @@ def tune_segmentation(
     from data.output import refuse_existing
     from segmentation import preset, save_model, train
     from segmentation.cli import hold_back, open_movies
+    from segmentation.curve import write_curve
     from segmentation.tuning import search_settings
 
     if out.suffix != ".safetensors":
@@ -201,6 +202,7 @@ def tune_segmentation(
         )
         best = replace(best, steps=final_steps or preset("fast").steps)
         trained = train(training, held_back, best, score=_score, seed=seed, progress=progress)
+    write_curve(out, trained.history)
     save_model(out, trained.model, half=True, overwrite=overwrite)
     measures = trained.model.info.get("validation_measures")
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from data import Tracks
 
 QUIET = "#8a97a3"
 ACCENT = "#0a7ea4"
+CURVES = {"train_loss": "training loss", "loss": "validation loss"}
 MANY = 3000  # from so many points on, WebGL draws faster than SVG
 CONFIG = {
     "displaylogo": False,
@@ -142,6 +144,60 @@ def draw_differences(table: pd.DataFrame, *, height: int = 300) -> go.Figure:
     figure.add_vline(x=0, line={"color": QUIET, "width": 1})
     figure.update_xaxes(title="B − A")
     figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def draw_intervals(table: pd.DataFrame, baseline: str) -> go.Figure:
+    """Differences to the baseline with their intervals: a row per measure, a colour per variant."""
+    variants = list(dict.fromkeys(table["variant"]))
+    figure = plain_figure(60 + 26 * max(1, len(table)))
+    for i, variant in enumerate(variants):
+        mine = table[table["variant"] == variant]
+        figure.add_scatter(
+            x=mine["difference"], y=mine["measure"], mode="markers", name=escape(variant), marker={"size": 8},
+            error_x={
+                "array": mine["difference_high"] - mine["difference"],
+                "arrayminus": mine["difference"] - mine["difference_low"],
+            },
+            hovertemplate=f"%{{y}}: %{{x:+.4f}}<extra>{i + 1}</extra>",
+        )  # fmt: skip
+    figure.add_vline(x=0, line={"color": QUIET, "width": 1})
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.1, "x": 0})
+    figure.update_xaxes(title=f"difference to {escape(baseline)}, with 95 % interval")
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def draw_trials(table: pd.DataFrame, *, height: int = 240) -> go.Figure:
+    """The value of every trial of a search, and the best so far."""
+    figure = plain_figure(height)
+    table = table.sort_values("trial")
+    figure.add_scatter(
+        x=table["trial"], y=table["value"], mode="markers", name="trial", marker={"size": 8, "color": ACCENT},
+        hovertemplate="trial %{x}: %{y:.4f}<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=table["trial"], y=table["value"].cummax(), mode="lines", name="best so far", hoverinfo="skip",
+        line={"color": QUIET, "shape": "hv"},
+    )  # fmt: skip
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.15, "x": 0})
+    figure.update_xaxes(title="trial")
+    figure.update_yaxes(title="value")
+    return figure
+
+
+def draw_curve(table: pd.DataFrame, names: Sequence[str], title: str, *, height: int = 240) -> go.Figure:
+    """A training: some of its columns over the steps."""
+    figure = plain_figure(height)
+    for name in names:
+        rows = table[table[name].notna()]
+        figure.add_scatter(
+            x=rows["step"], y=rows[name], mode="lines+markers", marker={"size": 5}, name=CURVES.get(name, name),
+            hovertemplate="step %{x}: %{y:.4f}<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.15, "x": 0})
+    figure.update_xaxes(title="step")
+    figure.update_yaxes(title=title)
     return figure
 
 

@@ -30,7 +30,10 @@ _children: dict[str, subprocess.Popen[bytes]] = {}  # jobs that this process has
 
 @dataclass(frozen=True)
 class Job:
-    """What is known about a job. ``stage`` and ``share`` (0 … 1) tell how far it is."""
+    """What is known about a job.
+
+    ``stage`` and ``share`` (0 … 1) tell how far it is; ``result`` is what it makes, if that can be shown.
+    """
 
     id: str
     title: str
@@ -40,6 +43,7 @@ class Job:
     stage: str
     share: float
     log: str
+    result: Path | None = None
 
     @property
     def command_line(self) -> str:
@@ -56,7 +60,7 @@ def home() -> Path:
     return folder
 
 
-def start_job(title: str, commands: list[list[str]]) -> str:
+def start_job(title: str, commands: list[list[str]], result: Path | None = None) -> str:
     """Start commands of ``celltrail`` (without that word), one after the other; returns the id of the job."""
     key = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(4)
     folder = home() / key
@@ -67,7 +71,8 @@ def start_job(title: str, commands: list[list[str]]) -> str:
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
     _children[key] = process
-    about = {"title": title, "commands": commands, "started": time.time(), "pid": process.pid}
+    about = {"title": title, "commands": commands, "started": time.time(), "pid": process.pid,
+             "result": None if result is None else str(result)}  # fmt: skip
     (folder / "job.json.partial").write_text(json.dumps(about), encoding="utf-8")
     os.replace(folder / "job.json.partial", folder / "job.json")
     return key
@@ -85,7 +90,7 @@ def read_job(key: str) -> Job:
     stage, share = _progress(folder / "progress.jsonl")
     return Job(
         key, about["title"], about["commands"], about["started"], _state(folder, about["pid"]), stage, share,
-        _tail(folder / "log.txt"),
+        _tail(folder / "log.txt"), Path(about["result"]) if about.get("result") else None,
     )  # fmt: skip
 
 

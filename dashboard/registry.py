@@ -119,6 +119,12 @@ def open_dataset(path: Path) -> Dataset:
     return Dataset(root, tuple(movies))
 
 
+def models_in(dataset: Dataset) -> list[Path]:
+    """Models that were trained beside the data (``.safetensors``), in order of their names."""
+    found = [*dataset.root.glob("*.safetensors"), *dataset.root.glob("*/*.safetensors")]
+    return sorted(inside(dataset.root, path) for path in found if not path.parent.name.startswith("."))
+
+
 def register(*movies: Movie) -> None:
     """Make movies and their layers known to :func:`movie` and :func:`layer`."""
     with _lock:

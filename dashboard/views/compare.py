@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, compare, content, parts, registry, review, scores, state
+from dashboard import charts, compare, content, findings, outcomes, parts, plans, registry, review, scores, state
 from dashboard.events import Event
 from dashboard.registry import Layer, Movie
 from dashboard.viewer import Pane, show_viewer
@@ -96,13 +96,33 @@ def show() -> None:
         st.info("Choose two different results.")
         return
     a, b = (content.open_result(layer) for layer in pair)
-    differences, measures = st.tabs(["Where they differ", "Measures"], on_change="rerun", key="compare_tabs")
+    differences, measures, stored = st.tabs(
+        ["Where they differ", "Measures", "With intervals"], on_change="rerun", key="compare_tabs"
+    )
     if measures.open:
         with measures:
             show_measures(parts.dataset().movies, tuple(variant_of(selection.movie, layer) for layer in pair))
+    if stored.open:
+        with stored:
+            show_stored(selection)
     if differences.open:
         with differences:
             show_differences(selection, a, b)
+
+
+def show_stored(selection: state.Selection) -> None:
+    """A comparison that the command has made, with intervals."""
+    folders = {folder.name: folder for folder in outcomes.list_comparisons(selection.movie.root)}
+    if not folders:
+        variants = " ".join(f"{name}={folder}" for name, folder in list(plans.variants_of(parts.dataset()).items())[:2])
+        parts.empty(
+            "No comparison yet",
+            "The page Run compares results with intervals: it tells a difference from chance.",
+            f"celltrail compare {selection.movie.root} {variants or 'A=FOLDER B=FOLDER'} --out comparison1",
+        )
+        return
+    name = st.selectbox("Comparison", list(folders), key="compare_stored", width=320)
+    findings.show_comparison(outcomes.read_comparison(folders[name]), "stored")
 
 
 def show_differences(selection: state.Selection, a: content.Result, b: content.Result) -> None:

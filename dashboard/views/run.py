@@ -1,126 +1,242 @@
-"""Run: segment, track and evaluate as a job of its own; the equal command line stands beside it."""
+"""Run: segment, track, compare and search as jobs of their own; the equal command line stands beside each."""
 
 from __future__ import annotations
 
-import re
-import shlex
+import os
+from datetime import datetime
 from pathlib import Path
 
 import streamlit as st
 
-from dashboard import jobs, parts, state
+from dashboard import findings, jobs, models, parts, plans, state
+from dashboard.jobs import Job
+from dashboard.plans import NAME, Plan
 from dashboard.registry import Layer
 from data.errors import MissingExtra, import_extra
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
+SHOWN_JOBS = 5
+OTHER = "Another file"
+KINDS = {
+    "Segment and track": "From images or masks to lineages.",
+    "Compare results": "Which result is better, and does the difference mean anything?",
+    "Search settings": "Short trainings find the settings that segment frames held back best; then a model is trained.",
+}
 
 
-def choose_masks(selection: state.Selection) -> tuple[Layer | None, str | None]:
+def choose_cells(selection: state.Selection) -> tuple[Layer | None, str | None]:
     """Masks to track (a folder), or the model that makes them (a name); both ``None`` where there is no choice."""
-    folders = {layer.id: layer for layer in selection.movie.layers if layer.kind != "annotated"}
+    layers = selection.movie.of_kind("masks") + selection.movie.of_kind("result", "truth", "silver")
+    folders = {layer.id: layer for layer in layers}
     ways = (["Masks that are there"] if folders else []) + (["Segment the images"] if selection.movie.images else [])
     if not ways:
         return None, None
     way = st.segmented_control("Cells from", ways, default=ways[0], key="run_way", required=True)
     if way == "Segment the images":
         import_extra("torch", "segmentation")
-        from segmentation.checkpoint import list_models
-
-        model = st.selectbox("Model", [*list_models(), "Another file"], key="run_model")
-        if model == "Another file":
-            model = st.text_input("Model file (.safetensors)", key="run_model_file") or None
-        return None, model
+        known = models.list_models(parts.dataset())
+        name = st.selectbox("Model", [*known, OTHER], key="run_model")
+        if name == OTHER:
+            return None, st.text_input("Model file (.safetensors)", key="run_model_file") or None
+        return None, str(known[name]) if name.endswith(".safetensors") else name  # shipped ones are known by name
     key = st.selectbox("Masks", list(folders), format_func=lambda key: folders[key].name, key="run_masks")
     return folders[key], None
 
 
-def make_commands(
-    selection: state.Selection, masks: Layer | None, model: str | None, name: str, settings: list[str], evaluate: bool
-) -> list[list[str]]:
-    """The commands of a job; results go to ``NAME/NN_RES`` beside the data."""
-    movie = selection.movie
-    folder = movie.root / name
-    commands = []
-    if model is not None:
-        made = folder / f"{movie.name}_MASKS"
-        commands.append(["segment", str(movie.images), "--model", model, "--out", str(made)])
-        source = made
-    else:
-        assert masks is not None
-        source = masks.folder
-    out = folder / f"{movie.name}_RES"
-    images = [] if movie.images is None else ["--images", str(movie.images)]
-    commands.append(["track", str(source), "--out", str(out), *images, *settings])
-    if evaluate and movie.truth is not None:
-        commands.append(["evaluate", str(movie.truth.folder.parent), str(out)])
-    return commands
+def choose_segmentation() -> tuple[list[str], list[str]]:
+    """Options of ``segment`` and those of ``track`` that go with them."""
+    left, right = st.columns(2)
+    careful = left.toggle("Average over rotations and mirror images", key="run_tta", help="Slower, a little better.")
+    doubtful = right.toggle(
+        "Leave doubtful outlines open", key="run_hypotheses",
+        help="Where cells touch, several outlines are kept, and the tracker chooses among them.",
+    )  # fmt: skip
+    both = ["--hypotheses"] if doubtful else []
+    return (["--tta"] if careful else []) + both, both
 
 
-def choose_settings() -> list[str]:
+def choose_tracking() -> list[str]:
     """Settings of the tracker as options of the command; what is left automatic is not named."""
     left, middle, right = st.columns(3)
     method = left.selectbox("Method", ["ilp", "lap", "greedy"], key="run_method", help="ilp: proven optimum.")
-    costs = middle.selectbox("Costs", ["automatic", "calibrated", "learned", "mixed"], key="run_costs")
-    fill = right.selectbox("Paint missing masks", ["auto", "always", "never"], key="run_fill")
+    costs = middle.selectbox(
+        "Costs", ["automatic", "calibrated", "learned", "mixed"], key="run_costs",
+        help="calibrated: from this movie alone. learned: from movies with truth. mixed: both.",
+    )  # fmt: skip
+    fill = right.selectbox(
+        "Paint missing masks", ["auto", "always", "never"], key="run_fill",
+        help="Where a cell was not seen in some frames, but found again.",
+    )  # fmt: skip
     automatic = left.toggle("Longest gap from the movie", value=True, key="run_auto_gap")
-    gap = 0 if automatic else middle.slider("Longest gap (frames)", 0, 5, 1, key="run_gap")
+    drop = left.toggle("Small cells may be left out", key="run_drop", help="Those without a likely past or future.")
+    gap = middle.slider(
+        "Longest gap (frames)", 0, 5, 1, key="run_gap", disabled=automatic,
+        help="For how many frames a cell may go unseen. Switch off 'Longest gap from the movie' to set it.",
+    )  # fmt: skip
     foi = right.slider(
         "Field of interest (pixels)", 0, 100, 0, key="run_foi", help="Cells within it of the side are dropped."
     )
     options = ["--method", method, "--fill", fill]
     options += [] if costs == "automatic" else ["--costs", costs]
     options += [] if automatic else ["--max-gap", str(gap)]
+    options += ["--allow-drop"] if drop else []
     return options + (["--foi", str(foi)] if foi else [])
 
 
-@st.fragment(run_every=1.0)
-def show_running() -> None:
-    """Jobs that run, each with progress, log and a button to stop it."""
-    before = st.session_state.get("jobs_running", set())
-    running = set()
-    for job in jobs.list_jobs()[:5]:
-        if job.state == "running":
-            running.add(job.id)
-        with st.container(border=True):
-            st.text(f"{job.title}: {job.state}")
-            if job.state == "running":
-                st.progress(min(job.share, 1.0), text=job.stage or "starting")
-                st.button("Cancel", key=f"cancel_{job.id}", on_click=jobs.cancel_job, args=(job.id,))
-            with st.expander("Log and commands", key=f"log_{job.id}"):
-                st.code(job.command_line, language=None, wrap_lines=True)
-                st.code("\n".join(job.log.splitlines()[-20:]) or "(nothing yet)", language=None, wrap_lines=True)
+def choose_name(stem: str, root: Path) -> str | None:
+    """A name for the result, of which a fresh one stands there already; ``None`` for what is no name."""
+    key = f"run_name_{stem}"
+    if key not in st.session_state:
+        st.session_state[key] = plans.free_name(root, stem)
+    name = st.text_input("Name of the result", key=key, help="A folder beside the data.")
+    if NAME.fullmatch(name):
+        return name
+    st.warning("Use letters, digits, - and _ for the name.")
+    return None
+
+
+def plan_tracks() -> Plan | None:
+    """Segment, track and evaluate the movie that is shown."""
+    selection = parts.selection()
+    masks, model = choose_cells(selection)
+    if masks is None and model is None:
+        parts.empty("Nothing to run", "This movie has neither images nor masks, or no model was named.")
+        return None
+    segment, further = choose_segmentation() if masks is None else ([], [])
+    track = choose_tracking()
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    with left:
+        name = choose_name("run", selection.movie.root)
+    evaluate = right.toggle("Measure against the truth", value=True, key="run_evaluate",
+                            disabled=selection.movie.truth is None)  # fmt: skip
+    if name is None:
+        return None
+    return plans.plan_tracks(
+        selection.movie, name, masks=None if masks is None else masks.folder, model=model, segment=segment,
+        track=[*track, *further], evaluate=evaluate,
+    )  # fmt: skip
+
+
+def plan_comparison() -> Plan | None:
+    """Compare results of all movies with truth."""
+    dataset = parts.dataset()
+    variants = plans.variants_of(dataset)
+    if len(variants) < 2:
+        parts.empty(
+            "Nothing to compare yet",
+            "A comparison needs a ground truth (NN_GT) and two results. Make another result above, with other settings.",
+            "celltrail track 01_MASKS --method greedy --out greedy/01_RES",
+        )
+        return None
+    chosen = st.multiselect("Results", list(variants), default=list(variants)[:2], key="run_variants")
+    if len(chosen) < 2:
+        st.text("Choose two results or more.")
+        return None
+    left, right = st.columns(2)
+    baseline = left.selectbox("Compare the others with", chosen, key="run_baseline")
+    with right:
+        name = choose_name("comparison", plans.home_of(dataset))
+    if name is None:
+        return None
+    return plans.plan_comparison(dataset, name, {variant: variants[variant] for variant in chosen}, baseline)
+
+
+def plan_search() -> Plan | None:
+    """Search for the settings of a training."""
+    dataset = parts.dataset()
+    usable = [movie.name for movie in dataset.movies if movie.images and movie.of_kind("silver", "annotated")]
+    if not usable:
+        parts.empty(
+            "Nothing to learn from",
+            "A search needs images with true masks: put full masks of some frames into NN_GT/SEG, "
+            "or silver truth into NN_ST/SEG.",
+        )
+        return None
+    import_extra("torch", "segmentation")
+    import_extra("optuna", "tune")
+    movies = st.multiselect("Movies to learn from", usable, default=usable[:1], key="run_movies")
+    if not movies:
+        st.text("Choose a movie to learn from.")
+        return None
+    left, middle, right = st.columns(3, vertical_alignment="bottom")
+    trials = left.slider("Short trainings", 2, 100, 20, key="run_trials", help="Each tries other settings.")
+    steps = middle.slider("Steps of a short training", 20, 1000, 200, 20, key="run_steps")
+    with right:
+        name = choose_name("search", plans.home_of(dataset))
+    if name is None:
+        return None
+    return plans.plan_search(dataset, name, movies, trials=trials, steps=steps)
+
+
+def offer(plan: Plan) -> None:
+    """The command line, and the button that runs it."""
+    going = any(job.result == plan.result for job in jobs.list_jobs() if job.state == "running")
+    taken = plan.result.exists() or going
+    if taken:
+        st.warning(f"There is a result named {plan.name} already: choose another name.")
+    if not os.access(plan.root, os.W_OK):
+        st.warning("This folder is read-only: copy it to a place where results may be written.")
+    st.code(plan.command_line, language=None, wrap_lines=True)
+    st.button("Run", type="primary", disabled=taken, key="run_start", on_click=start, args=(plan,))
+
+
+def start(plan: Plan) -> None:
+    """Start a plan as a job; the next result gets a fresh name."""
+    jobs.start_job(plan.title, plan.commands, plan.result)
+    for key in [key for key in st.session_state if str(key).startswith("run_name_")]:
+        del st.session_state[key]
+
+
+def show_jobs() -> None:
+    """The latest jobs; where one ends, the whole page runs again, because a new result is there."""
+    running = {job.id for job in jobs.list_jobs()[:SHOWN_JOBS] if job.state == "running"}
     st.session_state.jobs_running = running
-    if before - running:
-        st.rerun(scope="app")  # a new result is there
+    st.fragment(show_cards, run_every=1.0 if running else None)()
+
+
+def show_cards() -> None:
+    """A card for each job: state, progress, log, and a button to stop it or to see what it made."""
+    latest = jobs.list_jobs()[:SHOWN_JOBS]
+    if not latest:
+        st.caption("No job yet. A job goes on when this page is closed, and is found here again.")
+    for job in latest:
+        with st.container(border=True):
+            show_job(job)
+    if st.session_state.jobs_running - {job.id for job in latest if job.state == "running"}:
+        st.rerun(scope="app")
+
+
+def show_job(job: Job) -> None:
+    """One job."""
+    when = datetime.fromtimestamp(job.started).strftime("%d %b %H:%M")
+    st.markdown(f":material/{ICONS[job.state]}: **{job.state}**")
+    st.text(f"{job.title}, started {when}")
+    if job.state == "running":
+        st.progress(min(job.share, 1.0), text=job.stage or "starting")
+        st.button("Cancel", key=f"cancel_{job.id}", on_click=jobs.cancel_job, args=(job.id,))
+    with st.expander("Log and commands", key=f"log_{job.id}", expanded=job.state == "failed"):
+        st.code(job.command_line, language=None, wrap_lines=True)
+        st.code("\n".join(job.log.splitlines()[-20:]) or "(nothing yet)", language=None, wrap_lines=True)
+    if job.result is not None and job.result.exists():
+        findings.show_result(job.result, job.id, finished=job.state == "done")
+
+
+ICONS = {"running": "hourglass_top", "done": "check_circle", "failed": "error", "cancelled": "cancel"}
 
 
 def show() -> None:
     """The page."""
-    selection = parts.selection()
+    kind = st.segmented_control("What to do", list(KINDS), default="Segment and track", key="run_kind", required=True)
+    st.caption(KINDS[kind])
+    makers = {"Segment and track": plan_tracks, "Compare results": plan_comparison, "Search settings": plan_search}
     try:
-        masks, model = choose_masks(selection)
+        plan = makers[kind]()
     except MissingExtra as error:
         st.text(str(error))
-        return
-    if masks is None and model is None:
-        parts.empty("Nothing to run", "This movie has neither images nor masks, or no model was named.")
-        return
-    settings = choose_settings()
-    left, right = st.columns([2, 1], vertical_alignment="bottom")
-    name = left.text_input("Name of the result", "run1", key="run_name", help="A folder beside the data: NAME/NN_RES")
-    evaluate = right.toggle("Evaluate against the truth", value=selection.movie.truth is not None, key="run_evaluate")
-    if not NAME.fullmatch(name):
-        st.warning("Use letters, digits, - and _ for the name.")
-        return
-    taken = (selection.movie.root / name / f"{selection.movie.name}_RES").exists()
-    if taken:
-        st.warning(f"There is a result named {name} already: choose another name.")
-    commands = make_commands(selection, masks, model, name, settings, evaluate)
-    st.code("\n".join(shlex.join(["celltrail", *command]) for command in commands), language=None, wrap_lines=True)
-    if st.button("Run", type="primary", disabled=taken, key="run_start"):
-        jobs.start_job(f"{Path(selection.movie.root).name}, movie {selection.movie.name}: {name}", commands)
+        plan = None
+    if plan is not None:
+        offer(plan)
     st.subheader("Jobs")
-    show_running()
+    show_jobs()
 
 
 st.title("Run")

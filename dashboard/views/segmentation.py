@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard import charts, content, objects, parts, registry, review, state
+from dashboard import charts, content, models, objects, parts, registry, review, state
 from dashboard.registry import Layer
 from dashboard.viewer import Pane, show_viewer
 from data.errors import MissingExtra, import_extra
+from evaluation.measures import definition
 
+MEANING = {
+    "Weights of the loss": "Bright pixels count more in training: narrow gaps between cells, so that cells are parted.",
+    "Variations in training": "Training never sees the same tile twice: it is turned, bent, and made brighter or darker.",
+    "Probability of a model": "What the model makes of this frame: how sure it is, pixel by pixel, that there is a cell.",
+}
 FULL_MASKS = ("annotated", "silver", "truth")
 
 
@@ -85,39 +93,53 @@ def show_objects(selection: state.Selection, truth: content.Result, result: cont
 def show_previews(selection: state.Selection) -> None:
     """Weights of the loss, variations in training, probability of a model: made on request."""
     import_extra("torch", "segmentation")
-    from segmentation.checkpoint import list_models, load_model
+    movie = selection.movie
+    kinds = ["Weights of the loss", "Variations in training"] if movie.of_kind("silver", "annotated") else []
+    kinds += ["Probability of a model"] if movie.images is not None else []
+    if not kinds or movie.images is None:
+        st.caption("There are no images to draw on.")
+        return
+    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+    kind = left.selectbox("Preview", kinds, key="preview_kind")
+    known = models.list_models(parts.dataset())
+    model = middle.selectbox("Model", list(known), key="preview_model") if kind == "Probability of a model" else None
+    about = (movie.id, kind, model)
+    if right.button("Show", key="preview_show"):
+        with st.spinner("Drawing …"):
+            st.session_state.preview = (about, *draw_preview(selection, kind, None if model is None else known[model]))
+    shown = st.session_state.get("preview")
+    if shown is None or shown[0] != about:
+        st.caption(MEANING[kind])
+        return
+    _, number, panels = shown
+    st.caption(f"Frame {number}. {MEANING[kind]}")
+    for start in range(0, len(panels), 3):
+        for column, (title, picture) in zip(st.columns(3), panels[start : start + 3], strict=False):
+            column.image(as_picture(picture), caption=f"{title}{range_of(picture)}", width="stretch")
+
+
+def draw_preview(selection: state.Selection, kind: str, model: Path | None) -> tuple[int, list[tuple[str, Any]]]:
+    """Number of the frame nearest to the one that is shown, and its pictures by title."""
+    from segmentation.checkpoint import load_model
     from segmentation.frames import open_movie
     from segmentation.preview import show_augmentation, show_prediction, show_weights
     from segmentation.settings import preset
 
     movie = selection.movie
-    kinds = ["Weights of the loss", "Variations in training"] if movie.of_kind("silver", "annotated") else []
-    kinds += ["Probability of a model"] if movie.images is not None else []
-    if not kinds:
-        return
-    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
-    kind = left.selectbox("Preview", kinds, key="preview_kind")
-    models = list_models()
-    model = middle.selectbox("Model", list(models), key="preview_model") if kind == kinds[-1] and models else None
-    if not right.button("Show", key="preview_show"):
-        return
-    with st.spinner("Drawing …"):
-        if kind == "Probability of a model":
-            images = content.open_movie(movie)
-            if model is None or images is None:
-                return
-            number = min(images.numbers, key=lambda number: abs(number - selection.t))
-            panels = show_prediction(images[number], load_model(model))
-        else:
-            truth = "ST" if movie.of_kind("silver") else "GT"
-            training = open_movie(movie.root, movie.name, truth)
-            number = min(training.numbers, key=lambda number: abs(number - selection.t))
-            draw = show_weights if kind == "Weights of the loss" else show_augmentation
-            panels = draw(training, number, preset("fast"))
-    st.caption(f"Frame {number}")
-    for start in range(0, len(panels), 3):
-        for column, (title, picture) in zip(st.columns(3), panels[start : start + 3], strict=False):
-            column.image(as_picture(picture), caption=title)
+    if model is not None:
+        images = content.open_movie(movie)
+        assert images is not None
+        number = min(images.numbers, key=lambda number: abs(number - selection.t))
+        return number, show_prediction(images[number], load_model(model))
+    training = open_movie(movie.root, movie.name, "ST" if movie.of_kind("silver") else "GT")
+    number = min(training.numbers, key=lambda number: abs(number - selection.t))
+    draw = show_weights if kind == "Weights of the loss" else show_augmentation
+    return number, draw(training, number, preset("fast"))
+
+
+def range_of(values: NDArray[Any]) -> str:
+    """What the colours of a map mean; nothing for a picture."""
+    return "" if values.ndim == 3 else f": {float(values.min()):.2g} (dark) to {float(values.max()):.2g} (bright)"
 
 
 def as_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -129,6 +151,32 @@ def as_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) / ((high - low) or 1.0)
     return (colormaps["viridis"](scaled)[..., :3] * 255).astype(np.uint8)
+
+
+def show_training() -> None:
+    """How a model was trained: its curve, and what it reached on frames that it had not seen."""
+    known = models.list_models(parts.dataset())
+    name = st.selectbox("Model", list(known), key="curve_model", width=320)
+    facts, table = models.training_facts(known[name]), models.training_curve(known[name])
+    reached = facts.get("validation_measures") or {}
+    tiles = [("Steps", parts.figure(facts.get("steps")), "Updates of the weights.")]
+    tiles += [("Minutes", parts.figure(facts.get("minutes"), 1), "Computing time of the training.")]
+    tiles += [
+        (key, parts.figure(reached.get(key)), f"On frames held back. {definition(key)}") for key in models.MEASURES
+    ]
+    for column, (title, value, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
+        column.metric(title, value, help=meaning, border=True)
+    if table is None:
+        st.caption("The learning curve of this model was not kept; 'celltrail train' writes it beside the model.")
+        return
+    left, right = st.columns(2)
+    for column, wanted, title in ((left, models.LOSSES, "loss"), (right, models.MEASURES, "on frames held back")):
+        names = [name for name in wanted if name in table]
+        if names:
+            column.plotly_chart(
+                charts.draw_curve(table, names, title), key=f"curve_{title}", config=charts.CONFIG,
+                alt=f"{', '.join(names)} over the steps of the training",
+            )  # fmt: skip
 
 
 def show() -> None:
@@ -146,11 +194,15 @@ def show() -> None:
             )
         else:
             show_objects(selection, content.open_result(truth), result)
-    st.subheader("What training and prediction see")
-    try:
-        show_previews(selection)
-    except MissingExtra as error:
-        st.text(str(error))
+    for title, section in (
+        ("What training and prediction see", partial(show_previews, selection)),
+        ("How a model was trained", show_training),
+    ):
+        st.subheader(title)
+        try:
+            section()
+        except MissingExtra as error:
+            st.text(str(error))
 
 
 st.title("Segmentation")

@@ -18,7 +18,7 @@ import pytest
 
 from dashboard import registry
 from dashboard.content import measure_cells
-from data import open_labels
+from data import open_labels, read_tracks
 from evaluation import evaluate_sequence
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -60,7 +60,10 @@ def address(browser: Any, shown: Path, root: Path, tmp_path_factory: pytest.Temp
         port = probe.getsockname()[1]
     log = (tmp_path_factory.mktemp("server") / "log.txt").open("w+")
     command = [sys.executable, "-m", "streamlit", "run", str(root / "dashboard" / "app.py"), "--server.port", str(port)]
-    server = subprocess.Popen([*command, "--", "--data", str(shown)], stdout=log, stderr=subprocess.STDOUT)
+    server = subprocess.Popen(
+        [*command, "--", "--data", str(shown)], stdout=log, stderr=subprocess.STDOUT,
+        env={**os.environ, "TMPDIR": str(tmp_path_factory.mktemp("jobs"))},
+    )  # fmt: skip
     try:
         for _ in range(600):
             with socket.socket() as probe:
@@ -188,6 +191,21 @@ def test_errors_are_stepped_through_with_a_key(page: Any, address: str, shown: P
     page.keyboard.press("j")
     page.get_by_text(f"{2 if len(errors) > 1 else 1} of {len(errors)}").wait_for()
     assert page.get_by_role("application").count() == 6
+
+
+def test_a_job_survives_a_reload_and_its_result_appears(page: Any, address: str, shown: Path) -> None:
+    page.goto(f"{address}/run")
+    page.get_by_label("Name of the result", exact=True).fill("again")
+    page.get_by_label("Name of the result", exact=True).press("Enter")
+    page.get_by_text(f"--out {shown}/again/01_RES").wait_for()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_text("movie 01: again").wait_for()
+    page.reload()
+    page.get_by_text("movie 01: again").wait_for()
+    page.get_by_role("button", name="Show this result").click()  # appears when the job is done
+    page.get_by_role("heading", name="Overview").wait_for()
+    page.wait_for_url(lambda url: f"run={registry.opaque_id(shown / 'again' / '01_RES')}" in url)
+    assert read_tracks(shown / "again" / "01_RES" / "res_track.txt") == read_tracks(shown / "01_RES" / "res_track.txt")
 
 
 @pytest.mark.slow

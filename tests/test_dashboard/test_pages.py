@@ -302,59 +302,6 @@ def test_segmentation_lists_the_worst_cells_first(open_page: OpenPage, copy_of: 
     assert test.session_state.t == 3
 
 
-def test_segmentation_previews_the_weights(open_page: OpenPage, dataset: Path) -> None:
-    test = open_page(dataset, "segmentation", t="2")
-    test.selectbox(key="preview_kind").select("Weights of the loss").run()
-    test.session_state.t = 2
-    button_of(test, "Show").click().run()
-    assert not test.exception
-    assert "Frame 2" in texts_of(test)
-
-
-def test_run_shows_the_equal_command_and_starts_it(
-    open_page: OpenPage, copy_of: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[list[list[str]]] = []
-    monkeypatch.setattr(jobs, "start_job", lambda title, commands: started.append(commands))
-    monkeypatch.setattr(jobs, "list_jobs", list)
-    test = open_page(copy_of, "run")
-    test.selectbox(key="run_method").select("greedy").run()
-    test.text_input(key="run_name").input("mine").run()
-    assert not test.exception
-    lines = test.code[0].value.splitlines()
-    assert lines[0] == (
-        f"celltrail track {copy_of}/01_RES --out {copy_of}/mine/01_RES --images {copy_of}/01 --method greedy --fill auto"
-    )
-    assert lines[1] == f"celltrail evaluate {copy_of}/01_GT {copy_of}/mine/01_RES"
-    button_of(test, "Run").click().run()
-    assert [" ".join(["celltrail", *command]) for command in started[0]] == lines
-
-
-def test_run_segments_images_with_a_shipped_model(
-    open_page: OpenPage, copy_of: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs, "list_jobs", list)
-    for folder in ("01_RES", "01_GT"):
-        shutil.rmtree(copy_of / folder)
-    test = open_page(copy_of, "run")
-    test.selectbox(key="run_model").select("sim-fluo").run()
-    assert not test.exception
-    assert test.code[0].value.startswith(
-        f"celltrail segment {copy_of}/01 --model sim-fluo --out {copy_of}/run1/01_MASKS"
-    )
-
-
-@pytest.mark.parametrize("name", ["../up", "/etc", "a b", "", "-x", "a;b"])
-def test_run_refuses_names_that_are_no_names(
-    open_page: OpenPage, dataset: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setattr(jobs, "list_jobs", list)
-    test = open_page(dataset, "run")
-    test.text_input(key="run_name").input(name).run()
-    assert "Use letters" in test.warning[0].value
-    assert "Run" not in [button.label for button in test.button]
-
-
 def test_export_offers_every_file(open_page: OpenPage, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "list_jobs", list)
     test = open_page(dataset, "export")

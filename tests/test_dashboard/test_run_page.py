@@ -1,0 +1,245 @@
+"""The page Run: what it starts is the command that it shows; what jobs made is found again."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard import jobs, outcomes, plans, registry
+from data import InputError
+
+OpenPage = Callable[..., AppTest]
+Started = list[tuple[list[list[str]], Path | None]]
+
+
+@pytest.fixture(autouse=True)
+def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    """What was started, instead of starting it."""
+    found: Started = []
+    monkeypatch.setattr(jobs, "start_job", lambda title, commands, result: found.append((commands, result)))
+    return found
+
+
+@pytest.fixture
+def two_results(copy_of: Path) -> Path:
+    """A second result, in which one daughter has lost her mother."""
+    worse = Path(shutil.copytree(copy_of / "01_RES", copy_of / "worse" / "01_RES"))
+    rows = [line.split() for line in (worse / "res_track.txt").read_text().splitlines()]
+    next(row for row in rows if row[3] != "0")[3] = "0"
+    (worse / "res_track.txt").write_text("".join(" ".join(row) + "\n" for row in rows))
+    return copy_of
+
+
+def button_of(test: AppTest, label: str) -> Any:
+    return next(button for button in test.button if button.label == label)
+
+
+def test_the_equal_command_is_shown_and_started(open_page: OpenPage, copy_of: Path, started: Started) -> None:
+    test = open_page(copy_of, "run")
+    test.selectbox(key="run_method").select("greedy").run()
+    test.text_input(key="run_name_run").input("mine").run()
+    assert not test.exception
+    lines = test.code[0].value.splitlines()
+    assert lines == [
+        f"celltrail track {copy_of}/01_RES --out {copy_of}/mine/01_RES --images {copy_of}/01 --method greedy --fill auto",
+        f"celltrail evaluate {copy_of}/01_GT {copy_of}/mine/01_RES",
+    ]
+    button_of(test, "Run").click().run()
+    commands, result = started[0]
+    assert [" ".join(["celltrail", *command]) for command in commands] == lines
+    assert result == copy_of / "mine" / "01_RES"
+    assert test.text_input(key="run_name_run").value == "run1"  # the next one gets a fresh name
+
+
+def test_settings_become_options(open_page: OpenPage, copy_of: Path) -> None:
+    test = open_page(copy_of, "run")
+    assert test.slider(key="run_gap").disabled
+    test.toggle(key="run_auto_gap").set_value(False).run()
+    test.slider(key="run_gap").set_value(3).run()
+    test.slider(key="run_foi").set_value(25).run()
+    test.toggle(key="run_drop").set_value(True).run()
+    test.selectbox(key="run_costs").select("calibrated").run()
+    test.toggle(key="run_evaluate").set_value(False).run()
+    assert test.code[0].value.endswith("--method ilp --fill auto --costs calibrated --max-gap 3 --allow-drop --foi 25")
+
+
+def test_images_are_segmented_with_a_shipped_model(open_page: OpenPage, copy_of: Path) -> None:
+    for folder in ("01_RES", "01_GT"):
+        shutil.rmtree(copy_of / folder)
+    test = open_page(copy_of, "run")
+    test.selectbox(key="run_model").select("sim-fluo").run()
+    test.toggle(key="run_tta").set_value(True).run()
+    test.toggle(key="run_hypotheses").set_value(True).run()
+    assert not test.exception
+    first, second = test.code[0].value.splitlines()
+    masks = f"{copy_of}/run1/01_MASKS"
+    assert first == f"celltrail segment {copy_of}/01 --model sim-fluo --out {masks} --tta --hypotheses"
+    assert second.startswith(f"celltrail track {masks} --out {copy_of}/run1/01_RES")
+    assert second.endswith("--hypotheses")
+
+
+def test_a_model_beside_the_data_is_offered(open_page: OpenPage, copy_of: Path, root: Path) -> None:
+    shutil.rmtree(copy_of / "01_RES")
+    shutil.rmtree(copy_of / "01_GT")
+    (copy_of / "mine").mkdir()
+    shutil.copy(root / "segmentation" / "models" / "sim-fluo.safetensors", copy_of / "mine" / "own.safetensors")
+    test = open_page(copy_of, "run")
+    test.selectbox(key="run_model").select("mine/own.safetensors").run()
+    assert f"--model {copy_of}/mine/own.safetensors" in test.code[0].value
+
+
+@pytest.mark.parametrize("name", ["../up", "/etc", "a b", "", "-x", "a;b", "."])
+def test_names_that_are_no_names_are_refused(open_page: OpenPage, dataset: Path, name: str) -> None:
+    test = open_page(dataset, "run")
+    test.text_input(key="run_name_run").input(name).run()
+    assert not test.exception
+    assert "Use letters" in test.warning[0].value
+    assert "Run" not in [button.label for button in test.button]
+
+
+def test_a_name_that_is_taken_is_refused(open_page: OpenPage, two_results: Path) -> None:
+    test = open_page(two_results, "run")
+    test.text_input(key="run_name_run").input("worse").run()
+    assert "There is a result named worse already" in test.warning[0].value
+    assert button_of(test, "Run").disabled
+
+
+def test_results_are_compared(open_page: OpenPage, two_results: Path, started: Started) -> None:
+    test = open_page(two_results, "run")
+    test.session_state.run_kind = "Compare results"
+    test.run()
+    assert test.multiselect(key="run_variants").value == ["first", "worse"]
+    test.selectbox(key="run_baseline").select("worse").run()
+    button_of(test, "Run").click().run()
+    assert not test.exception
+    assert started == [(
+        [["compare", str(two_results), f"first={two_results}", f"worse={two_results}/worse", "--baseline", "worse",
+          "--out", f"{two_results}/comparison1"]],
+        two_results / "comparison1",
+    )]  # fmt: skip
+
+
+def test_settings_are_searched(open_page: OpenPage, copy_of: Path, started: Started) -> None:
+    test = open_page(copy_of, "run")
+    test.session_state.run_kind = "Search settings"
+    test.run()
+    test.slider(key="run_trials").set_value(7).run()
+    button_of(test, "Run").click().run()
+    assert not test.exception
+    folder = copy_of / "search1"
+    assert started == [(
+        [["tune", "segmentation", str(copy_of), "--sequence", "01", "--trials", "7", "--steps", "200",
+          "--study", f"{folder}/study.sqlite", "--out", f"{folder}/model.safetensors"]],
+        folder / "study.sqlite",
+    )]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "title"), [("Compare results", "Nothing to compare yet"), ("Search settings", "Nothing to learn from")])  # fmt: skip
+def test_what_cannot_be_run_says_why(open_page: OpenPage, copy_of: Path, kind: str, title: str) -> None:
+    for folder in ("01_RES", "01_GT"):
+        shutil.rmtree(copy_of / folder)
+    test = open_page(copy_of, "run")
+    test.session_state.run_kind = kind
+    test.run()
+    assert title in [part.value for part in test.subheader]
+
+
+def test_a_comparison_runs_as_a_job_and_its_table_appears(open_page: OpenPage, two_results: Path) -> None:
+    dataset = registry.open_dataset(two_results)
+    plan = plans.plan_comparison(dataset, "comparison1", plans.variants_of(dataset), "first")
+    key = jobs.start_job(plan.title, [[*plan.commands[0], "--draws", "100"]], plan.result)
+    while jobs.read_job(key).state == "running":
+        time.sleep(0.05)
+    assert jobs.read_job(key).state == "done", jobs.read_job(key).log
+    test = open_page(two_results, "run")
+    assert not test.exception
+    table = test.dataframe[0].value
+    assert {"measure", "first", "worse", "meaning"} == set(table.columns)
+    compared = outcomes.read_comparison(plan.result)
+    values = outcomes.comparison_table(compared, compared.places[0]).set_index(["measure", "variant"])
+    assert values.loc[("TRA", "worse"), "difference"] == pytest.approx(
+        values.loc[("TRA", "worse"), "value"] - values.loc[("TRA", "first"), "value"]
+    )
+    assert values.loc[("TRA", "worse"), "value"] < values.loc[("TRA", "first"), "value"]
+    with (plan.result / "results.csv").open() as stream:
+        stored = {(row["measure"], row["variant"]): row for row in csv.DictReader(stream)}
+    assert values.loc[("TRA", "worse"), "low"] == pytest.approx(float(stored["TRA", "worse"]["low"]))
+    assert outcomes.list_comparisons(two_results) == [plan.result]
+    page = open_page(two_results, "compare")
+    page.session_state.compare_tabs = "With intervals"
+    page.run()
+    assert not page.exception
+    assert page.selectbox(key="compare_stored").options == ["comparison1"]
+    assert page.dataframe[0].value["measure"].tolist() == table["measure"].tolist()
+
+
+def write_study(path: Path) -> None:
+    """A search of three trials, of which the second is the best and the last has not ended."""
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(study_name="segmentation", storage=f"sqlite:///{path}", direction="maximize")
+    for value in (0.5, 0.8):
+        trial = study.ask()
+        trial.suggest_float("rate", 0.0, 1.0)
+        study.tell(trial, value)
+    study.ask()
+    study._storage.remove_session()
+
+
+def test_a_study_is_a_table(open_page: OpenPage, copy_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (copy_of / "search1").mkdir()
+    study = copy_of / "search1" / "study.sqlite"
+    write_study(study)
+    table = outcomes.read_study(study)
+    assert table["value"].tolist()[:2] == [0.5, 0.8]
+    assert table["state"].tolist() == ["complete", "complete", "running"]
+    job = jobs.Job("20260101-000000-00000000", "search", [["tune"]], 0.0, "running", "tune", 0.66, "", study)
+    monkeypatch.setattr(jobs, "list_jobs", lambda: [job])
+    test = open_page(copy_of, "run")
+    assert not test.exception
+    assert "Best so far: **0.800** in trial **1** of 3" in [part.value for part in test.markdown]
+    assert test.dataframe[0].value["trial"].tolist()[0] == 1
+
+
+def test_a_damaged_result_becomes_one_card(open_page: OpenPage, copy_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, comparison = copy_of / "study.sqlite", copy_of / "comparison1"
+    study.write_bytes(b"not a database, but long enough to be looked at")
+    comparison.mkdir()
+    (comparison / "results.json").write_text('{"schema": "other"}')
+    with pytest.raises(InputError, match="holds no search"):
+        outcomes.read_study(study)
+    with pytest.raises(InputError, match="no comparison of this version"):
+        outcomes.read_comparison(comparison)
+    found = [
+        jobs.Job(f"{n}", "t", [["x"]], 0.0, "done", "", 1.0, "", path) for n, path in enumerate((study, comparison))
+    ]
+    monkeypatch.setattr(jobs, "list_jobs", lambda: found)
+    test = open_page(copy_of, "run")
+    assert not test.exception
+    texts = " ".join(part.value for part in test.text)
+    assert "holds no search" in texts
+    assert "no comparison of this version" in texts
+
+
+def test_with_one_result_open_others_are_made_beside_it(open_page: OpenPage, copy_of: Path) -> None:
+    test = open_page(copy_of / "01_RES", "run")
+    assert not test.exception
+    assert f"--out {copy_of}/run1/01_RES " in test.code[0].value
+
+
+def test_names_are_free(tmp_path: Path) -> None:
+    (tmp_path / "run1").mkdir()
+    assert plans.free_name(tmp_path, "run") == "run2"
