@@ -115,20 +115,41 @@ class Frames(Mapping[int, NDArray[Any]]):
         """The same movie, only the frames whose number is in ``frames`` (``None``: all)."""
         if frames is None:
             return self
-        kept = {number: source for number, source in self.sources.items() if number in frames}
+        few = frames if len(frames) < len(self.sources) else self.sources
+        kept = {number: self.sources[number] for number in few if number in frames and number in self.sources}
         if not kept:
             raise InputError(f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
                              f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames.")  # fmt: skip
         return Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval)
 
 
+class PartOfMovie(Mapping[int, NDArray[Any]]):
+    """Some frames of any movie; they are read when they are asked for, or when the part travels to another process."""
+
+    def __init__(self, movie: Mapping[int, NDArray[Any]], frames: range) -> None:
+        self._movie = movie
+        self._numbers = [number for number in frames if number in movie]
+
+    def __reduce__(self) -> tuple[type[dict[int, NDArray[Any]]], tuple[dict[int, NDArray[Any]]]]:
+        return dict, ({number: self[number] for number in self},)
+
+    def __getitem__(self, frame: int) -> NDArray[Any]:
+        return self._movie[frame]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
 def part_of(movie: Mapping[int, NDArray[Any]], frames: range) -> Mapping[int, NDArray[Any]]:
-    """The frames of any movie whose number is in ``frames``; a movie of files stays one, others are read."""
+    """The frames of any movie whose number is in ``frames``: a small parcel for another process where they lie in files."""
     between = getattr(movie, "between", None)
-    if between is not None:
-        part: Mapping[int, NDArray[Any]] = between(frames)
-        return part
-    return {number: movie[number] for number in movie if number in frames}
+    if between is None:
+        return PartOfMovie(movie, frames)
+    part: Mapping[int, NDArray[Any]] = between(frames)
+    return part
 
 
 class ComputedFrames(Mapping[int, NDArray[Any]]):

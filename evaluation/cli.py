@@ -75,6 +75,8 @@ def evaluate(
     second: Annotated[
         SecondOpinion | None, typer.Option("--with", help="Show its measures beside ours.", show_default=False)
     ] = None,
+    jobs: console.JobsOption = 1,
+    dask: console.DaskOption = None,
     overwrite: console.OverwriteOption = False,
 ) -> None:
     """Compare a result with its ground truth: every measure, and every single error.
@@ -84,6 +86,7 @@ def evaluate(
     from data.ctc import find_sequences
     from data.frames import parse_frames
     from data.output import refuse_existing
+    from data.workers import open_workers
     from evaluation.errors import write_errors
     from evaluation.report import write_report
     from evaluation.second_opinion import ask_traccuracy, format_opinion
@@ -99,7 +102,7 @@ def evaluate(
     if second is not None and frames is not None:
         raise InputError("traccuracy compares whole sequences: leave out --frames or --with.")
     wanted, size = parse_frames(frames), _parse_voxel(voxel)
-    with console.show_progress() as progress:
+    with console.show_progress() as progress, open_workers(jobs, dask) as spread:
         if res is not None:
             evaluations = [
                 evaluate_sequence(
@@ -110,6 +113,7 @@ def evaluate(
                     only_masks=only_masks,
                     voxel=size,
                     sparse=sparse,
+                    spread=spread,
                     progress=progress,
                 )
             ]
@@ -119,7 +123,7 @@ def evaluate(
             found = find_sequences(gt)
             skipped = [s.name for s in found if s.gt is None or s.result is None]
             evaluations = evaluate_dataset(
-                gt, frames=wanted, truth=truth.value, voxel=size, sparse=sparse, progress=progress
+                gt, frames=wanted, truth=truth.value, voxel=size, sparse=sparse, spread=spread, progress=progress
             ).sequences
             for name in skipped:
                 typer.echo(f"Sequence {name} has no truth or no result: left out.", err=True)

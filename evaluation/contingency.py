@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError, raise_if
+from data.frames import part_of
 from data.overlap import Overlap, count_overlap
 from data.progress import Progress, silent
+from data.workers import Spread
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -165,9 +167,11 @@ def tabulate_many(
     truths: Sequence[Masks],
     results: Sequence[Masks],
     *,
-    progress: Progress = silent,
     problems: list[str] | None = None,
-    each: Callable[[int, int, int, NDArray[Any], NDArray[Any]], None] | None = None,
+    look: Callable[[NDArray[Any], NDArray[Any]], Any] | None = None,
+    looks: dict[tuple[int, int], dict[int, Any]] | None = None,
+    spread: Spread = map,
+    progress: Progress = silent,
 ) -> list[list[Contingency]]:
     """Contingency tables of several truths with several results, each mask read once.
 
@@ -177,7 +181,9 @@ def tabulate_many(
         ``slices(frame)`` (see :mod:`evaluation.truth`) annotates some slices of 3D frames.
     results : label movies; each must have every frame that a truth has.
     problems : what is wrong is added to this list, and the frame left out; ``None``: it is raised.
-    each : called with (i, j, frame, truth mask, result mask) for every whole frame that is compared.
+    look : called with (truth mask, result mask) of every whole frame of the truths and results ``(i, j)`` in ``looks``,
+        where its answers are put, by frame.
+    spread : where frames are compared (:func:`data.workers.open_workers`).
 
     Returns
     -------
@@ -192,38 +198,73 @@ def tabulate_many(
     collectors = [[_Collector() for _ in results] for _ in truths]
     frames = sorted({frame for truth in truths for frame in truth})
     found = problems if problems is not None else []
-    for done, frame in enumerate(frames):
+    answers = looks or {}
+    progress("compare", 0, len(frames))
+    work = partial(_compare_frame, look, frozenset(answers))
+    for done, compared in enumerate(spread(work, (_parcel(truths, results, frame) for frame in frames)), start=1):
+        for row, column, overlap in compared.overlaps:
+            collectors[row][column].parts.append((compared.frame, overlap))
+        for pair, answer in compared.answers.items():
+            answers[pair][compared.frame] = answer
+        found += compared.problems
         progress("compare", done, len(frames))
-        annotated: list[tuple[int, list[tuple[int | None, NDArray[Any]]]]] = []
-        try:
-            for row, truth in enumerate(truths):
-                if frame in truth:
-                    slices = getattr(truth, "slices", None)
-                    planes = slices(frame) if slices is not None else None
-                    annotated.append((row, planes if planes is not None else [(None, truth[frame])]))
-        except InputError as error:
-            found += error.problems
-            continue
-        for column, result in enumerate(results):
-            try:
-                mask = result[frame]
-            except InputError as error:
-                found += error.problems
-                continue
-            for row, planes in annotated:
-                for plane, labels in planes:
-                    name = f"Frame {frame}" if plane is None else f"Frame {frame}, slice {plane}"
-                    try:
-                        part = mask if plane is None else _plane(mask, plane)
-                        collectors[row][column].parts.append((frame, count_overlap(labels, part)))
-                        if each is not None and plane is None:
-                            each(row, column, frame, labels, part)
-                    except ValueError as error:
-                        found.append(f"{name}: {error}.")
-    progress("compare", len(frames), len(frames))
     if problems is None:
         raise_if(shorten(found))
     return [[collector.table() for collector in row] for row in collectors]
+
+
+Parcel = tuple[int, list[Masks], list[Masks]]
+
+
+@dataclass
+class _Compared:
+    """What one frame gave: overlaps of truth i and result j, answers of ``look`` by (i, j), and what is wrong."""
+
+    frame: int
+    overlaps: list[tuple[int, int, Overlap]] = field(default_factory=list)
+    answers: dict[tuple[int, int], Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def _parcel(truths: Sequence[Masks], results: Sequence[Masks], frame: int) -> Parcel:
+    """All that is needed to compare one frame, wherever that happens."""
+    only = range(frame, frame + 1)
+    annotated = [part_of(truth, only) if frame in truth else {} for truth in truths]
+    return frame, annotated, [part_of(result, only) for result in results]
+
+
+def _compare_frame(
+    look: Callable[[NDArray[Any], NDArray[Any]], Any] | None, wanted: frozenset[tuple[int, int]], parcel: Parcel
+) -> _Compared:
+    frame, truths, results = parcel
+    compared = _Compared(frame)
+    annotated: list[tuple[int, list[tuple[int | None, NDArray[Any]]]]] = []
+    try:
+        for row, truth in enumerate(truths):
+            if frame in truth:
+                slices = getattr(truth, "slices", None)
+                planes = slices(frame) if slices is not None else None
+                annotated.append((row, planes if planes is not None else [(None, truth[frame])]))
+    except InputError as error:
+        compared.problems += error.problems
+        return compared
+    for column, result in enumerate(results):
+        try:
+            mask = result[frame]
+        except InputError as error:
+            compared.problems += error.problems
+            continue
+        for row, planes in annotated:
+            for plane, labels in planes:
+                name = f"Frame {frame}" if plane is None else f"Frame {frame}, slice {plane}"
+                try:
+                    part = mask if plane is None else _plane(mask, plane)
+                    compared.overlaps.append((row, column, count_overlap(labels, part)))
+                    if look is not None and plane is None and (row, column) in wanted:
+                        compared.answers[row, column] = look(labels, part)
+                except ValueError as error:
+                    compared.problems.append(f"{name}: {error}.")
+    return compared
 
 
 def _plane(mask: NDArray[Any], plane: int) -> NDArray[Any]:

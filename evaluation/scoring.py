@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from evaluation.mot import hota_over_thresholds, measure_identity, trajectory_of
 from evaluation.record import Detail, Evaluation
 from evaluation.regions import measure_regions, threshold_curves
 from evaluation.shapes import NAMES as SHAPE_NAMES
-from evaluation.shapes import ShapeScores
+from evaluation.shapes import Score, mean_scores
 from evaluation.stages import name_stages, open_stages
 from evaluation.suspects import find_suspects
 from evaluation.trajectories import NAMES as TRAJECTORY_NAMES
@@ -38,7 +38,7 @@ def score(
     result: Result,
     markers: Contingency | None,
     seg: Contingency | None,
-    shapes: ShapeScores,
+    shapes: Mapping[int, list[Score]],
     *,
     frames: range | None = None,
     groups: Collection[str] = GROUPS,
@@ -50,7 +50,7 @@ def score(
     Parameters
     ----------
     truth_tracks : the true tracks, clipped to ``frames``. markers, seg : tables against the markers and the
-    full masks. shapes : scores of the frames with full masks. groups : of :data:`GROUPS`. sparse : the truth
+    full masks. shapes : scores of the frames with full masks, by frame. groups : of :data:`GROUPS`. sparse : the truth
     shows some lineages only; what the result has beyond them does not count.
     """
     compared = markers if markers is not None else seg
@@ -77,7 +77,7 @@ def _measure_seg(
     truth: Truth,
     seg: Contingency | None,
     markers: Contingency | None,
-    shapes: ShapeScores,
+    shapes: Mapping[int, list[Score]],
     groups: Collection[str],
     sparse: bool,
 ) -> None:
@@ -101,7 +101,7 @@ def _measure_seg(
         evaluation.put(measure_regions(seg.only(whole)), nothing)
         evaluation.curves = threshold_curves(seg.only(whole))
     if "shapes" in groups:
-        evaluation.put(shapes.means(whole.tolist()), nothing)
+        evaluation.put(mean_scores(shapes, whole.tolist()), nothing)
 
 
 def _whole_frames(truth: Truth, seg: Contingency, markers: Contingency | None) -> tuple[NDArray[np.int64], str]:

@@ -13,12 +13,13 @@ from data.errors import InputError, raise_if
 from data.frames import Frames
 from data.progress import Progress, silent
 from data.tracks import Tracks, clip_tracks
+from data.workers import Spread
 from evaluation import ctc
 from evaluation.contingency import Contingency, Masks, shorten, tabulate, tabulate_many
 from evaluation.record import DatasetEvaluation, Evaluation
 from evaluation.regions import pixel_measures
 from evaluation.scoring import GROUPS, score
-from evaluation.shapes import ShapeScores
+from evaluation.shapes import Score, score_shapes
 from evaluation.truth import (
     Result,
     SegTruth,
@@ -41,6 +42,7 @@ def evaluate_sequence(
     groups: Collection[str] = GROUPS,
     voxel: tuple[float, float, float] | None = None,
     sparse: bool = False,
+    spread: Spread = map,
     progress: Progress = silent,
 ) -> Evaluation:
     """Compare a result with its ground truth.
@@ -57,6 +59,7 @@ def evaluate_sequence(
         error, V_rand), "tracks" (HOTA, IDF1, ADE …, the ceiling, suspect truth).
     voxel : size (z, y, x) in µm, for distances; otherwise from the metadata of the masks.
     sparse : the truth shows some lineages only: masks, tracks and divisions beyond them do not count.
+    spread : where frames are compared (:func:`data.workers.open_workers`); the result does not depend on it.
 
     Raises
     ------
@@ -73,6 +76,7 @@ def evaluate_sequence(
         groups=groups,
         voxel=voxel,
         sparse=sparse,
+        spread=spread,
         progress=progress,
     )[""]
 
@@ -87,6 +91,7 @@ def evaluate_many(
     groups: Collection[str] = GROUPS,
     voxel: tuple[float, float, float] | None = None,
     sparse: bool = False,
+    spread: Spread = map,
     progress: Progress = silent,
 ) -> dict[str, Evaluation]:
     """Compare several results with one truth, which is read once; see :func:`evaluate_sequence`."""
@@ -99,9 +104,9 @@ def evaluate_many(
             candidates[name] = result
     if opened is None or (opened.markers is None and opened.seg is None) or not candidates:
         raise InputError(*shorten(problems))
-    shapes = [ShapeScores() for _ in candidates]
+    shapes: list[dict[int, list[Score]]] = [{} for _ in candidates]
     wanted = shapes if "shapes" in groups else None
-    tables = _read_tables(opened, list(candidates.values()), problems, wanted, progress)
+    tables = _read_tables(opened, list(candidates.values()), problems, wanted, spread, progress)
     clipped = None if opened.tracks is None else clip_tracks(opened.tracks, frames)
     evaluations = {}
     for (name, result), (markers, seg), shape in zip(candidates.items(), tables, shapes, strict=True):
@@ -115,7 +120,8 @@ def _read_tables(
     truth: Truth,
     results: Sequence[Result],
     problems: list[str],
-    shapes: Sequence[ShapeScores] | None,
+    shapes: Sequence[dict[int, list[Score]]] | None,
+    spread: Spread,
     progress: Progress,
 ) -> list[tuple[Contingency | None, Contingency | None]]:
     """The tables (markers, full masks) of every result; raises with ``problems`` and all that is found on the way."""
@@ -132,12 +138,11 @@ def _read_tables(
     seg = None if truth.seg is None else _Part(truth.seg, common)
     truths = [masks for masks in (markers, seg) if masks is not None]
 
-    def each(row: int, column: int, frame: int, labels: NDArray[Any], mask: NDArray[Any]) -> None:
-        if shapes is not None and truths[row] is seg:
-            shapes[column].add(frame, labels, mask)
-
-    movies = [result.masks for result in results]
-    tables = tabulate_many(truths, movies, progress=progress, problems=problems, each=each)
+    of_shapes = {(len(truths) - 1, column): scores for column, scores in enumerate(shapes or ()) if seg is not None}
+    tables = tabulate_many(
+        truths, [result.masks for result in results], problems=problems, look=score_shapes, looks=of_shapes,
+        spread=spread, progress=progress,
+    )  # fmt: skip
     rows = iter(tables)
     of_markers = next(rows) if markers is not None else [None] * len(results)
     of_seg = next(rows) if seg is not None else [None] * len(results)
@@ -157,9 +162,14 @@ def _read_tables(
 class _Part(Mapping[int, NDArray[Any]]):
     """The frames of a truth that can be compared."""
 
-    def __init__(self, masks: Frames | SegTruth, frames: set[int]) -> None:
+    def __init__(self, masks: Frames | SegTruth, frames: Collection[int]) -> None:
         self.masks = masks
         self.frames = dict.fromkeys(frame for frame in masks if frame in frames)
+
+    def between(self, frames: range) -> _Part:
+        """The same truth, only the frames whose number is in ``frames``."""
+        kept = [frame for frame in frames if frame in self.frames]
+        return _Part(self.masks.between(frames), kept)
 
     def __getitem__(self, frame: int) -> NDArray[Any]:
         return self.masks[frame]
@@ -206,6 +216,7 @@ def evaluate_dataset(
     groups: Collection[str] = GROUPS,
     voxel: tuple[float, float, float] | None = None,
     sparse: bool = False,
+    spread: Spread = map,
     progress: Progress = silent,
 ) -> DatasetEvaluation:
     """Evaluate every sequence of a data set that has both ``NN_GT`` and ``NN_RES``.
@@ -224,7 +235,15 @@ def evaluate_dataset(
         try:
             evaluations.append(
                 evaluate_sequence(
-                    gt, res, frames=frames, truth=truth, groups=groups, voxel=voxel, sparse=sparse, progress=progress
+                    gt,
+                    res,
+                    frames=frames,
+                    truth=truth,
+                    groups=groups,
+                    voxel=voxel,
+                    sparse=sparse,
+                    spread=spread,
+                    progress=progress,
                 )
             )
         except InputError as error:

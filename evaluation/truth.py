@@ -30,6 +30,16 @@ class SegTruth(Mapping[int, NDArray[Any]]):
         self.whole = whole
         self.single = dict(single)
 
+    def between(self, frames: range) -> SegTruth:
+        """The same truth, only the frames whose number is in ``frames``."""
+        whole = None if self.whole is None else self.whole.between(frames)
+        return SegTruth(self.path, whole, {frame: self.single[frame] for frame in frames if frame in self.single})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A truth that travels to another process names its files from the root."""
+        single = {frame: [(z, path.absolute()) for z, path in found] for frame, found in self.single.items()}
+        return {**self.__dict__, "path": self.path.absolute(), "single": single}
+
     def __getitem__(self, frame: int) -> NDArray[Any]:
         if self.whole is None:
             raise KeyError(frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +13,16 @@ import typer
 from numpy.typing import NDArray
 
 from data import console
-from data.console import AxesOption, ChannelOption, FramesOption, JsonOption, OverwriteOption, SeedOption
+from data.console import (
+    AxesOption,
+    ChannelOption,
+    DaskOption,
+    FramesOption,
+    JobsOption,
+    JsonOption,
+    OverwriteOption,
+    SeedOption,
+)
 from data.errors import InputError, import_extra
 from data.frames import open_images, open_labels, parse_frames, refuse_masks
 from segmentation.preview_cli import preview_app
@@ -177,6 +187,8 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             int | None, typer.Option("--threads", min=1, help="Processor threads; otherwise PyTorch's choice.")
         ] = None,
         device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+        jobs: JobsOption = 1,
+        dask: DaskOption = None,
         resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run has ended.")] = False,
         overwrite: OverwriteOption = False,
         as_json: JsonOption = False,
@@ -186,20 +198,26 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         Example:  celltrail segment movie/01 --model sim-fluo --out masks
         """
         from data.output import output_folder, refuse_existing
+        from data.workers import open_workers
 
-        torch = import_extra("torch", "segmentation")
-        from segmentation.checkpoint import load_model
+        import_extra("torch", "segmentation")
+        from segmentation.checkpoint import find_model
         from segmentation.movie import Output, segment_into
 
         refuse_existing(out, overwrite=overwrite, inputs=[images])
-        if threads:
-            torch.set_num_threads(threads)
+        if threads is None and jobs > 1:
+            threads = max(1, (os.cpu_count() or 1) // jobs)
+        find_model(model)
         movie = open_images(images, frames=parse_frames(frames), channel=channel, axes=axes)
         refuse_masks(movie)
-        loaded = load_model(model)
-        with console.show_progress() as progress, output_folder(out, overwrite=overwrite, resume=resume) as work:
-            counts = segment_into(work, movie, loaded, output=Output(hypotheses, binary, probability), tta=tta,
-                                  memory_mb=memory, resume=resume, device=_device(device), progress=progress)  # fmt: skip
+        with (
+            console.show_progress() as progress,
+            open_workers(jobs, dask) as spread,
+            output_folder(out, overwrite=overwrite, resume=resume) as work,
+        ):
+            counts = segment_into(work, movie, model, output=Output(hypotheses, binary, probability), tta=tta,
+                                  memory_mb=memory, resume=resume, device=_device(device), spread=spread,
+                                  threads=threads, progress=progress)  # fmt: skip
         if as_json:
             console.print_json({"masks": out, "cells": counts})
         else:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from data.ctc import digits_for
 from data.errors import InputError
+from data.frames import part_of
 from data.hypotheses import write_hypotheses
 from data.progress import Progress, silent
 from data.tiff import read_pages, write_array, write_labels
+from data.workers import Spread
 from segmentation.blocks import label_in_blocks
 from segmentation.candidates import find_hypotheses, label_cells, paint_best
-from segmentation.checkpoint import load_model
+from segmentation.checkpoint import find_model, load_model
 from segmentation.model import Model
 from segmentation.prediction import Prediction, predict
 
@@ -72,8 +76,9 @@ class Output:
 
 
 def segment_into(
-    folder: Path, images: Mapping[int, NDArray[Any]], model: Model, *, output: Output | None = None, tta: bool | None = None,
-    memory_mb: float = 1024, resume: bool = False, device: str = "cpu", progress: Progress = silent,
+    folder: Path, images: Mapping[int, NDArray[Any]], model: Model | str | Path, *, output: Output | None = None,
+    tta: bool | None = None, memory_mb: float = 1024, resume: bool = False, device: str = "cpu", spread: Spread = map,
+    threads: int | None = None, progress: Progress = silent,
 ) -> dict[int, int]:  # fmt: skip
     """Write the masks of a movie; returns the number of cells in each frame.
 
@@ -81,7 +86,10 @@ def segment_into(
 
     Parameters
     ----------
-    folder : an existing folder. resume : keep frames that an interrupted run has left in it.
+    folder : an existing folder, which every worker can write to. resume : keep frames that an interrupted run has left
+        in it.
+    model : as in :func:`segment_movie`; a name or a file travels to other processes faster than a model.
+    spread : where frames are segmented (:func:`data.workers.open_workers`). threads : of PyTorch in each process.
 
     Raises
     ------
@@ -89,31 +97,78 @@ def segment_into(
         As :func:`segment_movie`, and if the frames in the folder come from another model or other options.
     """
     wanted = output or Output()
-    same = {"instances": asdict(model.instances), "model": model.info.get("data_sha256"), "steps": model.info.get("steps"),
+    loaded = _loaded(model, device)
+    same = {"instances": asdict(loaded.instances), "model": loaded.info.get("data_sha256"), "steps": loaded.info.get("steps"),
             "output": asdict(wanted), "tta": tta}  # fmt: skip
     note = folder / RESUME_FILE
     if resume and note.is_file() and json.loads(note.read_text(encoding="utf-8")) != json.loads(json.dumps(same)):
         raise InputError(f"{folder} holds frames of another model or other options: start anew without --resume.")
     note.write_text(json.dumps(same), encoding="utf-8")
-    model.net.to(device)
-    digits = digits_for(images)
+    if not isinstance(model, Model) and Path(model).is_file():
+        model = Path(model).absolute()  # another process may work in another folder
+    settings = FrameSettings(folder.absolute(), digits_for(images), model, wanted, tta, memory_mb, device, threads)
     counts: dict[int, int] = {}
-    for done, number in enumerate(sorted(images), start=1):
-        mask_file = folder / f"mask{number:0{digits}d}.tif"
-        if resume and mask_file.is_file():
-            counts[number] = int(read_pages(mask_file).max(initial=0))
+    left = []
+    for number in sorted(images):
+        if resume and settings.mask_file(number).is_file():
+            counts[number] = int(read_pages(settings.mask_file(number)).max(initial=0))
         else:
-            image, options = np.asarray(images[number]), {"tta": tta, "memory_mb": memory_mb, "device": device}
-            if wanted == Output():
-                labels = label_frame(model, image, **options)
-            else:
-                maps = predict(model, image, **options)
-                labels = _write_more(folder, f"{number:0{digits}d}", maps, model, wanted)
-            write_labels(mask_file, labels)  # last: where it stands, the others stand as well
-            counts[number] = int(labels.max(initial=0))
-        progress("segment", done, len(images), f"frame {number}")
+            left.append(number)
+    progress("segment", len(counts), len(images))
+    frames = (part_of(images, range(number, number + 1)) for number in left)
+    for number, count in spread(partial(_segment_frame, settings), frames):
+        counts[number] = count
+        progress("segment", len(counts), len(images), f"frame {number}")
     note.unlink()
-    return counts
+    return {number: counts[number] for number in sorted(counts)}
+
+
+@dataclass(frozen=True)
+class FrameSettings:
+    """How each frame is segmented and written, see :func:`segment_into`."""
+
+    folder: Path
+    digits: int
+    model: Model | str | Path
+    output: Output
+    tta: bool | None
+    memory_mb: float
+    device: str
+    threads: int | None
+
+    def mask_file(self, number: int) -> Path:
+        """Where the mask of a frame goes."""
+        return self.folder / f"mask{number:0{self.digits}d}.tif"
+
+
+def _segment_frame(settings: FrameSettings, frame: Mapping[int, NDArray[Any]]) -> tuple[int, int]:
+    """Segment and write one frame; returns its number and how many cells it has."""
+    ((number, image),) = frame.items()
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    model, wanted = _loaded(settings.model, settings.device), settings.output
+    options = {"tta": settings.tta, "memory_mb": settings.memory_mb, "device": settings.device}
+    if wanted == Output():
+        labels = label_frame(model, np.asarray(image), **options)
+    else:
+        maps = predict(model, np.asarray(image), **options)
+        labels = _write_more(settings.folder, f"{number:0{settings.digits}d}", maps, model, wanted)
+    write_labels(settings.mask_file(number), labels)  # last: where it stands, the others stand as well
+    return number, int(labels.max(initial=0))
+
+
+def _loaded(model: Model | str | Path, device: str) -> Model:
+    """A model on its device; a file is read once in each process."""
+    if not isinstance(model, Model):
+        path = find_model(model)
+        model = _read_once(path, path.stat().st_mtime_ns)
+    model.net.to(device)
+    return model
+
+
+@lru_cache(maxsize=1)
+def _read_once(path: Path, changed: int) -> Model:
+    return load_model(path)
 
 
 def _write_more(folder: Path, number: str, maps: Prediction, model: Model, wanted: Output) -> NDArray[np.int32]:
