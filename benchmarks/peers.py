@@ -1,31 +1,39 @@
 """Celltrail beside other trackers on the same masks.
 
-    python benchmarks/peers.py DATA [--json FILE] [--methods celltrail lap greedy laptrack …] [--inputs plain corrupted]
+    python benchmarks/peers.py DATA [--json FILE] [--methods …] [--inputs plain corrupted] [--python [METHOD=]PYTHON]
 
 Every tracker gets the same masks of the development movies, labels shuffled in each frame; with
-``corrupted`` 5 % of the cells are dropped, 3 % merged, 3 % split, and false blobs added. All are
-scored by ``celltrail evaluate``. Celltrail uses costs learned on the other movies only, at its
-defaults. A peer that is not installed is skipped, with the reason.
+``corrupted`` 5 % of the cells are dropped, 3 % merged, 3 % split, and 2 % false blobs added. All are
+scored by ``celltrail evaluate``. Celltrail uses costs learned on the other movies only, at its defaults.
 
 * ``lap``, ``greedy``: Celltrail's own baselines, with a cut-off from the movie.
-* ``laptrack`` and ``laptrack-scaled``: at its defaults, and with its cut-offs set to 1.5 cell diameters.
-* ``motile``: SCIP, distance costs in cell diameters, constants as in its own examples.
+* the others: see ``peer_trackers.py`` for what each is given. A name with ``-scaled`` gets the distance that a cell
+  may move from the movie (1.5 typical diameters), without it the tracker's own default in pixels.
+
+The others need not be installed beside Celltrail. For example:
+
+    python -m venv peers && peers/bin/pip install laptrack==0.17.1 motile==1.0.1 pyscipopt btrack==0.7.0
+    python benchmarks/peers.py DATA --python peers/bin/python --python ultrack=other/bin/python
+
+The row of a tracker that is missing, or takes more than 300 s of processor time, says so.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
+import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from accuracy import MEASURES
 from corruption import corrupted
-from measure import celltrail, markdown_table, measured, parser, write_rows
+from measure import Usage, celltrail, markdown_table, measured, parser, run_command, write_rows
 from movies import Movie, find_movies, shuffled
+from peer_trackers import MISSING
 
 from data import Tracks
 from data.ctc import write_masks, write_track_file
@@ -37,8 +45,13 @@ from tracking.detections import DetectionTable, measure_movie
 from tracking.examples import read_example
 from tracking.learning import costs_as_json, fit_costs
 from tracking.painting import relabel
+from tracking.preparation import DEFAULT_COSTS
 
 Edges = list[tuple[int, int]]
+OURS = ("celltrail", "lap", "greedy")
+PEERS = ("laptrack", "laptrack-scaled", "laptrack-overlap", "btrack", "btrack-scaled", "motile", "motile-scaled",
+         "ultrack", "ultrack-scaled")  # fmt: skip
+CPU_SECONDS = 300
 
 
 def write_edges(masks: dict[int, Any], table: DetectionTable, edges: Edges, out: Path) -> None:
@@ -69,60 +82,24 @@ def write_edges(masks: dict[int, Any], table: DetectionTable, edges: Edges, out:
     write_masks(out, ((n, relabel(labels, table.label[here[n]], name[here[n]])) for n, labels in masks.items()))
 
 
-def by_laptrack(table: DetectionTable, cutoff: float | None) -> Edges:
-    """Links and divisions by laptrack; ``cutoff`` in pixels for links, gaps and divisions (``None``: its own)."""
-    import pandas as pd
-    from laptrack import LapTrack
-
-    options = {} if cutoff is None else {
-        "cutoff": cutoff**2, "gap_closing_cutoff": cutoff**2, "splitting_cutoff": cutoff**2,
-    }  # fmt: skip
-    if cutoff is None:
-        options = {"splitting_cutoff": 15**2}
-    place = table.place
-    points = pd.DataFrame(
-        {"frame": table.frame, "z": place[:, 0], "y": place[:, 1], "x": place[:, 2], "row": range(len(table))}
-    )
-    found, splits, _ = LapTrack(**options).predict_dataframe(
-        points, ["z", "y", "x"], frame_col="frame", only_coordinate_cols=False
-    )
-    found = found.reset_index(drop=True).sort_values("row")
-    edges: Edges = []
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    for track_id, part in found.groupby("track_id"):
-        rows = part.sort_values(part.columns[part.columns.str.startswith("frame")][0])["row"].tolist()
-        edges += list(pairwise(rows))
-        first[track_id], last[track_id] = rows[0], rows[-1]
-    for split in splits.to_dict("records") if len(splits) else []:
-        edges.append((last[split["parent_track_id"]], first[split["child_track_id"]]))
-    return edges
-
-
-def by_motile(table: DetectionTable) -> Edges:
-    """Links and divisions by motile with SCIP."""
-    import motile
-    import networkx as nx
-    from motile.constraints import MaxChildren, MaxParents
-    from motile.costs import Appear, EdgeDistance, NodeSelection, Split
-
-    unit = typical_diameter(table)
-    graph = nx.DiGraph()
-    for row, (t, place) in enumerate(zip(table.frame.tolist(), (table.place / unit).tolist(), strict=True)):
-        graph.add_node(row, t=t, pos=place)
-    from tracking.candidates import find_links
-
-    links = find_links(table, max_gap=0)
-    graph.add_edges_from(zip(links.source.tolist(), links.target.tolist(), strict=True))
-    solver = motile.Solver(motile.TrackGraph(graph))
-    solver.add_constraint(MaxParents(1))
-    solver.add_constraint(MaxChildren(2))
-    solver.add_cost(EdgeDistance(position_attribute="pos", weight=1.0, constant=-1.0))
-    solver.add_cost(NodeSelection(weight=0.0, constant=-1.0))
-    solver.add_cost(Appear(constant=1.0))
-    solver.add_cost(Split(constant=1.0))
-    solver.solve(timeout=300)
-    return [edge for edge in solver.get_selected_subgraph().edges if isinstance(edge[0], int)]
+def by_peer(
+    method: str, python: str, table: DetectionTable, masks: dict[int, Any], folder: Path
+) -> tuple[Usage, Edges | str]:
+    """What another tracker took, and its links and divisions as pairs of rows; or why there are none."""
+    numbers = range(min(masks), max(masks) + 1)
+    blank = np.zeros_like(next(iter(masks.values())))
+    cells, found = folder / "cells.npz", folder / "edges.json"
+    np.savez(
+        cells, frame=table.frame - numbers.start, label=table.label, place=table.place,
+        diameter=typical_diameter(table), masks=np.stack([masks.get(n, blank) for n in numbers]).astype(np.uint16),
+    )  # fmt: skip
+    script = Path(__file__).with_name("peer_trackers.py")
+    usage, status, _ = run_command([python, str(script), method, str(cells), str(found)], timeout_cpu_s=CPU_SECONDS)
+    if status == MISSING:
+        return usage, "not installed"
+    if status != 0:
+        return usage, "timeout" if usage.cpu_s >= CPU_SECONDS else f"failed with {status}"
+    return usage, [(u, v) for u, v in json.loads(found.read_text())]
 
 
 def judge(truth: Path, out: Path) -> dict[str, float | None]:
@@ -134,50 +111,59 @@ def main() -> None:
     """Run the benchmark and print its table."""
     options = parser(__doc__)
     options.add_argument("data", type=Path)
-    options.add_argument(
-        "--methods", nargs="+", default=["celltrail", "lap", "greedy", "laptrack", "laptrack-scaled", "motile"]
-    )
+    options.add_argument("--methods", nargs="+", default=[*OURS, *PEERS], choices=[*OURS, *PEERS], metavar="METHOD")
+    options.add_argument("--python", action="append", default=[], metavar="[METHOD=]PYTHON")
     options.add_argument("--inputs", nargs="+", default=["plain", "corrupted"], choices=["plain", "corrupted"])
     given = options.parse_args()
+    pythons = dict(word.rpartition("=")[::2] for word in given.python)  # "" stands for every other method
     movies = find_movies(given.data)
     examples = {movie.name: read_example(movie.sequence) for movie in movies}
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for movie in movies:
-            costs = Path(folder) / "costs.json"
+            file = Path(folder) / "costs.json"
             model = fit_costs([example for name, example in examples.items() if name != movie.name])
-            costs.write_text(costs_as_json(model, asdict(Constants()), Constants().in_words(), "leave-one-out"))
+            file.write_text(costs_as_json(model, asdict(Constants()), Constants().in_words(), "leave-one-out"))
+            costs = {"learned": str(file), "mixed": f"mixed:{file}"}.get(DEFAULT_COSTS, DEFAULT_COSTS)
             for kind in given.inputs:
                 masks = shuffled(movie.silver() if kind == "plain" else corrupted(movie.silver())[0])
                 for method in given.methods:
-                    out = Path(folder) / f"{len(rows)}"
-                    row = run_method(method, movie, masks, costs, out)
+                    python = pythons.get(method.removesuffix("-scaled"), pythons.get("", sys.executable))
+                    row = run_method(method, python, movie, masks, costs, Path(folder) / f"{len(rows)}")
                     rows.append({"case": f"{movie.name}, {kind}", "method": method, **row})
+                    shutil.rmtree(Path(folder) / f"{len(rows) - 1}")
                     print(f"{movie.name:28s} {kind:9s} {method:16s}",
                           row.get("status") or " ".join(f"{n} {row[n]:.4f}" for n in MEASURES if row[n] is not None), flush=True)  # fmt: skip
-    header = ["case", "method", *MEASURES]
-    print(markdown_table(header, [[row.get(name) for name in header] for row in rows]))
-    write_rows(given.json, rows)
+                    write_rows(given.json, rows)
+    header = ["case", "method", *MEASURES, "cpu_s"]
+    print(
+        markdown_table(
+            header,
+            [
+                [row.get("status") if name == "SEG" and "status" in row else row.get(name) for name in header]
+                for row in rows
+            ],
+        )
+    )
 
 
-def run_method(method: str, movie: Movie, masks: dict[int, Any], costs: Path, out: Path) -> dict[str, Any]:
-    """Track with one method; its measures and what it took, or why it was skipped."""
-    peers: dict[str, Callable[[DetectionTable], Edges]] = {
-        "laptrack": lambda table: by_laptrack(table, None),
-        "laptrack-scaled": lambda table: by_laptrack(table, 1.5 * typical_diameter(table)),
-        "motile": by_motile,
-    }
-    with measured() as usage:
-        if method in peers:
-            table = measure_movie(masks)
-            try:
-                edges = peers[method](table)
-            except ImportError as error:
-                return {"status": f"skipped: {error}", "cpu_s": 0.0}
-            write_edges(masks, table, edges, out)
-        else:
-            name = "ilp" if method == "celltrail" else method
-            write_result(track(masks, images=movie.images, costs=str(costs), method=name), out, graph=False)
+def run_method(
+    method: str, python: str, movie: Movie, masks: dict[int, Any], costs: str, folder: Path
+) -> dict[str, Any]:
+    """Track with one method; its measures and what it took, or why there is no result."""
+    folder.mkdir()
+    out = folder / "RES"
+    if method in PEERS:
+        table = measure_movie(masks)
+        usage, edges = by_peer(method, python, table, masks, folder)
+        if isinstance(edges, str):
+            return {"status": edges, **asdict(usage)}
+        write_edges(masks, table, edges, out)
+    else:
+        name = "ilp" if method == "celltrail" else method
+        with measured() as usage:
+            result = track(masks, images=movie.images if method == "celltrail" else None, costs=costs, method=name)
+        write_result(result, out, graph=False)
     measures = judge(movie.truth, out)
     return {**{name: measures.get(name) for name in MEASURES}, **asdict(usage)}
 

@@ -25,6 +25,7 @@ from data.errors import InputError, MissingExtra, WorkFailed
 from data.progress import Progress, silent
 
 PROGRESS_FILE = "CELLTRAIL_PROGRESS"
+CONFIG_FILE = "celltrail.config"  # where a command's context keeps the path of its configuration file
 
 FramesOption = Annotated[
     str | None, typer.Option("--frames", metavar="A:B", help="Only frames A to B, both included.", show_default=False)
@@ -73,7 +74,38 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Join the numbers after an option of :data:`SEVERAL_NUMBERS` into one word."""
-        return super().parse_args(ctx, _join_numbers(args))
+        try:
+            return super().parse_args(ctx, _join_numbers(args))
+        except click.BadParameter as error:
+            source = ctx.meta.get(CONFIG_FILE)
+            if source is None or error.param is None or not _is_from_file(ctx, error.param):
+                raise
+            raise InputError(f"{source}: '{_flag(error.param)}': {error.message.rstrip('.')}.") from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a problem with a value that stands in the configuration file names the file."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            source = ctx.meta.get(CONFIG_FILE)
+            if source is None:
+                raise
+            given = [parameter for parameter in self.params if _is_from_file(ctx, parameter)]
+            words = [f"--{_flag(parameter)}" for parameter in given]
+            words += [f"'{ctx.params[parameter.name]}'" for parameter in given if parameter.name in ctx.params]
+            raise InputError(
+                *(f"{source}: {text}" if any(word in text for word in words) else text for text in error.problems)
+            ) from None
+
+
+def _is_from_file(context: click.Context, parameter: click.Parameter) -> bool:
+    """Whether the value of an option was read from the configuration file."""
+    return context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.DEFAULT_MAP
+
+
+def _flag(parameter: click.Parameter) -> str:
+    """The name of an option as it stands in a configuration file."""
+    return max(parameter.opts, key=len).lstrip("-")
 
 
 def _join_numbers(arguments: list[str]) -> list[str]:
@@ -121,15 +153,16 @@ def _load_config(context: click.Context, _: click.Parameter, path: Path | None) 
         raise InputError(f"{path} does not exist: --config names a TOML file with options.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} is not a TOML file: {error}.") from None
-    options: dict[str, str] = {}
+    options: dict[str, click.Option] = {}
     for parameter in context.command.params:
         if isinstance(parameter, click.Option) and parameter.name not in ("config", "help"):
             for flag in parameter.opts:
-                options[flag.lstrip("-").replace("-", "_")] = parameter.name or ""
-    problems, defaults = [], {}
+                options[flag.lstrip("-").replace("-", "_")] = parameter
+    problems: list[str] = []
+    defaults: dict[str, Any] = {}
     for key, value in values.items():
-        name = options.get(key.replace("-", "_"))
-        if name is None:
+        option = options.get(key.replace("-", "_"))
+        if option is None:
             near = difflib.get_close_matches(key.replace("-", "_"), options, n=1, cutoff=0.5)
             hint = (
                 f"did you mean '{near[0]}'?" if near else f"'celltrail {context.info_name} --help' lists the options."
@@ -138,10 +171,21 @@ def _load_config(context: click.Context, _: click.Parameter, path: Path | None) 
         elif isinstance(value, dict):
             problems.append(f"{path}: '{key}' is a section, but options stand without sections: write {key} = VALUE.")
         else:
-            defaults[name] = " ".join(map(str, value)) if isinstance(value, list) else value
+            defaults[option.name or ""] = _as_typed(value, option)
     if problems:
         raise InputError(*problems)
+    context.meta[CONFIG_FILE] = path
     context.default_map = {**(context.default_map or {}), **defaults}
+
+
+def _as_typed(value: Any, option: click.Option) -> Any:
+    """A value of the configuration file as the command line would have it: as text, so that it is judged the same."""
+    if isinstance(value, bool) and option.is_flag:
+        return value
+    if isinstance(value, list):
+        words = [str(item) for item in value]
+        return words if option.multiple else " ".join(words)
+    return [str(value)] if option.multiple else str(value)
 
 
 @contextmanager

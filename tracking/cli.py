@@ -94,6 +94,10 @@ def track(
     frames: FramesOption = None,
     channel: ChannelOption = None,
     axes: AxesOption = None,
+    image_axes: Annotated[
+        str | None,
+        typer.Option("--image-axes", help="The same for the images, whose axes may differ.", show_default=False),
+    ] = None,
     jobs: JobsOption = 1,
     dask: DaskOption = None,
     graph: Annotated[bool, typer.Option("--graph/--no-graph", help="Write graph.npz beside the masks.")] = True,
@@ -115,7 +119,7 @@ def track(
     with console.show_progress(quiet=as_json) as progress:
         result = track_movie(
             masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
-            allow_drop=allow_drop, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, jobs=jobs, dask=dask,
+            allow_drop=allow_drop, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, image_axes=image_axes, jobs=jobs, dask=dask,
             progress=progress,
         )  # fmt: skip
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)

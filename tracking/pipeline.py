@@ -104,6 +104,7 @@ def track(
     frames: range | None = None,
     channel: int | None = None,
     axes: str | None = None,
+    image_axes: str | None = None,
     jobs: int = 1,
     dask: str | None = None,
     progress: Progress = silent,
@@ -125,7 +126,8 @@ def track(
     pins : corrections to obey: a file ``pins.csv``, or :class:`data.pins.Pin`; see :mod:`data.pins`.
     foi : field of interest: cells with no pixel further than this from the side of the image are removed.
     voxel : size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.
-    frames, channel, axes : which part of the files, see :func:`data.frames.open_frames`.
+    frames : which frames; of masks and images. axes : the axes of the masks. channel, image_axes : the channel and
+        the axes of the images; see :func:`data.frames.open_frames`.
     jobs, dask : processes, or the address of a Dask scheduler (:func:`data.workers.open_workers`); the result does not
         depend on them.
 
@@ -152,7 +154,7 @@ def track(
         if any(pin.kind == "merge" for pin in wishes):
             labels = MergedMasks(labels, wishes)
             raise_if(labels.missing())
-        grey = _open_images(images, labels, channel, axes)
+        grey = _open_images(images, labels, channel, image_axes)
         size = check_voxel(voxel, ndim) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
     with open_workers(jobs, dask) as spread:
         with clock.stage("measure"), _naming(labels):
@@ -181,7 +183,7 @@ def track(
     config = {
         "method": method, "costs": costs, "solver": solver, "max_gap": max_gap, "fill": fill, "foi": foi,
         "voxel": voxel, "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "channel": channel,
-        "axes": axes, "images": images is not None, "allow_drop": allow_drop, "hypotheses": hypotheses, "pins": [str(pin) for pin in wishes],
+        "axes": axes, "image_axes": image_axes, "images": images is not None, "allow_drop": allow_drop, "hypotheses": hypotheses, "pins": [str(pin) for pin in wishes],
     }  # fmt: skip
     run = _describe(candidates, solution, lineage, config, clock)
     run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": prepared.gap_rate,

@@ -132,3 +132,51 @@ def test_a_folder_named_like_a_number_is_no_third_number(
     (tmp_path / "01").mkdir()  # the CTC names its sequences so
     assert run("--size", "64", "64", "01") == 0
     assert capsys.readouterr().out == "01|1|64 64|False\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("max-gap = 2.5", "'max-gap': '2.5' is not a valid integer"),
+        ("max_gap = true", "'max-gap': 'True' is not a valid integer"),
+        ("max-gap = -1", "'max-gap': -1 is not in the range"),
+        ('fill = "sometimes"', "'fill': 'sometimes' is not one of"),
+        ('overwrite = "perhaps"', "'overwrite': 'perhaps' is not a valid boolean"),
+        ('voxel = "one"', "--voxel one"),
+        ('frames = "8:2"', "--frames 8:2"),
+        ('costs = "cheap"', "'cheap' is not a choice"),
+    ],
+)
+def test_a_wrong_value_names_the_file_it_stands_in(tmp_path: Path, capsys, text: str, said: str) -> None:
+    import numpy as np
+    import tifffile
+
+    import celltrail
+
+    (tmp_path / "masks").mkdir()
+    for t in range(2):
+        tifffile.imwrite(tmp_path / "masks" / f"mask{t}.tif", np.pad(np.ones((4, 4), np.uint8), 4))
+    config = tmp_path / "settings.toml"
+    config.write_text(text + "\n")
+    command = ["track", str(tmp_path / "masks"), "--out", str(tmp_path / "RES")]
+    assert console.run(celltrail.app, [*command, "--config", str(config)]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"{config}: ")
+    assert said in message
+    assert console.run(celltrail.app, [*command, "--frames", "9:"]) == 2
+    assert str(config) not in capsys.readouterr().err
+    assert not (tmp_path / "RES").exists()
+
+
+def test_an_option_that_may_be_repeated_takes_a_list_from_the_file(tmp_path: Path, capsys) -> None:
+    app = typer.Typer()
+
+    @app.command(cls=console.Command)
+    def show(name: Annotated[list[str] | None, typer.Option("--name")] = None) -> None:
+        typer.echo("+".join(name or []))
+
+    config = tmp_path / "settings.toml"
+    for text, said in (('name = ["01", "02"]', "01+02"), ('name = "01"', "01")):
+        config.write_text(text + "\n")
+        assert console.run(app, ["--config", str(config)]) == 0
+        assert capsys.readouterr().out.strip() == said

@@ -151,3 +151,30 @@ def test_importing_tracking_needs_no_extra():
     code = "import sys, tracking; print(sorted({'torch', 'streamlit', 'plotly', 'pandas', 'dask'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_masks_and_images_have_axes_of_their_own(masks, tmp_path, capsys):
+    stack = np.stack([tifffile.imread(path) for path in sorted(masks.iterdir())])
+    tifffile.imwrite(tmp_path / "masks.tif", stack, photometric="minisblack")
+    grey = np.stack(
+        [np.zeros_like(stack), 100 * (stack > 0).astype(np.uint16)], axis=1
+    )  # the second channel shows cells
+    tifffile.imwrite(tmp_path / "images.tif", grey, photometric="minisblack")
+    images = ["--images", tmp_path / "images.tif", "--image-axes", "TCYX", "--channel", "1"]
+    stacks = ["track", tmp_path / "masks.tif", "--axes", "TYX"]
+    assert run(*stacks, *images, "--out", tmp_path / "RES", "--json") == 0
+    config = json.loads(capsys.readouterr().out)["config"]
+    assert (config["axes"], config["image_axes"], config["channel"]) == ("TYX", "TCYX", 1)
+    assert run("track", masks, *images, "--out", tmp_path / "RES2") == 0
+    for t in range(4):
+        one, other = (tifffile.imread(tmp_path / name / f"mask{t:03d}.tif") for name in ("RES", "RES2"))
+        assert np.array_equal(one, other)
+    from tracking import track
+
+    table = track(
+        tmp_path / "masks.tif", images=tmp_path / "images.tif", axes="TYX", image_axes="TCYX", channel=1
+    ).table
+    assert np.isfinite(table.brightness).all()
+    capsys.readouterr()
+    assert run(*stacks, "--images", tmp_path / "images.tif", "--image-axes", "TYX", "--out", tmp_path / "RES3") == 2
+    assert "TYX does not fit" in capsys.readouterr().err
