@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from data.console import (
     OverwriteOption,
     SeedOption,
 )
-from tracking.solve_cli import solve
+from tracking.solve_cli import ResumeOption, TimeLimitOption, solve
 from tracking.why_cli import why
 
 
@@ -100,13 +101,15 @@ def track(
     ] = None,
     jobs: JobsOption = 1,
     dask: DaskOption = None,
+    time_limit: TimeLimitOption = None,
+    resume: ResumeOption = False,
     graph: Annotated[bool, typer.Option("--graph/--no-graph", help="Write graph.npz beside the masks.")] = True,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Link cells through a movie into lineages, to the proven optimum.
 
-    Writes maskTTT.tif, res_track.txt, run.json and graph.npz.
+    Writes maskTTT.tif, res_track.txt, run.json and graph.npz. Ctrl-C while solving writes the best solution so far.
 
     Example:  celltrail track 01_MASKS --images 01 --out 01_RES
     """
@@ -114,21 +117,42 @@ def track(
     from data.output import refuse_existing
     from tracking.pipeline import track as track_movie
     from tracking.pipeline import write_result
+    from tracking.saved import forget, saved_parts
 
+    if resume and out.exists():
+        overwrite = overwrite or _is_unfinished(out)
     refuse_existing(out, overwrite=overwrite, inputs=[masks, *([images] if images else [])])
-    with console.show_progress(quiet=as_json) as progress:
+    with console.show_progress(quiet=as_json) as progress, saved_parts(out, resume=resume) as saved:
         result = track_movie(
             masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
-            allow_drop=allow_drop, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames), channel=channel, axes=axes, image_axes=image_axes, jobs=jobs, dask=dask,
-            progress=progress,
+            allow_drop=allow_drop, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames),
+            channel=channel, axes=axes, image_axes=image_axes, jobs=jobs, dask=dask, time_limit=time_limit, saved=saved, progress=progress,
         )  # fmt: skip
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)
+        unfinished = run["status"] != "optimal" and (result.solution.interrupted or time_limit is not None)
+        if not unfinished:
+            forget(saved)
     if as_json:
         console.print_json(run)
     else:
         _tell(run, out)
+        if unfinished:
+            typer.echo("The same command with --resume goes on from what is solved.")
     if result.solution.interrupted:  # Ctrl-C while solving: the best solution so far is written
         raise typer.Exit(130)
+
+
+def _is_unfinished(out: Path) -> bool:
+    """Whether a result was written before it was proven; :class:`InputError` where it is complete or none of ours."""
+    from data.errors import InputError
+
+    try:
+        status = json.loads((out / "run.json").read_text(encoding="utf-8"))["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    if status == "optimal":
+        raise InputError(f"{out} is proven optimal already: there is nothing to go on with.")
+    return True
 
 
 def _tell(run: dict[str, Any], out: Path) -> None:

@@ -35,6 +35,7 @@ from tracking.lineage import Lineage, build_lineage
 from tracking.painting import paint_masks
 from tracking.pinning import MergedMasks, apply_pins
 from tracking.preparation import AUTO_GAP, DEFAULT_COSTS, prepare
+from tracking.saved import remember
 from tracking.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
@@ -107,6 +108,8 @@ def track(
     image_axes: str | None = None,
     jobs: int = 1,
     dask: str | None = None,
+    time_limit: float | None = None,
+    saved: Path | None = None,
     progress: Progress = silent,
 ) -> TrackResult:
     """Track labelled cells through a movie, to proven optimality.
@@ -130,6 +133,8 @@ def track(
         the axes of the images; see :func:`data.frames.open_frames`.
     jobs, dask : processes, or the address of a Dask scheduler (:func:`data.workers.open_workers`); the result does not
         depend on them.
+    time_limit : seconds for the solver; then the best solution so far is taken, with its gap. So does Ctrl-C.
+    saved : a folder for the solved parts of the problem; what it holds already is not solved again.
 
     Returns
     -------
@@ -162,8 +167,13 @@ def track(
             apart = None if jobs == 1 and dask is None else spread
             table = measure_movie(labels, grey, voxel=size, spans=spans, spread=apart, progress=progress)
 
+        keeping = spread if saved is None else remember(spread, saved)
+
         def solve(candidates: Candidates) -> Solution:
-            return solve_candidates(candidates, solver=solver, spread=spread)
+            first = solve_candidates(candidates, solver=solver, spread=keeping)
+            if first.interrupted:  # no costs may rest on half a solution
+                raise KeyboardInterrupt
+            return first
 
         with clock.stage("costs"):
             progress("costs", 0, 1)
@@ -173,7 +183,9 @@ def track(
             progress("costs", 1, 1)
         with clock.stage("solve"):
             if method == "ilp":
-                solution = solve_candidates(candidates, solver=solver, spread=spread, progress=progress)
+                solution = solve_candidates(
+                    candidates, solver=solver, spread=keeping, time_limit=time_limit, progress=progress
+                )
             else:
                 chosen = (choose_greedily if method == "greedy" else choose_by_assignment)(problem.links)
                 solution = as_solution(candidates, *add_divisions(candidates, chosen, cut_off(problem.links)), method)
@@ -183,7 +195,7 @@ def track(
     config = {
         "method": method, "costs": costs, "solver": solver, "max_gap": max_gap, "fill": fill, "foi": foi,
         "voxel": voxel, "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "channel": channel,
-        "axes": axes, "image_axes": image_axes, "images": images is not None, "allow_drop": allow_drop, "hypotheses": hypotheses, "pins": [str(pin) for pin in wishes],
+        "axes": axes, "image_axes": image_axes, "time_limit": time_limit, "images": images is not None, "allow_drop": allow_drop, "hypotheses": hypotheses, "pins": [str(pin) for pin in wishes],
     }  # fmt: skip
     run = _describe(candidates, solution, lineage, config, clock)
     run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": prepared.gap_rate,

@@ -14,6 +14,16 @@ from data.graph import IntArray
 
 NatsOption = Annotated[float, typer.Option(metavar="NATS", help="Added to every such cost before solving.")]
 
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--time-limit", min=0, metavar="SECONDS", help="Stop solving then, and state the gap.", show_default=False
+    ),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on where a run for the same --out was stopped, and replace its result.")
+]
+
 
 def solve(
     graph: Annotated[Path, typer.Argument(help="A graph.npz that 'celltrail track' has written.")],
@@ -23,18 +33,16 @@ def solve(
     division: NatsOption = 0.0,
     appear: NatsOption = 0.0,
     disappear: NatsOption = 0.0,
-    time_limit: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="SECONDS", help="Stop then, and state the gap.", show_default=False),
-    ] = None,
+    time_limit: TimeLimitOption = None,
     jobs: JobsOption = 1,
     dask: DaskOption = None,
+    resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Solve a kept candidate graph again, without touching pixels.
 
-    Ctrl-C writes the best solution so far, with its gap.
+    Ctrl-C writes the best solution so far, with its gap; the same command with --resume goes on.
 
     Example:  celltrail solve 01_RES/graph.npz --division 2 --out fewer_divisions.npz
     """
@@ -42,8 +50,11 @@ def solve(
     from data.output import refuse_existing
     from data.workers import open_workers
     from tracking.lineage import build_lineage
+    from tracking.saved import forget, remember, saved_parts
     from tracking.solver import solve_candidates
 
+    if resume and out.exists():
+        overwrite = overwrite or _is_unfinished(out)
     refuse_existing(out, overwrite=overwrite)
     candidates, before, _ = load_graph(graph)
     detections = candidates.detections
@@ -57,9 +68,18 @@ def solve(
         links=replace(candidates.links, cost=_more(candidates.links.cost, link, "link")),
         divisions=replace(candidates.divisions, cost=_more(candidates.divisions.cost, division, "division")),
     )
-    with console.show_progress(quiet=as_json) as progress, open_workers(jobs, dask) as spread:
-        solution = solve_candidates(candidates, solver=solver, spread=spread, time_limit=time_limit, progress=progress)
-    save_graph(out, candidates, solution, track=build_lineage(candidates, solution).track)
+    with (
+        console.show_progress(quiet=as_json) as progress,
+        open_workers(jobs, dask) as spread,
+        saved_parts(out, resume=resume) as saved,
+    ):
+        solution = solve_candidates(
+            candidates, solver=solver, spread=remember(spread, saved), time_limit=time_limit, progress=progress
+        )
+        save_graph(out, candidates, solution, track=build_lineage(candidates, solution).track)
+        unfinished = solution.status != "optimal" and (solution.interrupted or time_limit is not None)
+        if not unfinished:
+            forget(saved)
     summary = {
         "status": solution.status,
         "objective": solution.objective / NAT,
@@ -83,8 +103,21 @@ def solve(
             f"Objective {summary['objective']:.6f} nats, {proof}: {summary['links']:,} links, "
             f"{summary['divisions']:,} divisions. Written to {out}."
         )
+        if unfinished:
+            typer.echo("The same command with --resume goes on from what is solved.")
     if solution.interrupted:
         raise typer.Exit(130)
+
+
+def _is_unfinished(out: Path) -> bool:
+    """Whether a graph was written before its solution was proven; :class:`InputError` where it is."""
+    from data.errors import InputError
+    from data.graph import load_graph
+
+    _, solution, _ = load_graph(out)
+    if solution is not None and solution.status == "optimal":
+        raise InputError(f"{out} is proven optimal already: there is nothing to go on with.")
+    return True
 
 
 def _more(cost: IntArray, nats: float, name: str) -> IntArray:

@@ -1,0 +1,117 @@
+"""Solved parts of a problem on disk, so that a run that was stopped can go on where it was.
+
+A part is named after its content: what is read back is the answer to exactly the same programme, so a run that goes on
+ends with the same bytes as one that was never stopped, and a run with other costs finds nothing to reuse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from data.errors import InputError
+from data.workers import Spread
+from tracking.task import Relaxation, Result, Task, relax_task
+
+SOLVERS = ("celltrail", "highspy", "pulp")  # another version may find another optimum of equal cost
+
+
+@contextmanager
+def saved_parts(out: Path, *, resume: bool) -> Iterator[Path]:
+    """The folder beside ``out`` that keeps the solved parts of its problem.
+
+    It stays after the block, whatever happens, so that a later run can go on; but not after an :class:`InputError`.
+
+    Parameters
+    ----------
+    resume : use what an earlier run has left; otherwise it is removed first.
+    """
+    folder = out.parent / f".{out.name}.solved"
+    if not resume:
+        forget(folder)
+    try:
+        yield folder
+    except InputError:
+        if not resume:
+            forget(folder)
+        raise
+
+
+def forget(folder: Path) -> None:
+    """Remove the solved parts: the problem is solved."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remember(spread: Spread, folder: Path) -> Spread:
+    """A function like ``spread`` for the tasks of :mod:`tracking.task`, which solves only what ``folder`` does not hold.
+
+    What a time limit may have cut short is not kept.
+    """
+
+    def remembering(function: Any, tasks: Iterable[Any]) -> Iterator[Any]:
+        waiting: deque[tuple[Path, Any]] = deque()  # in order; None: not known yet
+
+        def unknown() -> Iterator[Any]:
+            for task in tasks:
+                file = folder / f"{_name(function, task)}.npz"
+                answer = _load(file, Relaxation if function.func is relax_task else Result)
+                waiting.append((file, answer))
+                if answer is None:
+                    yield task
+
+        for answer in spread(function, unknown()):
+            while waiting[0][1] is not None:
+                yield waiting.popleft()[1]
+            file, _ = waiting.popleft()
+            if function.keywords["deadline"] is None or (isinstance(answer, Result) and answer.proven.all()):
+                _save(file, answer)
+            yield answer
+        yield from (answer for _, answer in waiting)
+
+    return remembering
+
+
+def _name(function: partial[Any], task: Task) -> str:
+    """A name for what is asked: the programme, what is to be found, and by which solver."""
+    digest = hashlib.sha256()
+    words = (
+        function.func.__name__,
+        function.keywords["solver"],
+        *map(version, SOLVERS),
+        task.groups,
+        task.matrix.shape,
+    )
+    digest.update(repr(words).encode())
+    matrix = (task.matrix.data, task.matrix.indices, task.matrix.indptr)
+    for array in (*matrix, task.cost, task.nudge, task.lower, task.upper, task.group, task.incumbent):
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _save(file: Path, answer: Result | Relaxation) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    work = file.with_suffix(".partial")
+    with work.open("wb") as stream:
+        np.savez(stream, **{name: array for name, array in vars(answer).items() if array is not None})
+    os.replace(work, file)
+
+
+def _load(file: Path, kind: type[Result] | type[Relaxation]) -> Result | Relaxation | None:
+    """A saved answer; ``None`` where there is none, or a crash of the machine has damaged it."""
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return kind(**{name: arrays.get(name) for name in kind.__dataclass_fields__})
+    except (OSError, ValueError, EOFError, BadZipFile):
+        return None
