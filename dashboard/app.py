@@ -4,12 +4,14 @@ It joins the page script and the HTTP routes that feed the viewer into one appli
 """
 
 import sys
+import threading
 from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
 
-from dashboard import security
+# What the pages need is imported here, before the server listens, so that the first click does not wait for it.
+from dashboard import charts, events, scores, security, warm  # noqa: F401
 from dashboard.api import ROUTES
 
 address = st.get_option("server.address")
@@ -17,6 +19,7 @@ token = security.token_for(address)
 if token is not None:
     sys.stderr.write(security.warning(address, st.get_option("server.port"), token))
 
+threading.Thread(target=warm.open_first, args=(sys.argv[1:],), daemon=True).start()
 app = st.App(
     Path(__file__).with_name("ui.py"),
     routes=ROUTES,

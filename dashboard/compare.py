@@ -6,15 +6,17 @@ the other. A link is shared when both its cells are, and the other result links 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dashboard import content
 from dashboard.content import Result
 from dashboard.events import Event
-from data import Tracks
 from data.overlap import count_overlap
 
 
@@ -29,12 +31,33 @@ def disagreements(a: Result, b: Result) -> list[Event]:
 @lru_cache(maxsize=8)
 def _disagreements(a: Result, b: Result, _a_stamp: str, _b_stamp: str) -> list[Event]:
     pairs = match_cells(a, b)
-    found = [*_only_in(a, b, pairs, "A"), *_only_in(b, a, pairs.rename(columns={"a": "b", "b": "a"}), "B")]
+    own, other = _placed(a), _placed(b)
+    rows_a, rows_b = (
+        _rows(cells, pairs["frame"], pairs[name]) for cells, name in ((own.cells, "a"), (other.cells, "b"))
+    )
+    there = (rows_a >= 0) & (rows_b >= 0)
+    rows_a, rows_b = rows_a[there], rows_b[there]
+    found = [*_only_in(own, other, rows_a, rows_b, "A"), *_only_in(other, own, rows_b, rows_a, "B")]
     return sorted(found, key=lambda event: (event.frame, event.kind, event.y, event.x))
 
 
+@dataclass(frozen=True)
+class Placed:
+    """The cells of a result, and for each the row of the cell that it continues or is born from (−1: none)."""
+
+    cells: pd.DataFrame
+    previous: NDArray[np.int64]
+
+
 def match_cells(a: Result, b: Result) -> pd.DataFrame:
-    """Cells that are the same in both: columns ``frame, a, b`` (labels)."""
+    """Cells that are the same in both: columns ``frame, a, b`` (labels).
+
+    Two results of the same masks need no look at the pixels: their graphs tell which mask each cell was.
+    """
+    known = content.cells_by_mask(a), content.cells_by_mask(b)
+    if known[0] is not None and known[1] is not None and known[0].masks == known[1].masks:
+        both = known[0].cells.merge(known[1].cells, on=["frame", "label"], suffixes=("_a", "_b"))
+        return both.rename(columns={"track_a": "a", "track_b": "b"})[["frame", "a", "b"]]
     parts = []
     for frame in sorted(set(a.labels) & set(b.labels)):
         table = count_overlap(a.labels[frame], b.labels[frame])
@@ -45,43 +68,45 @@ def match_cells(a: Result, b: Result) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"frame": [], "a": [], "b": []}, dtype=int)
 
 
-def links_of(tracks: Tracks, cells: pd.DataFrame) -> pd.DataFrame:
-    """Every link as ``frame, label, frame2, label2``: along tracks, and from mothers to daughters."""
-    same = cells["track"].diff() == 0
-    later, earlier = cells[same], cells.shift(1)[same]
-    along = pd.DataFrame(
-        {"frame": earlier["frame"], "label": earlier["track"], "frame2": later["frame"], "label2": later["track"]}
-    )
-    end = dict(zip(tracks.label.tolist(), tracks.end.tolist(), strict=True))
-    born = [(end[parent], parent, begin, label) for label, begin, _, parent in tracks.rows().tolist() if parent]
-    births = pd.DataFrame(born, columns=list(along.columns))
-    return pd.concat([along, births], ignore_index=True).astype(np.int64)
+def _placed(result: Result) -> Placed:
+    cells = content.cell_table(result)
+    track = cells["track"].to_numpy()
+    previous = np.arange(len(cells)) - 1
+    born = np.flatnonzero(np.diff(track, prepend=0))  # first cell of each track
+    mother = dict(zip(result.tracks.label.tolist(), result.tracks.parent.tolist(), strict=True))
+    parents = np.array([mother.get(label, 0) for label in track[born].tolist()], dtype=np.int64)
+    last = np.searchsorted(track, parents, side="right") - 1
+    previous[born] = np.where((last >= 0) & (track[last] == parents), last, -1)
+    return Placed(cells, previous)
 
 
-def _only_in(own: Result, other: Result, pairs: pd.DataFrame, name: str) -> list[Event]:
-    cells, others = content.cell_table(own), content.cell_table(other)
-    partner = cells.merge(pairs, how="left", left_on=["frame", "track"], right_on=["frame", "a"])
-    found = [
-        Event(f"cell only in {name}", int(row.frame), float(row.y), float(row.x),
-              f"Cell {row.track} of {name} has no counterpart.", *_order(name, int(row.track), 0))
-        for row in partner[partner["b"].isna()].itertuples()
-    ]  # fmt: skip
-    links = links_of(own.tracks, cells)
-    links = links.merge(pairs.rename(columns={"a": "label", "b": "twin"}), on=["frame", "label"])
-    links = links.merge(pairs.rename(columns={"frame": "frame2", "a": "label2", "b": "twin2"}), on=["frame2", "label2"])
-    theirs = links_of(other.tracks, others).rename(columns={"label": "twin", "label2": "twin2"})
-    joined = links.merge(theirs.assign(shared=True), how="left", on=["frame", "twin", "frame2", "twin2"])
-    place = cells[["frame", "track", "y", "x"]].rename(columns={"track": "label"})
-    for row in joined[joined["shared"].isna()].merge(place, on=["frame", "label"]).itertuples():
-        text = f"{name} links cell {row.label} to cell {row.label2} of frame {row.frame2}."
-        found.append(
-            Event(
-                f"link only in {name}", int(row.frame), float(row.y), float(row.x), text,
-                *_order(name, int(row.label), int(row.twin)),
-            )
-        )  # fmt: skip
-    return found
+def _rows(cells: pd.DataFrame, frame: pd.Series, label: pd.Series) -> NDArray[np.int64]:
+    """Rows of cells by frame and label, in a table ordered by track and frame; −1 where there is none."""
+    order = int(cells["frame"].max()) + 1 if len(cells) else 1
+    keys = cells["track"].to_numpy(dtype=np.int64) * order + cells["frame"].to_numpy(dtype=np.int64)
+    wanted = label.to_numpy(dtype=np.int64) * order + frame.to_numpy(dtype=np.int64)
+    found = np.searchsorted(keys, wanted)
+    return np.where(np.append(keys, -1)[found] == wanted, found, -1)
 
 
-def _order(name: str, own: int, other: int) -> tuple[int, int]:
-    return (own, other) if name == "A" else (other, own)
+def _only_in(
+    own: Placed, other: Placed, rows: NDArray[np.int64], twins: NDArray[np.int64], name: str
+) -> Iterator[Event]:
+    """Cells of ``own`` without counterpart, and links between cells that both have, which ``other`` links otherwise."""
+    partner = np.full(len(own.cells), -1)
+    partner[rows] = twins
+    frame, label, y, x = (own.cells[column].to_numpy() for column in ("frame", "track", "y", "x"))
+    theirs = other.cells["track"].to_numpy()
+
+    def event(kind: str, row: int, twin: int, text: str) -> Event:
+        tracks = (int(label[row]), twin) if name == "A" else (twin, int(label[row]))
+        return Event(f"{kind} only in {name}", int(frame[row]), float(y[row]), float(x[row]), text, *tracks)
+
+    for row in np.flatnonzero(partner < 0).tolist():
+        yield event("cell", row, 0, f"Cell {label[row]} of {name} has no counterpart.")
+    source = own.previous
+    both = (source >= 0) & (partner >= 0) & (partner[source] >= 0)
+    for row in np.flatnonzero(both & (other.previous[partner] != partner[source])).tolist():
+        before = int(source[row])
+        text = f"{name} links cell {label[before]} to cell {label[row]} of frame {frame[row]}."
+        yield event("link", before, int(theirs[partner[before]]), text)

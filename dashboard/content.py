@@ -21,6 +21,7 @@ from data import Frames, InputError, Tracks, load_graph, open_images, open_label
 from data.colours import PALETTE as RGB
 from data.colours import colour_of_tracks, neighbours_in
 from data.ctc import track_file
+from data.graph import Detections
 
 PALETTE = tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in RGB)
 NO_TRACKS = Tracks.from_rows([])
@@ -139,17 +140,50 @@ def _cell_table(result: Result, _stamp: str) -> pd.DataFrame:
     return table.sort_values(["track", "frame"], ignore_index=True)
 
 
-def _cells_of_graph(result: Result) -> pd.DataFrame | None:
+def _detections_of_graph(result: Result) -> tuple[Detections, NDArray[np.int64]] | None:
+    """The detections in ``graph.npz`` with their tracks (0: none); ``None`` where they are not all cells of the result."""
     path = result.layer.folder / "graph.npz"
     if not path.is_file():
         return None
     candidates, _, track = load_graph(inside(result.layer.root, path))
-    if track is None:
-        return None
-    used = track > 0
-    table = candidates.detections
-    if int(used.sum()) != int((result.tracks.end - result.tracks.begin + 1).sum()):
+    if track is None or int((track > 0).sum()) != int((result.tracks.end - result.tracks.begin + 1).sum()):
         return None  # some masks were painted or removed after solving: the masks know better
+    return candidates.detections, track
+
+
+@dataclass(frozen=True)
+class CellsByMask:
+    """Which mask each cell of a result was: hash of the masks, and a table with ``frame, label, track``."""
+
+    masks: str
+    cells: pd.DataFrame
+
+
+def cells_by_mask(result: Result) -> CellsByMask | None:
+    """The masks that became the cells of a result; ``None`` where ``run.json`` and ``graph.npz`` do not tell.
+
+    Nor do they where the cells were chosen among hypotheses, or pins merged some.
+    """
+    inputs, config = ((result.run or {}).get(key) for key in ("inputs", "config"))
+    masks = inputs.get("masks") if isinstance(inputs, dict) else None
+    name = masks.get("sha256") if isinstance(masks, dict) else None
+    if not name or not isinstance(config, dict) or config.get("pins"):
+        return None
+    found = _detections_of_graph(result)
+    if found is None or (found[0].hypothesis >= 0).any():
+        return None
+    table, track = found
+    used = track > 0
+    cells = pd.DataFrame({"frame": table.frame[used], "label": table.label[used], "track": track[used]})
+    return CellsByMask(str(name), cells)
+
+
+def _cells_of_graph(result: Result) -> pd.DataFrame | None:
+    found = _detections_of_graph(result)
+    if found is None:
+        return None
+    table, track = found
+    used = track > 0
     z, y, x = table.position[used].T
     return pd.DataFrame(
         {"track": track[used], "frame": table.frame[used], "z": z, "y": y, "x": x, "area": table.area[used]}

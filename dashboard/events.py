@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,11 @@ def meaning(kind: str) -> str:
 
 def find_suspects(result: Result) -> list[Event]:
     """What the rules of :data:`RULES` find odd, in order of frames. Needs no truth."""
+    return _find_suspects(result, content.stamp(result.layer.folder))
+
+
+@lru_cache(maxsize=4)
+def _find_suspects(result: Result, _stamp: str) -> list[Event]:
     cells = content.cell_table(result)
     if not len(result.tracks) or not len(cells):
         return []

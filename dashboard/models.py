@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+import segmentation
 from dashboard import registry
 from dashboard.registry import Dataset
 from data import InputError
@@ -18,10 +19,11 @@ LOSSES, MEASURES = ("train_loss", "loss"), ("IoU", "SEG", "DET")
 
 def list_models(dataset: Dataset) -> dict[str, Path]:
     """Models that lie beside the data, then those that come with Celltrail: name → file."""
-    from segmentation.checkpoint import list_models as list_shipped
-
+    shipped = {
+        path.stem: path for path in sorted((Path(segmentation.__file__).parent / "models").glob("*.safetensors"))
+    }
     beside = {path.relative_to(dataset.root.resolve()).as_posix(): path for path in registry.models_in(dataset)}
-    return beside | list_shipped()
+    return beside | shipped
 
 
 def training_facts(model: Path) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import streamlit as st
 from dashboard import content, events, state
 from dashboard.events import Event
 
+TABLE_ROWS = 500  # of a longer list, the table shows the part around the event in view
+
 
 def close_up(result: content.Result, across: float = 400) -> float:
     """A zoom at which about six cells fit across a pane of so many pixels."""
@@ -51,10 +53,13 @@ def step_through(key: str, shown: list[Event], zoom: float, about: object, show:
     index = min(session[f"{key}_index"], len(shown) - 1)
     event = shown[index]
 
+    first = index // TABLE_ROWS * TABLE_ROWS
+    part = shown[first : first + TABLE_ROWS]
+
     def take_row() -> None:
         rows = session[f"{key}_table"].selection.rows
         if rows:
-            go_to(key, shown, rows[0], zoom)
+            go_to(key, shown, first + rows[0], zoom)
 
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Previous", shortcut="K", key=f"{key}_previous", on_click=go_to, args=(key, shown, index - 1, zoom))
@@ -66,14 +71,16 @@ def step_through(key: str, shown: list[Event], zoom: float, about: object, show:
     show(event)
     table = pd.DataFrame(
         {
-            "": ["▸" if i == index else "" for i in range(len(shown))],
-            "kind": [one.kind for one in shown],
-            "frame": [one.frame for one in shown],
-            "track": [str(one.track or "") for one in shown],
-            "cost": [one.cost for one in shown],
-            "what": [one.text for one in shown],
+            "": ["▸" if first + i == index else "" for i in range(len(part))],
+            "kind": [one.kind for one in part],
+            "frame": [one.frame for one in part],
+            "track": [str(one.track or "") for one in part],
+            "cost": [one.cost for one in part],
+            "what": [one.text for one in part],
         }
     )
+    if len(part) < len(shown):
+        st.caption(f"Rows {first + 1:,} to {first + len(part):,} of {len(shown):,}; the table follows the steps.")
     st.dataframe(
         table, key=f"{key}_table", hide_index=True, height=240, selection_mode="single-row", on_select=take_row,
         alt="Events with kind, frame and track",

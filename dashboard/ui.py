@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -10,22 +9,12 @@ import streamlit as st
 
 from dashboard import parts, registry, sample, state
 from dashboard.registry import Dataset
+from dashboard.warm import read_arguments
 from data import InputError
 
 HERE = Path(__file__).parent
 # Streamlit writes white on every primary button; the light blue of the dark theme needs dark letters.
 DARK_BUTTONS = '<style>[data-testid="stBaseButton-primary"] p { color: #0b1013; }</style>'
-
-
-def read_arguments(arguments: list[str]) -> Path | None:
-    """The folder after ``--data``, or ``None`` for the sample. Streamlit's own arguments are passed over."""
-    parser = argparse.ArgumentParser(prog="celltrail dashboard", add_help=False, exit_on_error=False)
-    parser.add_argument("--data", type=Path)
-    try:
-        known, _ = parser.parse_known_args(arguments)
-    except (argparse.ArgumentError, SystemExit):
-        raise InputError("--data needs a folder:  celltrail dashboard FOLDER.") from None
-    return known.data
 
 
 @st.cache_resource(show_spinner="Simulating and tracking the sample movie …")

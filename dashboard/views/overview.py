@@ -132,12 +132,14 @@ def show() -> None:
     if result is None:
         parts.empty("No result yet", "Segment and track this movie to see its lineages.", "celltrail demo --out demo")
         return
-    show_measures(selection, result)
+    measured = st.container()  # filled last: a long movie takes its time, and the rest need not wait
     if result.layer.kind == "result":
         show_certificate(result.run)
     if len(result.tracks):
         show_counts(result)
     show_check(selection)
+    with measured:
+        show_measures(selection, result)
 
 
 st.title("Overview")

@@ -92,7 +92,6 @@ def show_objects(selection: state.Selection, truth: content.Result, result: cont
 
 def show_previews(selection: state.Selection) -> None:
     """Weights of the loss, variations in training, probability of a model: made on request."""
-    import_extra("torch", "segmentation")
     movie = selection.movie
     kinds = ["Weights of the loss", "Variations in training"] if movie.of_kind("silver", "annotated") else []
     kinds += ["Probability of a model"] if movie.images is not None else []
@@ -120,6 +119,7 @@ def show_previews(selection: state.Selection) -> None:
 
 def draw_preview(selection: state.Selection, kind: str, model: Path | None) -> tuple[int, list[tuple[str, Any]]]:
     """Number of the frame nearest to the one that is shown, and its pictures by title."""
+    import_extra("torch", "segmentation")
     from segmentation.checkpoint import load_model
     from segmentation.frames import open_movie
     from segmentation.preview import show_augmentation, show_prediction, show_weights

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from dashboard import compare, content, events, registry, scores
 from dashboard.content import Result
 from data import Tracks
 from data.ctc import write_masks, write_track_file
+from tracking import track, write_result
 
 Draw = Callable[..., Result]
 
@@ -114,6 +117,37 @@ def test_a_result_does_not_differ_from_itself_under_other_labels(draw: Draw) -> 
     b = draw("b", frames_of({9: still((50, 50), 0, 3), 5: still((44, 50), 4), 4: still((56, 50), 4)}),
              [(9, 0, 3, 0), (5, 4, 7, 9), (4, 4, 7, 9)])  # fmt: skip
     assert compare.disagreements(a, b) == []
+
+
+@pytest.fixture
+def of_same_masks(dataset: Path, tmp_path: Path) -> list[Result]:
+    """Two results that were made from the same masks."""
+    shutil.copytree(dataset / "01_GT", tmp_path / "01_GT")
+    for name, method in (("a", "ilp"), ("b", "greedy")):
+        result = track(tmp_path / "01_GT" / "TRA", method=method, fill="never")
+        write_result(result, tmp_path / name / "01_RES")
+    return [content.open_result(layer) for layer in registry.open_dataset(tmp_path).movies[0].results]
+
+
+def test_results_of_the_same_masks_are_matched_without_looking_at_them(
+    of_same_masks: list[Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = of_same_masks
+    assert content.cells_by_mask(a) is not None
+    quick = compare.match_cells(a, b)
+    monkeypatch.setattr(content, "cells_by_mask", lambda result: None)
+    slow = compare.match_cells(a, b)
+    order = ["frame", "a", "b"]
+    assert len(quick) == len(content.cell_table(a)) > 50
+    np.testing.assert_array_equal(quick.sort_values(order)[order].to_numpy(), slow.sort_values(order)[order].to_numpy())
+
+
+@pytest.mark.parametrize("change", [{"inputs": None}, {"config": {"pins": ["merge"]}}, {"inputs": {"masks": {"sha256": "b"}}}])  # fmt: skip
+def test_where_the_masks_may_differ_the_pixels_decide(of_same_masks: list[Result], change: dict[str, object]) -> None:
+    ours, theirs = (content.cells_by_mask(replace(result, run=(result.run or {}) | extra))
+                    for result, extra in zip(of_same_masks, ({}, change), strict=True))  # fmt: skip
+    assert ours is not None
+    assert theirs is None or theirs.masks != ours.masks
 
 
 def test_features_of_tracks(draw: Draw) -> None:
