@@ -40,7 +40,7 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str,
     """Write tensors and a JSON header as safetensors, whole or not at all."""
     safetensors = import_extra("safetensors.torch", "segmentation")
     with output_file(path, overwrite=overwrite) as work:
-        work.write_bytes(safetensors.save(tensors, metadata={"celltrail": json.dumps(header, sort_keys=True)}))
+        work.write_bytes(safetensors.save(tensors, metadata={"celltrail": json.dumps(header)}))
 
 
 def load_tensors(path: Path, schema: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -84,6 +84,12 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         steps: Annotated[
             int | None, typer.Option("--steps", min=1, help="Number of steps, if not by --minutes.")
         ] = None,
+        epoch: Annotated[
+            int | None,
+            typer.Option(
+                "--epoch", min=1, help="Steps between two validations, each of which keeps the state for --resume."
+            ),
+        ] = None,
         scale: Annotated[
             int | None,
             typer.Option("--scale", min=1, help="Reduce images by this factor; otherwise from the size of the cells."),
@@ -130,7 +136,9 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         refuse_existing(out, overwrite=overwrite)
         if threads:
             torch.set_num_threads(threads)
-        settings = find_preset(preset, steps=steps, scale=scale, width=width, depth=depth, rate=rate, tta=tta or None)
+        settings = find_preset(
+            preset, steps=steps, epoch=epoch, scale=scale, width=width, depth=depth, rate=rate, tta=tta or None
+        )
         settings = replace(settings, variation=_variation(settings.variation, elastic, deform=weights is None))
         movies = open_movies(dataset, sequence or [], truth, labels, frames, channel)
         if weights is not None:

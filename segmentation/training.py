@@ -119,7 +119,7 @@ def train(
     training, validation : annotated movies; no frame may be in both. Without validation the last
         weights are the result.
     minutes : stop after this much computing time (see :class:`Clock`); the learning rate falls to 0
-        at that moment. ``None``: after ``settings.steps`` steps, which gives the same weights every time.
+        at that moment. ``None``: after ``settings.steps`` steps, which gives the same model every time.
     score : measures of masks, shown per epoch and used to choose thresholds at the end.
     watch : called after every epoch with its row of the history; what it raises ends the training.
     patience : stop after so many epochs without a lower validation loss; 0: never.
@@ -186,7 +186,9 @@ def train(
             save_state(state_file, state, identity)
         progress("train", min(round(1000 * done), 1000), 1000, describe(row))
 
-    info |= {"steps": state.step, "minutes": round(state.minutes, 2), "last_epoch": state.history[-1]}
+    # A model of so many steps is the same file every time: how long they took stands in the history alone.
+    info |= {"steps": state.step, "minutes": minutes,
+             "last_epoch": {key: value for key, value in state.history[-1].items() if key != "minutes"}}  # fmt: skip
     model = Model(state.best.cpu().eval(), preprocessing, instances, info)
     last = Model(average.cpu().eval(), preprocessing, instances, dict(info))
     if validation and score is not None:

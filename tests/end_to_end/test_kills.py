@@ -1,55 +1,62 @@
-"""Commands that are killed: never a half-written result under its final name."""
+"""Commands that are killed: never a half-written result under its final name, and --resume ends the same.
+
+The benchmark kills them just before chosen changes of the disk, so that these tests need no clock.
+"""
 
 from __future__ import annotations
 
-import random
-import signal
+import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from data import open_labels, read_tracks
-from data.simulate import simulate_movie, write_movie
-
-pytestmark = pytest.mark.slow
+COMMANDS = ["train", "segment", "track", "convert"]
+KILLS = 4
 
 
-@pytest.fixture(scope="module")
-def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set long enough to be interrupted."""
-    folder = tmp_path_factory.mktemp("movie")
-    write_movie(simulate_movie(frames=40, cells=30, size=(320, 320), seed=5), folder, "01")
-    return folder
-
-
-def test_a_killed_track_leaves_the_old_result_or_the_new_one(movie: Path, tmp_path: Path) -> None:
-    out = tmp_path / "RES"
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+def test_a_killed_command_leaves_the_old_result_or_the_new_one(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "kills.json"
     command = [
         sys.executable,
-        "-m",
-        "celltrail",
-        "track",
-        str(movie / "01_GT" / "SEG"),
-        "--out",
-        str(out),
-        "--overwrite",
+        root / "benchmarks" / "kills.py",
+        "--moments",
+        "0",
+        "--changes",
+        str(KILLS),
+        "--json",
+        out,
     ]
-    start = time.perf_counter()
-    assert subprocess.run(command, capture_output=True).returncode == 0
-    whole = time.perf_counter() - start
-    reference = (out / "res_track.txt").read_bytes()
-    moments = random.Random(1)
-    for _ in range(6):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(whole * moments.uniform(0.3, 1.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert (out / "res_track.txt").read_bytes() == reference
-        assert len(open_labels(out)) == 40
-    # What the killed runs left behind does not hinder the next one.
-    assert subprocess.run(command, capture_output=True).returncode == 0
-    assert read_tracks(out / "res_track.txt").problems() == []
-    assert [path.name for path in tmp_path.iterdir()] == ["RES"]
+    done = subprocess.run([*command, "--only", *COMMANDS], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {row["case"]: row for row in json.loads(out.read_text(encoding="utf-8"))["rows"]}
+    assert sorted(rows) == sorted(COMMANDS)
+    for name, row in rows.items():
+        assert (row["changes"], row["faults"]) == (KILLS, 0), name
+        assert row["none"] + row["old"] + row["new"] + row["mixed"] == KILLS, name
+    assert rows["train"]["resumed"] == rows["segment"]["resumed"] == KILLS
+    assert rows["segment"]["resumed_from"] > 0
+
+
+def test_a_result_that_is_neither_old_nor_new_is_a_fault(root: Path, tmp_path: Path) -> None:
+    """The judge of the benchmark can fail: half a file, another one's frames, a missing result."""
+    code = f"""
+import sys; sys.path.insert(0, {str(root / "benchmarks")!r})
+import pathlib, kills
+place = pathlib.Path({str(tmp_path)!r})
+def state(**files):
+    kills.clear(place)
+    for name, text in files.items():
+        (place / name).mkdir(); (place / name / "a.txt").write_text(text)
+    return kills.results(place)
+old, new = state(RES="old"), state(RES="new")
+for found in (state(RES="ne"), state(RES="old", RES2="new"), state(), state(RES="")):
+    row = kills.Row(); kills.judge(row, found, old, new, "test"); assert len(row.faults) == 1, found
+for found in (old, new):
+    row = kills.Row(); kills.judge(row, found, old, new, "test"); assert row.faults == [] and row.old + row.new == 1
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr
