@@ -48,6 +48,15 @@ def add_commands(app: typer.Typer) -> None:
     app.command(cls=console.Command)(why)
 
 
+def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:
+    """Take options from an earlier run; those on the command line win."""
+    from tracking.repeat import options_of_run, read_run
+
+    if path is not None:
+        context.default_map = {**(context.default_map or {}), **options_of_run(read_run(path))}
+    return path
+
+
 def track(
     masks: Annotated[
         Path, typer.Argument(help="Folder (or stack) of label images: 0 background, one number per cell.")
@@ -103,6 +112,17 @@ def track(
     dask: DaskOption = None,
     time_limit: TimeLimitOption = None,
     resume: ResumeOption = False,
+    repeat: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="run.json",
+            help="Repeat an earlier run; other options given here win.",
+            callback=_options_from_run,
+            is_eager=True,
+            show_default=False,
+        ),
+    ] = None,
     graph: Annotated[bool, typer.Option("--graph/--no-graph", help="Write graph.npz beside the masks.")] = True,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -117,6 +137,7 @@ def track(
     from data.output import refuse_existing
     from tracking.pipeline import track as track_movie
     from tracking.pipeline import write_result
+    from tracking.repeat import changes_since, read_run
     from tracking.saved import forget, saved_parts
 
     if resume and out.exists():
@@ -132,6 +153,9 @@ def track(
         unfinished = run["status"] != "optimal" and (result.solution.interrupted or time_limit is not None)
         if not unfinished:
             forget(saved)
+    if repeat is not None:
+        for change in changes_since(read_run(repeat), run):
+            typer.echo(change, err=True)
     if as_json:
         console.print_json(run)
     else:

@@ -203,7 +203,12 @@ def track(
     run["costs"] = prepared.model.name
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["division_list"] = list_divisions(candidates, solution, lineage.track)
-    run["inputs"] = {**inputs, "images": None if grey is None else _fingerprint(grey)}
+    files = {"pins": pins, "costs": costs if Path(costs).is_file() else None}
+    run["inputs"] = {
+        **inputs,
+        "images": None if grey is None else _fingerprint(grey),
+        **{name: _fingerprint_file(Path(file)) for name, file in files.items() if isinstance(file, (str, Path))},
+    }
     return TrackResult(lineage.tracks, lineage.track, candidates, solution, run, table, lineage, labels)
 
 
@@ -249,6 +254,10 @@ def _fingerprint(movie: Masks) -> dict[str, Any]:
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return {"path": str(movie.path), "frames": len(movie), "files": len(movie.files), "sha256": digest.hexdigest()}
+
+
+def _fingerprint_file(path: Path) -> dict[str, Any]:
+    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def peak_memory_mb() -> float | None:

@@ -1,0 +1,72 @@
+"""Repeat a run from its ``run.json``: the same options and inputs, and what has changed since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError
+
+OPTIONS = ("method", "costs", "solver", "max_gap", "fill", "foi", "voxel", "frames", "channel", "axes", "image_axes",
+           "time_limit", "allow_drop", "hypotheses")  # fmt: skip
+FILES = ("masks", "images", "pins")
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """The content of a ``run.json``; :class:`InputError` if it is none."""
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        known = (
+            isinstance(run["config"], dict) and isinstance(run["inputs"], dict) and isinstance(run["versions"], dict)
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: --from names the run.json of an earlier result.") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise InputError(f"{path} is not the run.json of 'celltrail track': give the one in the folder of a result.")
+    return dict(run)
+
+
+def options_of_run(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of ``celltrail track`` that made a result, as the command line would have them.
+
+    Raises
+    ------
+    InputError
+        If it was made in Python from arrays or pins that are in no file.
+    """
+    config, inputs = run["config"], run["inputs"]
+    options = {name: config[name] for name in OPTIONS if config.get(name) is not None}
+    if "voxel" in options:
+        options["voxel"] = " ".join(map(str, options["voxel"]))
+    wanted = {"masks": True, "images": config.get("images"), "pins": config.get("pins")}
+    for name in FILES:
+        path = (inputs.get(name) or {}).get("path")
+        if path is not None:
+            options[name] = path
+        elif wanted[name]:
+            raise InputError(f"This run took its {name} from Python, not from files: repeat it there.")
+    return options
+
+
+def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What a run has found other than an earlier one, as sentences; empty if it is the same run again."""
+    told = []
+    for name, found in now["inputs"].items():
+        known = before["inputs"].get(name)
+        if (known or {}).get("sha256") != (found or {}).get("sha256"):
+            told.append(f"The {name} are not those of the earlier run: their fingerprint has changed.")
+    for name, version in now["versions"].items():
+        known = before["versions"].get(name)
+        if known != version:
+            told.append(f"{name} is {version} here; the earlier run had {known}.")
+    for name in sorted({*before["config"], *now["config"]}):
+        then, here = (json.dumps(run["config"].get(name)) for run in (before, now))
+        if then != here:
+            told.append(f"The option {name} is {here} here; the earlier run had {then}.")
+    if before.get("objective") != now["objective"]:
+        told.append(f"The objective is {now['objective']:.6f} here; the earlier run had {before.get('objective')}.")
+    return told
