@@ -7,7 +7,7 @@ taken from first solutions of the same movie.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ Masks = Mapping[int, NDArray[Any]]
 DEFAULT_COSTS = "learned"
 AUTO_GAP = 2  # frames a cell may go unseen in a movie that shows gaps
 GAP_RATE = 0.005  # share of all links that jump a frame, from which on gaps are part of the problem
+RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
 
 
 @dataclass
@@ -79,13 +80,27 @@ def prepare(
         second = solve(with_gaps)
         gap_rate = _gap_rate(wide, second)
         if gap_rate > GAP_RATE:
-            problem, candidates, first = wide, with_gaps, second
+            constants = replace(constants, gap=gap_cost(wide, second))
+            problem, candidates = wide, price(wide, model, constants, allow_drop=allow_drop)
+            first = solve(candidates)
     candidates.rebirth_frames, source = shortest_cycle(candidates, first)
     candidates.rebirth_cost = int(to_units(PENALTY))
     words = [*constants.in_words(), f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
              f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}"]  # fmt: skip
     settings = {**asdict(constants), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
     return Prepared(problem, candidates, model, gap_rate, settings, words)
+
+
+def gap_cost(wide: Problem, solution: Solution) -> float:
+    """What a frame in which a cell goes unseen costs, in nats: minus the logarithm of how often it happens.
+
+    The rate is that of the movie's own first solution, with a prior of one gap in a hundred links that
+    weighs as much as 50 links.
+    """
+    chosen = solution.link_chosen
+    seen, all_links = RATE_PRIOR
+    rate = (float((wide.links.missed[chosen] > 0).sum()) + seen) / (float(chosen.sum()) + all_links)
+    return float(-np.log(rate))
 
 
 def _gap_rate(wide: Problem, solution: Solution) -> float:
