@@ -152,6 +152,12 @@ def test_gaps_are_switched_on_by_the_movie(crowd):
     holed = track({t: draw(*cells) for t, cells in crowd.items()})
     assert holed.run["scale"]["max_gap"] == 2
     assert len(holed.tracks) == 16
+    assert holed.run["gap_links"] == 3
+    links = holed.run[
+        "links"
+    ]  # the price of a gap is the movie's own rate, with half a gap in 50 links believed before
+    assert holed.run["constants"]["gap"] == pytest.approx(-np.log((3 + 0.5) / (links + 50)))
+    assert whole.run["constants"]["gap"] == 2.0
 
 
 def test_a_missing_frame_is_a_gap_not_an_end(crowd):
