@@ -126,9 +126,7 @@ from npe2 import PluginManager, PluginManifest
 from npe2.io_utils import read_get_reader
 manifest = PluginManifest.from_file(Path({str(root)!r}) / "data" / "napari.yaml")
 manifest.validate_imports()
-manager = PluginManager()
-manager.register(manifest)
-PluginManager._instance = manager
+PluginManager.instance().register(manifest)
 layers, reader = read_get_reader([{str(with_images(result))!r}], stack=False)
 assert reader.plugin_name == "celltrail", reader
 assert [kind for _, _, kind in layers] == ["image", "labels", "tracks"]
