@@ -21,9 +21,14 @@ _HERE = Path(__file__).parent
 _LOADER = """
 export default function (component) {
   let leave = () => {};
+  let left = false;
   const address = new URL(`${component.data.api}/viewer/viewer.js`, document.baseURI).href;
-  import(address).then((viewer) => { leave = viewer.mount(component); });
-  return () => leave();
+  const load = (attempt) => import(attempt ? `${address}?attempt=${attempt}` : address).then(
+    (viewer) => { if (!left) leave = viewer.mount(component); },
+    (error) => { if (attempt < 3) setTimeout(load, 500 * 2 ** attempt, attempt + 1); else throw error; },
+  );
+  load(0);
+  return () => { left = true; leave(); };
 }
 """
 _component = st.components.v2.component(

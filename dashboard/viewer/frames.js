@@ -1,9 +1,40 @@
-// Fetching and keeping frames. A frame is kept decoded until more than `limit` bytes are held; what was
+// Fetching and keeping frames. A request that fails, or is not answered in time, is made again, each time after
+// a longer pause: a busy server or a lost connection must not leave a viewer waiting for ever.
+//
+// A frame is kept decoded until more than `limit` bytes are held; what was
 // not used for longest goes first. The store lives as long as the browser's page, not the component.
 
+const PAUSES = [300, 1000, 3000]; // ms before each further attempt
+const PATIENCE = 20000; // ms for one attempt
+
+const wait = (time) => new Promise((done) => setTimeout(done, time));
+
+// An answer of the server. What it refuses (an unknown frame, a broken file) is not asked again; the message says why.
+export async function ask(address, read, { pauses = PAUSES, patience = PATIENCE } = {}) {
+  for (let attempt = 0; ; attempt++) {
+    const stop = new AbortController();
+    const clock = setTimeout(() => stop.abort(), patience);
+    try {
+      const answer = await fetch(address, { signal: stop.signal });
+      if (answer.ok) return await read(answer);
+      const body = await answer.json().catch(() => ({}));
+      const error = new Error((body.problems || [`The server answered ${answer.status}.`]).join(" "));
+      error.final = answer.status < 500 && answer.status !== 429;
+      throw error;
+    } catch (error) {
+      if (error.final) throw error;
+      if (attempt === pauses.length) throw new Error(`The server does not answer. ${error.message}`);
+    } finally {
+      clearTimeout(clock);
+    }
+    await wait(pauses[attempt]);
+  }
+}
+
 export class FrameStore {
-  constructor(limit) {
+  constructor(limit, patience = {}) {
     this.limit = limit;
+    this.patience = patience;
     this.size = 0;
     this.kept = new Map(); // address → {value, bytes}, least recently used first
     this.coming = new Map(); // address → promise
@@ -30,12 +61,7 @@ export class FrameStore {
   }
 
   async fetchOne(address, decode) {
-    const answer = await fetch(address);
-    if (!answer.ok) {
-      const body = await answer.json().catch(() => ({}));
-      throw new Error((body.problems || [`The server answered ${answer.status}.`]).join(" "));
-    }
-    const { value, bytes } = await decode(answer);
+    const { value, bytes } = await ask(address, decode, this.patience);
     this.kept.set(address, { value, bytes });
     this.size += bytes;
     for (const [old, entry] of this.kept) {

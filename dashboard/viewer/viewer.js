@@ -2,7 +2,7 @@
 // browser fetches frames, draws, plays and zooms by itself, and reports only where it came to rest
 // ("frame") and what was clicked ("pick").
 
-import { FrameStore, decodeImage, decodeLabels } from "./frames.js";
+import { FrameStore, ask, decodeImage, decodeLabels } from "./frames.js";
 import { colourTables, drawDivisions, drawIds, drawImage, drawRing, drawTails, paintLabels } from "./draw.js";
 
 const store = new FrameStore(256 * 2 ** 20);
@@ -23,8 +23,7 @@ export function mount(component) {
   }
   viewer.update(component);
   return () => {
-    viewer.stop();
-    viewer.observer.disconnect();
+    viewer.leave();
     viewers.delete(root);
   };
 }
@@ -51,7 +50,9 @@ function readTracks(table) {
 
 function loadTracks(address) {
   if (!trackTables.has(address)) {
-    trackTables.set(address, fetch(address).then((answer) => answer.json()).then(readTracks));
+    const table = ask(address, (answer) => answer.json()).then(readTracks);
+    trackTables.set(address, table);
+    table.catch(() => trackTables.delete(address)); // asked for again the next time
   }
   return trackTables.get(address);
 }
@@ -71,6 +72,19 @@ class Viewer {
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.part("panes"));
     this.listen();
+    // What could not be fetched while the page was hidden or the network away is fetched when they are back.
+    this.wake = () => {
+      if (!document.hidden && this.panes.some((pane) => !pane.base || pane.base.error)) this.refresh();
+    };
+    document.addEventListener("visibilitychange", this.wake);
+    window.addEventListener("online", this.wake);
+  }
+
+  leave() {
+    this.stop();
+    this.observer.disconnect();
+    document.removeEventListener("visibilitychange", this.wake);
+    window.removeEventListener("online", this.wake);
   }
 
   // What Python sends. Its frame, selection and focus are taken over only with a new revision, so that the
@@ -91,16 +105,16 @@ class Viewer {
       this.build();
     }
     this.data = data;
+    this.part("panes").style.height = data.height;
     if (data.revision !== this.revision) {
       this.revision = data.revision;
       this.selected = { ...data.selected };
       if (!this.playing) this.goTo(this.nearest(data.t), { silent: true });
       if (data.focus) {
         const zoom = Math.max(data.focus.zoom || 0, this.view ? this.view.zoom : 0);
-        this.view = { x: data.focus.x, y: data.focus.y, zoom: zoom || 3 };
+        this.view = this.bounded({ x: data.focus.x, y: data.focus.y, zoom: zoom || 3 });
       }
     }
-    this.part("panes").style.height = data.height;
     this.refresh();
   }
 
@@ -147,6 +161,9 @@ class Viewer {
           pane.tracks = tracks;
           pane.tables = null;
           this.draw();
+        }, (error) => {
+          pane.note.textContent = error.message;
+          pane.note.hidden = false;
         });
       }
       return pane;
@@ -331,6 +348,17 @@ class Viewer {
   }
 
   // ---- drawing ----
+
+  // The view moved so that, where it can, the movie fills the pane also at its border.
+  bounded({ x, y, zoom }) {
+    const { clientWidth, clientHeight } = this.panes[0].box;
+    const [rows, columns] = this.data.shape.slice(-2);
+    const within = (at, size, side) => {
+      const half = side / zoom / 2;
+      return size <= 2 * half ? size / 2 : Math.min(size - half, Math.max(half, at));
+    };
+    return { x: within(x, columns, clientWidth), y: within(y, rows, clientHeight), zoom };
+  }
 
   geometry(pane) {
     const width = pane.box.clientWidth || 1;
@@ -537,7 +565,7 @@ class Viewer {
     const zoom = Math.min(64, Math.max(now.fit / 2, now.zoom * factor));
     const ratio = now.zoom / zoom;
     const [ax, ay] = x === undefined ? [centre.x, centre.y] : [x, y];
-    this.view = { x: ax + (centre.x - ax) * ratio, y: ay + (centre.y - ay) * ratio, zoom };
+    this.view = this.bounded({ x: ax + (centre.x - ax) * ratio, y: ay + (centre.y - ay) * ratio, zoom });
     this.draw();
   }
 
@@ -579,7 +607,7 @@ class Viewer {
       if (!start.moved && Math.hypot(dx, dy) < 4) return;
       const { zoom } = this.geometry(pane);
       const centre = this.view || { x: this.data.shape.at(-1) / 2, y: this.data.shape.at(-2) / 2, zoom };
-      this.view = { x: centre.x - dx / zoom, y: centre.y - dy / zoom, zoom: centre.zoom };
+      this.view = this.bounded({ x: centre.x - dx / zoom, y: centre.y - dy / zoom, zoom: centre.zoom });
       start = { x: event.clientX, y: event.clientY, moved: true };
       this.draw();
     };

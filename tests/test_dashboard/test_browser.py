@@ -245,3 +245,65 @@ def test_pages_are_accessible_and_fit_a_small_screen(browser: Any, address: str,
              if rule["impact"] in ("serious", "critical")]  # fmt: skip
     context.close()
     assert grave == []
+
+
+LOST = """async () => {
+  const { FrameStore } = await import('/api/viewer/frames.js');
+  const real = window.fetch;
+  const decode = async (answer) => ({ value: await answer.text(), bytes: 1 });
+  const patience = { pauses: [1, 1], patience: 50 };
+  const attempt = async (...answers) => {
+    let asked = 0;
+    window.fetch = (address, { signal }) => {
+      const answer = answers[Math.min(asked++, answers.length - 1)];
+      if (answer === 'lost') return Promise.reject(new TypeError('connection lost'));
+      if (answer === 'silent') return new Promise((_, fail) => { signal.onabort = () => fail(new Error('no answer in time')); });
+      return Promise.resolve(new Response(JSON.stringify({ problems: ['no such frame'] }), { status: answer }));
+    };
+    const store = new FrameStore(100, patience);
+    const said = await store.load('/frame', decode).then(() => 'shown', (error) => error.message);
+    return [said, asked, store.coming.size];
+  };
+  const found = {
+    lost: await attempt('lost', 'lost', 200), silent: await attempt('silent', 200), busy: await attempt(503, 200),
+    away: await attempt('lost'), refused: await attempt(404),
+  };
+  window.fetch = real;
+  return found;
+}"""
+
+
+def test_a_lost_request_is_made_again(page: Any, address: str) -> None:
+    page.goto(f"{address}/_stcore/health")  # any page of the server; the scripts alone are tested
+    found = page.evaluate(LOST)
+    assert found["lost"] == ["shown", 3, 0]
+    assert found["silent"] == ["shown", 2, 0]
+    assert found["busy"] == ["shown", 2, 0]
+    assert found["away"] == ["The server does not answer. connection lost", 3, 0]
+    assert found["refused"] == ["no such frame", 1, 0]  # what the server refuses is not asked again
+
+
+def test_the_viewer_shows_a_frame_whose_first_request_failed(browser: Any, address: str) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    page.set_default_timeout(90_000)
+    failed: list[str] = []
+
+    def fail_once(route: Any) -> None:
+        path = route.request.url.partition("?")[0]
+        if path in failed:
+            route.continue_()
+        else:
+            failed.append(path)
+            route.abort()
+
+    for part in ("viewer/viewer.js", "layers/*/frames/0", "layers/*/tracks"):
+        page.route(f"**/api/{part}*", fail_once)
+    page.goto(f"{address}/browse")
+    show_frame(page, 0)
+    page.wait_for_function("""() => {
+      const viewer = [...document.querySelectorAll('*')].map((e) => e.shadowRoot && e.shadowRoot.querySelector('.viewer')).find(Boolean);
+      return viewer && viewer.querySelector('.note').hidden;
+    }""")
+    assert len(failed) == 3
+    context.close()
