@@ -20,7 +20,6 @@ CURVES = {"train_loss": "training loss", "loss": "validation loss"}
 MANY = 3000  # from so many points on, WebGL draws faster than SVG
 CONFIG = {
     "displaylogo": False,
-    "toImageButtonOptions": {"format": "svg"},
     "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
 }
 
@@ -198,6 +197,50 @@ def draw_curve(table: pd.DataFrame, names: Sequence[str], title: str, *, height:
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.15, "x": 0})
     figure.update_xaxes(title="step")
     figure.update_yaxes(title=title)
+    return figure
+
+
+def draw_over_time(
+    cells: pd.DataFrame, column: str, mine: pd.DataFrame, *, t: int, colour: str, height: int = 300
+) -> go.Figure:
+    """A column for one track over time, in front of the median and the middle half of all cells in each frame."""
+    figure = plain_figure(height)
+    spread = cells.groupby("frame")[column].quantile([0.25, 0.5, 0.75]).unstack()
+    for share, fill in ((0.25, None), (0.75, "tonexty")):
+        figure.add_scatter(
+            x=spread.index, y=spread[share], mode="lines", line={"width": 0}, fill=fill, hoverinfo="skip",
+            fillcolor="rgba(138, 151, 163, 0.25)", showlegend=share > 0.5, name="middle half of all cells",
+        )  # fmt: skip
+    figure.add_scatter(
+        x=spread.index, y=spread[0.5], mode="lines", line={"color": QUIET, "width": 1.5}, name="median of all cells",
+        hovertemplate="frame %{x}: median %{y:.4g}<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=mine["frame"], y=mine[column], mode="lines+markers", marker={"size": 5}, line={"color": colour, "width": 2.5},
+        name="this track", customdata=mine[["frame"]], hovertemplate="frame %{x}: %{y:.4g}<extra></extra>",
+    )  # fmt: skip
+    figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12, "x": 0})
+    figure.update_xaxes(title="frame", showgrid=False)
+    figure.update_yaxes(title=column)
+    return figure
+
+
+def draw_scatter(table: pd.DataFrame, x: str, y: str, *, selected: int, height: int = 300) -> go.Figure:
+    """Two numbers of every track against each other; points carry (track, first frame) for selection."""
+    figure = plain_figure(height)
+    known = table[table[x].notna() & table[y].notna()]
+    chosen = (known["track"] == selected).to_numpy()
+    kind = go.Scattergl if len(known) > MANY else go.Scatter
+    figure.add_trace(
+        kind(
+            x=known[x], y=known[y], mode="markers", customdata=known[["track", "begin"]],
+            marker={"size": np.where(chosen, 14, 7), "color": np.where(chosen, "#d55e00", ACCENT), "opacity": 0.8},
+            hovertemplate="track %{customdata[0]}: %{x:.4g}, %{y:.4g}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(title=x)
+    figure.update_yaxes(title=y)
     return figure
 
 

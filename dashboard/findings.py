@@ -51,7 +51,7 @@ def show_study(path: Path, key: str) -> None:
     right.plotly_chart(
         charts.draw_trials(ended),
         key=f"trials_{key}",
-        config=charts.CONFIG,
+        config=parts.plot_config(),
         alt="Value of each trial and the best so far",
     )
 
@@ -73,7 +73,7 @@ def show_comparison(compared: Compared, key: str) -> None:
     )
     right.plotly_chart(
         charts.draw_intervals(table[table["difference"].notna()], compared.baseline), key=f"apart_{key}",
-        config=charts.CONFIG, alt="Differences to the baseline with intervals",
+        config=parts.plot_config(), alt="Differences to the baseline with intervals",
     )  # fmt: skip
     sure = table[(table["difference_low"] > 0) | (table["difference_high"] < 0)]
     for row in sure.itertuples():

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import state
+from dashboard import charts, state
 from dashboard.content import FEATURES
 from dashboard.registry import Dataset
 from data import InputError
@@ -81,6 +81,22 @@ def figure(value: Any, digits: int = 3) -> str:
     if isinstance(value, float):
         return f"{value:,.{digits}f}"
     return str(value)
+
+
+def choose_picture_format() -> None:
+    """Sidebar: the format in which the camera of a plot saves it."""
+    st.sidebar.segmented_control(
+        "Save plots as", ["SVG", "PNG"], default="SVG", key="picture_format", required=True,
+        help="Point at a plot: the camera in its corner saves it. SVG stays sharp at any size; PNG goes everywhere.",
+    )  # fmt: skip
+
+
+def plot_config() -> dict[str, Any]:
+    """How every plot behaves, and how it is saved."""
+    kind = st.session_state.get("picture_format", "SVG").lower()
+    return charts.CONFIG | {
+        "toImageButtonOptions": {"format": kind, "scale": 2 if kind == "png" else 1, "filename": "celltrail"}
+    }
 
 
 def colour_choice() -> None:

@@ -42,6 +42,7 @@ def choose(dataset: Dataset, name: str) -> None:
         st.sidebar.selectbox("Result", list(names), format_func=names.__getitem__, key="run", on_change=forget_track)
     else:
         st.sidebar.caption("This movie has no result yet.")
+    parts.choose_picture_format()
 
 
 def take_new_result(dataset: Dataset) -> None:
@@ -77,6 +78,7 @@ def main() -> None:
         st.Page(HERE / "views/errors.py", title="Errors", icon=":material/fact_check:"),
         st.Page(HERE / "views/compare.py", title="Compare", icon=":material/compare:"),
         st.Page(HERE / "views/segmentation.py", title="Segmentation", icon=":material/blur_on:"),
+        st.Page(HERE / "views/measure.py", title="Measure", icon=":material/straighten:"),
         st.Page(HERE / "views/export.py", title="Export", icon=":material/download:"),
         st.Page(HERE / "views/run.py", title="Run", icon=":material/play_arrow:"),
     ]

@@ -58,7 +58,7 @@ def show_track(selection: state.Selection, result: content.Result) -> None:
     for feature, unit in (("area", units), ("speed", "pixels per frame")):
         st.plotly_chart(
             charts.draw_feature(mine, feature, unit, t=selection.t, colour=colours.get(label, charts.QUIET)),
-            key=f"feature_{feature}", config=charts.CONFIG, alt=f"{feature} of track {label} over time",
+            key=f"feature_{feature}", config=parts.plot_config(), alt=f"{feature} of track {label} over time",
             on_select=partial(take_point, f"feature_{feature}"), selection_mode="points",
         )  # fmt: skip
     layout = lineage.arrange(tracks)
@@ -68,7 +68,7 @@ def show_track(selection: state.Selection, result: content.Result) -> None:
         charts.draw_lineages(
             family, rows, colours, t=selection.t, selected=label, height=min(420, max(110, 18 * rows.height + 50))
         ),
-        key="family", config=charts.CONFIG, alt=f"Lineage of track {label}",
+        key="family", config=parts.plot_config(), alt=f"Lineage of track {label}",
         on_select=partial(take_point, "family"), selection_mode="points",
     )  # fmt: skip
 

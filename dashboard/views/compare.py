@@ -59,7 +59,7 @@ def show_measures(movies: tuple[Movie, ...], variants: tuple[str, ...]) -> None:
     right.plotly_chart(
         charts.draw_differences(first),
         key="differences",
-        config=charts.CONFIG,
+        config=parts.plot_config(),
         alt="Paired differences of the measures",
     )
     with st.expander("All measures"):

@@ -77,7 +77,7 @@ def show() -> None:
         shown, rows, colours, t=selection.t, selected=selection.track, height=min(3000, max(260, 14 * rows.height + 60))
     )
     st.plotly_chart(
-        figure, key="tree", on_select=take_point, selection_mode="points", config=charts.CONFIG,
+        figure, key="tree", on_select=take_point, selection_mode="points", config=parts.plot_config(),
         alt=f"Lineage tree with {len(shown)} tracks",
     )  # fmt: skip
 

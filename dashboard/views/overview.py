@@ -96,7 +96,7 @@ def show_counts(result: Result) -> None:
     st.plotly_chart(
         charts.draw_counts(result.tracks),
         key="counts",
-        config=charts.CONFIG,
+        config=parts.plot_config(),
         alt="Number of cells and divisions per frame",
     )
 

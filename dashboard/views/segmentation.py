@@ -86,7 +86,7 @@ def show_objects(selection: state.Selection, truth: content.Result, result: cont
     with right:
         st.plotly_chart(
             charts.draw_histogram(table["IoU"].to_numpy(), "IoU", "true cells"), key="iou_histogram",
-            config=charts.CONFIG, alt="Histogram of the IoU of the true cells",
+            config=parts.plot_config(), alt="Histogram of the IoU of the true cells",
         )  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def show_training() -> None:
         names = [name for name in wanted if name in table]
         if names:
             column.plotly_chart(
-                charts.draw_curve(table, names, title), key=f"curve_{title}", config=charts.CONFIG,
+                charts.draw_curve(table, names, title), key=f"curve_{title}", config=parts.plot_config(),
                 alt=f"{', '.join(names)} over the steps of the training",
             )  # fmt: skip
 

@@ -1,0 +1,131 @@
+"""Measure: numbers of every cell and every track, to look at and to take away."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import charts, content, measured, parts, state
+from dashboard.content import Result
+from dashboard.measured import Measured, Units
+
+AT_ONCE = 20_000  # cells; more are measured when asked, because every pixel is read
+HIDDEN = ("frame", "label", "track", "minutes", "at_border")
+
+
+def choose_units(result: Result) -> Units:
+    """Size of a pixel and time between frames, where the files do not tell."""
+    left, middle, _ = st.columns([1, 1, 2])
+    pixel = None
+    if len(result.labels.shape) == 2:
+        pixel = left.number_input(
+            "Pixel size (µm)", min_value=0.0, value=None, key="measure_pixel", placeholder="as the files say",
+            help="Adds columns in µm. Empty: from the metadata, else pixels only.",
+        )  # fmt: skip
+    minutes = middle.number_input(
+        "Minutes between frames", min_value=0.0, value=None, key="measure_minutes", placeholder="as the files say",
+        help="Adds columns in minutes. Empty: from the metadata, else frames only.",
+    )  # fmt: skip
+    return Units(pixel or None, minutes * 60 if minutes else None)
+
+
+def take_measures(selection: state.Selection, result: Result, units: Units) -> Measured | None:
+    """The measurements: at once for a short movie, after a click for a long one."""
+    found = measured.known(selection.movie, result, units)
+    count = measured.count_cells(result)
+    if found is not None:
+        return found
+    if count > AT_ONCE and not st.button(f"Measure {count:,} cells", type="primary", help="Reads every frame."):
+        return None
+    bar = st.progress(0.0, text="measure")
+    found = measured.measure(
+        selection.movie,
+        result,
+        units,
+        lambda stage, done, total, note="": bar.progress(done / max(total, 1), text=stage),
+    )
+    bar.empty()
+    return found
+
+
+def take_row(found: Measured) -> None:
+    """A row of the table was clicked."""
+    rows = st.session_state.measure_table.selection.rows
+    if rows:
+        row = found.tracks.iloc[rows[0]]
+        state.look_at(t=int(row["begin"]), track=int(row["track"]))
+
+
+def take_point(key: str) -> None:
+    """A point of a plot was clicked: go to its frame, and to its track where it names one."""
+    points = st.session_state[key].selection.points
+    if points:
+        data = [int(value) for value in points[0]["customdata"]]
+        state.look_at(t=data[-1], track=data[0] if len(data) == 2 else None)
+
+
+def show_tracks(found: Measured, selected: int) -> None:
+    """Every track as a row, and two of its numbers against each other."""
+    numbers = [name for name in found.tracks.select_dtypes("number").columns if name not in ("track", "mother")]
+    left, right = st.columns([3, 2])
+    with left:
+        st.dataframe(
+            found.tracks, key="measure_table", hide_index=True, height=380, selection_mode="single-row",
+            on_select=lambda: take_row(found), alt="Tracks with birth, fate, length, speed and size",
+        )  # fmt: skip
+    with right:
+        across, up = st.columns(2)
+        x = across.selectbox("Across", numbers, index=numbers.index("frames"), key="measure_x")
+        y = up.selectbox("Up", numbers, index=numbers.index("mean_speed_px"), key="measure_y")
+        st.plotly_chart(
+            charts.draw_scatter(found.tracks, x, y, selected=selected), key="measure_scatter", config=parts.plot_config(),
+            on_select=lambda: take_point("measure_scatter"), selection_mode="points", alt=f"{y} against {x} of every track",
+        )  # fmt: skip
+
+
+def show_cells(selection: state.Selection, result: Result, found: Measured, selected: int) -> None:
+    """A number of the selected track over time, in front of all cells."""
+    columns = [name for name in found.cells.select_dtypes("number").columns if name not in HIDDEN]
+    column = st.selectbox("Over time", columns, index=columns.index("speed_px"), key="measure_column", width=220)
+    mine = found.cells[found.cells["track"] == selected].sort_values("frame")
+    colour = content.track_colours(result).get(selected, charts.ACCENT)
+    if mine.empty:
+        st.caption("Click a track in the table or a point of the plot to see it in front of all cells.")
+    st.plotly_chart(
+        charts.draw_over_time(found.cells, column, mine, t=selection.t, colour=colour), key="measure_time",
+        config=parts.plot_config(), on_select=lambda: take_point("measure_time"), selection_mode="points",
+        alt=f"{column} of track {selected} over time, with the median of all cells",
+    )  # fmt: skip
+
+
+def show() -> None:
+    """The page."""
+    selection = parts.selection()
+    result = selection.result
+    if result is None or not len(result.tracks):
+        parts.empty("Nothing to measure yet", "Track the movie first.", "celltrail track 01_MASKS --out 01_RES")
+        return
+    found = take_measures(selection, result, choose_units(result))
+    if found is None:
+        return
+    selected = found.joined.get(selection.track, 0)
+    st.subheader("Tracks")
+    show_tracks(found, selected)
+    st.subheader(f"Track {selected}" if selected else "Cells")
+    show_cells(selection, result, found, selected)
+    name = f"{selection.movie.root.name}-{result.layer.folder.name}"
+    with st.container(horizontal=True):
+        for title, table, file in (
+            ("tracks", found.tracks, f"{name}-tracks.csv"),
+            ("cells", found.cells, f"{name}.csv"),
+        ):
+            st.download_button(
+                f"Download {title}", table.to_csv(index=False, lineterminator="\n", float_format="%.6g"), file_name=file,
+                mime="text/csv", key=f"measure_{title}", on_click="ignore",
+            )  # fmt: skip
+    st.caption(
+        "The page Formats of the documentation explains every column; 'celltrail measure' writes the same tables."
+    )
+
+
+st.title("Measure")
+show()
