@@ -81,6 +81,7 @@ def _run_demo(folder: Path, progress: Any) -> str:
 
     from data import open_images
     from data.ctc import write_masks
+    from data.json_text import to_json
     from data.simulate import simulate_movie, write_movie
     from evaluation import evaluate_sequence
     from evaluation.report import write_report
@@ -99,7 +100,7 @@ def _run_demo(folder: Path, progress: Any) -> str:
     evaluation = replace(evaluate_sequence(truth, result, progress=progress), gt=truth.name, res=result.name)
     write_document(folder / "evaluation.json", to_document([evaluation]))
     write_report(folder / "report.html", truth, result, images=images, evaluation=evaluation)
-    (folder / DEMO_FILE).write_text(console.to_json({"movie": DEMO_MOVIE, "model": DEMO_MODEL}) + "\n")
+    (folder / DEMO_FILE).write_text(to_json({"movie": DEMO_MOVIE, "model": DEMO_MODEL}) + "\n")
     return format_table([evaluation])
 
 

@@ -22,6 +22,7 @@ import typer
 from typer.core import TyperCommand
 
 from data.errors import InputError, MissingExtra, WorkFailed
+from data.json_text import to_json
 from data.progress import Progress, silent
 
 PROGRESS_FILE = "CELLTRAIL_PROGRESS"
@@ -231,25 +232,6 @@ def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout (NaN becomes null)."""
     typer.echo(to_json(value))
-
-
-def to_json(value: Any) -> str:
-    """JSON text of plain values, numpy scalars and arrays, and paths; NaN and infinity become null."""
-    return json.dumps(_plain(value), indent=2, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    if isinstance(value, Path):
-        return str(value)
-    return value
 
 
 def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:

@@ -26,6 +26,7 @@ SCHEMA = "celltrail.graph/1"
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+Terms = dict[str, NDArray[Any]]
 FREE, FORBIDDEN, KEPT = -1, 0, 1  # values of the ``fixed`` columns
 
 
@@ -74,14 +75,14 @@ class Links:
     """Candidate links: ``source`` continues as ``target`` in a later frame.
 
     source, target : int64 (m,) — rows of the detections. cost : int64 (m,) — c_y.
-    fixed : int64 (m,). terms : name → float64 (m,), the parts of the cost in nats, for explanation.
+    fixed : int64 (m,). terms : name → float16 or float64 (m,), the parts of the cost in nats, for explanation.
     """
 
     source: IntArray
     target: IntArray
     cost: IntArray
     fixed: IntArray
-    terms: dict[str, FloatArray] = field(default_factory=dict)
+    terms: Terms = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -101,7 +102,7 @@ class Divisions:
     second: IntArray
     cost: IntArray
     fixed: IntArray
-    terms: dict[str, FloatArray] = field(default_factory=dict)
+    terms: Terms = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.mother)

@@ -9,8 +9,8 @@ from itertools import permutations
 from pathlib import Path
 
 from data.colours import colour_of_tracks
-from data.console import to_json
 from data.frames import open_labels
+from data.json_text import to_json
 from evaluation.bootstrap import Interval
 from evaluation.comparison import Comparison, to_plain
 from evaluation.ctc import WEIGHTS

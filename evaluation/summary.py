@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from data.console import to_json
 from data.errors import InputError
+from data.json_text import to_json
 from data.output import output_file
 from evaluation.errors import MEANING
 from evaluation.measures import definition

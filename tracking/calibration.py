@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.graph import Candidates, Solution
-from tracking.candidates import LinkTable, typical_diameter
+from tracking.candidates import LinkTable
 from tracking.costs import Constants, price
 from tracking.features import Features, best_other
 from tracking.logistic import Linear, fit_logistic
-from tracking.problem import Problem
+from tracking.problem import Part, Problem
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -94,28 +94,25 @@ def _log_normal(x: FloatArray, mean: float, spread: float) -> FloatArray:
 
 def calibrate(problem: Problem, solve: Callable[[Candidates], Solution], constants: Constants) -> CalibratedCosts:
     """Fit the costs to a movie: from its sure links, then twice from what ``solve`` chose with them."""
-    links = problem.links
-    chosen = sure_links(links, typical_diameter(problem.table))
+    movie, links = problem.whole, problem.links
+    chosen = sure_links(links, problem.usual.diameter)
     for step in range(REFITS + 1):
-        model = CalibratedCosts(fit_links(links, problem.link_features, chosen), fit_background(problem, chosen))
+        model = CalibratedCosts(fit_links(links, movie.link_features, chosen), fit_background(movie, chosen))
         if step < REFITS:
-            chosen = solve(price(problem, model, constants)).link_chosen
+            chosen = solve(price(problem, model, constants, explained=False)).link_chosen
     return model
 
 
 def sure_links(links: LinkTable, unit: float) -> BoolArray:
     """Links between adjacent frames that are at most half as long as any rival, on both sides."""
     near = links.distance / unit + RIVALS_WITHIN
-    wide = int(links.span.max(initial=0)) + 1
-    ahead = best_other(links.source * wide + links.span, near, np.inf)
-    back = best_other(links.target * wide + links.span, near, np.inf)
+    ahead, back = best_other(links.key(links.source), near, np.inf), best_other(links.key(links.target), near, np.inf)
     return np.asarray((links.span == 1) & (TWICE * near < ahead) & (TWICE * near < back))
 
 
 def rivals_of(links: LinkTable, chosen: BoolArray) -> BoolArray:
     """Links that share their source or their target with a chosen one of the same span, but are not chosen."""
-    wide = int(links.span.max(initial=0)) + 1
-    key_u, key_v = links.source * wide + links.span, links.target * wide + links.span
+    key_u, key_v = links.key(links.source), links.key(links.target)
     return np.asarray((np.isin(key_u, key_u[chosen]) | np.isin(key_v, key_v[chosen])) & ~chosen)
 
 
@@ -126,9 +123,9 @@ def fit_links(links: LinkTable, features: Features, chosen: BoolArray) -> Linear
     return fit_logistic(picked, chosen[examples], prior=LINK_PRIOR)
 
 
-def fit_background(problem: Problem, chosen: BoolArray) -> dict[str, tuple[float, float]]:
+def fit_background(movie: Part, chosen: BoolArray) -> dict[str, tuple[float, float]]:
     """Mean and spread of division features over pairs of which one link is taken as true."""
-    first, second, features = problem.first, problem.second, problem.division_features
+    first, second, features = movie.first, movie.second, movie.division_features
     plain = chosen[first] ^ chosen[second] if len(first) else np.zeros(0, dtype=bool)
     background = {}
     for name, (mean, spread) in DIVISION_SHAPE.items():

@@ -8,6 +8,7 @@ overlap. A division is a candidate if both daughters are near enough to the moth
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,28 +32,39 @@ MIDPOINT_RADIUS = 1.0  # diameters of the mother, from her to the midpoint of th
 class LinkTable:
     """Candidate links, ordered by (source, target).
 
-    source, target : int64 (m,), rows of the detections. span : int64 (m,), non-empty frames from one
-    to the other. missed : int64 (m,), non-empty frames in between, in which the cell went unseen.
-    distance : float64 (m,), from where drift would take the source, in the voxel's x.
-    overlap : float64 (m,), intersection over union of the moved source with the target.
-    cover_source, cover_target : float64 (m,), share of the source's and of the target's area that overlaps.
+    source, target : int64 (m,), rows of the detections. span : int8 (m,), non-empty frames from one
+    to the other. distance : float64 (m,), from where drift would take the source, in the voxel's x.
+    shared : int32 (m,), voxels that the moved source shares with the target.
     """
 
     source: IntArray
     target: IntArray
-    span: IntArray
+    span: NDArray[np.int8]
     distance: FloatArray
-    overlap: FloatArray
-    cover_source: FloatArray
-    cover_target: FloatArray
+    shared: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.source)
 
     @property
-    def missed(self) -> IntArray:
+    def missed(self) -> NDArray[np.int8]:
         """Frames with cells in between, in which this cell went unseen."""
-        return self.span - 1
+        return self.span - np.int8(1)
+
+    def key(self, cell: IntArray) -> IntArray:
+        """One number for each pair of a cell and the span of the link, int64 (m,)."""
+        return cell * (int(self.span.max(initial=0)) + 1) + self.span
+
+    def overlap(self, table: DetectionTable) -> FloatArray:
+        """Intersection over union of the moved source with the target, float64 (m,)."""
+        return self.shared / (table.area[self.source] + table.area[self.target] - self.shared)
+
+    def leaving(self, begin: int, end: int, first: int) -> LinkTable:
+        """The links out of the rows ``begin`` to ``end`` (not included); rows are counted from ``first`` on."""
+        part = slice(*np.searchsorted(self.source, [begin, end]))
+        return LinkTable(
+            self.source[part] - first, self.target[part] - first, self.span[part], self.distance[part], self.shared[part]
+        )  # fmt: skip
 
 
 def typical_diameter(table: DetectionTable) -> float:
@@ -67,43 +79,38 @@ def find_links(table: DetectionTable, *, max_gap: int = 1) -> LinkTable:
     """
     radius = RADIUS * typical_diameter(table)
     crowd = 2 if len(table.clique_id) else 1  # hypotheses of one cell take each other's places
-    place = table.place
-    frames = table.frames_with_cells()
-    start = np.searchsorted(table.frame, np.append(frames, np.iinfo(np.int64).max))
-    pairs: list[IntArray] = []
-    reach = range(1, min(max_gap + 1, len(table.shift)) + 1)
-    for span in reach:
-        expected = place + table.shift[span] * table.scale
-        for i in range(len(frames) - span):
-            a, b = start[i], start[i + span]
-            pairs.append(
-                _near_pairs(expected[a : start[i + 1]], place[b : start[i + span + 1]], radius, a, b, span, crowd)
-            )
-    frame_of = np.searchsorted(frames, table.frame)
-    overlap_span = frame_of[table.overlap_target] - frame_of[table.overlap_source]
-    near = overlap_span < reach.stop
-    pairs.append(np.stack([table.overlap_source, table.overlap_target, overlap_span])[:, near])
-    found = np.unique(np.concatenate(pairs, axis=1), axis=1) if pairs else np.zeros((3, 0), np.int64)
-    source, target, span = found
-    shift = np.zeros((len(source), 3))
-    for step in reach:
-        shift[span == step] = table.shift[step][source[span == step]]
-    distance = np.linalg.norm(place[target] - place[source] - shift * table.scale, axis=1)
-    shared = _lookup(source, target, table)
-    area = table.area.astype(np.float64)
-    union = area[source] + area[target] - shared
-    return LinkTable(
-        source, target, span, distance, shared / union, shared / area[source], shared / area[target]
-    )  # fmt: skip
-
-
-def _near_pairs(
-    expected: FloatArray, place: FloatArray, radius: float, a: int, b: int, span: int, crowd: int
-) -> IntArray:
-    ahead = _nearest(expected, place, FORWARD * crowd, radius)
-    back = _nearest(place, expected, BACKWARD * crowd, radius)[::-1]
-    pairs = np.concatenate([ahead, back], axis=1)
-    return np.stack([pairs[0] + a, pairs[1] + b, np.full(pairs.shape[1], span)])
+    place, n = table.place, len(table)
+    start = table.frame_starts()
+    overlaps = np.searchsorted(table.overlap_source, start)
+    reach = min(max_gap + 1, len(table.shift))
+    columns: list[tuple[NDArray[Any], ...]] = []
+    for i in range(len(start) - 2):
+        a, b, last = start[i], start[i + 1], start[min(i + 1 + reach, len(start) - 1)]
+        seen = slice(overlaps[i], overlaps[i + 1])
+        known = table.overlap_source[seen] * n + table.overlap_target[seen]
+        count = table.overlap_count[seen][table.overlap_target[seen] < last]
+        known = known[table.overlap_target[seen] < last]
+        keys = [known]
+        for span in range(1, min(reach, len(start) - 2 - i) + 1):
+            expected = place[a:b] + table.shift[span][a:b] * table.scale
+            c, d = start[i + span], start[i + span + 1]
+            ahead = _nearest(expected, place[c:d], FORWARD * crowd, radius)
+            back = _nearest(place[c:d], expected, BACKWARD * crowd, radius)[::-1]
+            keys += [(pairs[0] + a) * n + pairs[1] + c for pairs in (ahead, back)]
+        pairs = np.unique(np.concatenate(keys))
+        source, target = pairs // n, pairs % n
+        span_of = np.searchsorted(start, target, side="right") - 1 - i
+        shift = np.zeros((len(pairs), 3))
+        for span in range(1, reach + 1):
+            shift[span_of == span] = table.shift[span][source[span_of == span]]
+        distance = np.linalg.norm(place[target] - place[source] - shift * table.scale, axis=1)
+        shared = np.zeros(len(pairs), dtype=np.int32)
+        shared[np.searchsorted(pairs, known)] = count
+        columns.append((source, target, span_of.astype(np.int8), distance, shared))
+    if not columns:
+        none = np.zeros(0, dtype=np.int64)
+        return LinkTable(none, none, none.astype(np.int8), none.astype(np.float64), none.astype(np.int32))
+    return LinkTable(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 def _nearest(a: FloatArray, b: FloatArray, k: int, radius: float) -> IntArray:
@@ -117,28 +124,13 @@ def _nearest(a: FloatArray, b: FloatArray, k: int, radius: float) -> IntArray:
     return np.stack([rows[near], found[near]]).astype(np.int64)
 
 
-def _lookup(source: IntArray, target: IntArray, table: DetectionTable) -> FloatArray:
-    """Shared voxels of each pair (0 where the table of overlaps has none)."""
-    shared = np.zeros(len(source))
-    if not len(table.overlap_source):
-        return shared
-    n = len(table)
-    keys = table.overlap_source * n + table.overlap_target
-    order = np.argsort(keys)
-    wanted = source * n + target
-    at = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
-    hit = keys[order][at] == wanted
-    shared[hit] = table.overlap_count[order][at[hit]]
-    return shared
-
-
-def mother_size(table: DetectionTable) -> FloatArray:
+def mother_size(table: DetectionTable, typical: float) -> FloatArray:
     """Diameter of each cell as a mother, never less than half the typical one: the unit of distances of a division."""
-    return np.maximum(table.diameter, 0.5 * typical_diameter(table))
+    return np.maximum(table.diameter, 0.5 * typical)
 
 
-def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, IntArray]:
-    """Candidate divisions as pairs of links of one mother.
+def find_divisions(table: DetectionTable, links: LinkTable, typical: float) -> tuple[IntArray, IntArray]:
+    """Candidate divisions as pairs of links of one mother; ``typical`` is the diameter of a typical cell.
 
     Both daughters are in the next frame; or the second comes a frame late (where ``links`` reach so far)
     and the first is clearly smaller than the mother, who else has only moved.
@@ -147,7 +139,8 @@ def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, I
     -------
     first, second : int64 (d,), rows of ``links``; the target of ``first`` comes before that of ``second``.
     """
-    reach = DAUGHTER_RADIUS * mother_size(table)[links.source]
+    size = mother_size(table, typical)
+    reach = DAUGHTER_RADIUS * size[links.source]
     row = np.flatnonzero((links.span <= 2) & (links.distance <= reach))
     row = row[np.lexsort((links.distance[row], links.span[row], links.source[row]))]
     source = links.source[row]
@@ -169,7 +162,7 @@ def find_divisions(table: DetectionTable, links: LinkTable) -> tuple[IntArray, I
     first, second = first[soon], second[soon]
     expected = table.place[links.source[first]] + table.shift[1][links.source[first]] * table.scale
     midpoint = (table.place[links.target[first]] + table.place[links.target[second]]) / 2
-    near = np.linalg.norm(midpoint - expected, axis=1) <= MIDPOINT_RADIUS * mother_size(table)[links.source[first]]
+    near = np.linalg.norm(midpoint - expected, axis=1) <= MIDPOINT_RADIUS * size[links.source[first]]
     near &= ~table.exclude_each_other(links.target[first], links.target[second])
     first, second = first[near], second[near]
     order = np.lexsort((links.target[second], links.target[first], links.source[first]))

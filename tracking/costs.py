@@ -6,17 +6,18 @@ integer costs of :class:`data.graph.Candidates`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.graph import FREE, Candidates, Detections, Divisions, Links, to_units
-from tracking.candidates import LinkTable, typical_diameter
+from data.graph import FREE, Candidates, Detections, Divisions, Links, Terms, to_units
+from tracking.candidates import typical_diameter
 from tracking.detections import DetectionTable
 from tracking.features import Features
-from tracking.problem import Problem
+from tracking.problem import Part, Problem
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -72,63 +73,90 @@ class CostModel(Protocol):
         ...
 
 
-def price(problem: Problem, model: CostModel, constants: Constants, *, allow_drop: bool = False) -> Candidates:
-    """The tracking problem with integer costs.
+def price(
+    problem: Problem, model: CostModel, constants: Constants, *, allow_drop: bool = False, explained: bool = True
+) -> Candidates:
+    """The tracking problem with integer costs; ``explained``: with the terms that they are the sum of.
 
     With ``allow_drop`` doubtful detections may be left out, at a price.
 
     Divisions that are far worse than a link and an appearance are left out: they are never chosen.
     """
-    table, links = problem.table, problem.links
+    table, n = problem.table, len(problem.table)
     appear, disappear = end_costs(table, constants)
-    logit, link_terms = model.link(problem.link_features, len(links))
-    link_cost = -logit + constants.gap * links.missed
-    first, second = problem.first, problem.second
-    division_logit, division_terms = model.division(problem.division_features, len(first))
-    late = constants.late * (links.missed[first] + links.missed[second])
-    cost = late - division_logit
-    single = np.minimum(
-        link_cost[first] + appear[links.target[second]], link_cost[second] + appear[links.target[first]]
-    )
-    kept = np.flatnonzero(cost < single + constants.keep)
-    n, joint = len(table), len(table.clique_id) > 0
-    usual = usual_gain(links, logit, n) if joint else 0.0
-    free = np.full(n, FREE)
-    optional = np.full(n, True) if joint else doubtful(table, links, link_cost, constants) & allow_drop
+    best, likely = np.full(n, -np.inf), np.zeros(n, dtype=bool)
+    of_links: list[tuple[IntArray, Terms]] = []
+    of_divisions: list[tuple[IntArray, IntArray, Terms]] = []
+    for part in problem.parts():
+        cells = slice(part.offset, part.offset + len(part.table))
+        logit, cost, terms = _price_links(part, model, constants)
+        of_links.append((to_units(cost), _compact(terms) if explained else {}))
+        triplets, its_cost, its_terms = _price_divisions(part, model, constants, cost, appear[cells])
+        of_divisions.append((triplets, to_units(its_cost), _compact(its_terms) if explained else {}))
+        np.maximum.at(best[cells], part.links.target, logit)
+        ends = np.concatenate([part.links.source[cost < 0], part.links.target[cost < 0]])
+        likely[cells][ends] = True
+    joint = len(table.clique_id) > 0
+    usual = usual_gain(best) if joint else 0.0
+    optional = np.full(n, True) if joint else doubtful(table, likely, constants) & allow_drop
     gain = table.reward - usual * (1 - table.share) + np.where(optional & (not joint), constants.false, 0.0)
+    link_cost, link_terms = zip(*of_links, strict=True)
+    rows, division_cost, division_terms = zip(*of_divisions, strict=True)
+    mother, one, two = np.concatenate(rows, axis=1)
     return Candidates(
         Detections(
             table.frame, table.label, table.position, table.area, table.border, to_units(-gain),
-            to_units(appear), to_units(disappear), optional, free, table.label - 1 if joint else np.full(n, -1),
+            to_units(appear), to_units(disappear), optional, np.full(n, FREE), table.label - 1 if joint else np.full(n, -1),
         ),
-        Links(
-            links.source, links.target, to_units(link_cost), np.full(len(links), FREE),
-            {name: -term for name, term in link_terms.items()} | {"unseen": constants.gap * links.missed.astype(float)},
-        ),
-        Divisions(
-            links.source[first][kept], links.target[first][kept], links.target[second][kept], to_units(cost[kept]),
-            np.full(len(kept), FREE), {name: -term[kept] for name, term in division_terms.items()} | {"late": late[kept].astype(float)},
-        ),
+        Links(problem.links.source, problem.links.target, np.concatenate(link_cost), np.full(len(problem.links), FREE), _joined(link_terms)),
+        Divisions(mother, one, two, np.concatenate(division_cost), np.full(len(mother), FREE), _joined(division_terms)),
         clique_id=table.clique_id, clique_detection=table.clique_row, ndim=table.ndim,
     )  # fmt: skip
 
 
-def doubtful(table: DetectionTable, links: LinkTable, link_cost: FloatArray, constants: Constants) -> NDArray[np.bool_]:
+def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[FloatArray, FloatArray, Terms]:
+    """Log-odds and cost of the links of a part in nats, and the terms of the cost."""
+    logit, terms = model.link(part.link_features, len(part.links))
+    unseen = constants.gap * part.links.missed.astype(np.float64)
+    return logit, unseen - logit, {name: -term for name, term in terms.items()} | {"unseen": unseen}
+
+
+def _price_divisions(
+    part: Part, model: CostModel, constants: Constants, link_cost: FloatArray, appear: FloatArray
+) -> tuple[IntArray, FloatArray, Terms]:
+    """The divisions of a part that are worth a place in the problem: int64 (3, d), their costs in nats, the terms."""
+    links, first, second = part.links, part.first, part.second
+    logit, terms = model.division(part.division_features, len(first))
+    late = constants.late * (links.missed[first] + links.missed[second]).astype(np.float64)
+    cost = late - logit
+    single = np.minimum(
+        link_cost[first] + appear[links.target[second]], link_cost[second] + appear[links.target[first]]
+    )
+    kept = np.flatnonzero(cost < single + constants.keep)
+    rows = np.stack([links.source[first], links.target[first], links.target[second]])[:, kept] + part.offset
+    return rows, cost[kept], {name: -term[kept] for name, term in terms.items()} | {"late": late[kept]}
+
+
+def _compact(terms: Terms) -> Terms:
+    """Terms with three to four digits: they are shown, never summed."""
+    return {name: term.astype(np.float16) for name, term in terms.items()}
+
+
+def _joined(parts: Sequence[Terms]) -> Terms:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def doubtful(table: DetectionTable, likely: NDArray[np.bool_], constants: Constants) -> NDArray[np.bool_]:
     """Small detections without a likely link to the past or the future: blobs that may be no cells."""
-    likely = link_cost < 0
-    linked = np.zeros(len(table), dtype=bool)
-    linked[links.source[likely]] = linked[links.target[likely]] = True
-    return np.asarray(~linked & (table.area < constants.small * np.median(table.area)) if len(table) else linked)
+    return np.asarray(~likely & (table.area < constants.small * np.median(table.area)) if len(table) else likely)
 
 
-def usual_gain(links: LinkTable, logit: FloatArray, n: int) -> float:
-    """Log-odds of a good link: the median over detections of their best link to the past.
+def usual_gain(best: FloatArray) -> float:
+    """Log-odds of a good link: the median over detections of their ``best`` link to the past (−inf: none).
 
     Where hypotheses compete, links are rewarded by area as well: a piece of a cell pays for what it lacks,
     so that two pieces do not win over the whole by being linked twice.
     """
-    best = np.full(n, -np.inf)
-    np.maximum.at(best, links.target, logit)
     best = best[np.isfinite(best)]
     return max(float(np.median(best)), 0.0) if len(best) else 0.0
 

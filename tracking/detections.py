@@ -6,7 +6,7 @@ The pixels are read here or by several workers, a stretch of the movie each; the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Masks = Mapping[int, NDArray[Any]]
 
+PER_ROW = ("frame", "label", "position", "area", "box", "depth", "compactness", "elongation", "brightness", "texture",
+           "reward", "share")  # fmt: skip
 STRETCH = 24  # frames that one worker measures at a time
 
 
@@ -110,6 +112,26 @@ class DetectionTable:
     def frames_with_cells(self) -> IntArray:
         """The frames that hold a detection, ascending."""
         return np.unique(self.frame)
+
+    def frame_starts(self) -> IntArray:
+        """The first row of every frame that holds a detection, and the number of rows."""
+        return np.append(np.flatnonzero(np.diff(self.frame, prepend=self.frame[:1] - 1)), len(self))
+
+    def between(self, begin: int, end: int) -> DetectionTable:
+        """The rows ``begin`` to ``end`` (not included) as a table of their own, which shares their memory."""
+        seen = slice(*np.searchsorted(self.overlap_source, [begin, end]))
+        inside = self.overlap_target[seen] < end
+        member = (self.clique_row >= begin) & (self.clique_row < end)
+        return replace(
+            self,
+            **{name: getattr(self, name)[begin:end] for name in PER_ROW},
+            shift={span: shift[begin:end] for span, shift in self.shift.items()},
+            overlap_source=self.overlap_source[seen][inside] - begin,
+            overlap_target=self.overlap_target[seen][inside] - begin,
+            overlap_count=self.overlap_count[seen][inside],
+            clique_id=self.clique_id[member],
+            clique_row=self.clique_row[member] - begin,
+        )
 
 
 def dimensions_of(movie: Masks) -> int:

@@ -15,8 +15,8 @@ from data.errors import InputError
 from data.frames import open_images, open_labels
 from data.overlap import count_overlap, match_objects
 from data.tracks import Tracks, read_tracks
-from tracking.detections import DetectionTable, measure_movie
-from tracking.problem import Problem
+from tracking.detections import PER_ROW, DetectionTable, measure_movie
+from tracking.problem import Part
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -24,9 +24,6 @@ Masks = Mapping[int, NDArray[Any]]
 
 LONE_LOSS = 0.03  # share of masks taken away one by one
 TRACK_LOSS = 0.3  # share of tracks that lose a run of masks, of 4 frames on average
-PER_ROW = ("frame", "label", "position", "area", "box", "depth", "compactness", "elongation", "brightness", "texture",
-           "reward",
-    "share")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +85,8 @@ def without_images(example: Example) -> Example:
     return replace(example, table=replace(example.table, brightness=blank, texture=blank))
 
 
-def true_choices(example: Example, problem: Problem) -> tuple[BoolArray, BoolArray]:
-    """Which candidate links and divisions of a problem are true.
+def true_choices(example: Example, part: Part) -> tuple[BoolArray, BoolArray]:
+    """Which candidate links and divisions of a movie are true.
 
     A mother of whose daughters only one is seen continues as that one.
     """
@@ -107,7 +104,7 @@ def true_choices(example: Example, problem: Problem) -> tuple[BoolArray, BoolArr
             links.add((rows_of[parent][-1], seen[0]))
         elif parent in rows_of and len(seen) == 2:
             divisions.add((rows_of[parent][-1], *seen))
-    table, first, second = problem.links, problem.first, problem.second
+    table, first, second = part.links, part.first, part.second
     pairs = zip(table.source.tolist(), table.target.tolist(), strict=True)
     triples = zip(
         table.source[first].tolist(), table.target[first].tolist(), table.target[second].tolist(), strict=True

@@ -6,6 +6,8 @@ every movie, in 2D and 3D. Features that need images are 0 where there are none.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,26 +55,65 @@ def best_rival(
     return best
 
 
-def link_features(table: DetectionTable, links: LinkTable) -> Features:
+@dataclass(frozen=True)
+class Usual:
+    """What is usual in a movie: taken once from all of it, so that features can be made piece by piece.
+
+    diameter : of a typical cell; step : how far cells move in a frame, drift removed (both in the voxel's x).
+    area, compactness : float64 (n,), of each cell over the up to three frames before, its own where there are none.
+    after : int64 (n,), the cell of the next frame that each is most alike, both ways; −1: none. last : the last frame.
+    """
+
+    diameter: float
+    step: float
+    area: FloatArray
+    compactness: FloatArray
+    after: IntArray
+    last: int
+
+    def between(self, begin: int, end: int) -> Usual:
+        """The same for the rows ``begin`` to ``end`` (not included) of the movie."""
+        after = self.after[begin:end]
+        return replace(
+            self,
+            area=self.area[begin:end],
+            compactness=self.compactness[begin:end],
+            after=np.where(after < end, after - begin, -1).clip(-1),
+        )
+
+
+def what_is_usual(table: DetectionTable, links: LinkTable) -> Usual:
+    """What the candidate links of a whole movie say about it."""
+    before, after = steady_steps(table, links)
+    return Usual(
+        typical_diameter(table),
+        usual_step(table, links),
+        np.exp(before_now(np.log(table.area.astype(np.float64)), before)),
+        before_now(table.compactness, before),
+        after,
+        int(table.frame.max(initial=0)),
+    )
+
+
+def link_features(table: DetectionTable, links: LinkTable, usual: Usual) -> Features:
     """Features of candidate links; name → float64 (m,), clipped at ±8."""
-    unit = typical_diameter(table)
     u, v = links.source, links.target
     size = np.sqrt(table.diameter[u] * table.diameter[v])
-    d = links.distance / unit
+    d, overlap = links.distance / usual.diameter, links.overlap(table)
     far = 4.0
-    key_u, key_v = u * (links.span.max(initial=0) + 1) + links.span, v * (links.span.max(initial=0) + 1) + links.span
+    key_u, key_v = links.key(u), links.key(v)
     ahead, back = best_rival(table, key_u, v, d, far), best_rival(table, key_v, u, d, far)
-    over_ahead = -best_rival(table, key_u, v, -links.overlap, 0.0)
-    over_back = -best_rival(table, key_v, u, -links.overlap, 0.0)
+    over_ahead = -best_rival(table, key_u, v, -overlap, 0.0)
+    over_back = -best_rival(table, key_v, u, -overlap, 0.0)
     area = table.area.astype(np.float64)
     features = {
         "distance": links.distance / size,
-        "unusual_step": np.log1p(links.distance / usual_step(table, links)),
+        "unusual_step": np.log1p(links.distance / usual.step),
         "nearer_than_next_target": np.log((d + SOFTEN) / (ahead + SOFTEN)),
         "nearer_than_next_source": np.log((d + SOFTEN) / (back + SOFTEN)),
-        "overlap": links.overlap,
-        "overlaps_more_than_next_target": links.overlap - over_ahead,
-        "overlaps_more_than_next_source": links.overlap - over_back,
+        "overlap": overlap,
+        "overlaps_more_than_next_target": overlap - over_ahead,
+        "overlaps_more_than_next_source": overlap - over_back,
         "area_change": np.abs(np.log(area[v] / area[u])),
         "compactness_change": np.abs(table.compactness[v] - table.compactness[u]),
         "elongation_change": np.abs(np.log(table.elongation[v] / table.elongation[u])),
@@ -99,7 +140,7 @@ def steady_steps(table: DetectionTable, links: LinkTable) -> tuple[IntArray, Int
     """
     row = np.flatnonzero(links.span == 1)
     u, v = links.source[row], links.target[row]
-    worth = links.distance[row] / typical_diameter(table) - 4 * links.overlap[row]
+    worth = links.distance[row] / typical_diameter(table) - 4 * links.overlap(table)[row]
     best_of_u, best_of_v = (_best(group, worth, len(table)) for group in (u, v))
     before, after = np.full(len(table), -1), np.full(len(table), -1)
     mutual = row[(best_of_u[u] == np.arange(len(row))) & (best_of_v[v] == np.arange(len(row)))]
@@ -128,20 +169,19 @@ def before_now(values: FloatArray, before: IntArray) -> FloatArray:
 
 
 def division_features(
-    table: DetectionTable, links: LinkTable, first: IntArray, second: IntArray, of_links: Features
+    table: DetectionTable, links: LinkTable, first: IntArray, second: IntArray, of_links: Features, usual: Usual
 ) -> Features:
     """Features of candidate divisions, given as pairs of links; name → float64 (d,), clipped at ±8."""
     u, v, w = links.source[first], links.target[first], links.target[second]
     place, area = table.place, table.area.astype(np.float64)
-    before, after = steady_steps(table, links)
-    usual = np.exp(before_now(np.log(area), before))
-    size = mother_size(table)[u]
+    size = mother_size(table, usual.diameter)[u]
     expected = place[u] + table.shift[1][u] * table.scale
     to_v, to_w = place[v] - expected, place[w] - expected
     length_v, length_w = np.linalg.norm(to_v, axis=1), np.linalg.norm(to_w, axis=1)
     cosine = np.sum(to_v * to_w, axis=1) / np.maximum(length_v * length_w, 1e-9)
-    cover_v, cover_w = links.cover_target[first], links.cover_target[second]
+    cover_v, cover_w = links.shared[first] / area[v], links.shared[second] / area[w]
     separation = np.linalg.norm(to_v - to_w, axis=1) / size
+    after = usual.after
     both_go_on = (after[v] >= 0) & (after[w] >= 0)
     later = np.linalg.norm(place[after[v]] - place[after[w]], axis=1) / size
     nearer, more = of_links["nearer_than_next_source"], of_links["overlaps_more_than_next_source"]
@@ -157,13 +197,13 @@ def division_features(
         "covered_less": np.minimum(cover_v, cover_w),
         "daughters_to_mother": np.log((area[v] + area[w]) / area[u]),
         "daughters_to_mother_off": np.abs(np.log((area[v] + area[w]) / area[u])),
-        "daughters_to_usual": np.log((area[v] + area[w]) / usual[u]),
-        "small_daughter": np.log(np.minimum(area[v], area[w]) / usual[u]),
-        "large_daughter": np.log(np.maximum(area[v], area[w]) / usual[u]),
+        "daughters_to_usual": np.log((area[v] + area[w]) / usual.area[u]),
+        "small_daughter": np.log(np.minimum(area[v], area[w]) / usual.area[u]),
+        "large_daughter": np.log(np.maximum(area[v], area[w]) / usual.area[u]),
         "asymmetry": np.abs(np.log(area[v] / area[w])),
-        "mother_size": np.log(table.diameter[u] / typical_diameter(table)),
-        "mother_shrinks": np.log(area[u] / usual[u]),
-        "mother_rounds": table.compactness[u] - before_now(table.compactness, before)[u],
+        "mother_size": np.log(table.diameter[u] / usual.diameter),
+        "mother_shrinks": np.log(area[u] / usual.area[u]),
+        "mother_rounds": table.compactness[u] - usual.compactness[u],
         "mother_brightness": brightness[u],
         "mother_texture": texture[u],
         "daughters_alike": np.abs(brightness[v] - brightness[w]),
@@ -173,7 +213,7 @@ def division_features(
         "less_covered_elsewhere": np.maximum(more[first], more[second]),
         "more_covered_elsewhere": np.minimum(more[first], more[second]),
         "apart_later": np.where(both_go_on, later - separation, 0.0),
-        "one_does_not_go_on": (~both_go_on & (table.frame[v] < table.frame.max(initial=0))).astype(np.float64),
+        "one_does_not_go_on": (~both_go_on & (table.frame[v] < usual.last)).astype(np.float64),
     }
     return _clean(features)
 

@@ -71,15 +71,15 @@ def fit_costs(examples: Sequence[Example], *, seed: int = 0) -> LearnedCosts:
             shown += [without_images(version) for version in shown]
         counts = (0, 0)
         for version in reversed(shown):
-            problem = pose(version.table)
-            links, divisions = true_choices(version, problem)
+            movie = pose(version.table).whole
+            links, divisions = true_choices(version, movie)
             counts = int(links.sum()), int(divisions.sum())
             if counts[0]:
                 weight = np.full(len(links), LINK_WEIGHT / counts[0] / len(shown))
-                link_parts.append((problem.link_features, links, weight))
+                link_parts.append((movie.link_features, links, weight))
             if counts[1]:
                 weight = np.full(len(divisions), DIVISION_WEIGHT / counts[1] / len(shown))
-                division_parts.append((problem.division_features, divisions, weight))
+                division_parts.append((movie.division_features, divisions, weight))
         notes.append({"name": example.name, "detections": len(example.table), "links": counts[0],
                       "divisions": counts[1], **example.source})  # fmt: skip
     if not link_parts or not division_parts:

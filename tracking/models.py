@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from data.graph import Candidates, Solution
 from tracking.calibration import calibrate, sure_links
-from tracking.candidates import typical_diameter
 from tracking.costs import Constants, CostModel
 from tracking.features import Features
 from tracking.learning import load_costs
@@ -45,10 +44,11 @@ class MixedCosts:
 
 
 def choose_model(
-    costs: str, problem: Problem, solve: Callable[[Candidates], Solution], constants: Constants
+    costs: str, pose: Callable[[], Problem], solve: Callable[[Candidates], Solution], constants: Constants
 ) -> CostModel:
     """The cost model of that name, or from that file (``mixed:FILE`` mixes with it), ready for this movie.
 
+    pose : gives the candidates of the movie, or of a part of it, if they are to be asked.
     A movie with fewer than 50 sure links is not asked about itself: it gets ``learned`` costs.
 
     Raises
@@ -62,7 +62,10 @@ def choose_model(
             raise InputError(f"'{costs}' is not a choice for costs: choose {', '.join(NAMES)}, or a .json file "
                              "made by 'celltrail fit'.")  # fmt: skip
         return load_costs(Path(costs))
-    if costs == "learned" or int(sure_links(problem.links, typical_diameter(problem.table)).sum()) < FEWEST_SURE:
+    if costs == "learned":
+        return load_costs()
+    problem = pose()
+    if int(sure_links(problem.links, problem.usual.diameter).sum()) < FEWEST_SURE:
         return general or load_costs()
     own = calibrate(problem, solve, constants)
     return own if costs == "calibrated" else MixedCosts(own, general or load_costs())

@@ -1,13 +1,14 @@
 """From the table of detections to a priced problem: what the movie itself decides before it is solved.
 
 Whether gaps belong to the problem, what the costs are, and how soon a cell may divide again are all
-taken from first solutions of the same movie.
+taken from first solutions of the same movie; of a long movie a part is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ Masks = Mapping[int, NDArray[Any]]
 
 DEFAULT_COSTS = "learned"
 AUTO_GAP = 2  # frames a cell may go unseen in a movie that shows gaps
+EXCERPT = 40_000  # cells that are enough to tell the costs of a movie, and whether it has gaps
+FEWEST_FRAMES = 10  # frames of an excerpt, however full they are
 GAP_RATE = 0.005  # share of all links that jump a frame, from which on gaps are part of the problem
 RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
 
@@ -69,20 +72,28 @@ def prepare(
     allow_drop : small detections without a likely past or future may be left out.
     """
     constants = constants or Constants()
-    problem = pose(table, max_gap=max_gap or 0)
-    model = choose_model(costs, problem, solve, constants)
-    candidates = price(problem, model, constants, allow_drop=allow_drop)
-    first = solve(candidates)
+    sample = excerpt(table)
+
+    @cache
+    def posed(gap: int, *, whole: bool) -> Problem:
+        return (
+            posed(gap, whole=True) if not whole and sample is table else pose(table if whole else sample, max_gap=gap)
+        )
+
+    model = choose_model(costs, lambda: posed(max_gap or 0, whole=False), solve, constants)
     gap_rate = None
     if max_gap is None:
-        wide = pose(table, max_gap=AUTO_GAP)
-        with_gaps = price(wide, model, constants, allow_drop=allow_drop)
-        second = solve(with_gaps)
+        wide = posed(AUTO_GAP, whole=False)
+        second = solve(price(wide, model, constants, allow_drop=allow_drop, explained=False))
         gap_rate = _gap_rate(wide, second)
-        if gap_rate > GAP_RATE:
+        max_gap = AUTO_GAP if gap_rate > GAP_RATE else 0
+        if max_gap:
             constants = replace(constants, gap=gap_cost(wide, second))
-            problem, candidates = wide, price(wide, model, constants, allow_drop=allow_drop)
-            first = solve(candidates)
+        del wide, second
+    problem = posed(max_gap, whole=True)
+    posed.cache_clear()
+    candidates = price(problem, model, constants, allow_drop=allow_drop)
+    first = solve(candidates)
     candidates.rebirth_frames, source = shortest_cycle(candidates, first)
     candidates.rebirth_cost = int(to_units(PENALTY))
     words = [*constants.in_words(), f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
@@ -101,6 +112,18 @@ def gap_cost(wide: Problem, solution: Solution) -> float:
     seen, all_links = RATE_PRIOR
     rate = (float((wide.links.missed[chosen] > 0).sum()) + seen) / (float(chosen.sum()) + all_links)
     return float(-np.log(rate))
+
+
+def excerpt(table: DetectionTable) -> DetectionTable:
+    """What is asked about a long movie: consecutive frames from its middle, those of about 40,000 cells."""
+    start = table.frame_starts()
+    if len(table) <= EXCERPT or len(start) <= FEWEST_FRAMES:
+        return table
+    middle = int(np.searchsorted(start, len(table) // 2, side="right"))
+    first = int(np.searchsorted(start, start[middle] - EXCERPT // 2))
+    first = max(min(first, middle - FEWEST_FRAMES // 2), 0)
+    last = max(int(np.searchsorted(start, start[first] + EXCERPT, side="right")) - 1, first + FEWEST_FRAMES)
+    return table.between(start[first], start[min(last, len(start) - 1)])
 
 
 def _gap_rate(wide: Problem, solution: Solution) -> float:

@@ -48,6 +48,19 @@ def test_importing_a_package_loads_nothing_heavy(root: Path, package: str) -> No
     assert done.stdout.strip() == "[]"
 
 
+def test_only_commands_need_typer(root: Path) -> None:
+    code = """
+import importlib, pathlib, sys
+for package in ("data", "tracking", "evaluation"):
+    for path in pathlib.Path(package).glob("[a-z]*.py"):
+        if not path.stem.endswith("cli") and path.stem != "console":
+            importlib.import_module(f"{package}.{path.stem}")
+print([name for name in ("typer", "click") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_no_public_function_bears_the_name_of_its_module(root: Path) -> None:
     clashes = []
     for package in PACKAGES:

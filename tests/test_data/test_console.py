@@ -12,6 +12,7 @@ import typer
 
 from data import console
 from data.errors import InputError, MissingExtra, import_extra
+from data.json_text import to_json
 
 
 def run(*arguments: str, raises: BaseException | None = None) -> int:
@@ -116,7 +117,7 @@ def test_numbers() -> None:
 
 def test_json_holds_plain_values() -> None:
     value = {"a": np.float64(1.5), "b": np.array([1, 2]), "c": float("nan"), "d": Path("x"), 3: (np.int64(4), None)}
-    assert json.loads(console.to_json(value)) == {"a": 1.5, "b": [1, 2], "c": None, "d": "x", "3": [4, None]}
+    assert json.loads(to_json(value)) == {"a": 1.5, "b": [1, 2], "c": None, "d": "x", "3": [4, None]}
 
 
 def test_a_missing_package_names_the_extra() -> None:

@@ -53,7 +53,7 @@ def test_without_data_the_prior_speaks():
 
 def test_true_choices_are_those_of_the_simulation(dataset):
     example = read_example(Sequence(dataset, "01"))
-    problem = pose(example.table)
+    problem = pose(example.table).whole
     links, divisions = true_choices(example, problem)
     label = example.table.label
     assert np.array_equal(example.cell, label)
