@@ -115,5 +115,5 @@ def test_a_long_movie_gets_its_costs_from_an_excerpt(table, costs, monkeypatch):
     prepared = prepare(table, solve_candidates, costs=costs)
     assert len(prepared.candidates.detections) == len(table)
     assert prepared.gap_rate is not None
-    again = price(prepared.problem, prepared.model, Constants())
+    again = price(prepared.problem, prepared.model, Constants(gap=prepared.constants["gap"]))
     assert np.array_equal(again.links.cost, prepared.candidates.links.cost)
