@@ -22,6 +22,9 @@ from data.trackmate import read_trackmate
 
 NEAR = 5.0  # pixels that a point may lie beside its mask
 LOSES_MASKS = "GEFF holds no masks: write NAME.zarr instead of NAME.geff to keep them beside the graph."
+LOSES_SCALE = (
+    "A CTC folder holds no pixel size and no time between frames: repeat --voxel and --interval where you use it."
+)
 DREW_DISCS = "The source has no masks: every cell is a disc. Give the masks it was made from with --masks."
 
 
@@ -115,7 +118,8 @@ def convert_movie(
         digits = digits_for([*points.frame.tolist(), *pictures])
         write_masks(work, _counted(pictures, progress), digits=digits)
         write_track_file(work / "res_track.txt", points.tracks)
-    return [DREW_DISCS] if given is None else []
+    has_scale = points.voxel is not None or points.interval is not None
+    return [DREW_DISCS] * (given is None) + [LOSES_SCALE] * has_scale
 
 
 def _counted(masks: Mapping[int, NDArray[Any]], progress: Progress) -> Iterator[tuple[int, NDArray[Any]]]:

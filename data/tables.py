@@ -36,19 +36,19 @@ class Dialect:
 DIALECTS = {
     "intracktive": Dialect(
         "track_id", "t", ("z", "y", "x"), "parent_track_id", "-1",
-        "A table of points holds no masks; areas and labels are kept in columns of their own.",
+        "A table of points holds no masks, no pixel size and no time between frames; areas and labels are kept.",
     ),
     "napari": Dialect(
         "track_id", "t", ("z", "y", "x"), "", "",
-        "napari's track table holds neither masks nor divisions: daughters become tracks without a parent.",
+        "napari's track table holds no masks, no pixel size and no divisions: daughters become tracks without a parent.",
     ),
     "btrack": Dialect(
         "ID", "t", ("z", "y", "x"), "parent", "self",
-        "A table of points holds no masks; areas and labels are kept in columns of their own.",
+        "A table of points holds no masks, no pixel size and no time between frames; areas and labels are kept.",
     ),
     "trackmate": Dialect(
         "TRACK_ID", "FRAME", ("POSITION_Z", "POSITION_Y", "POSITION_X"), "", "",
-        "TrackMate's tables hold no masks, only a radius; links stand in a second table, NAME-edges.csv.",
+        "TrackMate's tables hold no masks, only a radius, and not the pixel size: repeat --voxel to read them again.",
     ),
 }  # fmt: skip
 SPOT_HEADS = [

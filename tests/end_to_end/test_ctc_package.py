@@ -48,7 +48,7 @@ def test_what_a_package_holds(dataset: Path, package: Callable[..., int], root: 
     assert f'"../{NAME}/02_RES" --overwrite --no-graph --hypotheses --costs costs.json --foi 5' in linux
     assert f'"..\\{NAME}\\02_RES" --overwrite --no-graph --hypotheses --costs costs.json --foi 5' in windows
     for text in (linux, windows):  # every option is one that the commands know
-        for line in re.findall(r'(?:celltrail"|CELLTRAIL%") (\w+.*)', text):
+        for line in re.findall(r'(?:celltrail|CELLTRAIL%)" ((?:segment|track) .*)', text):
             command, known = line.split()[0], options_of(line.split()[0])
             assert set(re.findall(r"--[\w-]+", line)) <= known, command
 
