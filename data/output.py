@@ -76,7 +76,7 @@ def _recover(out: Path) -> None:
 
 
 @contextmanager
-def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Path]:
+def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False, keep: bool = False) -> Iterator[Path]:
     """Give a folder to work in, and rename it to ``out`` when the block ends without an error.
 
     Parameters
@@ -85,6 +85,7 @@ def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False) -
     overwrite : replace an existing ``out``; otherwise :class:`InputError`.
     resume : go on in a partial folder that an interrupted run has left, and keep it after an error;
         otherwise such a folder is emptied first, and removed after an error.
+    keep : keep it after anything but an :class:`InputError`, so that another run can go on.
     """
     out = Path(out)
     if out.is_file():
@@ -103,8 +104,8 @@ def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False) -
     try:
         yield work
         _put_in_place(work, out)
-    except BaseException:
-        if not resume:
+    except BaseException as error:
+        if not resume and (isinstance(error, InputError) or not keep):
             shutil.rmtree(work, ignore_errors=True)
         raise
 

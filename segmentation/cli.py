@@ -221,7 +221,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         with (
             console.show_progress() as progress,
             open_workers(jobs, dask) as spread,
-            output_folder(out, overwrite=overwrite, resume=resume) as work,
+            output_folder(out, overwrite=overwrite, resume=resume, keep=True) as work,
         ):
             counts = segment_into(work, movie, model, output=Output(hypotheses, binary, probability), tta=tta,
                                   memory_mb=memory, resume=resume, device=_device(device), spread=spread,

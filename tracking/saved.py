@@ -46,6 +46,9 @@ def saved_parts(out: Path, *, resume: bool) -> Iterator[Path]:
         if not resume:
             forget(folder)
         raise
+    finally:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def forget(folder: Path) -> None:
@@ -101,11 +104,20 @@ def _name(function: partial[Any], task: Task) -> str:
 
 
 def _save(file: Path, answer: Result | Relaxation) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{file.parent} cannot be written ({error.strerror}): choose a folder that you may write to."
+        ) from error
     work = file.with_suffix(".partial")
-    with work.open("wb") as stream:
-        np.savez(stream, **{name: array for name, array in vars(answer).items() if array is not None})
-    os.replace(work, file)
+    try:
+        with work.open("wb") as stream:
+            np.savez(stream, **{name: array for name, array in vars(answer).items() if array is not None})
+        os.replace(work, file)
+    except BaseException:
+        work.unlink(missing_ok=True)
+        raise
 
 
 def _load(file: Path, kind: type[Result] | type[Relaxation]) -> Result | Relaxation | None:

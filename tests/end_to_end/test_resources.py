@@ -52,19 +52,50 @@ def test_a_full_disk(movie: Path, tmp_path: Path, words: list[str]) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["set"]
 
 
-def test_too_little_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_too_little_memory(jobs: int, tmp_path: Path) -> None:
     frame = np.zeros((16_000, 16_000), np.uint16)
     frame[5000:5040, 5000:5040] = 1
     (tmp_path / "masks").mkdir()
     write_masks(tmp_path / "masks", [(0, frame), (1, frame)])
     limit = 900 * 2**20  # the libraries fit, two frames of 512 MB do not
     done = celltrail(
-        "track", tmp_path / "masks", "--out", tmp_path / "out",
+        "track", tmp_path / "masks", "--out", tmp_path / "out", "--jobs", jobs,
         limit=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )  # fmt: skip
     assert_plain(done, codes=(1, 2))
     assert "memory" in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["masks"]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
+def test_a_stopped_segmentation_goes_on(
+    stop: type[BaseException], movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from celltrail import app
+    from segmentation import movie as module
+
+    words = ["segment", str(movie / "01"), "--model", "sim-fluo", "--out"]
+    whole, out, original, done = tmp_path / "whole", tmp_path / "out", module.label_cells, []
+
+    def stopping(*arguments: object, **options: object) -> object:
+        if len(done) == 2:
+            raise stop
+        done.append(arguments)
+        return original(*arguments, **options)
+
+    assert console.run(app, [*words, str(whole)]) == 0
+    monkeypatch.setattr(module, "label_cells", stopping)
+    assert console.run(app, [*words, str(out)]) == (130 if stop is KeyboardInterrupt else 1)
+    assert not out.exists()
+    monkeypatch.setattr(module, "label_cells", original)
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".out.partial").glob("mask*")}
+    assert len(before) == 2
+    assert console.run(app, [*words, str(out), "--resume"]) == 0
+    assert {path.name: path.stat().st_mtime_ns for path in out.glob("mask*") if path.name in before} == before
+    masks = sorted(path.name for path in whole.glob("mask*"))
+    assert len(masks) == 6
+    assert all((out / name).read_bytes() == (whole / name).read_bytes() for name in masks)
 
 
 def as_nobody(*words: object) -> tuple[int, str]:

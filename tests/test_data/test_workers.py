@@ -46,6 +46,10 @@ def die(number: int) -> int:
     return number
 
 
+def exhaust(number: int) -> int:
+    raise MemoryError
+
+
 def refuse(number: int) -> int:
     raise InputError(f"Frame {number} is odd.", "Frame 9 as well.")
 
@@ -107,6 +111,16 @@ def test_a_cluster_gives_results_in_order_and_errors_with_their_problems(schedul
         with pytest.raises(InputError) as caught:
             list(spread(refuse, range(300)))
     assert caught.value.problems == ("Frame 0 is odd.", "Frame 9 as well.")
+
+
+@quiet
+def test_a_dask_worker_out_of_memory_is_one_sentence(scheduler: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def work(**_: object) -> None:
+        with open_workers(dask=scheduler.scheduler_address) as spread:
+            list(spread(exhaust, range(3)))
+
+    assert console.run(work, []) == 1
+    assert capsys.readouterr().err.startswith("There is not enough memory: ")
 
 
 @quiet

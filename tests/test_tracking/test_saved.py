@@ -99,6 +99,37 @@ def test_every_interruption_leaves_a_true_bound_and_a_whole_choice(crowd: Candid
     assert gaps[0] > gaps[-1]
 
 
+def test_a_part_that_is_not_finished_in_time_leaves_its_own_gap_only(crowd: Candidates) -> None:
+    def short_of_time(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """The first part of every round keeps what was known of it, as after a time limit."""
+        for number, task in enumerate(tasks):
+            answer = function(task)
+            if number == 0:
+                least = np.full(task.groups, -(10**9))
+                nothing = np.zeros(task.groups, dtype=bool)
+                answer = Result(task.incumbent, least, nothing, np.full(len(task.lower), np.nan))
+            yield answer
+
+    best = solve_candidates(crowd)
+    cut = solve_candidates(crowd, spread=short_of_time)
+    assert cut.status == "gap"
+    assert cut.bound <= best.objective <= cut.objective
+    assert 0 < len(cut.open_components) < cut.components
+
+
+def test_no_time_is_a_gap_and_resume_ends_with_the_optimum(
+    crowd: Candidates, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph, out = tmp_path / "graph.npz", tmp_path / "out.npz"
+    save_graph(graph, crowd)
+    assert command("solve", graph, "--out", tmp_path / "straight.npz") == 0
+    capsys.readouterr()
+    assert command("solve", graph, "--out", out, "--time-limit", 0) == 0
+    assert " nats of the optimum" in capsys.readouterr().out
+    assert command("solve", graph, "--out", out, "--resume") == 0
+    assert out.read_bytes() == (tmp_path / "straight.npz").read_bytes()
+
+
 def test_progress_tells_done_total_bound_and_gap(crowd: Candidates) -> None:
     told: list[tuple[str, int, int, str]] = []
 

@@ -1,0 +1,177 @@
+"""How far more workers help: task times measured here, clusters of 1 to 1000 workers simulated.
+
+    python benchmarks/scaling.py [--frames 26] [--cells 500] [--size 1024] [--json FILE]
+
+Measured, in CPU seconds of one core of this machine: segmenting a frame (model ``sim-fluo``), measuring a stretch of
+24 frames, comparing a frame with its truth, costs and solving (per detection, by the process that leads the run), writing a
+frame of the result; and what a Dask scheduler and a client on this machine spend on a task that does nothing.
+
+Simulated: movies of 1441 frames, as many as the detections need, each led by a run of its own. A worker that is free
+takes the next task; tasks of a stage become ready when the stage before has ended; the scheduler hands out one task at a
+time. The reading of frames is in the tasks as measured, from this machine's disk: a shared disk that cannot feed all workers
+at once, workers that die, and the start of the cluster are not simulated.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from measure import markdown_table, parser, write_rows
+
+sys.path.append(sys.path.pop(0))  # this folder last: it holds files named like packages
+
+FRAMES = 1441  # of each simulated movie
+DETECTIONS = (10**6, 10**7, 10**8, 10**9)
+WORKERS = (1, 10, 100, 1000)
+EMPTY_TASKS = 400
+
+
+def cpu_seconds(work: Callable[[], Any], repeat: int = 3) -> float:
+    """The least CPU seconds of some runs, after one to warm up (compiled code, caches)."""
+    work()
+    times = []
+    for _ in range(repeat):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str, float]:
+    """CPU seconds of every kind of task on a simulated movie on disk."""
+    from data.ctc import write_masks
+    from data.frames import open_images, open_labels
+    from data.simulate import simulate_movie, write_movie
+    from evaluation.contingency import tabulate_many
+    from evaluation.shapes import score_shapes
+    from segmentation.checkpoint import load_model
+    from segmentation.movie import label_frame
+    from tracking.detections import STRETCH, measure_movie
+    from tracking.pipeline import track
+    from tracking.preparation import AUTO_GAP
+
+    write_movie(simulate_movie(frames=frames, cells=cells, size=(size, size), seed=1), folder)
+    images, truth = open_images(folder / "01"), open_labels(folder / "01_GT" / "TRA")
+    model = load_model("sim-fluo")
+    first = truth.numbers[0]
+    stretch = range(first, first + STRETCH)
+    track(truth, images=images)  # compiles what is compiled
+    start = time.process_time()
+    run = track(truth, images=images).run
+    whole = time.process_time() - start
+    measuring = cpu_seconds(lambda: measure_movie(truth, images, spans=AUTO_GAP + 1), 1)
+    (folder / "out").mkdir()
+    labels, one = truth[first], truth.between(range(first, first + 1))
+    return {
+        "segment a frame": cpu_seconds(lambda: label_frame(model, images[first])),
+        "measure a stretch": cpu_seconds(
+            lambda: measure_movie(truth.between(stretch), images.between(stretch), spans=AUTO_GAP + 1), 1
+        ),
+        "costs and solving, per detection": max(whole - measuring, 0.0) / run["detections"],
+        "write a frame": cpu_seconds(lambda: write_masks(folder / "out", [(0, labels)])),
+        "compare a frame": cpu_seconds(lambda: tabulate_many([one], [one], look=score_shapes, looks={(0, 0): {}})),
+        "detections per frame": run["detections"] / frames,
+    }
+
+
+def scheduler_seconds() -> float:
+    """CPU seconds that scheduler and client need for a task that does nothing, on a cluster of this machine."""
+    import distributed
+
+    from data.workers import open_workers
+
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        open_workers(dask=cluster.scheduler_address) as spread,
+    ):
+        list(spread(abs, range(50)))
+        start = time.process_time()  # scheduler and client live in this process, the worker in another
+        list(spread(abs, range(EMPTY_TASKS)))
+        return (time.process_time() - start) / EMPTY_TASKS
+
+
+Stage = tuple[int, float, int]  # tasks, seconds of each, calls of the scheduler for each
+
+
+def stages_of_movie(task: dict[str, float], stretch: int) -> list[Stage]:
+    """The stages of one movie; frames are simulated a stretch at a time, with as many calls as they have frames."""
+    groups = -(-FRAMES // stretch)
+    detections = FRAMES * task["detections per frame"]
+    lead = task["costs and solving, per detection"] * detections + task["write a frame"] * FRAMES
+    return [
+        (groups, task["segment a frame"] * stretch, stretch),
+        (groups, task["measure a stretch"], 1),
+        (1, lead, 1),
+        (groups, task["compare a frame"] * stretch, stretch),
+    ]
+
+
+def simulate(movies: int, workers: int, stages: list[Stage], call: float) -> tuple[float, float]:
+    """Seconds until the last task has ended, and the share of them that the workers were busy."""
+    free = [0.0] * workers
+    ready: list[tuple[float, int, int]] = [(0.0, movie, 0) for movie in range(movies)]
+    heapq.heapify(ready)
+    scheduler, busy, end = 0.0, 0.0, 0.0
+    while ready:
+        at, movie, stage = heapq.heappop(ready)
+        tasks, seconds, calls = stages[stage]
+        done = at
+        for _ in range(tasks):
+            scheduler = max(scheduler, at) + call * calls
+            begin = max(heapq.heappop(free), scheduler)
+            heapq.heappush(free, begin + seconds)
+            done = max(done, begin + seconds)
+            busy += seconds
+        end = max(end, done)
+        if stage + 1 < len(stages):
+            heapq.heappush(ready, (done, movie, stage + 1))
+    return end, busy / (end * workers)
+
+
+def simulated_rows(task: dict[str, float], call: float, stretch: int) -> Iterator[dict[str, Any]]:
+    """One row for each number of detections and of workers."""
+    stages = stages_of_movie(task, stretch)
+    for detections in DETECTIONS:
+        movies = max(1, round(detections / (FRAMES * task["detections per frame"])))
+        for workers in WORKERS:
+            seconds, busy = simulate(movies, workers, stages, call)
+            yield {"case": f"{detections:.0e} detections", "method": "celltrail", "status": "simulated", "movies": movies,
+                   "workers": workers, "hours": seconds / 3600, "busy": busy}  # fmt: skip
+
+
+def main() -> None:
+    """Measure, simulate, print both tables."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--frames", type=int, default=26)
+    arguments.add_argument("--cells", type=int, default=500)
+    arguments.add_argument("--size", type=int, default=1024)
+    options = arguments.parse_args()
+    from tracking.detections import STRETCH
+
+    with tempfile.TemporaryDirectory() as folder:
+        task = measure_tasks(Path(folder), options.frames, options.cells, options.size)
+    call = scheduler_seconds()
+    print(f"Measured ({options.size}² pixels, {task['detections per frame']:.0f} cells per frame):\n")
+    shown = [(name, value) for name, value in task.items() if name != "detections per frame"]
+    shown.append(("hand out a task (scheduler and client)", call))
+    print(markdown_table(["task", "CPU ms"], [[name, f"{1000 * value:.3f}"] for name, value in shown]))
+    rows = list(simulated_rows(task, call, STRETCH))
+    print("\nSimulated, hours (share of the time that workers are busy):\n")
+    table = []
+    for detections in DETECTIONS:
+        mine = [row for row in rows if row["case"] == f"{detections:.0e} detections"]
+        cells = [f"{row['hours']:.3g} ({row['busy']:.0%})" for row in mine]
+        table.append([f"10{chr(0x2070 + len(str(detections)) - 1)}", mine[0]["movies"], *cells])
+    print(markdown_table(["detections", "movies", *(f"{n} workers" for n in WORKERS)], table))
+    measured = [{"case": name, "method": "celltrail", "status": "measured", "cpu_s": value} for name, value in shown]
+    write_rows(options.json, [*measured, *rows])
+
+
+if __name__ == "__main__":
+    main()
