@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dashboard.registry import Dataset, Movie
 
+TRACKING = "tracking.toml"  # the settings that a search for the tracker ends with
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
 
 
@@ -97,14 +98,19 @@ def plan_comparison(dataset: Dataset, name: str, variants: Mapping[str, Path], b
     return Plan(f"{root.name}: {' and '.join(variants)} compared", root, name, [command], out)
 
 
-def plan_search(dataset: Dataset, name: str, movies: Sequence[str], *, trials: int, steps: int) -> Plan:
-    """Search for the settings of a training that segment held-back frames best, and train with them."""
+def plan_search(dataset: Dataset, name: str, movies: Sequence[str], *, trials: int, steps: int | None) -> Plan:
+    """Search for better settings on movies with truth, and keep every trial.
+
+    With ``steps``, those of a short training: settings of a training, with the best of which a model is
+    trained. With ``None``: settings of the tracker, written as a file for ``track --config``.
+    """
     root = home_of(dataset)
     folder = root / name
     study = folder / "study.sqlite"
     chosen = [word for movie in movies for word in ("--sequence", movie)]
-    command = [
-        "tune", "segmentation", str(root), *chosen, "--trials", str(trials), "--steps", str(steps),
-        "--study", str(study), "--out", str(folder / "model.safetensors"),
-    ]  # fmt: skip
+    common = [str(root), *chosen, "--trials", str(trials), "--study", str(study), "--out"]
+    if steps is None:
+        command = ["tune", "tracking", *common, str(folder / TRACKING)]
+    else:
+        command = ["tune", "segmentation", *common, str(folder / "model.safetensors"), "--steps", str(steps)]
     return Plan(f"{root.name}: search {name}", root, name, [command], study)

@@ -46,10 +46,21 @@ def show_film(selection: state.Selection, result: Result) -> None:
     st.code(shlex.join(["celltrail", *command]), language=None, wrap_lines=True)
     if st.button("Draw the film", key="film", disabled=out.exists()):
         jobs.start_job(f"Film of {result.layer.name}", [command])
-    for job in jobs.list_jobs():
-        if job.commands == [command]:
-            st.text(f"{job.state}, written to {out}" if job.state == "done" else job.state)
-            break
+    going = any(job.commands == [command] and job.state == "running" for job in jobs.list_jobs())
+    st.fragment(show_job, run_every=1.0 if going else None)(command, str(out))
+
+
+def show_job(command: list[str], out: str) -> None:
+    """How far the film is; the page Run shows its log."""
+    job = next((job for job in jobs.list_jobs() if job.commands == [command]), None)
+    if job is None:
+        return
+    if job.state == "running":
+        st.progress(min(job.share, 1.0), text=job.stage or "starting")
+    elif job.state == "done":
+        st.text(f"done, written to {out}")
+    else:
+        st.text(f"{job.state}: the page Run shows its log.")
 
 
 def show() -> None:

@@ -19,7 +19,13 @@ OTHER = "Another file"
 KINDS = {
     "Segment and track": "From images or masks to lineages.",
     "Compare results": "Which result is better, and does the difference mean anything?",
-    "Search settings": "Short trainings find the settings that segment frames held back best; then a model is trained.",
+    "Search settings": "Try settings on movies with truth, and keep the best. Optional: the defaults need no tuning.",
+}
+
+
+SEARCHES = {
+    "Tracking": "Tracks the movies with other settings; ends with a file of settings, and whether they beat the defaults.",
+    "Segmentation": "Short trainings, judged by frames held back; ends with a model that is trained with the best.",
 }
 
 
@@ -141,30 +147,31 @@ def plan_comparison() -> Plan | None:
 
 
 def plan_search() -> Plan | None:
-    """Search for the settings of a training."""
+    """Search for settings of the tracker or of a training."""
     dataset = parts.dataset()
-    usable = [movie.name for movie in dataset.movies if movie.images and movie.of_kind("silver", "annotated")]
-    if not usable:
-        parts.empty(
-            "Nothing to learn from",
-            "A search needs images with true masks: put full masks of some frames into NN_GT/SEG, "
-            "or silver truth into NN_ST/SEG.",
-        )
-        return None
-    import_extra("torch", "segmentation")
     import_extra("optuna", "tune")
-    movies = st.multiselect("Movies to learn from", usable, default=usable[:1], key="run_movies")
+    what = st.segmented_control("Settings of", list(SEARCHES), default="Tracking", key="run_search", required=True)
+    st.caption(SEARCHES[what])
+    training = what == "Segmentation"
+    if training:
+        usable = [movie.name for movie in dataset.movies if movie.images and movie.of_kind("silver", "annotated")]
+        remedy = "Put full masks of some frames into NN_GT/SEG, or silver truth into NN_ST/SEG, beside the images."
+    else:
+        usable = [movie.name for movie in dataset.movies if movie.truth is not None]
+        remedy = "Put the true lineages of a movie into NN_GT/TRA."
+    if not usable:
+        parts.empty("Nothing to learn from", remedy)
+        return None
+    movies = st.multiselect("Movies to judge by", usable, default=usable, key=f"run_movies_{what}")
     if not movies:
-        st.text("Choose a movie to learn from.")
+        st.text("Choose a movie.")
         return None
     left, middle, right = st.columns(3, vertical_alignment="bottom")
-    trials = left.slider("Short trainings", 2, 100, 20, key="run_trials", help="Each tries other settings.")
-    steps = middle.slider("Steps of a short training", 20, 1000, 200, 20, key="run_steps")
+    trials = left.slider("Trials", 2, 100, 20, key="run_trials", help="Each tries other settings.")
+    steps = middle.slider("Steps of a short training", 20, 1000, 200, 20, key="run_steps") if training else None
     with right:
         name = choose_name("search", plans.home_of(dataset))
-    if name is None:
-        return None
-    return plans.plan_search(dataset, name, movies, trials=trials, steps=steps)
+    return None if name is None else plans.plan_search(dataset, name, movies, trials=trials, steps=steps)
 
 
 def offer(plan: Plan) -> None:

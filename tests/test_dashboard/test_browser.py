@@ -8,17 +8,21 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import numpy as np
+import pandas as pd
 import pytest
 
 from dashboard import registry
 from dashboard.content import measure_cells
 from data import open_labels, read_tracks
+from data.convert import convert_movie
 from evaluation import evaluate_sequence
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -223,7 +227,18 @@ def test_two_results_share_one_clock(page: Any, address: str, shown: Path) -> No
     assert all(canvas.screenshot() != old for canvas, old in zip((first, second), before, strict=True))
 
 
-PAGES = ["", "browse?track=2", "lineage?track=2", "errors", "compare", "segmentation", "run"]
+PAGES = [
+    "", "browse?track=2", "lineage?track=2", "errors", "compare", "segmentation", "measure?track=2", "export", "run",
+]  # fmt: skip
+
+
+def settle(page: Any) -> None:
+    """Wait until the page script has run, and what it shows has come."""
+    page.get_by_role("heading", level=1).wait_for()
+    page.wait_for_function(
+        """() => !document.querySelector('[data-testid="stStatusWidget"], [data-testid="stSkeleton"]')"""
+    )
+    page.wait_for_load_state("networkidle")
 
 
 @pytest.mark.slow
@@ -236,15 +251,73 @@ def test_pages_are_accessible_and_fit_a_small_screen(browser: Any, address: str,
     page = context.new_page()
     page.set_default_timeout(90_000)
     page.goto(f"{address}/{name}")
-    page.get_by_role("heading", level=1).wait_for()
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(3000)
+    settle(page)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     found = Axe().run(page).response["violations"]
     grave = [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found
              if rule["impact"] in ("serious", "critical")]  # fmt: skip
     context.close()
     assert grave == []
+
+
+@pytest.mark.slow
+def test_pages_use_a_large_screen(browser: Any, address: str) -> None:
+    context = browser.new_context(viewport={"width": 3840, "height": 2160})
+    page = context.new_page()
+    page.set_default_timeout(90_000)
+    for name in PAGES:
+        page.goto(f"{address}/{name}")
+        settle(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+        if name.startswith(("browse", "errors", "compare", "segmentation")):
+            box = page.wait_for_selector(".viewer[data-frame]").bounding_box()
+            assert box["width"] > 2000, name
+            assert 500 < box["height"] < 2000, name  # large, and still on the screen
+    context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "start"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
+def test_the_camera_of_a_plot_saves_it(page: Any, address: str, tmp_path: Path, kind: str, start: bytes) -> None:
+    page.goto(f"{address}/lineage")
+    page.get_by_test_id("stSidebar").get_by_role("radio", name=kind).click()
+    settle(page)
+    plot = page.locator(".js-plotly-plot").first
+    plot.hover()
+    with page.expect_download() as download:
+        plot.locator(".modebar-btn").first.click()
+    download.value.save_as(tmp_path / "plot")
+    assert (tmp_path / "plot").read_bytes().startswith(start)
+    assert download.value.suggested_filename == f"celltrail.{kind.lower()}"
+
+
+@pytest.mark.slow
+def test_every_download_can_be_opened(page: Any, address: str, shown: Path, tmp_path: Path) -> None:
+    page.goto(f"{address}/export?run={registry.opaque_id(shown / '01_RES')}")
+    for title in ("CTC folder", "CSV", "GEFF", "Report"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Download {title}").click()
+        download.value.save_as(tmp_path / download.value.suggested_filename)
+    tracks = read_tracks(shown / "01_RES" / "res_track.txt")
+    with zipfile.ZipFile(tmp_path / "movie-01_RES.zip") as archive:
+        archive.extractall(tmp_path)
+    assert read_tracks(tmp_path / "01_RES" / "res_track.txt") == tracks
+    cells = pd.read_csv(tmp_path / "movie-01_RES.csv")
+    assert len(cells) == int((tracks.end - tracks.begin + 1).sum())
+    with zipfile.ZipFile(tmp_path / "movie-01_RES.geff.zip") as archive:
+        archive.extractall(tmp_path / "geff")
+    convert_movie(next((tmp_path / "geff").iterdir()), tmp_path / "back.csv")
+    assert pd.read_csv(tmp_path / "back.csv")["track_id"].nunique() == len(tracks)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((tmp_path / "movie-01_RES.html").as_uri())
+    page.get_by_text("TRA", exact=True).first.wait_for()
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)  # self-contained
+    page.goto(f"{address}/export?run={registry.opaque_id(shown / '01_RES')}")
+    page.get_by_role("button", name="Draw the film").click()
+    page.get_by_text(f"done, written to {shown / '01_RES.mp4'}").wait_for()
+    frames = imageio_ffmpeg.count_frames_and_secs(str(shown / "01_RES.mp4"))[0]
+    assert frames == 12
 
 
 LOST = """async () => {

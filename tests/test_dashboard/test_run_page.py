@@ -132,19 +132,48 @@ def test_results_are_compared(open_page: OpenPage, two_results: Path, started: S
     )]  # fmt: skip
 
 
-def test_settings_are_searched(open_page: OpenPage, copy_of: Path, started: Started) -> None:
+@pytest.mark.parametrize(("what", "ending"), [
+    ("Tracking", ["tracking.toml"]), ("Segmentation", ["model.safetensors", "--steps", "200"]),
+])  # fmt: skip
+def test_settings_are_searched(
+    open_page: OpenPage, copy_of: Path, started: Started, what: str, ending: list[str]
+) -> None:
     test = open_page(copy_of, "run")
     test.session_state.run_kind = "Search settings"
+    test.session_state.run_search = what
     test.run()
     test.slider(key="run_trials").set_value(7).run()
     button_of(test, "Run").click().run()
     assert not test.exception
     folder = copy_of / "search1"
     assert started == [(
-        [["tune", "segmentation", str(copy_of), "--sequence", "01", "--trials", "7", "--steps", "200",
-          "--study", f"{folder}/study.sqlite", "--out", f"{folder}/model.safetensors"]],
+        [["tune", what.lower(), str(copy_of), "--sequence", "01", "--trials", "7", "--study", f"{folder}/study.sqlite",
+          "--out", f"{folder}/{ending[0]}", *ending[1:]]],
         folder / "study.sqlite",
     )]  # fmt: skip
+
+
+def test_what_is_started_are_commands_that_exist(dataset: Path) -> None:
+    import typer.main
+
+    import celltrail
+
+    commands = typer.main.get_command(celltrail.app)
+    opened = registry.open_dataset(dataset)
+    movie, both = opened.movies[0], {"a": dataset, "b": dataset}
+    made = [
+        plans.plan_tracks(
+            movie, "n", masks=None, model="sim-fluo", segment=["--tta"], track=["--foi", "3"], evaluate=True
+        ),
+        plans.plan_comparison(opened, "n", both, "a"),
+        plans.plan_search(opened, "n", ["01"], trials=3, steps=20),
+        plans.plan_search(opened, "n", ["01"], trials=3, steps=None),
+    ]
+    for command in [command for plan in made for command in plan.commands]:
+        known, words = commands, list(command)
+        while hasattr(known, "commands"):
+            known = known.commands[words.pop(0)]
+        known.make_context(command[0], words)  # raises for an option that it does not know
 
 
 @pytest.mark.parametrize(("kind", "title"), [("Compare results", "Nothing to compare yet"), ("Search settings", "Nothing to learn from")])  # fmt: skip
@@ -197,6 +226,7 @@ def write_study(path: Path) -> None:
         study.tell(trial, value)
     study.ask()
     study._storage.remove_session()
+    path.with_name(plans.TRACKING).write_text('costs = "learned"\n')
 
 
 def test_a_study_is_a_table(open_page: OpenPage, copy_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,6 +242,7 @@ def test_a_study_is_a_table(open_page: OpenPage, copy_of: Path, monkeypatch: pyt
     assert not test.exception
     assert "Best so far: **0.800** in trial **1** of 3" in [part.value for part in test.markdown]
     assert test.dataframe[0].value["trial"].tolist()[0] == 1
+    assert 'costs = "learned"\n' in [code.value for code in test.code]
 
 
 def test_a_damaged_result_becomes_one_card(open_page: OpenPage, copy_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
