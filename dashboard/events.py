@@ -29,8 +29,15 @@ RULES = {
     "begins inside": "begins after the movie does, away from the image border, without mother",
     "doubtful link": f"the best solution without this link costs less than {DOUBTFUL:g} nat more",
 }
-
-
+NAMES = {
+    "NS": "merged cells",
+    "FN": "missed cell",
+    "FP": "invented cell",
+    "ED": "wrong link",
+    "EA": "missing link",
+    "EC": "wrong kind of link",
+    "suspect_gt": "truth looks wrong",
+}
 DIFFERENCES = {
     "cell only in A": "a cell of A has no mask in B that covers more than half of it and the other way round",
     "cell only in B": "a cell of B has no counterpart in A",
@@ -60,6 +67,11 @@ def errors_of(evaluation: Evaluation) -> list[Event]:
               error.gt_track or 0, error.cost)
         for error in evaluation.errors
     ]  # fmt: skip
+
+
+def name_of(kind: str) -> str:
+    """The name of a kind of event in words, with the code that the CTC gives it."""
+    return f"{NAMES[kind]} ({kind})" if kind in NAMES else kind
 
 
 def meaning(kind: str) -> str:

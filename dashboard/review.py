@@ -24,10 +24,10 @@ def close_up(result: content.Result, across: float = 400) -> float:
 def choose_kinds(found: list[Event], key: str) -> list[Event]:
     """The events of the kinds that are chosen; all, where none is."""
     counts = pd.Series([event.kind for event in found]).value_counts().sort_index()
-    names = {kind: f"{kind} ({count})" for kind, count in counts.items()}
+    names = {kind: f"{events.name_of(kind)}: {count}" for kind, count in counts.items()}
     chosen = st.pills(
         "Kinds", list(names), format_func=names.__getitem__, selection_mode="multi", key=f"{key}_kinds",
-        help="  \n".join(f"**{kind}**: {events.meaning(kind)}" for kind in names),
+        help="  \n".join(f"**{events.name_of(kind)}**: {events.meaning(kind)}" for kind in names),
     )  # fmt: skip
     return [event for event in found if not chosen or event.kind in chosen]
 
@@ -64,7 +64,7 @@ def step_through(key: str, shown: list[Event], zoom: float, about: object, show:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Previous", shortcut="K", key=f"{key}_previous", on_click=go_to, args=(key, shown, index - 1, zoom))
         st.button("Next", shortcut="J", key=f"{key}_next", on_click=go_to, args=(key, shown, index + 1, zoom))
-        st.markdown(f"**{index + 1} of {len(shown)}**: {event.kind}, frame {event.frame}")
+        st.markdown(f"**{index + 1} of {len(shown)}**: {events.name_of(event.kind)}, frame {event.frame}")
         if st.button("Open in Browse", key=f"{key}_browse"):
             st.switch_page("views/browse.py")
     st.text(event.text)

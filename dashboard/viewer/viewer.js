@@ -288,8 +288,16 @@ class Viewer {
       pane.shown = this.numberOf(pane, index);
       pane.detail = null;
       pane.note.hidden = !patches[i].error && pane.shown !== null;
-      pane.note.textContent = patches[i].error ? patches[i].error.message : "No such frame";
+      pane.note.textContent = patches[i].error ? patches[i].error.message : this.absence(pane, index);
     });
+  }
+
+  // Why a pane has no frame to show.
+  absence(pane, index) {
+    const { frames } = this.data;
+    const number = frames[index] + (pane.spec.offset || 0);
+    if (number < frames[0]) return "The movie begins with the next frame";
+    return number > frames[frames.length - 1] ? "The movie ends with the frame before" : "No such frame";
   }
 
   // Frames that come next, whole; of those before, only the labels, for the tails.

@@ -24,7 +24,6 @@ KINDS = {
 
 
 SEARCHES = {
-    "Tracking": "Tracks the movies with other settings; ends with a file of settings, and whether they beat the defaults.",
     "Segmentation": "Short trainings, judged by frames held back; ends with a model that is trained with the best.",
 }
 
@@ -150,7 +149,9 @@ def plan_search() -> Plan | None:
     """Search for settings of the tracker or of a training."""
     dataset = parts.dataset()
     import_extra("optuna", "tune")
-    what = st.segmented_control("Settings of", list(SEARCHES), default="Tracking", key="run_search", required=True)
+    what = st.segmented_control(
+        "Settings of", list(SEARCHES), default=next(iter(SEARCHES)), key="run_search", required=True
+    )
     st.caption(SEARCHES[what])
     training = what == "Segmentation"
     if training:

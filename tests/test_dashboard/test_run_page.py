@@ -133,7 +133,7 @@ def test_results_are_compared(open_page: OpenPage, two_results: Path, started: S
 
 
 @pytest.mark.parametrize(("what", "ending"), [
-    ("Tracking", ["tracking.toml"]), ("Segmentation", ["model.safetensors", "--steps", "200"]),
+    ("Segmentation", ["model.safetensors", "--steps", "200"]),
 ])  # fmt: skip
 def test_settings_are_searched(
     open_page: OpenPage, copy_of: Path, started: Started, what: str, ending: list[str]
@@ -167,7 +167,6 @@ def test_what_is_started_are_commands_that_exist(dataset: Path) -> None:
         ),
         plans.plan_comparison(opened, "n", both, "a"),
         plans.plan_search(opened, "n", ["01"], trials=3, steps=20),
-        plans.plan_search(opened, "n", ["01"], trials=3, steps=None),
     ]
     for command in [command for plan in made for command in plan.commands]:
         known, words = commands, list(command)
@@ -242,7 +241,7 @@ def test_a_study_is_a_table(open_page: OpenPage, copy_of: Path, monkeypatch: pyt
     assert not test.exception
     assert "Best so far: **0.800** in trial **1** of 3" in [part.value for part in test.markdown]
     assert test.dataframe[0].value["trial"].tolist()[0] == 1
-    assert 'costs = "learned"\n' in [code.value for code in test.code]
+    assert 'costs = "learned"' in [code.value for code in test.code]
 
 
 def test_a_damaged_result_becomes_one_card(open_page: OpenPage, copy_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,3 +122,12 @@ def test_without_a_token_this_computer_passes(host: str) -> None:
 def test_another_name_for_this_computer_is_refused(host: str) -> None:
     assert ask(None, host=host)[0] == 403
     assert ask(None, "/stream", host=host, kind="websocket")[0] == "websocket.close"
+
+
+def test_nothing_can_be_uploaded(root: Path) -> None:
+    widgets = ("file_uploader", "camera_input", "audio_input", "chat_input", "data_editor", "unsafe_allow_html")
+    scripts = {path.name: path.read_text() for path in (root / "dashboard").rglob("*.py")}
+    assert len(scripts) > 20
+    assert {name: [word for word in widgets if word in text] for name, text in scripts.items()} == {
+        name: [] for name in scripts
+    }
