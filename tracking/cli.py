@@ -190,15 +190,24 @@ def _tell(run: dict[str, Any], out: Path) -> None:
 
 
 def fit(
-    datasets: Annotated[list[Path], typer.Argument(help="Data sets in the layout of the CTC (01, 01_GT, 01_ST …).")],
     out: Annotated[Path, typer.Option("--out", help="The cost file to write (.json).")],
+    datasets: Annotated[
+        list[Path] | None, typer.Argument(help="Data sets in the layout of the CTC (01, 01_GT, 01_ST …).")
+    ] = None,
+    pins: Annotated[Path | None, typer.Option(help="Corrections to learn from (pins.csv).", show_default=False)] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="The masks that the corrections speak of.", show_default=False)
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="The images of those masks.", show_default=False)] = None,
+    frames: FramesOption = None,
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn the costs of links and divisions from movies with a known lineage.
+    """Learn the costs of links and divisions from movies with a known lineage, or from corrections.
 
-    Of every sequence with NN_GT/TRA, the full masks in NN_ST/SEG are used, or those of NN_GT/TRA itself.
+    Of every sequence with NN_GT/TRA, the full masks in NN_ST/SEG are used, or those of NN_GT/TRA itself. Corrections
+    change the costs learned from the data sets given, or else those that come with Celltrail.
 
     Example:  celltrail fit Fluo-N2DL-HeLa DIC-C2DH-HeLa --out costs.json
     """
@@ -206,20 +215,30 @@ def fit(
     from importlib.metadata import version
 
     from data.ctc import find_sequences
+    from data.errors import InputError
+    from data.frames import parse_frames
     from data.output import output_file, refuse_existing
+    from tracking.corrections import read_corrections
     from tracking.costs import Constants
     from tracking.examples import read_example
-    from tracking.learning import costs_as_json, fit_costs
+    from tracking.learning import costs_as_json, fit_costs, load_costs
 
     refuse_existing(out, overwrite=overwrite)
-    sequences = [sequence for dataset in datasets for sequence in find_sequences(dataset) if sequence.gt_tra]
+    if not datasets and pins is None:
+        raise InputError("There is nothing to learn from: give data sets with a known lineage, or --pins with --masks.")
+    if (pins is None) != (masks is None):
+        raise InputError("Corrections and the masks they speak of belong together: give both --pins and --masks.")
+    span = parse_frames(frames)
+    sequences = [sequence for dataset in datasets or [] for sequence in find_sequences(dataset) if sequence.gt_tra]
     with console.show_progress(quiet=as_json) as progress:
         examples = []
         for done, sequence in enumerate(sequences):
             progress("read", done, len(sequences))
-            examples.append(read_example(sequence))
+            examples.append(read_example(sequence, frames=span))
         progress("read", len(sequences), len(sequences))
-        model = fit_costs(examples, seed=seed)
+        model = fit_costs(examples, seed=seed) if datasets else load_costs()
+        if pins is not None and masks is not None:
+            model = read_corrections(model, pins, masks, images, frames=span, progress=progress)
     constants = Constants()
     text = costs_as_json(model, asdict(constants), constants.in_words(), version("celltrail"))
     with output_file(out, overwrite=overwrite) as work:

@@ -114,8 +114,12 @@ def true_choices(example: Example, part: Part) -> tuple[BoolArray, BoolArray]:
     )
 
 
-def read_example(sequence: Sequence) -> Example:
+def read_example(sequence: Sequence, *, frames: range | None = None) -> Example:
     """A sequence of the CTC as example: silver masks where there are any, else the markers themselves.
+
+    Parameters
+    ----------
+    frames : learn from these frame numbers only.
 
     Raises
     ------
@@ -128,9 +132,9 @@ def read_example(sequence: Sequence) -> Example:
         raise InputError(
             f"{sequence.dataset} has no {sequence.name}_GT/TRA with man_track.txt: nothing can be learned."
         )
-    markers = open_labels(markers_folder)
-    masks = open_labels(sequence.st_seg) if sequence.st_seg else markers
-    images = None if sequence.images is None else open_images(sequence.images)
+    markers = open_labels(markers_folder, frames=frames)
+    masks = open_labels(sequence.st_seg, frames=frames) if sequence.st_seg else markers
+    images = None if sequence.images is None else open_images(sequence.images, frames=frames)
     table = measure_movie(masks, images, voxel=masks.voxel)
     name = f"{sequence.dataset.name} {sequence.name}"
     return Example(name, table, true_cells(table, masks, markers), read_tracks(table_file), {"masks": len(masks)})
