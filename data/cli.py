@@ -210,6 +210,7 @@ def measure(
     images: Annotated[
         Path | None, typer.Option("--images", help="Images whose grey values are measured.", show_default=False)
     ] = None,
+    frames: console.FramesOption = None,
     channel: Annotated[
         list[int] | None,
         typer.Option("--channel", min=0, help="Which channel; may be given several times.", show_default=False),
@@ -229,16 +230,17 @@ def measure(
     """
     from dataclasses import replace
 
-    from data.frames import open_images, open_labels
+    from data.frames import open_images, open_labels, parse_frames
     from data.measurements import measure_cells, measure_tracks, read_margins
     from data.output import output_file, refuse_existing
-    from data.points import read_result
+    from data.points import points_between, read_result
 
     if out.suffix.lower() != ".csv":
         raise InputError(f"{out} does not end in .csv: the measurements are tables.")
     beside = out.with_name(f"{out.stem}-tracks.csv")
     for path in (out, beside):
         refuse_existing(path, overwrite=overwrite, inputs=[result])
+    wanted = parse_frames(frames)
     movies = {}
     if images is not None and not channel:
         movies[""] = open_images(images, axes=axes)
@@ -246,7 +248,7 @@ def measure(
         movies = {f"ch{number}": open_images(images, channel=number, axes=axes) for number in channel or ()}
     known = next(iter(movies.values()), None)
     with console.show_progress() as progress:
-        points = read_result(result, progress=progress)
+        points = points_between(read_result(result, progress=progress), wanted)
         points = replace(
             points,
             voxel=_voxel(voxel) or points.voxel or (known.voxel if known else None),
@@ -254,7 +256,7 @@ def measure(
         )
         graph = result / "graph.npz"
         margins = read_margins(graph) if graph.is_file() else None
-        cells = measure_cells(points, open_labels(result), movies, margins=margins, progress=progress)
+        cells = measure_cells(points, open_labels(result, frames=wanted), movies, margins=margins, progress=progress)
         tracks = measure_tracks(points, cells)
     for table, path in ((cells, out), (tracks, beside)):
         with output_file(path, overwrite=overwrite) as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from data.errors import InputError
 from data.frames import open_labels
 from data.overlap import count_overlap
 from data.progress import Progress, silent
-from data.tracks import Tracks, read_tracks
+from data.tracks import Tracks, clip_tracks, read_tracks
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -85,6 +85,25 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
     return Points(
         frame, label, np.concatenate(positions), np.concatenate(areas).astype(np.float64), tracks, len(masks.shape),
         masks.voxel, masks.interval,
+    )  # fmt: skip
+
+
+def points_between(points: Points, frames: range | None) -> Points:
+    """The points of the frames in ``frames``, as if the movie consisted of these alone (``None``: all).
+
+    Raises
+    ------
+    InputError
+        If no cell is in these frames.
+    """
+    if frames is None:
+        return points
+    rows = np.flatnonzero((points.frame >= frames.start) & (points.frame < frames.stop))
+    if len(rows) == 0:
+        raise InputError(f"No cell is in the frames {frames.start}:{frames.stop - 1}: choose other --frames.")
+    return replace(
+        points, frame=points.frame[rows], label=points.label[rows], position=points.position[rows],
+        area=points.area[rows], tracks=clip_tracks(points.tracks, frames),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""More than 200 broken inputs, each given to every command that could meet it.
+"""More than 300 broken inputs, each given to every command that could meet it.
 
 Whatever the input: no traceback, exit code 0 or 2, and after a refusal a sentence that says what to
 do, and nothing written. Inputs that must be refused are marked with ``must``.
@@ -24,6 +24,7 @@ import tifffile
 
 from data import console
 from data.ctc import write_masks, write_track_file
+from data.errors import InputError
 from data.simulate import simulate_movie
 from data.tiff import write_array
 
@@ -336,6 +337,11 @@ def test_track_files(case: Case, place: Path, try_commands: Callable) -> None:
         True,
     )
     try_commands([["check", result], ["evaluate", place / "01_GT", result]], False)
+    from data.napari_reader import find_reader, read_layers
+
+    if find_reader(str(result)) is not None:
+        with pytest.raises(InputError):
+            read_layers(str(result))
 
 
 @by_name([Case(name, put("res_track.txt", content), must=False) for name, content in FINE_TRACKS.items()])
@@ -583,6 +589,59 @@ OPTIONS: dict[str, list[str]] = {
         "--out",
         "OUT.safetensors",
     ],
+    "settings of no run": ["track", "--from", "SET/nowhere.json", "--out", "OUT"],
+    "settings of a mask": ["track", "--from", "SET/01_RES/mask000.tif", "--out", "OUT"],
+    "dask nowhere": ["track", "RES", "--out", "OUT", "--dask", "no address"],
+    "no time": ["track", "RES", "--out", "OUT", "--time-limit", "-1"],
+    "image axes of nothing": ["track", "RES", "--images", "SET/01", "--image-axes", "QQ", "--out", "OUT"],
+    "pins nowhere": ["track", "RES", "--pins", "SET/nowhere.csv", "--out", "OUT"],
+    "hypotheses that are not there": ["track", "RES", "--hypotheses", "--out", "OUT"],
+    "negative field of interest": ["track", "RES", "--foi", "-1", "--out", "OUT"],
+    "no workers": ["track", "RES", "--jobs", "0", "--out", "OUT"],
+    "solve nothing": ["solve", "SET/nowhere.npz", "--out", "OUT"],
+    "solve a table": ["solve", "SET/01_RES/res_track.txt", "--out", "OUT"],
+    "why without a graph": ["why", "RES", "0", "1"],
+    "why nothing": ["why", "SET/nowhere", "0", "1"],
+    "compare without names": ["compare", "SET", "RES", "--out", "OUT"],
+    "compare a name twice": ["compare", "SET", "a=RES", "a=RES", "--out", "OUT"],
+    "compare nothing": ["compare", "SET", "a=SET/nowhere", "b=RES", "--out", "OUT"],
+    "compare with an unknown one": ["compare", "SET", "a=RES", "b=RES", "--baseline", "c", "--out", "OUT"],
+    "compare beyond": ["compare", "SET", "a=RES", "b=RES", "--frames", "50:60", "--out", "OUT"],
+    "measure frames beyond": ["measure", "RES", "--frames", "50:60", "--out", "OUT.csv"],
+    "measure frames backwards": ["measure", "RES", "--frames", "4:1", "--out", "OUT.csv"],
+    "measure no table": ["measure", "RES", "--out", "OUT.txt"],
+    "measure images of another movie": ["measure", "RES", "--images", "SET/nowhere", "--out", "OUT.csv"],
+    "measure channel": ["measure", "RES", "--images", "SET/01", "--channel", "3", "--out", "OUT.csv"],
+    "render an ending": ["render", "RES", "--out", "OUT.xyz"],
+    "render beyond": ["render", "RES", "--frames", "50:60", "--out", "OUT.gif"],
+    "convert an ending": ["convert", "RES", "OUT.xyz"],
+    "convert by unknown columns": ["convert", "RES", "OUT.csv", "--columns", "magic"],
+    "convert nothing": ["convert", "SET/nowhere", "OUT.csv"],
+    "convert images": ["convert", "SET/01", "OUT.csv"],
+    "package of nothing": ["ctc-package", "SET/nowhere", "--model", "sim-fluo", "--out", "OUT"],
+    "package of one movie": ["ctc-package", "SET/01", "--model", "sim-fluo", "--out", "OUT"],
+    "package with no model": ["ctc-package", "SET", "--model", "magic", "--out", "OUT"],
+    "package of an unknown sequence": ["ctc-package", "SET", "--model", "sim-fluo", "--sequence", "07", "--out", "OUT"],
+    "package with no costs": [
+        "ctc-package",
+        "SET",
+        "--model",
+        "sim-fluo",
+        "--costs",
+        "SET/01/t000.tif",
+        "--out",
+        "OUT",
+    ],
+    "preview nothing": ["preview", "weights", "SET/nowhere", "--sequence", "01", "--out", "OUT.png"],
+    "preview with no model": ["preview", "prediction", "SET/01", "--model", "magic", "--out", "OUT.png"],
+    "segment with no cluster": ["segment", "SET/01", "--model", "sim-fluo", "--out", "OUT", "--dask", "no address"],
+    "evaluate with no cluster": ["evaluate", "SET/01_GT", "RES", "--dask", "no address"],
+    "train resumed from nothing": ["train", "SET", "--sequence", "01", "--resume", "--out", "OUT.safetensors"],
+    "train a preset": ["train", "SET", "--sequence", "01", "--preset", "magic", "--out", "OUT.safetensors"],
+    "train no epoch": ["train", "SET", "--sequence", "01", "--epoch", "0", "--out", "OUT.safetensors"],
+    "train on a device": ["train", "SET", "--sequence", "01", "--device", "magic", "--out", "OUT.safetensors"],
+    "train onto no model": ["train", "SET", "--sequence", "01", "--out", "OUT.txt"],
+    "search without truth": ["tune", "segmentation", "SET/nowhere", "--sequence", "01", "--out", "OUT.safetensors"],
     "unknown option": ["track", "RES", "--out", "OUT", "--magic"],
     "unknown command": ["magic"],
     "no output": ["track", "RES"],
@@ -611,7 +670,7 @@ def test_there_are_enough_of_them() -> None:
         COSTS,
         OPTIONS,
     ]
-    assert sum(map(len, inputs)) > 250
+    assert sum(map(len, inputs)) > 300
 
 
 def test_output_on_a_full_disk(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from data import console
 from data.ctc import write_masks, write_track_file
 from data.errors import InputError
 from data.measurements import measure_cells, measure_tracks, read_margins
-from data.points import Points, read_result
+from data.points import Points, points_between, read_result
 from data.tiff import write_array
 from data.tracks import Tracks
 
@@ -166,3 +166,17 @@ def test_the_command_writes_both_tables_with_margins(
     assert console.run(app, words) == 2
     assert "exists already" in capsys.readouterr().err
     assert console.run(app, ["measure", str(tracked), "--out", str(tmp_path / "cells.xlsx")]) == 2
+
+
+def test_frames_are_measured_as_a_movie_of_their_own() -> None:
+    points = Points(
+        np.arange(6), np.array([1, 1, 1, 2, 2, 2]), np.stack([np.zeros(6), np.full(6, 5.0), np.arange(6) * 3.0], axis=1),
+        np.full(6, 4.0), Tracks.from_rows([(1, 0, 2, 0), (2, 3, 5, 1)]), 2,
+    )  # fmt: skip
+    part = points_between(points, range(1, 4))
+    assert part.frame.tolist() == [1, 2, 3]
+    assert part.tracks.rows().tolist() == [[1, 1, 2, 0], [2, 3, 3, 1]]
+    assert points_between(points, range(4, 9)).tracks.rows().tolist() == [[2, 4, 5, 0]]
+    assert points_between(points, None) is points
+    with pytest.raises(InputError, match="No cell is in the frames 7:8"):
+        points_between(points, range(7, 9))
