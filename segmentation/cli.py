@@ -99,6 +99,18 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             int | None, typer.Option("--depth", min=1, max=6, help="Number of levels below the first.")
         ] = None,
         rate: Annotated[float | None, typer.Option("--rate", min=0, help="Learning rate.")] = None,
+        w0: Annotated[float | None, typer.Option("--w0", min=0, help="Strength of the border weights.")] = None,
+        sigma: Annotated[float | None, typer.Option("--sigma", min=0.01, help="Their reach, in pixels.")] = None,
+        vector: Annotated[
+            float | None, typer.Option("--vector", min=0, help="Deformation of tiles by the grid, in pixels.")
+        ] = None,
+        zoom: Annotated[
+            float | None, typer.Option("--zoom", min=0, help="Variation of size: 0.2 is up to 20 %.")
+        ] = None,
+        brightness: Annotated[
+            float | None, typer.Option("--brightness", min=0, help="Variation of brightness.")
+        ] = None,
+        contrast: Annotated[float | None, typer.Option("--contrast", min=0, help="Variation of contrast.")] = None,
         tta: Annotated[
             bool,
             typer.Option("--tta", help="The model averages over 8 rotations and reflections: slower, a little better."),
@@ -136,10 +148,11 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         refuse_existing(out, overwrite=overwrite)
         if threads:
             torch.set_num_threads(threads)
-        settings = find_preset(
-            preset, steps=steps, epoch=epoch, scale=scale, width=width, depth=depth, rate=rate, tta=tta or None
-        )
-        settings = replace(settings, variation=_variation(settings.variation, elastic, deform=weights is None))
+        settings = find_preset(preset, steps=steps, epoch=epoch, scale=scale, width=width, depth=depth, rate=rate, tta=tta or None,
+                               w0=w0, sigma=sigma)  # fmt: skip
+        changes = {"vector": vector, "zoom": zoom, "brightness": brightness, "contrast": contrast}
+        variation = replace(settings.variation, **{name: value for name, value in changes.items() if value is not None})
+        settings = replace(settings, variation=_variation(variation, elastic, deform=weights is None))
         movies = open_movies(dataset, sequence or [], truth, labels, frames, channel)
         if weights is not None:
             movies = [replace(movie, weights=open_images(weights)) for movie in movies]

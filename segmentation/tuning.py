@@ -80,3 +80,10 @@ def search_settings(
     study.optimize(objective, n_trials=trials)
     rows = [{"trial": t.number, "state": t.state.name.lower(), measure: t.value, **t.params} for t in study.trials]
     return suggest(optuna.trial.FixedTrial(study.best_params), settings), rows
+
+
+def as_toml(settings: Settings, preset: str) -> str:
+    """The lines of a file with which ``train --config`` trains a model with these settings, found from this preset."""
+    found = {name: getattr(settings, name) for name in ("steps", "rate", "width", "w0", "sigma")}
+    found |= {name: getattr(settings.variation, name) for name in ("vector", "zoom", "brightness", "contrast")}
+    return "\n".join([f'preset = "{preset}"', *(f"{name} = {value!r}" for name, value in found.items())]) + "\n"

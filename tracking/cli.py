@@ -88,6 +88,25 @@ def track(
             "--allow-drop/--keep-all", help="Whether small cells without a likely past or future may be left out."
         ),
     ] = False,
+    appear: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="NATS", help="Cost of appearing or disappearing inside the image.", show_default="7"
+        ),
+    ] = None,
+    border: Annotated[
+        float | None, typer.Option(min=0, metavar="NATS", help="The same near the side.", show_default="3")
+    ] = None,
+    gap_cost: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="NATS", help="Cost of each frame in which a cell goes unseen.", show_default="from the movie"
+        ),
+    ] = None,
+    late: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="NATS", help="Cost of a daughter seen a frame after her sister.", show_default="6"),
+    ] = None,
     hypotheses: Annotated[
         bool,
         typer.Option("--hypotheses", help="Choose among the overlapping hypotheses beside the masks (hypTTT.npz)."),
@@ -146,7 +165,7 @@ def track(
     with console.show_progress(quiet=as_json) as progress, saved_parts(out, resume=resume) as saved:
         result = track_movie(
             masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
-            allow_drop=allow_drop, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames),
+            allow_drop=allow_drop, appear=appear, border=border, gap_cost=gap_cost, late=late, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames),
             channel=channel, axes=axes, image_axes=image_axes, jobs=jobs, dask=dask, time_limit=time_limit, saved=saved, progress=progress,
         )  # fmt: skip
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)

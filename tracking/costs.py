@@ -6,13 +6,14 @@ integer costs of :class:`data.graph.Candidates`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import raise_if
 from data.graph import FREE, Candidates, Detections, Divisions, Links, Terms, to_units
 from tracking.candidates import typical_diameter
 from tracking.detections import DetectionTable
@@ -54,6 +55,19 @@ class Constants:
             f"leaving out a small detection that nothing precedes or follows costs {self.false:g} nats",
             f"each frame in which a cell goes unseen costs {self.gap:g} nats: it happens to one cell in {np.exp(self.gap):,.0f}",
         ]
+
+
+def change_constants(given: Mapping[str, float]) -> Constants:
+    """The constants, some of them given.
+
+    Raises
+    ------
+    InputError
+        If one is not a number from 0 on.
+    """
+    raise_if([f"The constant '{name}' is {value:g} nats: give a number from 0 on."
+              for name, value in given.items() if not 0 <= value < np.inf])  # fmt: skip
+    return replace(Constants(), **given)
 
 
 class CostModel(Protocol):

@@ -98,6 +98,10 @@ def track(
     max_gap: int | None = None,
     fill: Literal["auto", "always", "never"] = "auto",
     allow_drop: bool = False,
+    appear: float | None = None,
+    border: float | None = None,
+    gap_cost: float | None = None,
+    late: float | None = None,
     hypotheses: bool = False,
     pins: Path | str | Sequence[Pin] | None = None,
     foi: int = 0,
@@ -125,6 +129,8 @@ def track(
         movie itself shows such gaps, else 0.
     fill : paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
     allow_drop : small detections without a likely past or future may be left out; otherwise all are kept.
+    appear, border, gap_cost, late : constants of the costs in nats, see :class:`tracking.costs.Constants` (``gap_cost`` is its
+        ``gap``); ``None``: its defaults.
     hypotheses : choose among the overlapping hypotheses beside the masks (``segment --hypotheses``).
     pins : corrections to obey: a file ``pins.csv``, or :class:`data.pins.Pin`; see :mod:`data.pins`.
     foi : field of interest: cells with no pixel further than this from the side of the image are removed.
@@ -146,6 +152,7 @@ def track(
         If the masks, images or settings cannot be used.
     """
     _check_settings(method, fill, max_gap, foi)
+    constants = {"appear": appear, "border": border, "gap": gap_cost, "late": late}
     clock = _Clock()
     with clock.stage("open"):
         labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=frames, axes=axes)
@@ -177,7 +184,7 @@ def track(
 
         with clock.stage("costs"):
             progress("costs", 0, 1)
-            prepared = prepare(table, solve, costs=costs, max_gap=max_gap, allow_drop=allow_drop)
+            prepared = prepare(table, solve, costs=costs, max_gap=max_gap, allow_drop=allow_drop, constants=constants)
             problem, candidates = prepared.problem, apply_pins(prepared.candidates, wishes)
             candidates.voxel = size
             progress("costs", 1, 1)
@@ -195,7 +202,8 @@ def track(
     config = {
         "method": method, "costs": costs, "solver": solver, "max_gap": max_gap, "fill": fill, "foi": foi,
         "voxel": voxel, "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "channel": channel,
-        "axes": axes, "image_axes": image_axes, "time_limit": time_limit, "images": images is not None, "allow_drop": allow_drop, "hypotheses": hypotheses, "pins": [str(pin) for pin in wishes],
+        "axes": axes, "image_axes": image_axes, "time_limit": time_limit, "images": images is not None, "allow_drop": allow_drop,
+        "appear": appear, "border": border, "gap_cost": gap_cost, "late": late, "hypotheses": hypotheses, "pins": [str(pin) for pin in wishes],
     }  # fmt: skip
     run = _describe(candidates, solution, lineage, config, clock)
     run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": prepared.gap_rate,

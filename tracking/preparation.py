@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from data.frames import open_images, open_labels
 from data.graph import Candidates, Solution, to_units
 from data.network import to_networkx
-from tracking.costs import Constants, CostModel, price
+from tracking.costs import CostModel, change_constants, price
 from tracking.cycles import PENALTY, shortest_cycle
 from tracking.detections import DetectionTable, check_voxel, dimensions_of, measure_movie
 from tracking.models import choose_model
@@ -59,7 +59,8 @@ def prepare(
     costs: str = DEFAULT_COSTS,
     max_gap: int | None = None,
     allow_drop: bool = False,
-    constants: Constants | None = None,
+    constants: Mapping[str, float | None] | None = None,
+    posing: Callable[..., Problem] = pose,
 ) -> Prepared:
     """Find the candidates of a movie and price them.
 
@@ -70,35 +71,43 @@ def prepare(
     max_gap : frames with cells in which a linked cell may go unseen; ``None``: 2 if more than 1 of 200
         links would use it, else 0.
     allow_drop : small detections without a likely past or future may be left out.
+    constants : what is given of :class:`tracking.costs.Constants`, by name; the others have their defaults.
+    posing : what finds candidates, as :func:`tracking.problem.pose` does.
+
+    Raises
+    ------
+    InputError
+        If a constant or the cost model cannot be used.
     """
-    constants = constants or Constants()
+    given = {name: value for name, value in (constants or {}).items() if value is not None}
+    settled = change_constants(given)
     sample = excerpt(table)
 
     @cache
     def posed(gap: int, *, whole: bool) -> Problem:
         return (
-            posed(gap, whole=True) if not whole and sample is table else pose(table if whole else sample, max_gap=gap)
+            posed(gap, whole=True) if not whole and sample is table else posing(table if whole else sample, max_gap=gap)
         )
 
-    model = choose_model(costs, lambda: posed(max_gap or 0, whole=False), solve, constants)
+    model = choose_model(costs, lambda: posed(max_gap or 0, whole=False), solve, settled)
     gap_rate = None
     if max_gap is None:
         wide = posed(AUTO_GAP, whole=False)
-        second = solve(price(wide, model, constants, allow_drop=allow_drop, explained=False))
+        second = solve(price(wide, model, settled, allow_drop=allow_drop, explained=False))
         gap_rate = _gap_rate(wide, second)
         max_gap = AUTO_GAP if gap_rate > GAP_RATE else 0
-        if max_gap:
-            constants = replace(constants, gap=gap_cost(wide, second))
+        if max_gap and "gap" not in given:
+            settled = replace(settled, gap=gap_cost(wide, second))
         del wide, second
     problem = posed(max_gap, whole=True)
     posed.cache_clear()
-    candidates = price(problem, model, constants, allow_drop=allow_drop)
+    candidates = price(problem, model, settled, allow_drop=allow_drop)
     first = solve(candidates)
     candidates.rebirth_frames, source = shortest_cycle(candidates, first)
     candidates.rebirth_cost = int(to_units(PENALTY))
-    words = [*constants.in_words(), f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
+    words = [*settled.in_words(), f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
              f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}"]  # fmt: skip
-    settings = {**asdict(constants), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
+    settings = {**asdict(settled), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
     return Prepared(problem, candidates, model, gap_rate, settings, words)
 
 

@@ -11,6 +11,10 @@ import pytest
 
 from data.simulate import simulate_movie, write_movie
 
+pytest.importorskip("torch")
+
+from segmentation import load_model
+
 
 @pytest.mark.slow
 def test_tune_segmentation_keeps_its_study_and_writes_a_model(tmp_path: Path) -> None:
@@ -31,3 +35,13 @@ def test_tune_segmentation_keeps_its_study_and_writes_a_model(tmp_path: Path) ->
     again = tune("--trials", "1", "--overwrite")
     assert len(again["trials"]) == 3, "the study goes on"
     assert again["trials"][:2] == first["trials"]
+
+    same = tmp_path / "same.safetensors"
+    command = [sys.executable, "-m", "celltrail", "train", str(tmp_path / "movie"), "--sequence", "01"]
+    command += ["--config", str(out.with_suffix(".toml")), "--out", str(same)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    weights, other = (load_model(str(path)).net.state_dict() for path in (out, same))
+    assert all(bool((weights[name] == other[name]).all()) for name in weights), (
+        "the file holds all that the search chose"
+    )
