@@ -60,7 +60,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         ] = None,
         weights: Annotated[
             Path | None,
-            typer.Option("--weights", help="Weights made by 'preview weights --write'; tiles are then not deformed."),
+            typer.Option("--weights", help="Folder of weights (TIFF or .npy); tiles are then not deformed."),
         ] = None,
         elastic: Annotated[
             str | None, typer.Option("--elastic", help="Deformation of tiles: grid (the paper's), field or none.")
@@ -142,6 +142,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         from segmentation.settings import preset as find_preset
         from segmentation.training import describe
         from segmentation.training import train as run_training
+        from segmentation.weight_files import open_weights
 
         if out.suffix != ".safetensors":
             raise InputError(f"{out}: models are .safetensors files, for example --out {out.stem}.safetensors.")
@@ -155,7 +156,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         settings = replace(settings, variation=_variation(variation, elastic, deform=weights is None))
         movies = open_movies(dataset, sequence or [], truth, labels, frames, channel)
         if weights is not None:
-            movies = [replace(movie, weights=open_images(weights)) for movie in movies]
+            movies = [replace(movie, weights=open_weights(weights)) for movie in movies]
         training, held_back = hold_back(movies, validation)
         work = partial_path(out)
         state_file = work / "state.safetensors"

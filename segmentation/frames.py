@@ -239,7 +239,10 @@ def prepare_frame(movie: Movie, number: int, preprocessing: Preprocessing) -> li
         if number not in movie.weights or np.shape(movie.weights[number]) != image.shape:
             raise InputError(f"{movie.name}, frame {number}: there are no weights of {image.shape} pixels for it: "
                              "make them with 'celltrail preview weights'.")  # fmt: skip
-        weights = list(planes_of(np.asarray(movie.weights[number], dtype=np.float32)))
+        given = np.asarray(movie.weights[number], dtype=np.float32)
+        if given.min() < 0:
+            raise InputError(f"{movie.name}, frame {number}: its weights hold {given.min():g}, but a weight is 0 or more.")
+        weights = list(planes_of(given))
     scale = preprocessing.scale
     return [
         Plane(reduce_image(grey, scale), reduce_labels(cells, scale), reduce_labels(sure, scale),

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from data import console
-from data.console import ChannelOption, OverwriteOption, SeedOption
+from data.console import ChannelOption, FramesOption, OverwriteOption, SeedOption
 from data.errors import InputError, import_extra
-from data.frames import open_images
+from data.frames import open_images, parse_frames
 
 preview_app = typer.Typer(no_args_is_help=True)
 
@@ -32,8 +32,10 @@ def weights(
     channel: ChannelOption = None,
     out: PictureOption = Path("weights.png"),
     write: Annotated[
-        Path | None, typer.Option("--write", help="Write the weights of all frames into this folder (TIFF) instead.")
+        Path | None, typer.Option("--write", help="Write the weights of all frames into this folder instead.")
     ] = None,
+    kind: Annotated[str, typer.Option("--format", help="Files that --write makes: tif or npy.")] = "tif",
+    frames: FramesOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Show the weights of the loss, or write them for 'train --weights'.
@@ -41,18 +43,21 @@ def weights(
     Example:  celltrail preview weights DIC-C2DH-HeLa --sequence 01 --out weights.png
     """
     import_extra("torch", "segmentation")
+    from data.ctc import digits_for
     from data.output import output_folder
-    from data.tiff import write_array
     from segmentation.frames import open_movie
     from segmentation.preview import save_panels, show_weights, weight_maps
     from segmentation.settings import preset as find_preset
+    from segmentation.weight_files import FORMATS, write_weights
 
-    movie = open_movie(dataset, sequence, truth, channel=channel)
+    if kind not in FORMATS:
+        raise InputError(f"--format {kind}: choose {' or '.join(FORMATS)}.")
+    movie = open_movie(dataset, sequence, truth, frames=parse_frames(frames), channel=channel)
     settings = find_preset(preset)
     if write is not None:
         with console.show_progress() as progress, output_folder(write, overwrite=overwrite) as work:
             for done, (number, weight) in enumerate(weight_maps(movie, settings), start=1):
-                write_array(work / f"weight{number:03d}.tif", weight)
+                write_weights(work, number, weight, kind, digits_for(movie.numbers))
                 progress("weights", done, len(movie.numbers), f"frame {number}")
         typer.echo(
             f"Use them:  celltrail train {dataset} --sequence {sequence} --weights {write} --out model.safetensors"

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 from data import console  # noqa: E402
 from data.frames import open_labels  # noqa: E402
 from data.tiff import write_array, write_labels  # noqa: E402
+from segmentation.checkpoint import load_model  # noqa: E402
 from segmentation.cli import add_commands  # noqa: E402
 
 
@@ -192,31 +193,41 @@ def test_a_stopped_run_goes_on(dataset: Path, model: Path, tmp_path: Path, monke
     assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [f"mask00{k}.tif" for k in range(4)]
 
 
-def test_weights_written_and_learnt_with(dataset: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "weights"
-    assert celltrail("preview", "weights", dataset, "--write", folder) == 0
-    maps = [tifffile.imread(p) for p in sorted(folder.iterdir())]
+TINY = ("--sequence", "01", "--steps", 2, "--width", 2, "--depth", 1, "--scale", 1, "--validation", "none")
+
+
+def test_weights_written_and_learnt_with(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiff, npy = tmp_path / "tiff", tmp_path / "npy"
+    assert celltrail("preview", "weights", dataset, "--write", tiff) == 0
+    assert celltrail("preview", "weights", dataset, "--write", npy, "--format", "npy") == 0
+    maps = [tifffile.imread(p) for p in sorted(tiff.iterdir())]
     assert len(maps) == 8
     assert maps[0].dtype == np.float32
     assert maps[0].shape == (72, 72)
     assert np.mean([m.mean() for m in maps]) > 1  # class weights of mean 1, and the border term
-    model = tmp_path / "m.safetensors"
-    assert celltrail("train", dataset, "--sequence", "01", "--weights", folder, "--steps", 2, "--width", 2, "--depth", 1,
-                     "--scale", 1, "--validation", "none", "--out", model) == 0  # fmt: skip
-    (folder / "weight003.tif").unlink()
-    again = (
-        "train",
-        dataset,
-        "--sequence",
-        "01",
-        "--weights",
-        folder,
-        "--steps",
-        2,
-        "--out",
-        tmp_path / "n.safetensors",
-    )
-    assert celltrail(*again) == 2
+    assert all(np.array_equal(np.load(p), m) for p, m in zip(sorted(npy.iterdir()), maps, strict=True))
+    learnt = []
+    for options in (("--weights", tiff), ("--weights", npy), ()):
+        out = tmp_path / f"{len(learnt)}.safetensors"
+        assert celltrail("train", dataset, *TINY, *options, "--out", out) == 0
+        learnt.append(load_model(out).net.head.weight)
+    assert torch.equal(learnt[0], learnt[1])
+    assert not torch.equal(learnt[0], learnt[2])
+    capsys.readouterr()
+    for spoil, said in [(lambda p: np.save(p, -np.load(p)), "a weight is 0 or more"),
+                        (lambda p: np.save(p, np.load(p)[:9]), "no weights of (72, 72) pixels"),
+                        (lambda p: p.write_bytes(p.read_bytes()[:200]), "not a readable NumPy array"),
+                        (lambda p: p.unlink(), "no weights of (72, 72) pixels")]:  # fmt: skip
+        spoil(npy / "weight003.npy")
+        assert celltrail("train", dataset, *TINY, "--weights", npy, "--out", tmp_path / "n.safetensors") == 2
+        assert said in capsys.readouterr().err
+    assert celltrail("preview", "weights", dataset, "--format", "csv", "--write", tmp_path / "x") == 2
+    assert "choose tif or npy" in capsys.readouterr().err
+
+
+def test_weights_of_some_frames(dataset: Path, tmp_path: Path) -> None:
+    assert celltrail("preview", "weights", dataset, "--frames", "2:3", "--write", tmp_path / "w") == 0
+    assert sorted(p.name for p in (tmp_path / "w").iterdir()) == ["weight002.tif", "weight003.tif"]
 
 
 def test_previews_are_pictures(dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
