@@ -241,7 +241,9 @@ def prepare_frame(movie: Movie, number: int, preprocessing: Preprocessing) -> li
                              "make them with 'celltrail preview weights'.")  # fmt: skip
         given = np.asarray(movie.weights[number], dtype=np.float32)
         if given.min() < 0:
-            raise InputError(f"{movie.name}, frame {number}: its weights hold {given.min():g}, but a weight is 0 or more.")
+            raise InputError(
+                f"{movie.name}, frame {number}: its weights hold {given.min():g}, but a weight is 0 or more."
+            )
         weights = list(planes_of(given))
     scale = preprocessing.scale
     return [
