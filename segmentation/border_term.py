@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from data.machine_code import compiled
 
 FAR = 2**15
-BLOCK = 16  # pixels of a row that are left out together where only one label is near
 
 
 def exponential_term(labels: NDArray[np.integer[Any]], w0: float, sigma: float, reach: int) -> NDArray[np.float32]:
@@ -86,50 +85,55 @@ def _term(near, near_at, next_, next_at, w0, sigma, reach):  # type: ignore[no-u
     height, width = near.shape
     term = np.zeros((height, width), np.float32)
     for y in range(height):
-        for start in range(0, width, BLOCK):
-            stop = min(start + BLOCK, width)
-            if not _several(near[y], next_[y], max(start - reach, 0), min(stop + reach, width)):
+        two_from = _two_labels_from(near[y], next_[y])
+        for x in range(width):
+            if two_from[min(x + reach, width - 1)] < x - reach:
                 continue
-            for x in range(start, stop):
-                best, best_label, other = FAR * FAR, 0, FAR * FAR
-                limit = reach * reach
-                for r in range(reach + 1):
-                    square = r * r
-                    if square >= other or square > limit:
-                        break
-                    for side in range(2):
-                        column = x + r if side == 0 else x - r
-                        if column < 0 or column >= width or (r == 0 and side == 1):
-                            continue
-                        for k in range(2):
-                            label = near[y, column] if k == 0 else next_[y, column]
-                            if label == 0:
-                                break
-                            away = near_at[y, column] if k == 0 else next_at[y, column]
-                            distance = square + away * away
-                            if label == best_label:
-                                best = min(best, distance)
-                            elif distance < best:
-                                other = best
-                                best, best_label = distance, label
-                            elif distance < other:
-                                other = distance
+            best, best_label, other = FAR * FAR, 0, FAR * FAR
+            limit = reach * reach
+            for r in range(reach + 1):
+                square = r * r
+                if square >= other or square > limit:
+                    break
+                before = best
+                for side in range(2):
+                    column = x + r if side == 0 else x - r
+                    if column < 0 or column >= width or (r == 0 and side == 1):
+                        continue
+                    for k in range(2):
+                        label = near[y, column] if k == 0 else next_[y, column]
+                        if label == 0:
+                            break
+                        away = near_at[y, column] if k == 0 else next_at[y, column]
+                        distance = square + away * away
+                        if label == best_label:
+                            best = min(best, distance)
+                        elif distance < best:
+                            other = best
+                            best, best_label = distance, label
+                        elif distance < other:
+                            other = distance
+                if best < before:
                     # What comes now is at least r away: with the first so far, or with one of its kind, too far.
                     left = max(reach - np.sqrt(best), reach / 2)
                     limit = left * left
-                together = np.sqrt(best) + np.sqrt(other)
-                if together <= reach:
-                    term[y, x] = w0 * np.exp(-together * together / (2 * sigma * sigma))
+            together = np.sqrt(best) + np.sqrt(other)
+            if together <= reach:
+                term[y, x] = w0 * np.exp(-together * together / (2 * sigma * sigma))
     return term
 
 
 @compiled
-def _several(near, next_, start, stop):  # type: ignore[no-untyped-def]
-    """Whether a stretch of columns sees more than one label."""
-    seen = 0
-    for x in range(start, stop):
+def _two_labels_from(near, next_):  # type: ignore[no-untyped-def]
+    """For each column the last column from which on, up to it, more than one label is seen (−FAR: there is none)."""
+    start = np.full(len(near), -FAR, np.int32)
+    found, label, label_at = -FAR, 0, 0
+    for x in range(len(near)):
         if near[x] != 0:
-            if next_[x] != 0 or (seen != 0 and near[x] != seen):
-                return True
-            seen = near[x]
-    return False
+            if next_[x] != 0:
+                found = x
+            elif label != 0 and near[x] != label:
+                found = max(found, label_at)
+            label, label_at = near[x], x
+        start[x] = found
+    return start
