@@ -291,3 +291,47 @@ def test_annotations_that_cannot_be_learnt_from(
     )
     assert said in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data"]
+
+
+def test_labels_without_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = annotated(tmp_path / "data", GREY, CELLS)
+    (folder / "01/t002.tif").unlink()
+    assert celltrail("train", folder, *TINY, "--out", tmp_path / "m.safetensors") == 2
+    told = capsys.readouterr().err
+    assert "labels for the frames [2]" in told
+    assert "add the images" in told
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (np.stack([GREY] * 3, axis=-1), "colour"),
+        (np.full((40, 40), np.nan, np.float32), "not finite"),
+        (CELLS, "holds masks"),
+    ],
+)
+def test_images_that_cannot_be_segmented(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], image: np.ndarray, said: str
+) -> None:
+    tifffile.imwrite(tmp_path / "t000.tif", image)
+    assert celltrail("segment", tmp_path / "t000.tif", "--model", model, "--out", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+    assert [p.name for p in tmp_path.iterdir()] == ["t000.tif"]
+
+
+def test_a_model_of_another_architecture(
+    dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(model, framework="pt") as archive:
+        header = json.loads(archive.metadata()["celltrail"])
+        tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 (not a dict)
+    header["architecture"]["depth"] = 3
+    other = tmp_path / "other.safetensors"
+    save_file(tensors, other, metadata={"celltrail": json.dumps(header)})
+    assert celltrail("segment", dataset / "01", "--model", other, "--out", tmp_path / "out") == 2
+    assert "do not fit together" in capsys.readouterr().err
