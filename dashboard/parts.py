@@ -71,7 +71,7 @@ def sample_banner() -> None:
 
 
 def figure(value: Any, digits: int = 3) -> str:
-    """A number for a tile: integers with separators, fractions rounded, ``–`` where there is none."""
+    """A number for a tile: integers with separators, fractions rounded (never to 0), ``–`` where there is none."""
     if value is None or value != value:
         return "–"
     if isinstance(value, bool):
@@ -79,7 +79,8 @@ def figure(value: Any, digits: int = 3) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.{digits}f}"
+        small = 0 < abs(value) < 0.5 * 10**-digits
+        return f"{value:.1g}" if small else f"{value:,.{digits}f}"
     return str(value)
 
 

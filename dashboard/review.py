@@ -24,7 +24,7 @@ def close_up(result: content.Result, across: float = 400) -> float:
 def choose_kinds(found: list[Event], key: str) -> list[Event]:
     """The events of the kinds that are chosen; all, where none is."""
     counts = pd.Series([event.kind for event in found]).value_counts().sort_index()
-    names = {kind: f"{events.name_of(kind)}: {count}" for kind, count in counts.items()}
+    names = {kind: f"{events.NAMES.get(kind, kind)}: {count}" for kind, count in counts.items()}
     chosen = st.pills(
         "Kinds", list(names), format_func=names.__getitem__, selection_mode="multi", key=f"{key}_kinds",
         help="  \n".join(f"**{events.name_of(kind)}**: {events.meaning(kind)}" for kind in names),

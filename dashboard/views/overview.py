@@ -81,6 +81,10 @@ def show_certificate(run: dict[str, Any] | None) -> None:
     if run is None:
         st.text("This result has no run.json: it was not made by Celltrail, or only part of it was copied.")
         return
+    if run.get("status") == "optimal":
+        st.caption("Proven: no other lineages explain these masks at a lower cost.")
+    elif run.get("status") == "gap":
+        st.caption("Not proven: better lineages may exist, but none can be better by more than the gap.")
     tiles = []
     for key, (name, meaning) in CERTIFICATE.items():
         if key in run:

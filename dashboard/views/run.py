@@ -73,10 +73,11 @@ def choose_tracking() -> list[str]:
     )  # fmt: skip
     automatic = left.toggle("Longest gap from the movie", value=True, key="run_auto_gap")
     drop = left.toggle("Small cells may be left out", key="run_drop", help="Those without a likely past or future.")
-    gap = middle.slider(
-        "Longest gap (frames)", 0, 5, 1, key="run_gap", disabled=automatic,
-        help="For how many frames a cell may go unseen. Switch off 'Longest gap from the movie' to set it.",
-    )  # fmt: skip
+    gap = 0
+    if not automatic:
+        gap = middle.slider(
+            "Longest gap (frames)", 0, 5, 1, key="run_gap", help="For how many frames a cell may go unseen."
+        )
     foi = right.slider(
         "Field of interest (pixels)", 0, 100, 0, key="run_foi", help="Cells within it of the side are dropped."
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import jobs, sample
+from dashboard import jobs, parts, sample
 from data import open_labels, read_tracks
 from data.tiff import write_labels
 from evaluation import evaluate_sequence
@@ -49,6 +49,13 @@ def test_overview_shows_the_data_and_the_certificate(open_page: OpenPage, datase
     assert shown["Status"] == run["status"] == "optimal"
     assert shown["Objective"] == f"{run['objective']:,.3f}"
     assert shown["Lower bound"] == f"{run['bound']:,.3f}"
+    assert "Proven: no other lineages" in texts_of(open_page(dataset))
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.0, "0.000"), (0.00004, "4e-05"), (0.0006, "0.001"), (-1e-7, "-1e-07"),
+                                              (1234, "1,234"), (None, "–"), (float("nan"), "–"), (True, "yes")])  # fmt: skip
+def test_numbers_are_rounded_but_never_to_nothing(value: object, shown: str) -> None:
+    assert parts.figure(value) == shown
 
 
 def test_overview_takes_measures_from_a_stored_evaluation(open_page: OpenPage, copy_of: Path) -> None:

@@ -66,7 +66,7 @@ def test_the_equal_command_is_shown_and_started(open_page: OpenPage, copy_of: Pa
 
 def test_settings_become_options(open_page: OpenPage, copy_of: Path) -> None:
     test = open_page(copy_of, "run")
-    assert test.slider(key="run_gap").disabled
+    assert "--max-gap" not in test.code[0].value
     test.toggle(key="run_auto_gap").set_value(False).run()
     test.slider(key="run_gap").set_value(3).run()
     test.slider(key="run_foi").set_value(25).run()
