@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import errno
 import json
+import logging
 import os
 import re
 import sys
@@ -21,6 +22,7 @@ import click
 import typer
 from typer.core import TyperCommand
 
+from data import journal
 from data.errors import InputError, MissingExtra, WorkFailed
 from data.json_text import to_json
 from data.progress import Progress, silent
@@ -72,6 +74,12 @@ class Command(TyperCommand):
                 help="Read options from this file; options on the command line win.", callback=_load_config,
             )
         )  # fmt: skip
+        self.params.append(
+            click.Option(
+                ["-v", "--verbose"], is_flag=True, is_eager=True, expose_value=False, callback=_be_verbose,
+                help="Tell on stderr what is done, line by line.",
+            )
+        )  # fmt: skip
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Join the numbers after an option of :data:`SEVERAL_NUMBERS` into one word."""
@@ -107,6 +115,11 @@ def _is_from_file(context: click.Context, parameter: click.Parameter) -> bool:
 def _flag(parameter: click.Parameter) -> str:
     """The name of an option as it stands in a configuration file."""
     return max(parameter.opts, key=len).lstrip("-")
+
+
+def _be_verbose(_: click.Context, __: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        journal.show_on_screen(logging.INFO)
 
 
 def _join_numbers(arguments: list[str]) -> list[str]:
@@ -156,7 +169,7 @@ def _load_config(context: click.Context, _: click.Parameter, path: Path | None) 
         raise InputError(f"{path} is not a TOML file: {error}.") from None
     options: dict[str, click.Option] = {}
     for parameter in context.command.params:
-        if isinstance(parameter, click.Option) and parameter.name not in ("config", "help"):
+        if isinstance(parameter, click.Option) and parameter.name not in ("config", "verbose", "help"):
             for flag in parameter.opts:
                 options[flag.lstrip("-").replace("-", "_")] = parameter
     problems: list[str] = []
@@ -191,10 +204,16 @@ def _as_typed(value: Any, option: click.Option) -> Any:
 
 @contextmanager
 def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
-    """A progress bar on stderr when it is a terminal, otherwise nothing.
+    """A progress bar on stderr when it is a terminal, otherwise nothing; and lines in the log (:mod:`data.journal`).
 
     Where the variable :data:`PROGRESS_FILE` names a file, each report becomes a line of JSON in it instead.
     """
+    with _show_progress(quiet=quiet or journal.is_verbose()) as show:
+        yield journal.told(show)
+
+
+@contextmanager
+def _show_progress(*, quiet: bool) -> Iterator[Progress]:
     file = os.environ.get(PROGRESS_FILE)
     if file:
         with Path(file).open("a", encoding="utf-8", buffering=1) as stream:
@@ -242,6 +261,7 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    journal.begin(arguments)
     try:
         status = app(args=arguments, standalone_mode=False)
         if status == 130:  # Ctrl-C, as the command-line library reports it
@@ -277,6 +297,8 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
         text = " ".join(str(error).split()) or "no further word"
         _complain(f"The work failed: {type(error).__name__}: {text}\nRun the command again with --debug to see where.")
         return 1
+    finally:
+        journal.end()
 
 
 def group_problems(problems: Iterable[str]) -> list[str]:

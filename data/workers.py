@@ -7,7 +7,6 @@ follow their number.
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import signal
 from collections import deque
@@ -17,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
+from data import journal
 from data.errors import InputError, WorkFailed, import_extra
 
 Item = TypeVar("Item")
@@ -101,7 +101,7 @@ def _client(jobs: int, address: str) -> Iterator[Any]:
         ) from None
     with client:
         if not client.nthreads():
-            logging.getLogger(__name__).warning("The Dask scheduler at %s has no worker yet: waiting for one.", address)
+            journal.logger.warning("The Dask scheduler at %s has no worker yet: waiting for one.", address)
         yield client
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from numpy.typing import NDArray
 
-from data import console
+from data import console, journal
 from data.console import (
     AxesOption,
     ChannelOption,
@@ -240,6 +240,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             counts = segment_into(work, movie, model, output=Output(hypotheses, binary, probability), tta=tta,
                                   memory_mb=memory, resume=resume, device=_device(device), spread=spread,
                                   threads=threads, progress=progress)  # fmt: skip
+        journal.write_log(out)
         if as_json:
             console.print_json({"masks": out, "cells": counts})
         else:

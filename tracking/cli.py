@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from data import console
+from data import console, journal
 from data.console import (
     AxesOption,
     ChannelOption,
@@ -168,10 +168,11 @@ def track(
             allow_drop=allow_drop, appear=appear, border=border, gap_cost=gap_cost, late=late, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames),
             channel=channel, axes=axes, image_axes=image_axes, jobs=jobs, dask=dask, time_limit=time_limit, saved=saved, progress=progress,
         )  # fmt: skip
-        run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)
-        unfinished = run["status"] != "optimal" and (result.solution.interrupted or time_limit is not None)
+        unfinished = result.run["status"] != "optimal" and (result.solution.interrupted or time_limit is not None)
         if not unfinished:
             forget(saved)
+        run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)
+    journal.write_log(out)
     if repeat is not None:
         for change in changes_since(read_run(repeat), run):
             typer.echo(change, err=True)

@@ -44,7 +44,7 @@ def content(path: Path) -> dict[str, Any]:
     """What a result holds, by file name: bytes, and documents without what belongs to each run alone."""
     if path.is_file():
         return {"": json.loads(path.read_text(encoding="utf-8"))}
-    found: dict[str, Any] = {file.name: file.read_bytes() for file in path.iterdir()}
+    found: dict[str, Any] = {file.name: file.read_bytes() for file in path.iterdir() if file.name != "run.log"}
     if "run.json" in found:
         run = json.loads(found["run.json"])
         found["run.json"] = {key: value for key, value in run.items() if key not in OWN}

@@ -206,7 +206,7 @@ def command(*words: object) -> int:
 
 
 def result_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    found: dict[str, Any] = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "run.log"}
     run = json.loads(found["run.json"])
     return found | {"run.json": {key: run[key] for key in run if key not in ("seconds", "peak_memory_mb")}}
 

@@ -33,7 +33,7 @@ def test_track_writes_a_ctc_result(masks, tmp_path, capsys):
     assert run("track", masks, "--out", tmp_path / "RES") == 0
     assert "proven optimal" in capsys.readouterr().out
     names = sorted(path.name for path in (tmp_path / "RES").iterdir())
-    assert names == ["graph.npz", *(f"mask{t:03d}.tif" for t in range(4)), "res_track.txt", "run.json"]
+    assert names == ["graph.npz", *(f"mask{t:03d}.tif" for t in range(4)), "res_track.txt", "run.json", "run.log"]
     assert (tmp_path / "RES" / "res_track.txt").read_text() == "1 0 3 0\n2 0 3 0\n"
 
 

@@ -1,0 +1,73 @@
+"""The log of a command: beside its result, and on the screen when it is asked for."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import celltrail
+from data import console, journal
+from data.ctc import write_masks
+from data.progress import silent
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    (tmp_path / "masks").mkdir()
+    write_masks(tmp_path / "masks", [(t, np.diag([1, 2, 3])) for t in range(3)])
+    return tmp_path / "masks"
+
+
+def run(*words: object) -> int:
+    return console.run(celltrail.app, [str(word) for word in words])
+
+
+@pytest.mark.parametrize("flag", [(), ("-v",), ("--verbose",)])
+def test_a_log_lies_beside_the_result(
+    flag: tuple[str, ...], masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("track", masks, "--out", tmp_path / "RES", "--solver", "pulp:HiGHS", *flag) == 0
+    log = (tmp_path / "RES" / "run.log").read_text(encoding="utf-8").splitlines()
+    assert f"INFO celltrail {celltrail_version()}: track {masks} --out {tmp_path / 'RES'} --solver" in log[0]
+    told = [line.split(" INFO ")[1] for line in log[1:]]
+    assert [line.split(":")[0] for line in told if ": begins" in line] == ["measure", "costs", "solve", "write"]
+    assert any(line.startswith("solve: 12 of 12 after ") and "gap 0 nats" in line for line in told)
+    shown = capsys.readouterr().err.splitlines()
+    assert [line.split(" ", 1)[1] for line in shown] == (told if flag else [])
+
+
+def celltrail_version() -> str:
+    from importlib.metadata import version
+
+    return version("celltrail")
+
+
+def test_a_long_stage_tells_now_and_then_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = itertools.count(0, 4)
+    monkeypatch.setattr("data.journal.time.monotonic", lambda: float(next(seconds)))
+    journal.begin(["track"])
+    report = journal.told(silent)
+    for done in range(9):
+        report("solve", done, 8, "gap 3 nats")
+    told = [line.split(" INFO ")[1] for line in journal._lines[1:]]
+    journal.end()
+    assert told == [
+        "solve: begins, 8 in all",
+        "solve: 3 of 8 after 12.0 s, gap 3 nats",
+        "solve: 6 of 8 after 24.0 s, gap 3 nats",
+        "solve: 8 of 8 after 32.0 s, gap 3 nats",
+    ]
+
+
+def test_a_warning_is_shown_without_being_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(**_: object) -> None:
+        journal.logger.info("nothing of interest")
+        journal.logger.warning("no worker yet")
+
+    assert console.run(work, []) == 0
+    assert capsys.readouterr().err == "no worker yet\n"
+    journal.logger.info("after the end nothing is kept")
+    assert journal._lines == []
