@@ -81,7 +81,7 @@ def draw(path: Path, found: dict[tuple[str, str], dict[str, Any]]) -> None:
                 points = [(row["predicted"], row["observed"]) for row in result["bins"]]
                 panel.plot(*zip(*points, strict=True), marker="o", label=f"{costs} (error {result['error']:.3f})")
         panel.set(xlabel=f"predicted probability of {kind}", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        panel.legend(loc="upper left", frameon=False)
+        panel.legend(loc="best", frameon=False)
     panels[0].set_ylabel("share that is true")
     figure.tight_layout()
     figure.savefig(path, dpi=150)
