@@ -54,6 +54,7 @@ DIVISION_SHAPE = {
     "opposite": (0.95, 0.30),
     "daughters_to_mother": (0.10, 0.45),
     "small_daughter": (-0.70, 0.50),
+    "large_daughter": (-0.50, 0.50),
     "asymmetry": (0.0, 0.50),
     "covered_less": (0.40, 0.30),
     "more_wanted_elsewhere": (-0.70, 0.50),
