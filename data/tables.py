@@ -1,4 +1,4 @@
-"""Tables of points as CSV, with the columns of inTRACKtive, napari, btrack and TrackMate."""
+"""Tables of points as CSV, with the columns of inTRACKtive, napari, btrack and TrackMate; laptrack's are read."""
 
 from __future__ import annotations
 
@@ -188,18 +188,51 @@ def read_table(path: Path, *, voxel: tuple[float, float, float] | None = None, i
     table = _read_csv(path)
     if {"POSITION_X", "FRAME"} <= set(table.columns):
         return _read_trackmate(path, table, voxel, interval)
+    if "frame" in table.columns and "t" not in table.columns:
+        # laptrack hands on the columns it was given: a label there is that of the mask, not of the track
+        table = _with_splits(path, table.rename(columns={"frame": "t"}).drop(columns="label", errors="ignore"))
     for names in (DIALECTS["btrack"], DIALECTS["intracktive"]):
         if {names.track, names.frame, "y", "x"} <= set(table.columns):
+            if "dummy" in table.columns:  # points that btrack invented in a gap: no cell was seen there
+                table = table[_numbers(path, table, "dummy") == 0]
             return _read_points(path, table, names, voxel, interval)
     raise InputError(f"{path} has the columns {', '.join(map(str, table.columns[:12]))}, which are not known: "
                      "name them track_id, t, z, y, x and parent_track_id.")  # fmt: skip
+
+
+def splits_file(tracks: Path) -> Path:
+    """laptrack's table of divisions beside its table of tracks: ``tracks.csv`` → ``splits.csv``, else ``NAME-splits.csv``."""
+    if "tracks" in tracks.stem and (beside := tracks.with_name(tracks.name.replace("tracks", "splits"))).exists():
+        return beside
+    return tracks.with_name(f"{tracks.stem}-splits.csv")
+
+
+def _with_splits(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """laptrack's table of tracks with the parents from its table of divisions, where there is one beside it."""
+    file = splits_file(path)
+    if "track_id" not in table.columns or "parent_track_id" in table.columns or not file.exists():
+        return table
+    splits = _read_csv(file)
+    if not {"parent_track_id", "child_track_id"} <= set(splits.columns):
+        return table  # laptrack writes an empty table where nothing divides
+    child, parent = (_whole(file, splits, f"{name}_track_id") for name in ("child", "parent"))
+    parents = dict(zip(child.tolist(), parent.tolist(), strict=True))
+    track = _whole(path, table, "track_id")
+    return table.assign(parent_track_id=[str(parents.get(int(name), -1)) for name in track])
+
+
+def _separator(path: Path) -> str:
+    """What separates the columns: commas, or blanks as in the tables that btrack itself exports."""
+    with path.open(encoding="utf-8-sig") as stream:
+        header = stream.readline().strip()
+    return r"\s+" if "," not in header and len(header.split()) > 3 else ","
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(path, sep=_separator(path), dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give a table of points as CSV.") from None
     except (UnicodeDecodeError, OSError, ValueError) as error:  # pandas' own errors are ValueErrors

@@ -177,6 +177,13 @@ def compare(
     truth: Annotated[
         TruthOption, typer.Option(help="Full masks of the gold truth, or of the silver truth NN_ST beside NN_GT.")
     ] = TruthOption.GT,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NN_…",
+            help="Folder of the masks that were tracked, such as NN_MASKS, for results that are mere points.",
+        ),
+    ] = None,
     draws: Annotated[int, typer.Option("--draws", min=100, help="Draws of lineages for the intervals.")] = 5000,
     seed: console.SeedOption = 0,
     second: Annotated[
@@ -209,7 +216,7 @@ def compare(
     with console.show_progress() as progress:
         comparison = compare_variants(
             dataset, named, baseline=baseline, frames=parse_frames(frames), truth=truth.value, draws=draws, seed=seed,
-            second_opinion=second is not None, progress=progress,
+            second_opinion=second is not None, masks=masks, progress=progress,
         )  # fmt: skip
     with output_folder(out, overwrite=overwrite) as work:
         write_comparison(comparison, work)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
-from data.convert import draw_discs, read_points
+from data.convert import convert_movie, draw_discs, read_points
 from data.ctc import digits_for, find_sequences, write_masks, write_track_file
 from data.errors import InputError, raise_if
 from data.frames import open_labels
@@ -47,6 +47,7 @@ from evaluation.truth import TruthKind
 
 SCHEMA = "celltrail.comparison/1"
 FloatArray = NDArray[np.float64]
+FORMATS = ("", ".geff", ".zarr", ".csv", ".xml")  # endings of a result, in the order of preference
 SAME_PLACE = 5.0  # pixels within which two invented masks are the same error
 
 
@@ -118,14 +119,17 @@ def compare_variants(
     draws: int = DRAWS,
     seed: int = 0,
     second_opinion: bool = False,
+    masks: str | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Compare variants on every sequence of a data set that all of them have.
 
     Parameters
     ----------
-    dataset : folder with ``NN_GT``. variants : name → folder with ``NN_RES`` folders, or one result
-        (CTC folder or GEFF) where the data set has one sequence.
+    dataset : folder with ``NN_GT``. variants : name → folder with the results ``NN_RES`` (CTC folders, or files and stores
+        that :func:`data.convert.read_points` reads), or one result where the data set has one sequence.
+    masks : folder of the masks that were tracked, beside each sequence, such as ``"NN_MASKS"``: results that are points take
+        the masks under them. Otherwise they are drawn as discs.
     baseline : the variant that the others are compared with; default: the first.
     second_opinion : ask traccuracy as well (whole sequences, CTC folders).
 
@@ -155,7 +159,8 @@ def compare_variants(
             comparison.notes.append(f"Sequence {name} is left out: not every variant has a result for it.")
             continue
         try:
-            with _as_ctc(folders[name], gt, comparison.notes) as results:
+            given = dataset / masks.replace("NN", name) if masks else None
+            with _as_ctc(folders[name], gt, given, comparison.notes) as results:
                 comparison.evaluations[name] = evaluate_many(
                     gt, results, frames=frames, truth=truth, groups=groups, progress=progress
                 )
@@ -192,7 +197,8 @@ def _find_results(sequences: Mapping[str, Path], variants: Mapping[str, Path]) -
         if not path.exists():
             problems.append(f"{variant}={path} does not exist: give the folder of its results.")
             continue
-        mine = {name: path / f"{name}_RES" for name in sequences if (path / f"{name}_RES").is_dir()}
+        places = ((name, path / f"{name}_RES{suffix}") for name in sequences for suffix in reversed(FORMATS))
+        mine = {name: place for name, place in places if place.exists()}
         if not mine and len(sequences) == 1:
             mine = {next(iter(sequences)): path}
         if not mine:
@@ -206,14 +212,22 @@ def _find_results(sequences: Mapping[str, Path], variants: Mapping[str, Path]) -
     return whole
 
 
+def _holds_points(path: Path) -> bool:
+    return path.is_file() or is_geff(path)
+
+
 @contextmanager
-def _as_ctc(results: Mapping[str, Path], gt: Path, notes: list[str]) -> Iterator[dict[str, Path]]:
-    """The results as CTC folders; a GEFF is drawn as discs into a temporary one."""
+def _as_ctc(results: Mapping[str, Path], gt: Path, masks: Path | None, notes: list[str]) -> Iterator[dict[str, Path]]:
+    """The results as CTC folders; points take the masks under them, or are drawn as discs, in a temporary folder."""
     folders = dict(results)
-    temporary = Path(tempfile.mkdtemp(prefix="celltrail-")) if any(is_geff(p) for p in results.values()) else None
+    temporary = Path(tempfile.mkdtemp(prefix="celltrail-")) if any(map(_holds_points, results.values())) else None
     try:
         for variant, path in results.items():
-            if temporary is None or not is_geff(path):
+            if temporary is None or not _holds_points(path):
+                continue
+            if masks is not None:
+                folders[variant] = temporary / variant
+                convert_movie(path, folders[variant], masks=masks)
                 continue
             shape = open_labels(gt / "TRA")
             points = read_points(path)
@@ -226,7 +240,9 @@ def _as_ctc(results: Mapping[str, Path], gt: Path, notes: list[str]) -> Iterator
             folders[variant].mkdir()
             write_masks(folders[variant], sorted(blank.items()), digits=digits_for(blank))
             write_track_file(folders[variant] / "res_track.txt", points.tracks)
-            notes.append(f"{variant} is a graph without masks here: each cell is drawn as a disc.")
+            notes.append(
+                f"{variant} has no masks: each cell is drawn as a disc. Name those it was made from with --masks."
+            )
         yield folders
     finally:
         if temporary is not None:
@@ -234,8 +250,10 @@ def _as_ctc(results: Mapping[str, Path], gt: Path, notes: list[str]) -> Iterator
 
 
 def hash_folder(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files of a folder, in the order of their names."""
+    """SHA-256 over the names and contents of all files of a folder, in the order of their names; or of one file."""
     digest = hashlib.sha256()
+    if folder.is_file():
+        return hashlib.sha256(folder.read_bytes()).hexdigest()
     for path in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
         digest.update(str(path.relative_to(folder)).encode())
         digest.update(path.read_bytes())
