@@ -48,10 +48,10 @@ def show_study(path: Path, key: str) -> None:
         table.sort_values("value", ascending=False, kind="stable"), hide_index=True, height=240,
         key=f"study_{key}", alt="Trials of the search with their value and settings",
     )  # fmt: skip
-    settings = path.with_name(plans.TRACKING)
-    if settings.is_file():
-        st.caption("Use these settings with  track --config")
-        st.code(settings.read_text(encoding="utf-8"), language="toml", wrap_lines=True)
+    for name, command in plans.SETTINGS.items():
+        if path.with_name(name).is_file():
+            st.caption(f"The best settings, for  celltrail {command} --config {name}")
+            st.code(path.with_name(name).read_text(encoding="utf-8"), language="toml", wrap_lines=True)
     right.plotly_chart(
         charts.draw_trials(ended),
         key=f"trials_{key}",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dashboard.registry import Dataset, Movie
 
-TRACKING = "tracking.toml"  # the settings that a search for the tracker ends with
+SETTINGS = {"tracking.toml": "track", "model.toml": "train"}  # what searches end with: file → command that reads it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
 
 
@@ -102,7 +102,7 @@ def plan_search(dataset: Dataset, name: str, movies: Sequence[str], *, trials: i
     """Search for better settings on movies with truth, and keep every trial.
 
     With ``steps``, those of a short training: settings of a training, with the best of which a model is
-    trained. With ``None``: settings of the tracker, written as a file for ``track --config``.
+    trained. With ``None``: settings of the tracker. Both write a file of :data:`SETTINGS`.
     """
     root = home_of(dataset)
     folder = root / name
@@ -110,7 +110,7 @@ def plan_search(dataset: Dataset, name: str, movies: Sequence[str], *, trials: i
     chosen = [word for movie in movies for word in ("--sequence", movie)]
     common = [str(root), *chosen, "--trials", str(trials), "--study", str(study), "--out"]
     if steps is None:
-        command = ["tune", "tracking", *common, str(folder / TRACKING)]
+        command = ["tune", "tracking", *common, str(folder / "tracking.toml")]
     else:
         command = ["tune", "segmentation", *common, str(folder / "model.safetensors"), "--steps", str(steps)]
     return Plan(f"{root.name}: search {name}", root, name, [command], study)

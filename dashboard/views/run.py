@@ -24,6 +24,7 @@ KINDS = {
 
 
 SEARCHES = {
+    "Tracking": "Tracks the movies with other settings; ends with a file of settings, and whether they beat the defaults.",
     "Segmentation": "Short trainings, judged by frames held back; ends with a model that is trained with the best.",
 }
 

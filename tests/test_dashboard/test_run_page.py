@@ -133,7 +133,7 @@ def test_results_are_compared(open_page: OpenPage, two_results: Path, started: S
 
 
 @pytest.mark.parametrize(("what", "ending"), [
-    ("Segmentation", ["model.safetensors", "--steps", "200"]),
+    ("Tracking", ["tracking.toml"]), ("Segmentation", ["model.safetensors", "--steps", "200"]),
 ])  # fmt: skip
 def test_settings_are_searched(
     open_page: OpenPage, copy_of: Path, started: Started, what: str, ending: list[str]
@@ -167,6 +167,7 @@ def test_what_is_started_are_commands_that_exist(dataset: Path) -> None:
         ),
         plans.plan_comparison(opened, "n", both, "a"),
         plans.plan_search(opened, "n", ["01"], trials=3, steps=20),
+        plans.plan_search(opened, "n", ["01"], trials=3, steps=None),
     ]
     for command in [command for plan in made for command in plan.commands]:
         known, words = commands, list(command)
@@ -214,6 +215,22 @@ def test_a_comparison_runs_as_a_job_and_its_table_appears(open_page: OpenPage, t
     assert page.dataframe[0].value["measure"].tolist() == table["measure"].tolist()
 
 
+@pytest.mark.slow
+def test_a_search_for_the_tracker_runs_as_a_job(open_page: OpenPage, copy_of: Path) -> None:
+    plan = plans.plan_search(registry.open_dataset(copy_of), "search1", ["01"], trials=2, steps=None)
+    key = jobs.start_job(plan.title, plan.commands, plan.result)
+    while jobs.read_job(key).state == "running":
+        time.sleep(0.05)
+    assert jobs.read_job(key).state == "done", jobs.read_job(key).log
+    table = outcomes.read_study(plan.result)
+    assert table["state"].tolist() == ["complete", "complete"]
+    test = open_page(copy_of, "run")
+    assert not test.exception
+    best = table.loc[table["value"].idxmax()]
+    assert any(part.value.startswith(f"Best so far: **{best['value']:.3f}**") for part in test.markdown)
+    assert (copy_of / "search1" / "tracking.toml").read_text().strip() in [code.value.strip() for code in test.code]
+
+
 def write_study(path: Path) -> None:
     """A search of three trials, of which the second is the best and the last has not ended."""
     optuna = pytest.importorskip("optuna")
@@ -225,7 +242,7 @@ def write_study(path: Path) -> None:
         study.tell(trial, value)
     study.ask()
     study._storage.remove_session()
-    path.with_name(plans.TRACKING).write_text('costs = "learned"\n')
+    path.with_name("tracking.toml").write_text('costs = "learned"\n')
 
 
 def test_a_study_is_a_table(open_page: OpenPage, copy_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
