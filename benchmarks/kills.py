@@ -174,7 +174,9 @@ def fingerprint(path: Path) -> str:
 
 
 def content(file: Path) -> bytes:
-    """The bytes of a file; of JSON and tables without what is :data:`VOLATILE`."""
+    """The bytes of a file; of JSON and tables without what is :data:`VOLATILE`, of a log nothing."""
+    if file.name == "run.log":
+        return b""
     raw = file.read_bytes()
     try:
         if file.suffix == ".json":

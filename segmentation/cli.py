@@ -240,7 +240,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             counts = segment_into(work, movie, model, output=Output(hypotheses, binary, probability), tta=tta,
                                   memory_mb=memory, resume=resume, device=_device(device), spread=spread,
                                   threads=threads, progress=progress)  # fmt: skip
-        journal.write_log(out)
+            journal.write_log(work)
         if as_json:
             console.print_json({"masks": out, "cells": counts})
         else:

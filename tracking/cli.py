@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from data import console, journal
+from data import console
 from data.console import (
     AxesOption,
     ChannelOption,
@@ -172,7 +172,6 @@ def track(
         if not unfinished:
             forget(saved)
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)
-    journal.write_log(out)
     if repeat is not None:
         for change in changes_since(read_run(repeat), run):
             typer.echo(change, err=True)

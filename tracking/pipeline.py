@@ -20,6 +20,7 @@ from data.ctc import digits_for, write_masks, write_track_file
 from data.errors import InputError, raise_if
 from data.frames import Frames, open_images, open_labels
 from data.graph import NAT, Candidates, Solution, save_graph
+from data.journal import write_log
 from data.json_text import to_json
 from data.output import output_folder
 from data.pins import Pin, read_pins
@@ -347,4 +348,5 @@ def write_result(
         seconds = {**result.run["seconds"], "write": round(time.perf_counter() - start, 4)}
         run = {**result.run, "seconds": {**seconds, "total": round(sum(seconds.values()), 4)}}
         (folder / "run.json").write_text(to_json(run) + "\n", encoding="utf-8")
+        write_log(folder)
     return run
