@@ -194,7 +194,7 @@ def read_table(path: Path, *, voxel: tuple[float, float, float] | None = None, i
     for names in (DIALECTS["btrack"], DIALECTS["intracktive"]):
         if {names.track, names.frame, "y", "x"} <= set(table.columns):
             if "dummy" in table.columns:  # points that btrack invented in a gap: no cell was seen there
-                table = table[_numbers(path, table, "dummy") == 0]
+                table = table[table["dummy"].isin(["0", "0.0", "False"])]
             return _read_points(path, table, names, voxel, interval)
     raise InputError(f"{path} has the columns {', '.join(map(str, table.columns[:12]))}, which are not known: "
                      "name them track_id, t, z, y, x and parent_track_id.")  # fmt: skip
