@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 VARIABLE = "CELLTRAIL_DASHBOARD_TOKEN"
 COOKIE = "celltrail_token"
+HEALTH = "/_stcore/health"  # says "ok" and nothing else: what watches over a container has no token
 REFUSAL = "This dashboard is not open under this address: use the one that was printed when it was started."
 
 
@@ -53,7 +54,8 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, redirect once to set the cookie, or refuse."""
-        if scope["type"] not in ("http", "websocket") or self._may_pass(scope):
+        is_health = scope["type"] == "http" and scope["path"] == HEALTH
+        if scope["type"] not in ("http", "websocket") or is_health or self._may_pass(scope):
             await self.app(scope, receive, send)
             return
         if scope["type"] == "websocket":

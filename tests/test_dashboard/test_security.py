@@ -131,3 +131,10 @@ def test_nothing_can_be_uploaded(root: Path) -> None:
     assert {name: [word for word in widgets if word in text] for name, text in scripts.items()} == {
         name: [] for name in scripts
     }
+
+
+def test_health_needs_no_token_and_nothing_else_is_like_it() -> None:
+    assert ask("secret", path=security.HEALTH)[0] == 200
+    for path in (f"{security.HEALTH}/browse", f"/browse{security.HEALTH}", f"{security.HEALTH}z"):
+        assert ask("secret", path=path)[0] == 403
+    assert ask("secret", path=security.HEALTH, kind="websocket")[0] == "websocket.close"
