@@ -24,6 +24,7 @@ NAT = 1_000_000
 SCHEMA = "celltrail.graph/1"
 
 IntArray = NDArray[np.int64]
+RowArray = NDArray[np.signedinteger[Any]]  # int32 where there are many
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 Terms = dict[str, NDArray[Any]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data.graph import IntArray
 from tracking.model import Model
-from tracking.row_sets import join, roots
+from tracking.row_sets import join, join_columns, roots
 
 
 def split(model: Model, joined: list[NDArray[np.int64]]) -> tuple[IntArray, int]:
@@ -29,10 +29,7 @@ def split(model: Model, joined: list[NDArray[np.int64]]) -> tuple[IntArray, int]
     # rows in the order past(0), future(0), past(1), …; a set is named after its first row
     place = np.concatenate([2 * np.arange(n), 2 * np.arange(n) + 1, [-1]])
     parent = np.arange(2 * n)
-    covered = model.rows[np.flatnonzero(model.allowed & (model.rows[:, 1] >= 0))]
-    join(parent, place[covered[:, 0]], place[covered[:, 1]])
-    three = covered[covered[:, 2] >= 0]
-    join(parent, place[three[:, 0]], place[three[:, 2]])
+    join_columns(parent, place, model.rows, model.allowed)
     for columns in joined:
         first = place[model.rows[columns[columns < len(model.rows)], 0]]
         join(parent, first[:-1], first[1:])

@@ -6,7 +6,7 @@ integer costs of :class:`data.graph.Candidates`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -90,7 +90,8 @@ class CostModel(Protocol):
 def price(
     problem: Problem, model: CostModel, constants: Constants, *, allow_drop: bool = False, explained: bool = True
 ) -> Candidates:
-    """The tracking problem with integer costs; ``explained``: with the terms that they are the sum of.
+    """The tracking problem with integer costs; ``explained``: with the terms that they are the sum of,
+    in half precision (three digits): they are shown, never summed.
 
     With ``allow_drop`` doubtful detections may be left out, at a price.
 
@@ -99,14 +100,21 @@ def price(
     table, n = problem.table, len(problem.table)
     appear, disappear = end_costs(table, constants)
     best, likely = np.full(n, -np.inf), np.zeros(n, dtype=bool)
-    of_links: list[tuple[IntArray, Terms]] = []
-    of_divisions: list[tuple[IntArray, IntArray, Terms]] = []
+    link_cost, link_terms = np.empty(len(problem.links), dtype=np.int64), Terms()
+    rows, division_cost, division_terms = [], [], []
+    done = 0
     for part in problem.parts():
         cells = slice(part.offset, part.offset + len(part.table))
         logit, cost, terms = _price_links(part, model, constants)
-        of_links.append((to_units(cost), _compact(terms) if explained else {}))
+        here = slice(done, done + len(cost))
+        link_cost[here], done = to_units(cost), here.stop
         triplets, its_cost, its_terms = _price_divisions(part, model, constants, cost, appear[cells])
-        of_divisions.append((triplets, to_units(its_cost), _compact(its_terms) if explained else {}))
+        rows.append(triplets)
+        division_cost.append(to_units(its_cost))
+        if explained:
+            for name, term in terms.items():
+                link_terms.setdefault(name, np.empty(len(link_cost), dtype=np.float16))[here] = term
+            division_terms.append({name: term.astype(np.float16) for name, term in its_terms.items()})
         np.maximum.at(best[cells], part.links.target, logit)
         ends = np.concatenate([part.links.source[cost < 0], part.links.target[cost < 0]])
         likely[cells][ends] = True
@@ -114,15 +122,13 @@ def price(
     usual = usual_gain(best) if joint else 0.0
     optional = np.full(n, True) if joint else doubtful(table, likely, constants) & allow_drop
     gain = table.reward - usual * (1 - table.share) + np.where(optional & (not joint), constants.false, 0.0)
-    link_cost, link_terms = zip(*of_links, strict=True)
-    rows, division_cost, division_terms = zip(*of_divisions, strict=True)
     mother, one, two = np.concatenate(rows, axis=1)
     return Candidates(
         Detections(
             table.frame, table.label, table.position, table.area, table.border, to_units(-gain),
             to_units(appear), to_units(disappear), optional, np.full(n, FREE), table.label - 1 if joint else np.full(n, -1),
         ),
-        Links(problem.links.source, problem.links.target, np.concatenate(link_cost), np.full(len(problem.links), FREE), _joined(link_terms)),
+        Links(problem.links.source, problem.links.target, link_cost, np.full(len(link_cost), FREE), link_terms),
         Divisions(mother, one, two, np.concatenate(division_cost), np.full(len(mother), FREE), _joined(division_terms)),
         clique_id=table.clique_id, clique_detection=table.clique_row, ndim=table.ndim,
     )  # fmt: skip
@@ -151,13 +157,9 @@ def _price_divisions(
     return rows, cost[kept], {name: -term[kept] for name, term in terms.items()} | {"late": late[kept]}
 
 
-def _compact(terms: Terms) -> Terms:
-    """Terms with three to four digits: they are shown, never summed."""
-    return {name: term.astype(np.float16) for name, term in terms.items()}
-
-
-def _joined(parts: Sequence[Terms]) -> Terms:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _joined(parts: list[Terms]) -> Terms:
+    """The terms of all parts as one; those of the parts are given up on the way."""
+    return {name: np.concatenate([part.pop(name) for part in parts]) for name in (list(parts[0]) if parts else ())}
 
 
 def doubtful(table: DetectionTable, likely: NDArray[np.bool_], constants: Constants) -> NDArray[np.bool_]:

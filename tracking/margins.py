@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.graph import NAT, BoolArray, FloatArray, IntArray
+from data.graph import NAT, BoolArray, FloatArray, IntArray, RowArray
 from data.machine_code import compiled
 from tracking.regions import Regions
 
@@ -23,9 +23,10 @@ def choice_margins(regions: Regions, chosen: BoolArray) -> FloatArray:
     both = model.first_appear
     dual, slack, weak = regions.final_duals()
     # a division that only the chosen link dominates is an alternative to it
-    columns = np.flatnonzero(model.possible & ~chosen)
-    cost = model.cost[columns] - regions.side_share(columns)
-    least = _least_reduced_cost(model.rows, columns, cost, dual, weak, regions.region_of_rows())
+    others = model.possible & ~chosen
+    least = _least_reduced_cost(
+        model.rows, others, model.cost, regions.side_share(), dual, weak, regions.region_of_rows()
+    )
     wanted = np.flatnonzero(chosen[:both])
     covered = model.rows[wanted]
     least = np.append(least, -np.inf)
@@ -39,25 +40,28 @@ def choice_margins(regions: Regions, chosen: BoolArray) -> FloatArray:
 
 @compiled
 def _least_reduced_cost(
-    rows: IntArray, columns: IntArray, cost: FloatArray, dual: FloatArray, weak: BoolArray, region: IntArray
-) -> FloatArray:
-    """The smallest reduced cost among some columns of each row, float64 (2n,), ∞ where there is none.
+    rows: RowArray, others: BoolArray, cost: IntArray, share: FloatArray, dual: FloatArray, weak: BoolArray,
+    region: IntArray,
+) -> FloatArray:  # fmt: skip
+    """The smallest reduced cost among the columns ``others`` of each row, float64 (2n,), ∞ where there is none.
 
     A column that leaves a region proven by an integer programme (``weak`` rows) has given it its share already.
     """
     least = np.full(len(dual), np.inf)
-    for k in range(len(columns)):
-        reduced, unsure, leaves = cost[k], False, False
+    for k in range(len(others)):
+        if not others[k]:
+            continue
+        reduced, unsure, leaves = cost[k] - share[k], False, False
         for i in range(3):
-            row = rows[columns[k], i]
+            row = rows[k, i]
             if row >= 0:
                 reduced -= dual[row]
                 unsure |= weak[row]
-                leaves |= region[row] != region[rows[columns[k], 0]]
+                leaves |= region[row] != region[rows[k, 0]]
         if unsure and leaves:
             reduced = 0.0
         for i in range(3):
-            row = rows[columns[k], i]
+            row = rows[k, i]
             if row >= 0:
                 least[row] = min(least[row], reduced)
     return least

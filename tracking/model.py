@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from data.errors import raise_if
-from data.graph import FORBIDDEN, FREE, KEPT, BoolArray, Candidates, Detections, IntArray
+from data.graph import FORBIDDEN, FREE, KEPT, BoolArray, Candidates, Detections, IntArray, RowArray
 from data.machine_code import compiled
 
 
@@ -43,7 +43,7 @@ class Model:
     Columns, in this order: ``m`` links, ``d`` divisions, ``n`` appearances, ``n`` disappearances, ``n`` "left out".
     Rows: ``past(v) = v`` and ``future(v) = n + v``.
 
-    rows : int64 (columns, 3) — the rows that each column covers, −1 where fewer than three.
+    rows : int32 (columns, 3) — the rows that each column covers, −1 where fewer than three.
     cost : int64 (columns,) — in 10⁻⁶ nat; leaving ``v`` out costs ``−c_x``.
     allowed : bool (columns,) — what pins, certainty and dominance leave over. possible : the same without dominance.
     constant : Σ c_x, the part of the objective that is not in the columns.
@@ -53,7 +53,7 @@ class Model:
     detections: int
     links: int
     divisions: int
-    rows: IntArray
+    rows: RowArray
     cost: IntArray
     allowed: BoolArray
     possible: BoolArray
@@ -96,7 +96,7 @@ def build_model(candidates: Candidates) -> Model:
     raise_if(_problems(candidates))
     detections, links, divisions = candidates.detections, candidates.links, candidates.divisions
     n, m, d = len(detections), len(links), len(divisions)
-    rows = np.full((m + d + 3 * n, 3), -1, dtype=np.int64)
+    rows = np.full((m + d + 3 * n, 3), -1, dtype=np.int32)
     everyone = np.arange(n)
     rows[:m, 0], rows[:m, 1] = n + links.source, links.target
     rows[m : m + d, 0], rows[m : m + d, 1], rows[m : m + d, 2] = n + divisions.mother, divisions.first, divisions.second
@@ -105,7 +105,7 @@ def build_model(candidates: Candidates) -> Model:
     rows[m + d + 2 * n :, 0], rows[m + d + 2 * n :, 1] = everyone, n + everyone
     cost = np.concatenate([links.cost, divisions.cost, detections.appear, detections.disappear, -detections.cost])
     model = Model(
-        n, m, d, rows, cost.astype(np.int64), *(np.ones(len(rows), dtype=np.bool_),) * 2, int(detections.cost.sum()),
+        n, m, d, rows, cost.astype(np.int64, copy=False), *(np.ones(len(rows), dtype=np.bool_),) * 2, int(detections.cost.sum()),
         candidates.clique_id, candidates.clique_detection,
     )  # fmt: skip
     model = _apply_pins(model, candidates)
@@ -270,7 +270,7 @@ def _dominated(model: Model) -> BoolArray:
 
 @compiled
 def _find_dominated(
-    rows: IntArray, cost: IntArray, allowed: BoolArray, first: IntArray, order: IntArray, n: int, m: int, d: int
+    rows: RowArray, cost: IntArray, allowed: BoolArray, first: IntArray, order: IntArray, n: int, m: int, d: int
 ) -> BoolArray:
     """``order[first[u]:first[u + 1]]`` are the links out of detection ``u``."""
     never = np.int64(1) << 60

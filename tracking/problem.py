@@ -19,7 +19,7 @@ from tracking.features import Features, Usual, division_features, link_features,
 
 IntArray = NDArray[np.int64]
 
-PART = 300_000  # links of a part, if its frames are not fuller than that
+PART = 100_000  # links of a part, if its frames are not fuller than that
 
 
 @dataclass(frozen=True)

@@ -24,21 +24,21 @@ def second_births(
     if candidates.rebirth_frames <= 0:
         return []
     links, divisions, frame = candidates.links, candidates.divisions, candidates.detections.frame
-    chosen = np.flatnonzero(link_chosen)
-    link_of = dict(zip(links.source[chosen].tolist(), chosen.tolist(), strict=True))
-    born = np.flatnonzero(division_chosen)
-    division_of = dict(zip(divisions.mother[born].tolist(), born.tolist(), strict=True))
+    chosen, born = np.flatnonzero(link_chosen), np.flatnonzero(division_chosen)
+    link_of, division_of = np.full((2, len(frame)), -1)
+    link_of[links.source[chosen]] = chosen
+    division_of[divisions.mother[born]] = born
     paths = []
     for first in born.tolist():
         end = int(frame[divisions.mother[first]]) + candidates.rebirth_frames
         for daughter in (int(divisions.first[first]), int(divisions.second[first])):
             path, cell = [len(links) + first], daughter
             while frame[cell] < end:
-                if cell in division_of:
+                if division_of[cell] >= 0:
                     paths.append(np.array([*path, len(links) + division_of[cell]]))
                     break
-                if cell not in link_of:
+                if link_of[cell] < 0:
                     break
-                path.append(link_of[cell])
+                path.append(int(link_of[cell]))
                 cell = int(links.target[link_of[cell]])
     return paths

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array, vstack
 
-from data.graph import BoolArray, FloatArray, IntArray
+from data.graph import BoolArray, FloatArray, IntArray, RowArray
 from tracking.components import batches
 from tracking.model import Model
 from tracking.relaxation import State, reduced_cost
@@ -135,7 +135,7 @@ class Regions:
         used = np.bincount(self.member_of[~left_out], minlength=len(self.cliques))
         return np.flatnonzero(((used > 1) | ((used == 0) & (self.price > 0))) & ~self.inside)
 
-    def _grow(self, rows: IntArray) -> None:
+    def _grow(self, rows: RowArray) -> None:
         """Unite the rows of each line (−1: none), with all rows of the columns that hold them."""
         if not len(rows):
             return
@@ -155,7 +155,7 @@ class Regions:
         self.active[seen] = True
         self.dirty.update(np.unique(roots(self.parent, seen)).tolist())
 
-    def _touching(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+    def _touching(self, rows: RowArray) -> tuple[IntArray, RowArray]:
         """Every (row, column) of some rows, as indices into ``rows`` and columns."""
         length = self.start[rows + 1] - self.start[rows]
         index = np.repeat(np.arange(len(rows)), length)
@@ -192,11 +192,11 @@ class Regions:
         ranges = batches(np.bincount(offers.group, minlength=len(names)), BATCH)
         return offers, [self._block(rows, group, offers, begin, end) for begin, end in ranges]
 
-    def _neighbours(self, rows: IntArray) -> IntArray:
+    def _neighbours(self, rows: RowArray) -> RowArray:
         """The columns without reduced cost around some rows, as lines of rows."""
         rows = np.unique(rows[rows >= 0])
         _, columns = self._touching(rows)
-        tight: IntArray = columns[reduced_cost(self.model, self.state.dual, columns) == 0]
+        tight: RowArray = columns[reduced_cost(self.model, self.state.dual, columns) == 0]
         return np.asarray(self.model.rows[tight])
 
     def _solve(self, names: IntArray, rows: IntArray, root: IntArray, run: Run, last: BoolArray) -> IntArray:
@@ -352,12 +352,12 @@ class Regions:
         slack[rows] = (np.array(above) - below)[index]
         return np.where(weak, self.state.dual, self.dual), slack, weak
 
-    def side_share(self, columns: IntArray) -> FloatArray:
-        """What the duals of the side rows take off the cost of some columns, float64 (len(columns),)."""
+    def side_share(self) -> FloatArray:
+        """What the duals of the side rows take off the cost of each column, float64 (columns,)."""
         share = np.zeros(len(self.model.rows))
         for row, dual in zip(self.side, np.nan_to_num(self.side_dual).tolist(), strict=True):
             share[row.columns] += dual * row.coefficients
-        return share[columns]
+        return share
 
     def region_of_rows(self) -> IntArray:
         """The name of the region of each row (its own number where it is in none), int64 (2n,)."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.graph import BoolArray, IntArray
+from data.graph import BoolArray, IntArray, RowArray
 from data.machine_code import compiled
 from tracking.matching import match
 from tracking.model import Model
@@ -35,7 +35,7 @@ class State:
         return flags
 
 
-def reduced_cost(model: Model, dual: IntArray, columns: IntArray) -> IntArray:
+def reduced_cost(model: Model, dual: IntArray, columns: RowArray) -> IntArray:
     """``c_j − Σ dual`` over the rows of some columns, int64."""
     extended = np.append(dual, 0)
     rows = model.rows[columns]
@@ -150,7 +150,7 @@ def _hold_forced(model: Model, holder: IntArray, dual: IntArray) -> None:
 @compiled
 def _take_divisions(
     triplets: IntArray,
-    rows: IntArray,
+    rows: RowArray,
     cost: IntArray,
     holder: IntArray,
     dual: IntArray,

@@ -165,7 +165,7 @@ def _with_penalties(model: Model, price: int, paths: list[NDArray[np.int64]]) ->
     count, first = len(paths), len(model.rows)
     model = replace(
         model,
-        rows=np.concatenate([model.rows, np.full((count, 3), -1)]),
+        rows=np.concatenate([model.rows, np.full((count, 3), -1, dtype=np.int32)]),
         cost=np.concatenate([model.cost, np.full(count, price)]),
         allowed=np.concatenate([model.allowed, np.ones(count, dtype=np.bool_)]),
     )
