@@ -30,10 +30,6 @@ OUTLINES = (0.0, -0.25, 0.25)  # normal, wider and narrower: change of the thres
 UNUSUAL = 4.0  # log-odds that a change of the threshold by 1 costs
 LARGEST = 12.0  # basins are not joined to more than this many times the area of the usual one
 DIFFERENT = 0.07  # an outline is worth a candidate of its own if it changes the area by this part
-# Log-odds of being a cell, whole and alone: a constant, then a weight for each of `features`. Searched for the best
-# SEG + DET in cross-validation on DIC-C2DH-HeLa 01 (each half of the movie chose for the other: DET + 0.01, SEG
-# unchanged) and rounded; an isolated cell of the usual size stands at about 6.
-SCORE = (-5.0, 4.0, 3.0, 6.0, -1.3)
 
 
 @dataclass
@@ -99,7 +95,7 @@ def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> Candi
         score = None
         for change, mask in outlines(whole, probability, settings):
             if score is None:
-                score = score_of(features(node, nodes, probability, mask, typical))
+                score = score_of(features(node, nodes, probability, mask, typical), settings.score)
             rows_of.setdefault(index, []).append(len(rows))
             rows.append((box, mask, score - UNUSUAL * abs(change), parent, region_of[index]))
     columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(5)]
@@ -217,9 +213,9 @@ def features(
     return inside, together, apart, float(np.log(np.count_nonzero(mask) / typical_area)) ** 2
 
 
-def score_of(values: tuple[float, ...]) -> float:
-    """Log-odds of a candidate with these features."""
-    return SCORE[0] + float(np.dot(SCORE[1:], values))
+def score_of(values: tuple[float, ...], weights: tuple[float, ...]) -> float:
+    """Log-odds of a candidate with these features: a constant, then a weight for each."""
+    return weights[0] + float(np.dot(weights[1:], values))
 
 
 def choose_best(nodes: list[Node], rows_of: dict[int, list[int]], hypotheses: Hypotheses) -> list[int]:

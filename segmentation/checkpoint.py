@@ -88,8 +88,12 @@ def load_model(name: str | Path) -> Model:
         given = {key: tensors[key].to(value.dtype) if key in tensors else value
                  for key, value in expected.items() if key in tensors or key.endswith("num_batches_tracked")}  # fmt: skip
         net.load_state_dict(given)
-        model = Model(net.eval(), Preprocessing(**header["preprocessing"]), InstanceSettings(**header["instances"]),
-                      header["info"])  # fmt: skip
+        instances = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in header["instances"].items()
+        }
+        model = Model(
+            net.eval(), Preprocessing(**header["preprocessing"]), InstanceSettings(**instances), header["info"]
+        )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: weights and description do not fit together "
                          f"({' '.join(str(error).split())[:120]}): train the model again.") from None  # fmt: skip

@@ -111,6 +111,9 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             float | None, typer.Option("--brightness", min=0, help="Variation of brightness.")
         ] = None,
         contrast: Annotated[float | None, typer.Option("--contrast", min=0, help="Variation of contrast.")] = None,
+        cells: Annotated[
+            str, typer.Option("--cells", help="round, or flat (large flat cells with faint common edges).")
+        ] = "round",
         tta: Annotated[
             bool,
             typer.Option("--tta", help="The model averages over 8 rotations and reflections: slower, a little better."),
@@ -149,7 +152,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         refuse_existing(out, overwrite=overwrite)
         if threads:
             torch.set_num_threads(threads)
-        settings = find_preset(preset, steps=steps, epoch=epoch, scale=scale, width=width, depth=depth, rate=rate, tta=tta or None,
+        settings = find_preset(preset, steps=steps, epoch=epoch, scale=scale, width=width, depth=depth, rate=rate, cells=cells, tta=tta or None,
                                w0=w0, sigma=sigma)  # fmt: skip
         changes = {"vector": vector, "zoom": zoom, "brightness": brightness, "contrast": contrast}
         variation = replace(settings.variation, **{name: value for name, value in changes.items() if value is not None})

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from data.errors import InputError
 from segmentation.augment import Variation
+from segmentation.instances import SCORES
 from segmentation.unet import Norm
 
 
@@ -22,6 +23,7 @@ class Settings:
     w0, sigma, balance : border term and strength of the class weights, see ``weight_map``.
     dice, seeds : see :func:`~segmentation.loss.total_loss`.
     average : decay of the moving average of the weights that is kept beside the weights; 0: none.
+    cells : "round" or "flat": by which weights the model chooses among candidates, see ``instances``.
     tta : the model averages over the eight rotations and reflections when it is used.
     """
 
@@ -44,6 +46,7 @@ class Settings:
     dice: float = 0.0
     seeds: float = 0.0
     average: float = 0.0
+    cells: Literal["round", "flat"] = "round"
     tta: bool = False
     variation: Variation = field(default_factory=Variation)
 
@@ -61,4 +64,6 @@ def preset(name: str, **changes: Any) -> Settings:
     """A preset by name, with some settings changed (those that are ``None`` are left as they are)."""
     if name not in PRESETS:
         raise InputError(f"--preset {name}: choose one of {', '.join(PRESETS)}.")
+    if changes.get("cells") not in (None, *SCORES):
+        raise InputError(f"--cells {changes['cells']}: choose {' or '.join(SCORES)}.")
     return replace(PRESETS[name], **{key: value for key, value in changes.items() if value is not None})

@@ -21,7 +21,7 @@ from data.errors import InputError
 from data.progress import Progress, silent
 from segmentation.candidates import label_cells
 from segmentation.frames import Movie, TrainingTiles, automatic_scale, hash_of, make_targets, prepare_frame, read_labels
-from segmentation.instances import InstanceSettings
+from segmentation.instances import SCORES, InstanceSettings
 from segmentation.loss import total_loss
 from segmentation.model import Model, Preprocessing
 from segmentation.prediction import choose_tile, predict, run_tiles
@@ -227,9 +227,8 @@ def train_step(
 def default_instances(settings: Settings) -> InstanceSettings:
     """How cells are read before anything is calibrated: the sure core of a cell is its seed."""
     scale = max(settings.scale, 1)
-    return InstanceSettings(
-        seed=0.5 if settings.distance else 0.9, min_size=20 * scale**2, min_seed=2 * scale**2, grow=scale
-    )
+    return InstanceSettings(seed=0.5 if settings.distance else 0.9, min_size=20 * scale**2, min_seed=2 * scale**2,
+                            grow=scale, score=SCORES[settings.cells])  # fmt: skip
 
 
 def frames_for_validation(movies: list[Movie], scale: int) -> list[tuple[Movie, int]]:
@@ -291,7 +290,6 @@ def calibrate(
     trials: list[tuple[str, list[Any]]] = [
         ("threshold", [0.3, 0.4, 0.5, 0.6, 0.7]),
         ("min_size", [int(typical * share) for share in (0.02, 0.05, 0.1, 0.2)]),
-        ("method", ["watershed"]),
     ]
     for number, (name, values) in enumerate(trials):
         for value in values:

@@ -13,7 +13,7 @@ safetensors = pytest.importorskip("safetensors.torch")
 
 from data.errors import InputError  # noqa: E402
 from segmentation.checkpoint import list_models, load_model, save_model  # noqa: E402
-from segmentation.instances import InstanceSettings  # noqa: E402
+from segmentation.instances import FLAT, InstanceSettings  # noqa: E402
 from segmentation.model import Model, Preprocessing  # noqa: E402
 from segmentation.prediction import predict  # noqa: E402
 from segmentation.unet import UNet  # noqa: E402
@@ -23,7 +23,12 @@ from segmentation.unet import UNet  # noqa: E402
 def model() -> Model:
     torch.manual_seed(0)
     net = UNet(width=2, depth=1, norm="batch", distance=True)
-    return Model(net, Preprocessing(2, 98, 3), InstanceSettings(seed=0.3, min_size=9), {"seed": 5, "note": "made here"})
+    return Model(
+        net,
+        Preprocessing(2, 98, 3),
+        InstanceSettings(seed=0.3, min_size=9, score=FLAT),
+        {"seed": 5, "note": "made here"},
+    )
 
 
 def test_a_model_comes_back_as_it_was(model: Model, tmp_path: Path) -> None:

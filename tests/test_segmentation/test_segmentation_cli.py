@@ -106,6 +106,7 @@ def test_models_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> Non
         (("--sequence", "01", "--frames", "90:99"), "no labels in the chosen frames"),
         (("--sequence", "01", "--validation", "50:60"), "no annotated frames"),
         (("--sequence", "01", "--device", "quantum"), "--device"),
+        (("--sequence", "01", "--cells", "square"), "choose round or flat"),
     ],
 )
 def test_train_refuses(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options, said: str) -> None:
