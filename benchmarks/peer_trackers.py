@@ -15,14 +15,12 @@ two frames, from the movie: 1.5 typical diameters. Without it, it is the tracker
 * ``btrack``: centroids, constant velocity and the hypotheses of its ``cell_config.json``.
 * ``motile``: SCIP on all links within the distance, with the costs that the tracker of its authors,
   motile_tracker, has by default: link −20, per pixel 1, overlap −5, appearance 30, division 20.
-* ``ultrack``: these masks as its only hypotheses, default configuration, CBC.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -159,37 +157,8 @@ def overlaps(one: Any, other: Any) -> Any:
     return shared / np.maximum(union, 1)
 
 
-def ultrack(cells: Any, reach: float | None) -> Edges:
-    """Its whole way from given labels: contours, hypotheses, links, programme."""
-    from ultrack import MainConfig, Tracker
-
-    with tempfile.TemporaryDirectory() as folder:
-        config = MainConfig()
-        config.data_config.working_dir = Path(folder)
-        if reach:
-            config.linking_config.max_distance = reach
-        tracker = Tracker(config)
-        tracker.track(labels=cells["masks"], sigma=None)
-        table, parents = tracker.to_tracks_layer()
-    row_of = nearest_rows(cells, table)
-    rows: dict[int, list[int]] = {}
-    for track, row in zip(table["track_id"].tolist(), row_of, strict=True):
-        rows.setdefault(track, []).append(row)
-    parent = {child: (of[0] if isinstance(of, list) else of) for child, of in parents.items()}
-    return join_tracks(rows, parent)
-
-
-def nearest_rows(cells: Any, table: Any) -> list[int]:
-    """The row of the cell that is nearest to each row of a table with the columns t, (z,) y, x."""
-    rows = []
-    for t, y, x in zip(table["t"], table["y"], table["x"], strict=True):
-        here = np.flatnonzero(cells["frame"] == t)
-        rows.append(int(here[np.hypot(cells["place"][here, 1] - y, cells["place"][here, 2] - x).argmin()]))
-    return rows
-
-
 METHODS: dict[str, Callable[[Any, float | None], Edges]] = {
-    "laptrack": laptrack, "laptrack-overlap": laptrack_overlap, "btrack": btrack, "motile": motile, "ultrack": ultrack,
+    "laptrack": laptrack, "laptrack-overlap": laptrack_overlap, "btrack": btrack, "motile": motile,
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ scored by ``celltrail evaluate``. Celltrail uses costs learned on the other movi
 The others need not be installed beside Celltrail. For example:
 
     python -m venv peers && peers/bin/pip install laptrack==0.17.1 motile==1.0.1 pyscipopt btrack==0.7.0
-    python benchmarks/peers.py DATA --python peers/bin/python --python ultrack=other/bin/python
+    python benchmarks/peers.py DATA --python peers/bin/python
 
 The row of a tracker that is missing, or takes more than 300 s of processor time, says so.
 """
@@ -49,8 +49,7 @@ from tracking.preparation import DEFAULT_COSTS
 
 Edges = list[tuple[int, int]]
 OURS = ("celltrail", "lap", "greedy")
-PEERS = ("laptrack", "laptrack-scaled", "laptrack-overlap", "btrack", "btrack-scaled", "motile", "motile-scaled",
-         "ultrack", "ultrack-scaled")  # fmt: skip
+PEERS = ("laptrack", "laptrack-scaled", "laptrack-overlap", "btrack", "btrack-scaled", "motile", "motile-scaled")
 CPU_SECONDS = 300
 
 

@@ -260,6 +260,15 @@ def test_settings_that_make_no_sense(crowd):
             track(masks, **wrong)
 
 
+def test_twenty_thousand_cells_in_a_frame():
+    cell = np.pad(np.ones((3, 3), np.int32), 1)
+    frame = np.kron(np.arange(1, 20_001, dtype=np.int32).reshape(100, 200), cell)
+    result = track({0: frame, 1: np.roll(frame, 1, axis=1)})
+    assert result.gap == 0
+    assert len(result.tracks.rows()) == 20_000
+    assert (result.tracks.rows()[:, 1:3] == (0, 1)).all()
+
+
 def test_numbers_of_frames_do_not_matter(crowd):
     masks = {t: draw(*cells) for t, cells in crowd.items()}
     first, later = track(masks), track({t + 1200: labels for t, labels in masks.items()})
