@@ -1,8 +1,10 @@
-"""Installations from nothing: the core alone, and the built wheel outside the clone."""
+"""Installations from nothing: the core alone, the built wheel outside the clone, and later versions of Python."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +17,18 @@ pytestmark = pytest.mark.slow
 
 
 def run(*command: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=cwd)
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=cwd, env=outside)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    """A wheel built from the sources."""
+    """A source distribution built from the clone, and the wheel built from nothing but that."""
     out = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", out, root)
+    run(sys.executable, "-m", "build", "--outdir", out, root)
+    (_,) = out.glob("*.tar.gz")
     (built,) = out.glob("*.whl")
     return built
 
@@ -82,3 +86,31 @@ for pattern in ("segmentation/models/sim-fluo.safetensors", "dashboard/viewer/*.
 """
     run(core / "python", "-P", "-c", code, cwd=movie)
     assert run(core / "celltrail", "--version", cwd=movie).stdout.startswith("celltrail ")
+
+
+def find_python(version: str) -> Path | None:
+    """A Python of this version that runs: on the path, or kept by pyenv."""
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python")
+    for python in filter(None, [shutil.which(f"python{version}"), *kept]):
+        if subprocess.run([python, "--version"], capture_output=True).returncode == 0:
+            return Path(python)
+    return None
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_later_versions_of_python_find_the_same_tracks(
+    version: str, tmp_path: Path, root: Path, wheel: Path, core: Path, movie: Path
+) -> None:
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"Python {version} is not installed here")
+    run(python, "-m", "venv", tmp_path / "venv")
+    later = tmp_path / "venv" / "bin"
+    run(later / "pip", "install", "--quiet", "--constraint", root / "constraints.txt", wheel)
+    objectives = []
+    for number, folder in enumerate((core, later)):
+        out = tmp_path / f"RES{number}"
+        run(folder / "celltrail", "track", "data/01_GT/SEG", "--out", out, cwd=movie)
+        objectives.append(json.loads((out / "run.json").read_text())["objective"])
+    assert objectives[0] == pytest.approx(objectives[1], abs=1e-6)
+    assert (tmp_path / "RES0" / "res_track.txt").read_bytes() == (tmp_path / "RES1" / "res_track.txt").read_bytes()
