@@ -70,6 +70,8 @@ def apply_pins(candidates: Candidates, pins: Sequence[Pin]) -> Candidates:
         With every pin on a cell that does not exist, and every pair of pins that contradict each other.
     """
     pins = [pin for pin in pins if pin.kind != "merge"]
+    if not pins:
+        return candidates
     d = candidates.detections
     row_of = {key: row for row, key in enumerate(zip(d.frame.tolist(), d.label.tolist(), strict=True))}
     raise_if(
