@@ -157,7 +157,10 @@ def test_an_address_opens_the_same_view_and_playing_leaves_the_server_alone(page
     page.wait_for_selector('.viewer[data-track="2"]')
     page.get_by_role("heading", name="Track 2").wait_for()
     page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(1500)
+    told = -1
+    while told != len(sent):  # until the page has told the server all it has to tell
+        told = len(sent)
+        page.wait_for_timeout(1500)
     sent.clear()
     page.evaluate(RECORD_FRAMES)
     page.get_by_role("button", name="Play").click()
@@ -281,6 +284,10 @@ def test_pages_use_a_large_screen(browser: Any, address: str) -> None:
 def test_the_camera_of_a_plot_saves_it(page: Any, address: str, tmp_path: Path, kind: str, start: bytes) -> None:
     page.goto(f"{address}/lineage")
     page.get_by_test_id("stSidebar").get_by_role("radio", name=kind).click()
+    page.wait_for_function(
+        "(kind) => document.querySelector('.js-plotly-plot')?._context?.toImageButtonOptions?.format === kind",
+        arg=kind.lower(),
+    )  # the plots are drawn again after the choice
     settle(page)
     plot = page.locator(".js-plotly-plot").first
     plot.hover()
