@@ -23,7 +23,8 @@ from measure import markdown_table, measured, parser, write_rows
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from data.frames import ComputedFrames, open_images
+from data.frames import open_images
+from data.movie import ComputedFrames
 from evaluation.isbi import best_isbi_scores
 from evaluation.warping import ISBI_THRESHOLDS, warping_errors
 from segmentation import Movie, predict, preset, train

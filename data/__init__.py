@@ -2,8 +2,9 @@
 
 from data.ctc import Sequence, find_sequence, find_sequences
 from data.errors import InputError, MissingExtra
-from data.frames import Frames, open_frames, open_images, open_labels
+from data.frames import open_frames, open_images, open_labels
 from data.graph import Candidates, Solution, load_graph, save_graph
+from data.movie import Frames
 from data.tracks import Tracks, read_tracks
 
 __all__ = [

@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from data.ctc import Sequence, find_sequences, track_file
 from data.errors import InputError
-from data.frames import Frames, Kind, inspect_folder, open_frames
+from data.frames import inspect_folder, open_frames
+from data.movie import Frames, Kind
 from data.omezarr import is_zarr
 from data.progress import Progress, silent
 from data.tracks import Tracks, clip_tracks, read_tracks

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from data.ctc import digits_for, track_file, write_masks, write_track_file
 from data.errors import InputError, raise_if
-from data.frames import ComputedFrames, open_labels
+from data.frames import open_labels
 from data.geff import LABELS, is_geff, read_geff, write_geff
+from data.movie import ComputedFrames
 from data.output import output_file, output_folder, refuse_existing
 from data.points import Points, read_result
 from data.progress import Progress, silent

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from data.ctc import track_file
 from data.errors import InputError, import_extra
-from data.frames import Frames, open_images, open_labels
+from data.frames import open_images, open_labels
+from data.movie import Frames
 from data.points import Points, joined_tracks, read_result
 
 Layer = tuple[Any, dict[str, Any], str]  # napari's: data, options of the layer, kind of the layer

@@ -22,7 +22,7 @@ from scipy.spatial import cKDTree
 from data.colony import Colony, FloatArray, Habits, IntArray, Looks, Outlines, Snapshot
 from data.ctc import digits_for, write_masks, write_track_file
 from data.errors import raise_if
-from data.frames import ComputedFrames
+from data.movie import ComputedFrames
 from data.painting import Modality, Optics, Points, paint
 from data.progress import Progress, silent
 from data.tiff import write_array

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError, raise_if
-from data.frames import part_of
+from data.movie import part_of
 from data.overlap import Overlap, count_overlap
 from data.progress import Progress, silent
 from data.workers import Spread

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from data.colours import Colour, colour_of_tracks, neighbours_in
 from data.ctc import track_file
 from data.errors import InputError
-from data.frames import Frames, open_images, open_labels
+from data.frames import open_images, open_labels
+from data.movie import Frames
 from data.output import output_file
 from data.render import flatten_stack, outline_image
 from data.tracks import Tracks, read_tracks

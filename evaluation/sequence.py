@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data.ctc import find_sequences, track_file
 from data.errors import InputError, raise_if
-from data.frames import Frames
+from data.movie import Frames
 from data.progress import Progress, silent
 from data.tracks import Tracks, clip_tracks
 from data.workers import Spread

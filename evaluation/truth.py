@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from data.ctc import track_file
 from data.errors import InputError
-from data.frames import TIFF_SUFFIXES, Frames, open_labels
+from data.frames import TIFF_SUFFIXES, open_labels
+from data.movie import Frames
 from data.tracks import Tracks, frames_of_labels, read_tracks
 from evaluation.contingency import Objects
 

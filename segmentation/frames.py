@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 
 from data.ctc import find_sequence
 from data.errors import InputError
-from data.frames import Frames, open_images, open_labels, refuse_masks
+from data.frames import open_images, open_labels, refuse_masks
+from data.movie import Frames
 from segmentation.augment import inside, read_tile, sample_coordinates, vary_grey
 from segmentation.model import Preprocessing
 from segmentation.prediction import grey_limits, normalise, reduce_image

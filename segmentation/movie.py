@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from data.ctc import digits_for
 from data.errors import InputError
-from data.frames import part_of
 from data.hypotheses import write_hypotheses
+from data.movie import part_of
 from data.progress import Progress, silent
 from data.tiff import read_pages, write_array, write_labels
 from data.workers import Spread

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
-from data.frames import part_of
+from data.movie import part_of
 from data.progress import Progress, silent
 from data.workers import Spread
 from tracking.hypotheses import HypothesisMovie

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
-from data.frames import Frames
 from data.hypotheses import Hypotheses, find_cliques, read_hypotheses
+from data.movie import Frames
 from data.progress import Progress, silent
 
 IntArray = NDArray[np.int64]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import raise_if
-from data.frames import part_of
 from data.graph import FORBIDDEN, FREE, KEPT, NAT, Candidates, Divisions, Links
+from data.movie import part_of
 from data.pins import Cell, Pin
 
 IntArray = NDArray[np.int64]

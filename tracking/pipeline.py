@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from data.ctc import digits_for, write_masks, write_track_file
 from data.errors import InputError, raise_if
-from data.frames import Frames, open_images, open_labels
+from data.frames import open_images, open_labels
 from data.graph import NAT, Candidates, Solution, save_graph
 from data.journal import write_log
 from data.json_text import to_json
+from data.movie import Frames
 from data.output import output_folder
 from data.pins import Pin, read_pins
 from data.progress import Progress, silent

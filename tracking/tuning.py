@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from data.ctc import digits_for, write_masks, write_track_file
 from data.errors import InputError, import_extra
-from data.frames import Frames
 from data.graph import Candidates, Solution
+from data.movie import Frames
 from data.progress import Progress, silent
 from tracking.costs import Constants
 from tracking.detections import DetectionTable, measure_movie

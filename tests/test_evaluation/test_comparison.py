@@ -13,7 +13,7 @@ from made_movies import Movie, draw, random_pair, write_sequence
 import celltrail
 from data import console
 from data.errors import InputError
-from data.frames import Frames
+from data.movie import Frames
 from data.tracks import Tracks
 from evaluation import evaluate_sequence
 from evaluation.bootstrap import correct_for_many, draw_lineages, interval, measures_of_draws, two_sided
