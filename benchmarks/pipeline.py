@@ -1,59 +1,124 @@
-"""A long movie from masks on disk to a result: CPU seconds, memory, and how both grow with its length.
+"""A long movie from masks on disk to a result: CPU seconds, memory, how both grow with its length, and laptrack beside it.
 
-    python benchmarks/pipeline.py [--frames 1441] [--cells 500] [--size 1024] [--jobs 1] [--json FILE]
+    python benchmarks/pipeline.py [--frames 1441] [--cells 500] [--size 1024] [--missing 0.0] [--jobs 1] [--json FILE]
+        [--peer-python PYTHON] [--peer-seconds 600] [--folder DIR]
 
-A simulated movie is written as one mask per frame, then ``celltrail track`` runs on it as a process of
-its own, from TIFFs to a result, and the result is measured. The same is done for the first half of the movie:
-what the second half adds to the memory is what a frame costs.
+A simulated movie is written as one mask per frame, labels shuffled in each; then ``celltrail track`` runs on it as a
+process of its own, from TIFFs to a result, and the result is judged. The same is done for the first half of the movie:
+what the second half adds to the memory is what its cells cost. With ``--missing`` that share of the masks is left out
+of what is tracked (not of the truth), so that links over gaps enter the problem.
+
+With ``--peer-python`` laptrack runs in that Python on the same cells; it is handed their centroids as a table, so reading
+and measuring the masks, which Celltrail's row contains, are not in its time. It is stopped after ``--peer-seconds``.
+``-scaled`` and ``-overlap`` are as in ``peer_trackers.py``; the overlap tracker is handed the masks as one array.
+
+    python -m venv peers && peers/bin/pip install laptrack==0.17.1
+    python benchmarks/pipeline.py --peer-python peers/bin/python
+
+A folder given with ``--folder`` keeps the movie and the results; a movie that is there is used again.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import celltrail, markdown_table, parser, write_rows
+from measure import celltrail, markdown_table, parser, run_command, write_rows
 
 sys.path.append(sys.path.pop(0))  # this folder last: it holds files named like packages
 
 from data.ctc import digits_for, write_masks, write_track_file
+from data.frames import open_labels
+from data.graph import load_graph
 from data.simulate import simulate_scene
+from tracking.painting import relabel
+
+CYCLE = 200.0  # frames between two divisions
+DEATHS = 0.74 / CYCLE  # per cell and frame: as many as are born
+PEERS = ("laptrack", "laptrack-scaled", "laptrack-overlap")
 
 
-def write_truth(folder: Path, frames: int, cells: int, size: int, seed: int) -> int:
-    """Write a simulated movie's masks and track file as ``01_GT/TRA``; returns the number of cells in all frames."""
-    scene = simulate_scene(frames=frames, cells=cells, size=(size, size), cycle=2.0 * frames, seed=seed)
-    movie = scene.movie()
-    folder.mkdir(parents=True)
-    total = 0
+def write_movie(folder: Path, frames: int, cells: int, size: int, seed: int, missing: float) -> None:
+    """Write a simulated movie's truth as ``01_GT/TRA``, and what is to be tracked as ``MASKS``."""
+    scene = simulate_scene(frames=frames, cells=cells, size=(size, size), cycle=CYCLE, death_rate=DEATHS, seed=seed)
+    random = np.random.default_rng([seed, 1])
+    work = folder / "partial"
+    truth, seen = work / "01_GT" / "TRA", work / "MASKS"
+    truth.mkdir(parents=True)
+    seen.mkdir()
+    digits = digits_for(range(frames))
+    for number in range(frames):
+        mask = scene.mask(number)
+        present = np.flatnonzero(np.bincount(mask.ravel())[1:]) + 1
+        shown = present[random.random(len(present)) >= missing]
+        write_masks(truth, [(number, mask)], prefix="man_track", digits=digits)
+        write_masks(seen, [(number, relabel(mask, shown, random.permutation(len(shown)) + 1))], digits=digits)
+    write_track_file(truth / "man_track.txt", scene.tracks)
+    for part in work.iterdir():
+        part.rename(folder / part.name)
+    work.rmdir()
 
-    def counted() -> Any:
-        nonlocal total
-        for number in range(frames):
-            mask = scene.mask(number)
-            total += np.count_nonzero(np.bincount(mask.ravel())[1:])
-            yield number, mask
 
-    write_masks(folder, counted(), prefix="man_track", digits=digits_for(range(frames)))
-    write_track_file(folder / "man_track.txt", movie.tracks)
-    return total
-
-
-def run_once(truth: Path, frames: int, out: Path, jobs: int) -> dict[str, Any]:
+def track_once(folder: Path, frames: int, jobs: int) -> dict[str, Any]:
     """Track the first frames of a movie, and measure the result."""
-    part = f"0:{frames - 1}"
-    usage, run = celltrail("track", truth / "TRA", "--frames", part, "--jobs", jobs, "--out", out)
-    _, judged = celltrail("evaluate", truth, out, "--frames", part)
-    measures = judged["sequences"][0]["measures"]
+    part, out = f"0:{frames - 1}", folder / f"RES{frames}"
+    usage, run = celltrail(
+        "track", folder / "MASKS", "--frames", part, "--jobs", jobs, "--out", out, "--overwrite"
+    )  # fmt: skip
     return {
-        "case": f"{frames} frames", "method": "celltrail", "cpu_s": usage.cpu_s, "wall_s": usage.wall_s,
-        "peak_mb": usage.peak_mb, "detections": run["detections"], "status": run["status"],
-        "objective": run["objective"], "bound": run["bound"], "LNK": measures["LNK"], "TRA": measures["TRA"],
-        "seconds": run["seconds"],
+        "case": f"{frames} frames", "method": "celltrail", "status": run["status"], **vars(usage),
+        "detections": run["detections"], "candidate_links": run["candidate_links"], "gap_links": run["gap_links"],
+        "objective": run["objective"], "bound": run["bound"], "seconds": run["seconds"],
+        **judge(folder / "01_GT", out, part),
     }  # fmt: skip
+
+
+def judge(truth: Path, out: Path, part: str) -> dict[str, float | None]:
+    """LNK and TRA of a result."""
+    measures = celltrail("evaluate", truth, out, "--frames", part)[1]["sequences"][0]["measures"]
+    return {name: measures[name] for name in ("LNK", "TRA")}
+
+
+def peer_once(method: str, python: str, folder: Path, frames: int, limit: int) -> dict[str, Any]:
+    """Give laptrack the cells that Celltrail has tracked, and measure what it makes of them."""
+    from peers import write_edges
+
+    masks = open_labels(folder / "MASKS")
+    detections = load_graph(folder / f"RES{frames}" / "graph.npz")[0].detections
+    diameter = 2 * np.sqrt(np.median(detections.area) / np.pi)
+    cells, found, out = folder / "cells.npz", folder / "edges.json", folder / f"RES_{method}"
+    stacked = {"masks": np.stack(list(masks.values())).astype(np.uint16)} if "overlap" in method else {}
+    np.savez(cells, frame=detections.frame, label=detections.label, place=detections.position, diameter=diameter,
+             **stacked)  # fmt: skip
+    script = Path(__file__).with_name("peer_trackers.py")
+    usage, status, _ = run_command([python, str(script), method, str(cells), str(found)], timeout_cpu_s=limit)
+    cells.unlink()
+    row = {"case": f"{frames} frames", "method": method, **vars(usage), "detections": len(detections)}
+    if status != 0:
+        return row | {
+            "status": "timeout" if usage.cpu_s >= limit else f"failed with {status}",
+            "LNK": None,
+            "TRA": None,
+        }
+    shutil.rmtree(out, ignore_errors=True)
+    write_edges(masks, detections, [(u, v) for u, v in json.loads(found.read_text())], out)
+    return row | {"status": "done", **judge(folder / "01_GT", out, f"0:{frames - 1}")}
+
+
+def run(folder: Path, options: Any) -> Iterator[dict[str, Any]]:
+    """The rows of the table, one after the other."""
+    if not (folder / "MASKS").is_dir():
+        write_movie(folder, options.frames, options.cells, options.size, options.seed, options.missing)
+    for frames in (options.frames // 2, options.frames):
+        yield track_once(folder, frames, options.jobs)
+    for method in PEERS if options.peer_python else ():
+        yield peer_once(method, options.peer_python, folder, options.frames, options.peer_seconds)
 
 
 def main() -> None:
@@ -62,23 +127,25 @@ def main() -> None:
     arguments.add_argument("--frames", type=int, default=1441)
     arguments.add_argument("--cells", type=int, default=500, help="cells in the first frame")
     arguments.add_argument("--size", type=int, default=1024)
+    arguments.add_argument("--missing", type=float, default=0.0, help="share of the masks that are left out")
     arguments.add_argument("--jobs", type=int, default=1)
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--folder", type=Path, help="keep the movie and the results here")
+    arguments.add_argument("--peer-python", metavar="PYTHON", help="a Python that has laptrack")
+    arguments.add_argument("--peer-seconds", type=int, default=600)
     options = arguments.parse_args()
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        truth = Path(folder) / "01_GT"
-        total = write_truth(truth / "TRA", options.frames, options.cells, options.size, options.seed)
-        print(f"{options.frames} frames of {options.size}², {total:,} cells in all")
-        rows = [
-            run_once(truth, frames, Path(folder) / f"RES{frames}", options.jobs)
-            for frames in (options.frames // 2, options.frames)
-        ]
-    shown = [
-        [r["case"], r["detections"], r["status"], r["LNK"], f"{r['cpu_s']:.1f}", f"{r['peak_mb']:.0f}"] for r in rows
-    ]
-    print(markdown_table(["movie", "cells", "solver", "LNK", "CPU s", "peak MB"], shown))
-    print("seconds per stage:", rows[-1]["seconds"])
-    write_rows(options.json, rows)
+        for row in run(options.folder or Path(folder), options):
+            rows.append(row)
+            print(row, flush=True)
+            write_rows(options.json, rows)
+    names = ("case", "method", "detections", "status", "LNK")
+    shown = [[*(row[name] for name in names), f"{row['cpu_s']:.1f}", f"{row['peak_mb']:.0f}"] for row in rows]
+    print(markdown_table([*names, "CPU s", "peak MB"], shown))
+    half, whole = rows[:2]
+    per_cell = (whole["peak_mb"] - half["peak_mb"]) * 2**20 / (whole["detections"] - half["detections"])
+    print(f"memory grows by {per_cell / 1000:.2f} kB for each further cell")
 
 
 if __name__ == "__main__":

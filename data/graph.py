@@ -28,12 +28,18 @@ RowArray = NDArray[np.signedinteger[Any]]  # int32 where there are many
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 Terms = dict[str, NDArray[Any]]
+Codes = NDArray[np.signedinteger[Any]]  # int8 where there are many
 FREE, FORBIDDEN, KEPT = -1, 0, 1  # values of the ``fixed`` columns
 
 
 def to_units(nats: NDArray[np.floating[Any]] | float) -> IntArray:
     """Costs in nats → integers in units of 10⁻⁶ nat."""
     return np.rint(np.asarray(nats, dtype=np.float64) * NAT).astype(np.int64)
+
+
+def all_free(n: int) -> Codes:
+    """A ``fixed`` column without any pin, int8 (n,)."""
+    return np.full(n, FREE, dtype=np.int8)
 
 
 def _empty_int() -> IntArray:
@@ -51,7 +57,7 @@ class Detections:
     cost : int64 (n,) — of using the detection (c_x).
     appear, disappear : int64 (n,) — c_a, c_b.
     optional : bool (n,) — whether it may be left out; otherwise it is used for certain.
-    fixed : int64 (n,) — FREE, FORBIDDEN or KEPT (pins).
+    fixed : int8 (n,) — FREE, FORBIDDEN or KEPT (pins).
     hypothesis : int64 (n,) — row in the hypotheses file of that frame; −1 for a plain mask.
     """
 
@@ -64,7 +70,7 @@ class Detections:
     appear: IntArray
     disappear: IntArray
     optional: BoolArray
-    fixed: IntArray
+    fixed: Codes
     hypothesis: IntArray
 
     def __len__(self) -> int:
@@ -76,13 +82,13 @@ class Links:
     """Candidate links: ``source`` continues as ``target`` in a later frame.
 
     source, target : int64 (m,) — rows of the detections. cost : int64 (m,) — c_y.
-    fixed : int64 (m,). terms : name → float16 or float64 (m,), the parts of the cost in nats, for explanation.
+    fixed : int8 (m,). terms : name → float16 or float64 (m,), the parts of the cost in nats, for explanation.
     """
 
     source: IntArray
     target: IntArray
     cost: IntArray
-    fixed: IntArray
+    fixed: Codes
     terms: Terms = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -102,7 +108,7 @@ class Divisions:
     first: IntArray
     second: IntArray
     cost: IntArray
-    fixed: IntArray
+    fixed: Codes
     terms: Terms = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -29,7 +29,7 @@ from data.tiff import write_array
 from data.tracks import Tracks
 
 SHOWN, KEPT_SHOWN = 0.6, 0.9  # level at the nearest image point below which a cell appears, stays
-CHUNK = 2_000_000  # points evaluated at once while drawing
+CHUNK = 50_000  # points evaluated at once while drawing: few enough to stay in the cache of the processor
 
 
 @dataclass(frozen=True)

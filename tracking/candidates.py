@@ -72,19 +72,23 @@ def typical_diameter(table: DetectionTable) -> float:
     return float(np.median(table.diameter)) if len(table) else 1.0
 
 
-def find_links(table: DetectionTable, *, max_gap: int = 1) -> LinkTable:
+def find_links(
+    table: DetectionTable, *, max_gap: int = 1, diameter: float | None = None, frames: int | None = None
+) -> LinkTable:
     """Candidate links between frames with cells, over up to ``max_gap`` such frames in between.
 
     Frames without any cell do not count as missed: nothing could have been seen there.
+    A part of a movie is given the ``diameter`` of a typical cell of all of it, and from how many of its ``frames``
+    with cells links are wanted: the others only follow them.
     """
-    radius = RADIUS * typical_diameter(table)
-    crowd = 2 if len(table.clique_id) else 1  # hypotheses of one cell take each other's places
+    radius = RADIUS * (typical_diameter(table) if diameter is None else diameter)
+    crowd = 2 if table.joint else 1  # hypotheses of one cell take each other's places
     place, n = table.place, len(table)
     start = table.frame_starts()
     overlaps = np.searchsorted(table.overlap_source, start)
     reach = min(max_gap + 1, len(table.shift))
     columns: list[tuple[NDArray[Any], ...]] = []
-    for i in range(len(start) - 2):
+    for i in range(min(len(start) - 2, len(start) if frames is None else frames)):
         a, b, last = start[i], start[i + 1], start[min(i + 1 + reach, len(start) - 1)]
         seen = slice(overlaps[i], overlaps[i + 1])
         known = table.overlap_source[seen] * n + table.overlap_target[seen]
@@ -146,7 +150,7 @@ def find_divisions(table: DetectionTable, links: LinkTable, typical: float) -> t
     source = links.source[row]
     frames = 3 * source + links.span[row]
     begin = np.searchsorted(frames, frames, side="left")
-    row = row[np.arange(len(row)) - begin < DAUGHTERS * (2 if len(table.clique_id) else 1)]
+    row = row[np.arange(len(row)) - begin < DAUGHTERS * (2 if table.joint else 1)]
     source = links.source[row]
     end = np.searchsorted(source, source, side="right")
     here = np.arange(len(row))

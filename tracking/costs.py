@@ -6,15 +6,17 @@ integer costs of :class:`data.graph.Candidates`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import raise_if
-from data.graph import FREE, Candidates, Detections, Divisions, Links, Terms, to_units
+from data.graph import Candidates, Detections, Divisions, Links, Terms, all_free, to_units
+from data.workers import Spread
 from tracking.candidates import typical_diameter
 from tracking.detections import DetectionTable
 from tracking.features import Features
@@ -88,7 +90,13 @@ class CostModel(Protocol):
 
 
 def price(
-    problem: Problem, model: CostModel, constants: Constants, *, allow_drop: bool = False, explained: bool = True
+    problem: Problem,
+    model: CostModel,
+    constants: Constants,
+    *,
+    allow_drop: bool = False,
+    explained: bool = True,
+    spread: Spread = map,
 ) -> Candidates:
     """The tracking problem with integer costs; ``explained``: with the terms that they are the sum of,
     in half precision (three digits): they are shown, never summed.
@@ -96,28 +104,23 @@ def price(
     With ``allow_drop`` doubtful detections may be left out, at a price.
 
     Divisions that are far worse than a link and an appearance are left out: they are never chosen.
+    ``spread`` : where the parts of the movie are priced; a movie of a single part is priced here.
     """
     table, n = problem.table, len(problem.table)
     appear, disappear = end_costs(table, constants)
     best, likely = np.full(n, -np.inf), np.zeros(n, dtype=bool)
-    link_cost, link_terms = np.empty(len(problem.links), dtype=np.int64), Terms()
-    rows, division_cost, division_terms = [], [], []
+    link_cost = np.empty(len(problem.links), dtype=np.int64)
+    rows, division_cost, link_terms, division_terms = [], [], [], []
     done = 0
-    for part in problem.parts():
-        cells = slice(part.offset, part.offset + len(part.table))
-        logit, cost, terms = _price_links(part, model, constants)
-        here = slice(done, done + len(cost))
-        link_cost[here], done = to_units(cost), here.stop
-        triplets, its_cost, its_terms = _price_divisions(part, model, constants, cost, appear[cells])
-        rows.append(triplets)
-        division_cost.append(to_units(its_cost))
-        if explained:
-            for name, term in terms.items():
-                link_terms.setdefault(name, np.empty(len(link_cost), dtype=np.float16))[here] = term
-            division_terms.append({name: term.astype(np.float16) for name, term in its_terms.items()})
-        np.maximum.at(best[cells], part.links.target, logit)
-        ends = np.concatenate([part.links.source[cost < 0], part.links.target[cost < 0]])
-        likely[cells][ends] = True
+    for priced in _priced_parts(problem, appear, model, constants, explained, spread):
+        cells, here = slice(priced.offset, priced.offset + len(priced.best)), slice(done, done + len(priced.link_cost))
+        link_cost[here], done = priced.link_cost, here.stop
+        rows.append(priced.divisions)
+        division_cost.append(priced.division_cost)
+        link_terms.append(priced.link_terms)
+        division_terms.append(priced.division_terms)
+        best[cells] = np.maximum(best[cells], priced.best)
+        likely[cells] |= priced.likely
     joint = len(table.clique_id) > 0
     usual = usual_gain(best) if joint else 0.0
     optional = np.full(n, True) if joint else doubtful(table, likely, constants) & allow_drop
@@ -126,11 +129,72 @@ def price(
     return Candidates(
         Detections(
             table.frame, table.label, table.position, table.area, table.border, to_units(-gain),
-            to_units(appear), to_units(disappear), optional, np.full(n, FREE), table.label - 1 if joint else np.full(n, -1),
+            to_units(appear), to_units(disappear), optional, all_free(n), table.label - 1 if joint else np.full(n, -1),
         ),
-        Links(problem.links.source, problem.links.target, link_cost, np.full(len(link_cost), FREE), link_terms),
-        Divisions(mother, one, two, np.concatenate(division_cost), np.full(len(mother), FREE), _joined(division_terms)),
+        Links(problem.links.source, problem.links.target, link_cost, all_free(len(link_cost)), _joined(link_terms)),
+        Divisions(mother, one, two, np.concatenate(division_cost), all_free(len(mother)), _joined(division_terms)),
         clique_id=table.clique_id, clique_detection=table.clique_row, ndim=table.ndim,
+    )  # fmt: skip
+
+
+def with_terms(
+    candidates: Candidates, problem: Problem, model: CostModel, constants: Constants, *, spread: Spread = map
+) -> Candidates:
+    """What :func:`price` has priced without explanation, with the terms of its costs."""
+    appear, _ = end_costs(problem.table, constants)
+    links, divisions = [], []
+    for priced in _priced_parts(problem, appear, model, constants, True, spread):
+        links.append(priced.link_terms)
+        divisions.append(priced.division_terms)
+    return replace(
+        candidates,
+        links=replace(candidates.links, terms=_joined(links)),
+        divisions=replace(candidates.divisions, terms=_joined(divisions)),
+    )
+
+
+@dataclass(frozen=True)
+class Priced:
+    """The costs of a part of a movie, in units.
+
+    offset : its first row in the movie. link_cost : int64 (m,). divisions : int64 (3, d), rows of the movie.
+    division_cost : int64 (d,). link_terms, division_terms : float16, in nats; empty where they were not asked for.
+    best : float64 (n,), log-odds of the best link to the past of each of its cells, −inf: none.
+    likely : bool (n,), whether a link that is likelier than not begins or ends there.
+    """
+
+    offset: int
+    link_cost: IntArray
+    divisions: IntArray
+    division_cost: IntArray
+    link_terms: Terms
+    division_terms: Terms
+    best: FloatArray
+    likely: NDArray[np.bool_]
+
+
+def _priced_parts(
+    problem: Problem, appear: FloatArray, model: CostModel, constants: Constants, explained: bool, spread: Spread
+) -> Iterator[Priced]:
+    """The costs of all parts in order; ``appear``: float64 (n,), what it costs each cell to appear, in nats."""
+    items = ((part, appear[part.offset : part.offset + len(part.table)]) for part in problem.parts())
+    work = partial(price_part, model=model, constants=constants, explained=explained)
+    return (map if problem.small else spread)(work, items)
+
+
+def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Constants, explained: bool) -> Priced:
+    """The costs of a part, given with what it costs each of its cells to appear."""
+    part, appear = item
+    logit, cost, terms = _price_links(part, model, constants)
+    triplets, its_cost, its_terms = _price_divisions(part, model, constants, cost, appear)
+    best, likely = np.full(len(part.table), -np.inf), np.zeros(len(part.table), dtype=bool)
+    np.maximum.at(best, part.links.target, logit)
+    likely[part.links.source[cost < 0]] = likely[part.links.target[cost < 0]] = True
+    link_terms, division_terms = (
+        {name: term.astype(np.float16) for name, term in of.items()} if explained else {} for of in (terms, its_terms)
+    )
+    return Priced(
+        part.offset, to_units(cost), triplets, to_units(its_cost), link_terms, division_terms, best, likely
     )  # fmt: skip
 
 

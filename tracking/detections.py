@@ -48,6 +48,7 @@ class DetectionTable:
     clique_id, clique_row : int64 (k,), sets of overlapping hypotheses of which at most one may be used.
     numbers : every frame number of the movie, empty frames included. shape : of a frame.
     scale : size of a voxel (z, y, x) in units of its x.
+    joint : whether hypotheses compete anywhere in the movie that this is, or was taken from.
     """
 
     frame: IntArray
@@ -71,6 +72,7 @@ class DetectionTable:
     numbers: tuple[int, ...]
     shape: tuple[int, ...]
     scale: FloatArray
+    joint: bool = False
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -216,7 +218,7 @@ def measure_movie(
     return DetectionTable(
         frame.astype(np.int64), label, position, area, box, depth, compactness, elongation, _standardised(mean, centred=False),
         _standardised(np.log(np.maximum(deviation, 1e-6)), centred=True), shift_of, overlap[0], overlap[1], overlap[2],
-        reward, share, clique_id, clique_row, numbers, parts[0].shape, scale,
+        reward, share, clique_id, clique_row, numbers, parts[0].shape, scale, len(clique_id) > 0,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import raise_if
-from data.graph import FORBIDDEN, FREE, KEPT, NAT, Candidates, Divisions, Links
+from data.graph import FORBIDDEN, KEPT, NAT, Candidates, Divisions, Links, all_free
 from data.movie import part_of
 from data.pins import Cell, Pin
 
@@ -117,8 +117,8 @@ def _with_links(links: Links, pairs: IntArray) -> Links:
     zero = np.zeros(len(new))
     return Links(
         np.append(links.source, new[:, 0])[order], np.append(links.target, new[:, 1])[order],
-        np.append(links.cost, zero.astype(np.int64))[order], np.append(links.fixed, np.full(len(new), FREE))[order],
-        {name: np.append(term, zero)[order] for name, term in links.terms.items()},
+        np.append(links.cost, zero.astype(np.int64))[order], np.append(links.fixed, all_free(len(new)))[order],
+        {name: np.append(term, zero.astype(term.dtype))[order] for name, term in links.terms.items()},
     )  # fmt: skip
 
 
@@ -132,8 +132,8 @@ def _with_divisions(divisions: Divisions, triples: IntArray) -> Divisions:
     zero = np.zeros(len(new))
     return Divisions(
         table[order, 0], table[order, 1], table[order, 2], np.append(divisions.cost, zero.astype(np.int64))[order],
-        np.append(divisions.fixed, np.full(len(new), FREE))[order],
-        {name: np.append(term, zero)[order] for name, term in divisions.terms.items()},
+        np.append(divisions.fixed, all_free(len(new)))[order],
+        {name: np.append(term, zero.astype(term.dtype))[order] for name, term in divisions.terms.items()},
     )  # fmt: skip
 
 

@@ -186,7 +186,10 @@ def track(
 
         with clock.stage("costs"):
             progress("costs", 0, 1)
-            prepared = prepare(table, solve, costs=costs, max_gap=max_gap, allow_drop=allow_drop, constants=constants)
+            prepared = prepare(
+                table, solve, costs=costs, max_gap=max_gap, allow_drop=allow_drop, constants=constants,
+                explained=False, spread=spread,
+            )  # fmt: skip
             problem, candidates = prepared.problem, apply_pins(prepared.candidates, wishes)
             candidates.voxel = size
             progress("costs", 1, 1)
@@ -198,6 +201,10 @@ def track(
             else:
                 chosen = (choose_greedily if method == "greedy" else choose_by_assignment)(problem.links)
                 solution = as_solution(candidates, *add_divisions(candidates, chosen, cut_off(problem.links)), method)
+        with clock.stage("explain"):  # last: the terms of the costs are many, and the solver needs the memory
+            here = map if solution.interrupted else spread  # workers may still be busy with what was given up
+            candidates = apply_pins(prepared.explained(here), wishes)
+            candidates.voxel = size
     with clock.stage("lineage"):
         present = table.depth >= foi if foi else None
         lineage = build_lineage(candidates, solution, fill=fill != "never", present=present)

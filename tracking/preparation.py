@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from data.frames import open_images, open_labels
 from data.graph import Candidates, Solution, to_units
 from data.network import to_networkx
-from tracking.costs import CostModel, change_constants, price
+from data.workers import Spread
+from tracking.costs import Constants, CostModel, change_constants, price, with_terms
 from tracking.cycles import PENALTY, shortest_cycle
 from tracking.detections import DetectionTable, check_voxel, dimensions_of, measure_movie
 from tracking.models import choose_model
@@ -41,15 +42,20 @@ class Prepared:
     """A problem with its costs, and what was taken from the movie to set them.
 
     gap_rate : share of links that would jump a frame; ``None`` if it was not asked for.
-    in_words : each constant as a sentence.
+    settled : what the candidates were priced with. in_words : each constant as a sentence.
     """
 
     problem: Problem
     candidates: Candidates
     model: CostModel
     gap_rate: float | None
+    settled: Constants
     constants: dict[str, Any]
     in_words: list[str]
+
+    def explained(self, spread: Spread = map) -> Candidates:
+        """The candidates with the terms of their costs."""
+        return with_terms(self.candidates, self.problem, self.model, self.settled, spread=spread)
 
 
 def prepare(
@@ -61,6 +67,8 @@ def prepare(
     allow_drop: bool = False,
     constants: Mapping[str, float | None] | None = None,
     posing: Callable[..., Problem] = pose,
+    explained: bool = True,
+    spread: Spread = map,
 ) -> Prepared:
     """Find the candidates of a movie and price them.
 
@@ -73,6 +81,7 @@ def prepare(
     allow_drop : small detections without a likely past or future may be left out.
     constants : what is given of :class:`tracking.costs.Constants`, by name; the others have their defaults.
     posing : what finds candidates, as :func:`tracking.problem.pose` does.
+    explained : with the terms of the costs. spread : where candidates are found and priced.
 
     Raises
     ------
@@ -85,15 +94,15 @@ def prepare(
 
     @cache
     def posed(gap: int, *, whole: bool) -> Problem:
-        return (
-            posed(gap, whole=True) if not whole and sample is table else posing(table if whole else sample, max_gap=gap)
-        )
+        if not whole and sample is table:
+            return posed(gap, whole=True)
+        return posing(table if whole else sample, max_gap=gap, spread=spread)
 
     model = choose_model(costs, lambda: posed(max_gap or 0, whole=False), solve, settled)
     gap_rate = None
     if max_gap is None:
         wide = posed(AUTO_GAP, whole=False)
-        second = solve(price(wide, model, settled, allow_drop=allow_drop, explained=False))
+        second = solve(price(wide, model, settled, allow_drop=allow_drop, explained=False, spread=spread))
         gap_rate = _gap_rate(wide, second)
         max_gap = AUTO_GAP if gap_rate > GAP_RATE else 0
         if max_gap and "gap" not in given:
@@ -101,14 +110,14 @@ def prepare(
         del wide, second
     problem = posed(max_gap, whole=True)
     posed.cache_clear()
-    candidates = price(problem, model, settled, allow_drop=allow_drop)
+    candidates = price(problem, model, settled, allow_drop=allow_drop, explained=explained, spread=spread)
     first = solve(candidates)
     candidates.rebirth_frames, source = shortest_cycle(candidates, first)
     candidates.rebirth_cost = int(to_units(PENALTY))
     words = [*settled.in_words(), f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
              f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}"]  # fmt: skip
     settings = {**asdict(settled), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
-    return Prepared(problem, candidates, model, gap_rate, settings, words)
+    return Prepared(problem, candidates, model, gap_rate, settled, settings, words)
 
 
 def gap_cost(wide: Problem, solution: Solution) -> float:

@@ -22,6 +22,7 @@ from data.errors import InputError, import_extra
 from data.graph import Candidates, Solution
 from data.movie import Frames
 from data.progress import Progress, silent
+from data.workers import Spread
 from tracking.costs import Constants
 from tracking.detections import DetectionTable, measure_movie
 from tracking.lineage import build_lineage
@@ -93,8 +94,8 @@ def open_tunable(name: str, masks: Frames, images: Masks | None, truth: Path) ->
     table = measure_movie(masks, images, voxel=masks.voxel, spans=LONGEST_GAP + 1)
     known = cache(lambda gap: pose(table, max_gap=gap))
 
-    def posing(asked: DetectionTable, *, max_gap: int) -> Problem:
-        return known(max_gap) if asked is table else pose(asked, max_gap=max_gap)
+    def posing(asked: DetectionTable, *, max_gap: int, spread: Spread = map) -> Problem:
+        return known(max_gap) if asked is table else pose(asked, max_gap=max_gap, spread=spread)
 
     return Tunable(name, masks, truth, table, posing)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import tracking.preparation
 import tracking.problem
 from data.simulate import simulate_scene
 from tracking.candidates import find_links
-from tracking.costs import Constants, price
+from tracking.costs import Constants, price, with_terms
 from tracking.detections import measure_movie
 from tracking.learning import load_costs
 from tracking.preparation import excerpt, prepare
@@ -33,7 +34,12 @@ def with_cliques(table):
     """The same cells as hypotheses: neighbours in the table exclude each other."""
     rows = np.flatnonzero(table.frame[:-1] == table.frame[1:])[::3]
     member = np.stack([rows, rows + 1], axis=1).ravel()
-    return replace(table, clique_id=np.repeat(np.arange(len(rows)), 2), clique_row=member)
+    return replace(table, clique_id=np.repeat(np.arange(len(rows)), 2), clique_row=member, joint=True)
+
+
+def spread_by_mail(function, items):
+    """Like ``map``, but everything travels as it would to another process."""
+    return (pickle.loads(pickle.dumps(function(pickle.loads(pickle.dumps(item))))) for item in items)
 
 
 @pytest.mark.parametrize("max_gap", [0, 2])
@@ -42,12 +48,16 @@ def test_parts_are_priced_like_the_whole(table, max_gap, joint, monkeypatch):
     table = with_cliques(table) if joint else table
     whole = price(pose(table, max_gap=max_gap), load_costs(), Constants())
     monkeypatch.setattr(tracking.problem, "PART", 400)
-    problem = pose(table, max_gap=max_gap)
+    monkeypatch.setattr(tracking.problem, "FEW", 90)
+    problem = pose(table, max_gap=max_gap, spread=spread_by_mail)
     parts = list(problem.parts())
     assert len(parts) >= 4
     assert sum(len(part.links) for part in parts) == len(problem.links)
     assert max(len(part.table) for part in parts) < len(table)
-    apart = price(problem, load_costs(), Constants())
+    apart = price(problem, load_costs(), Constants(), explained=False, spread=spread_by_mail)
+    assert not apart.links.terms
+    assert not apart.divisions.terms
+    apart = with_terms(apart, problem, load_costs(), Constants(), spread=spread_by_mail)
     for one, other in (
         (whole.detections, apart.detections),
         (whole.links, apart.links),
