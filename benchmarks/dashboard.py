@@ -63,29 +63,28 @@ figure.update_yaxes(range=[height, 0], visible=False, scaleanchor="x")
 figure.update_layout(title=f"frame {t}", height=700, margin=dict(l=0, r=0, b=0, t=30), uirevision="keep")
 st.plotly_chart(figure, key="figure")
 """
-VIEWER_STEP = """() => new Promise((done, fail) => {
-  setTimeout(() => fail('no new picture after 60 s'), 60000);
-  const viewer = [...document.querySelectorAll('*')].map((e) => e.shadowRoot && e.shadowRoot.querySelector('.viewer')).find(Boolean);
-  const canvas = viewer.querySelector('canvas[role]');
-  const before = viewer.dataset.frame;
+# Milliseconds from the act until a frame other than the one before has been painted. Plotly takes its title
+# away and writes it anew: while there is none, there is no new frame either.
+STEP = """(shown, act) => new Promise((done, fail) => {
+  setTimeout(() => fail(`no new picture after 60 s: ${shown()}`), 60000);
+  const before = shown();
   const start = performance.now();
-  canvas.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}));
-  const look = () => viewer.dataset.frame !== before
+  act();
+  const look = () => ![before, undefined].includes(shown())
     ? requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start)))
     : requestAnimationFrame(look);
   look();
 })"""
-PLOTLY_STEP = """() => new Promise((done, fail) => {
-  setTimeout(() => fail('no new picture after 60 s'), 60000);
-  const title = () => document.querySelector('.gtitle').textContent;
-  const before = title();
-  const start = performance.now();
-  [...document.querySelectorAll('button')].find((b) => b.textContent.includes('Next')).click();
-  const look = () => title() !== before
-    ? requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start)))
-    : requestAnimationFrame(look);
-  look();
-})"""
+VIEWER = """[...document.querySelectorAll('*')].map((e) => e.shadowRoot?.querySelector('.viewer')).find(Boolean)"""
+VIEWER_STEP = f"""() => {{
+  const viewer = {VIEWER};
+  const press = new KeyboardEvent('keydown', {{key: 'ArrowRight', bubbles: true}});
+  return ({STEP})(() => viewer.dataset.frame, () => viewer.querySelector('canvas[role]').dispatchEvent(press));
+}}"""
+PLOTLY_STEP = f"""() => ({STEP})(
+  () => document.querySelector('.gtitle')?.textContent,
+  () => [...document.querySelectorAll('button')].find((b) => b.textContent.includes('Next')).click(),
+)"""
 
 
 def make_movie(folder: Path, frames: int) -> None:
@@ -303,12 +302,12 @@ def play(page) -> float:
     """Frames per second that the viewer shows while playing."""
     button = page.get_by_role("button", name="Play")
     button.click()
-    script = """() => new Promise((done) => {
-      const viewer = [...document.querySelectorAll('*')].map((e) => e.shadowRoot && e.shadowRoot.querySelector('.viewer')).find(Boolean);
+    script = f"""() => new Promise((done) => {{
+      const viewer = {VIEWER};
       let seen = 0, last = viewer.dataset.frame; const start = performance.now();
-      const look = () => { if (viewer.dataset.frame !== last) { seen++; last = viewer.dataset.frame; }
-        performance.now() - start > 4000 ? done(seen / 4) : requestAnimationFrame(look); };
-      look(); })"""
+      const look = () => {{ if (viewer.dataset.frame !== last) {{ seen++; last = viewer.dataset.frame; }}
+        performance.now() - start > 4000 ? done(seen / 4) : requestAnimationFrame(look); }};
+      look(); }})"""
     return float(page.evaluate(script))
 
 
