@@ -3,8 +3,10 @@
     python benchmarks/scaling.py [--frames 26] [--cells 500] [--size 1024] [--json FILE]
 
 Measured, in CPU seconds of one core of this machine: segmenting a frame (model ``sim-fluo``), measuring a stretch of
-24 frames, comparing a frame with its truth, costs and solving (per detection, by the process that leads the run), writing a
-frame of the result; and what a Dask scheduler and a client on this machine spend on a task that does nothing.
+24 frames, finding the links of 15,000 cells, pricing 100,000 links, comparing a frame with its truth; what the process that
+leads a run does itself: asking an excerpt of the movie about its gaps, solving and writing the
+graph (per detection), writing a frame of the result;
+and what a Dask scheduler and a client on this machine spend on a task that does nothing.
 
 Simulated: movies of 1441 frames, as many as the detections need, each led by a run of its own. A worker that is free
 takes the next task; tasks of a stage become ready when the stage before has ended; the scheduler hands out one task at a
@@ -15,13 +17,16 @@ at once, workers that die, and the start of the cluster are not simulated.
 from __future__ import annotations
 
 import heapq
+import pickle
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from measure import markdown_table, parser, write_rows
 
 sys.path.append(sys.path.pop(0))  # this folder last: it holds files named like packages
@@ -30,6 +35,7 @@ FRAMES = 1441  # of each simulated movie
 DETECTIONS = (10**6, 10**7, 10**8, 10**9)
 WORKERS = (1, 10, 100, 1000)
 EMPTY_TASKS = 400
+CELLS_SEARCHED, LINKS_PRICED = 15_000, 100_000  # of a task of a long movie
 
 
 def cpu_seconds(work: Callable[[], Any], repeat: int = 3) -> float:
@@ -47,25 +53,51 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     """CPU seconds of every kind of task on a simulated movie on disk."""
     from data.ctc import write_masks
     from data.frames import open_images, open_labels
+    from data.graph import save_graph
     from data.simulate import simulate_movie, write_movie
     from evaluation.contingency import tabulate_many
     from evaluation.shapes import score_shapes
     from segmentation.checkpoint import load_model
     from segmentation.movie import label_frame
+    from tracking.candidates import find_links
+    from tracking.costs import Constants, price, price_part, with_terms
     from tracking.detections import STRETCH, measure_movie
-    from tracking.pipeline import track
-    from tracking.preparation import AUTO_GAP
+    from tracking.learning import load_costs
+    from tracking.lineage import build_lineage
+    from tracking.preparation import AUTO_GAP, EXCERPT, prepare
+    from tracking.problem import FEW, PART, Problem, pose
+    from tracking.solver import solve_candidates
 
     write_movie(simulate_movie(frames=frames, cells=cells, size=(size, size), seed=1), folder)
     images, truth = open_images(folder / "01"), open_labels(folder / "01_GT" / "TRA")
     model = load_model("sim-fluo")
     first = truth.numbers[0]
     stretch = range(first, first + STRETCH)
-    track(truth, images=images)  # compiles what is compiled
-    start = time.process_time()
-    run = track(truth, images=images).run
-    whole = time.process_time() - start
-    measuring = cpu_seconds(lambda: measure_movie(truth, images, spans=AUTO_GAP + 1), 1)
+    table = measure_movie(truth, images, spans=AUTO_GAP + 1)
+    problem, learned, constants = pose(table), load_costs(), Constants()
+
+    def fresh() -> Problem:
+        return replace(problem)  # without the features that it has made before
+
+    candidates = price(fresh(), learned, constants)
+    solution = solve_candidates(candidates)
+    links = cpu_seconds(lambda: find_links(table, max_gap=0))
+    pricing = cpu_seconds(lambda: price(fresh(), learned, constants, explained=False))
+    explaining = cpu_seconds(lambda: with_terms(candidates, fresh(), learned, constants))
+    task = (fresh().whole, np.zeros(len(table)))
+    done = price_part(task, model=learned, constants=constants, explained=False)
+    shipping = cpu_seconds(lambda: [pickle.loads(pickle.dumps(item)) for item in ((fresh().whole, task[1]), done)])
+    prepared = cpu_seconds(lambda: prepare(table, solve_candidates, max_gap=0, explained=False))
+    asked = cpu_seconds(lambda: prepare(table, solve_candidates, explained=False)) - prepared
+    explained = with_terms(candidates, fresh(), learned, constants)
+    solving = sum(
+        cpu_seconds(work, 1)
+        for work in (
+            lambda: solve_candidates(candidates),
+            lambda: build_lineage(candidates, solution),
+            lambda: save_graph(folder / "graph.npz", explained, solution),
+        )
+    )
     (folder / "out").mkdir()
     labels, one = truth[first], truth.between(range(first, first + 1))
     return {
@@ -73,10 +105,17 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
         "measure a stretch": cpu_seconds(
             lambda: measure_movie(truth.between(stretch), images.between(stretch), spans=AUTO_GAP + 1), 1
         ),
-        "costs and solving, per detection": max(whole - measuring, 0.0) / run["detections"],
+        "find the links of 15,000 cells": links / len(table) * FEW,
+        "price 100,000 links": pricing / len(problem.links) * PART,
+        "send these links to a worker and their costs back": shipping / len(problem.links) * PART,
+        "explain the costs of 100,000 links": explaining / len(problem.links) * PART,
+        "ask 40,000 cells about gaps": asked / len(table) * EXCERPT,
+        "solve and write graph.npz, per detection": max(prepared - links - pricing, 0.0) / len(table)
+        + solving / len(table),
         "write a frame": cpu_seconds(lambda: write_masks(folder / "out", [(0, labels)])),
         "compare a frame": cpu_seconds(lambda: tabulate_many([one], [one], look=score_shapes, looks={(0, 0): {}})),
-        "detections per frame": run["detections"] / frames,
+        "detections per frame": len(table) / frames,
+        "links per detection": len(problem.links) / len(table),
     }
 
 
@@ -103,11 +142,17 @@ def stages_of_movie(task: dict[str, float], stretch: int) -> list[Stage]:
     """The stages of one movie; frames are simulated a stretch at a time, with as many calls as they have frames."""
     groups = -(-FRAMES // stretch)
     detections = FRAMES * task["detections per frame"]
-    lead = task["costs and solving, per detection"] * detections + task["write a frame"] * FRAMES
+    parts = round(detections * task["links per detection"] / LINKS_PRICED)
+    lead = task["solve and write graph.npz, per detection"] * detections + task["write a frame"] * FRAMES
+    lead += 2 * parts * task["send these links to a worker and their costs back"]
     return [
         (groups, task["segment a frame"] * stretch, stretch),
         (groups, task["measure a stretch"], 1),
+        (1, task["ask 40,000 cells about gaps"], 1),
+        (round(detections / CELLS_SEARCHED), task["find the links of 15,000 cells"], 1),
+        (parts, task["price 100,000 links"], 1),
         (1, lead, 1),
+        (parts, task["explain the costs of 100,000 links"], 1),
         (groups, task["compare a frame"] * stretch, stretch),
     ]
 
@@ -158,7 +203,7 @@ def main() -> None:
         task = measure_tasks(Path(folder), options.frames, options.cells, options.size)
     call = scheduler_seconds()
     print(f"Measured ({options.size}² pixels, {task['detections per frame']:.0f} cells per frame):\n")
-    shown = [(name, value) for name, value in task.items() if name != "detections per frame"]
+    shown = [(name, value) for name, value in task.items() if " per detection" not in name or name.startswith("solve")]
     shown.append(("hand out a task (scheduler and client)", call))
     print(markdown_table(["task", "CPU ms"], [[name, f"{1000 * value:.3f}"] for name, value in shown]))
     rows = list(simulated_rows(task, call, STRETCH))

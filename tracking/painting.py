@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tracking.detections import DetectionTable
 from tracking.hypotheses import HypothesisMovie
 from tracking.lineage import Lineage
+from tracking.pixels import LOOKUP_LIMIT
 
 IntArray = NDArray[np.int64]
 
@@ -47,6 +48,11 @@ def relabel(labels: NDArray[Any], old: IntArray, new: IntArray) -> NDArray[np.in
     """Replace each label of ``old`` by its partner in ``new``; all others become 0."""
     if not len(old):
         return np.zeros(labels.shape, dtype=np.int64)
+    top = max(int(labels.max(initial=0)), int(old.max()))
+    if top < LOOKUP_LIMIT:
+        partner = np.zeros(top + 1, dtype=np.int64)
+        partner[old] = new
+        return partner[labels]
     order = np.argsort(old)
     sorted_old = old[order]
     at = np.minimum(np.searchsorted(sorted_old, labels), len(old) - 1)
