@@ -51,12 +51,13 @@ def show_panel(selection: state.Selection, result: Result) -> None:
         return
     log = log_of(result)
     title = f"Correct ({len(log.done)})" if log.done else "Correct"
-    with st.expander(title, icon=":material/edit:", expanded=bool(log.done) or "outcome" in st.session_state):
+    outcome = st.session_state.get("outcome")
+    made_now = outcome is not None and registry.opaque_id(outcome.out) == result.layer.id
+    with st.expander(title, icon=":material/edit:", expanded=bool(log.done) or made_now):
         graph = corrections.open_graph(result)
         _show_actions(graph, log, selection)
         _show_log(log, result)
-    outcome = st.session_state.pop("outcome", None)
-    if outcome is not None:
+    if made_now:
         _show_outcome(outcome)
 
 

@@ -290,13 +290,10 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        known = _resource_problem(error)
-        if known is not None:
-            _complain(known[1])
-            return known[0]
-        text = " ".join(str(error).split()) or "no further word"
-        _complain(f"The work failed: {type(error).__name__}: {text}\nRun the command again with --debug to see where.")
-        return 1
+        status, text = _resource_problem(error) or _unforeseen(error)
+        log = journal.write_failure(error) if status == 1 else None
+        _complain(text if log is None else f"{text}\nWhat was done until then is told in {log}.")
+        return status
     finally:
         journal.end()
 
@@ -330,6 +327,12 @@ def _resource_problem(error: Exception) -> tuple[int, str] | None:
         place = f" ({error.filename})" if error.filename else ""
         return 1, f"The disk is full or a file may not grow further{place}: free some space and run the command again."
     return None
+
+
+def _unforeseen(error: Exception) -> tuple[int, str]:
+    """Exit code and sentence for what nobody has thought of."""
+    text = " ".join(str(error).split()) or "no further word"
+    return 1, f"The work failed: {type(error).__name__}: {text}\nRun the command again with --debug to see where."
 
 
 def _complain(text: str) -> None:

@@ -1,4 +1,6 @@
-"""What a command did and when: a log beside its result, and on the screen with ``--verbose``.
+"""What a command did and when: a log in its result, and on the screen with ``--verbose``.
+
+A run that fails leaves no result; its log then lies beside the place where that would be.
 
 Packages log to :data:`logger`, which says nothing by itself; the command line keeps the lines, and shows warnings.
 """
@@ -9,6 +11,8 @@ import logging
 import shlex
 import sys
 import time
+import traceback
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +22,7 @@ LOG_FILE = "run.log"
 PAUSE = 10.0  # seconds between two lines about one stage
 logger = logging.getLogger("celltrail")
 _lines: list[str] = []
+_results: list[Path] = []  # what the command that runs shall make, once it has said so
 
 
 class _Keep(logging.Handler):
@@ -44,6 +49,7 @@ def end() -> None:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
     _lines.clear()
+    _results.clear()
 
 
 def show_on_screen(level: int) -> None:
@@ -80,7 +86,38 @@ def told(show: Progress) -> Progress:
     return report
 
 
+def announce(result: Path) -> None:
+    """Say what the command shall make, so that its log is found where it fails; forget the log of an earlier failure."""
+    _results[:] = [result]
+    with suppress(OSError):
+        failed_log(result).unlink(missing_ok=True)
+
+
+def failed_log(result: Path) -> Path:
+    """Where the log of a run lies that failed to make ``result``: ``NAME.failed.log`` beside it."""
+    return result.parent / f"{result.name}.failed.log"
+
+
 def write_log(folder: Path) -> None:
     """Write the lines so far into the folder of a result, as ``run.log``."""
     if _lines:
         (folder / LOG_FILE).write_text("\n".join(_lines) + "\n", encoding="utf-8")
+
+
+def write_failure(error: Exception) -> Path | None:
+    """Write the lines so far, and where the error arose, beside the place of the result.
+
+    Returns the file; ``None`` where the command makes no result that has a log, or the disk takes no file.
+    """
+    if not _results:
+        return None
+    file = failed_log(_results[0])
+    text = "\n".join([*_lines, "", *(line.rstrip() for line in traceback.format_exception(error))])
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+        return None
+    return file

@@ -235,6 +235,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         find_model(model)
         movie = open_images(images, frames=parse_frames(frames), channel=channel, axes=axes)
         refuse_masks(movie)
+        journal.announce(out)
         with (
             console.show_progress() as progress,
             open_workers(jobs, dask) as spread,

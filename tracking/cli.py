@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from data import console
+from data import console, journal
 from data.console import (
     AxesOption,
     ChannelOption,
@@ -162,6 +162,7 @@ def track(
     if resume and out.exists():
         overwrite = overwrite or _is_unfinished(out)
     refuse_existing(out, overwrite=overwrite, inputs=[masks, *([images] if images else [])])
+    journal.announce(out)
     with console.show_progress(quiet=as_json) as progress, saved_parts(out, resume=resume) as saved:
         result = track_movie(
             masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,

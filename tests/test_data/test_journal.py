@@ -71,3 +71,35 @@ def test_a_warning_is_shown_without_being_asked_for(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "no worker yet\n"
     journal.logger.info("after the end nothing is kept")
     assert journal._lines == []
+
+
+def test_a_run_that_fails_leaves_its_log_and_nothing_else(
+    masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "deep" / "RES"
+    with monkeypatch.context() as broken:
+        broken.setattr("tracking.pipeline.save_graph", lambda *_, **__: 1 / 0)
+        assert run("track", masks, "--out", out) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "The work failed: ZeroDivisionError: division by zero"
+    assert said[-1] == f"What was done until then is told in {journal.failed_log(out)}."
+    log = journal.failed_log(out).read_text(encoding="utf-8")
+    assert "INFO write: begins" in log
+    assert log.rstrip().endswith("ZeroDivisionError: division by zero")
+    assert [path.name for path in out.parent.iterdir()] == ["RES.failed.log"]
+    assert run("track", masks, "--out", out) == 0
+    assert [path.name for path in out.parent.iterdir()] == ["RES"]  # the failure is forgotten
+
+
+def test_where_no_file_can_be_written_no_log_is_promised(tmp_path: Path) -> None:
+    journal.begin(["track"])
+    assert journal.write_failure(ValueError()) is None  # no result was announced
+    (tmp_path / "file").touch()
+    journal.announce(tmp_path / "file" / "RES")
+    assert journal.write_failure(ValueError()) is None
+    journal.end()
+
+
+def test_a_bad_input_leaves_no_log(masks: Path, tmp_path: Path) -> None:
+    assert run("track", masks, "--out", tmp_path / "RES", "--solver", "none") == 2
+    assert not journal.failed_log(tmp_path / "RES").exists()
