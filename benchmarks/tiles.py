@@ -95,14 +95,15 @@ def main() -> None:
     net = UNet(width=16, depth=3, norm="batch", dropout=0.0).eval()
     plane = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
     methods: dict[str, Callable[[], NDArray[np.float32]]] = {
-        "celltrail": lambda: run_tiles(net, plane, choose_tile(plane.shape, net, 64)),
+        "celltrail": lambda: run_tiles(net, plane, choose_tile(plane.shape, net, 1024)),
         "sliding-window": lambda: sliding_window(net, plane),
     }
     if find_spec("monai"):
         methods["monai"] = lambda: monai_window(net, plane)
     else:
         print("MONAI is not installed (pip install monai): its row is left out.", file=sys.stderr)
-    whole = to_maps(net, run_tiles(net, plane, choose_tile(plane.shape, net, 100_000)))
+    side = valid_size(SIDE + 2 * net.margin, net.depth)
+    whole = to_maps(net, run_tiles(net, plane, (side, side)))
     rows = []
     for method, run in methods.items():
         with measured() as usage:

@@ -15,11 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from data.errors import InputError
+from segmentation.committee import Committee
 from segmentation.model import Model
 from segmentation.unet import UNet, valid_size
 
 FloatArray = NDArray[np.float32]
 PERCENTILE_PIXELS = 4_000_000  # more pixels than these do not make a percentile better
+USEFUL = 12  # margins that the useful part of a tile should be wide: measured, and flat around it
 BYTES_PER_CHANNEL = 40  # peak memory of a forward pass, per pixel of the tile and channel of the first level
 
 
@@ -81,20 +83,33 @@ def enlarge_map(reduced: FloatArray, scale: int, shape: tuple[int, int]) -> Floa
     return large.reshape(*tensor.shape[:-2], *large.shape[-2:])[..., : shape[0], : shape[1]].numpy()
 
 
-def choose_tile(shape: tuple[int, int], net: UNet, memory_mb: float) -> tuple[int, int]:
-    """Input sides (y, x) of the tiles: the whole image if memory allows, else the largest square that does."""
-    whole = tuple(valid_size(n + 2 * net.margin, net.depth) for n in shape)
+def choose_tile(shape: tuple[int, int], net: UNet | Committee, memory_mb: float) -> tuple[int, int]:
+    """Input sides (y, x) of the tiles: the image in equal parts, as many as speed and memory ask for.
+
+    A small tile computes much that its margins throw away, a large one no longer fits the processor's
+    cache: parts of about :data:`USEFUL` margins are the fastest. Where their tiles take more than
+    ``memory_mb``, they are smaller, down to two steps of the pooling grid.
+    """
+    border, step = 2 * net.margin, 2**net.depth
     pixels = memory_mb * 2**20 / (BYTES_PER_CHANNEL * net.architecture["width"])
-    if whole[0] * whole[1] <= pixels:
-        return whole[0], whole[1]
-    step = 2**net.depth
-    smallest = valid_size(2 * net.margin + 2 * step, net.depth)
-    side = max(valid_size(max(int(pixels**0.5) - step, 0), net.depth), smallest)
-    return min(side, whole[0]), min(side, whole[1])
+    smallest = valid_size(border + 2 * step, net.depth)
+
+    def side(length: int, parts: int) -> int:
+        stride = -(-length // (parts * step)) * step
+        return min(valid_size(max(stride, 2 * step) + border, net.depth), valid_size(length + border, net.depth))
+
+    parts = [max(1, round(length / (USEFUL * net.margin))) for length in shape]
+    while True:
+        tile = side(shape[0], parts[0]), side(shape[1], parts[1])
+        if tile[0] * tile[1] <= pixels or max(tile) <= smallest:
+            return tile
+        parts[tile[1] > tile[0]] += 1
 
 
 @torch.no_grad()
-def run_tiles(net: UNet, plane: FloatArray, tile: tuple[int, int], device: torch.device | str = "cpu") -> FloatArray:
+def run_tiles(
+    net: UNet | Committee, plane: FloatArray, tile: tuple[int, int], device: torch.device | str = "cpu"
+) -> FloatArray:
     """Output of the net for a whole plane, tile by tile.
 
     Parameters
@@ -114,7 +129,7 @@ def run_tiles(net: UNet, plane: FloatArray, tile: tuple[int, int], device: torch
     starts = [range(0, max(n - u, 0) + s, s) for n, u, s in zip(plane.shape, useful, stride, strict=True)]
     after = [s[-1] + side - margin - n for s, side, n in zip(starts, tile, plane.shape, strict=True)]
     padded = torch.from_numpy(np.pad(plane, [(margin, max(a, 0)) for a in after], mode="reflect"))
-    result = np.empty((net.head.out_channels, *plane.shape), dtype=np.float32)
+    result = np.empty((net.outputs, *plane.shape), dtype=np.float32)
     for top in starts[0]:
         for left in starts[1]:
             piece = padded[None, None, top : top + tile[0], left : left + tile[1]].to(device)
@@ -123,7 +138,9 @@ def run_tiles(net: UNet, plane: FloatArray, tile: tuple[int, int], device: torch
     return result
 
 
-def eightfold(net: UNet, plane: FloatArray, memory_mb: float, device: torch.device | str = "cpu") -> FloatArray:
+def eightfold(
+    net: UNet | Committee, plane: FloatArray, memory_mb: float, device: torch.device | str = "cpu"
+) -> FloatArray:
     """Mean of the maps over the eight rotations and reflections of the plane (maps, not logits)."""
     total: FloatArray | None = None
     for turns in range(4):
@@ -137,7 +154,7 @@ def eightfold(net: UNet, plane: FloatArray, memory_mb: float, device: torch.devi
     return total / np.float32(8)
 
 
-def to_maps(net: UNet, output: FloatArray) -> FloatArray:
+def to_maps(net: UNet | Committee, output: FloatArray) -> FloatArray:
     """Logits → probability of the foreground (1 − background), then the distance limited to 0 … 1."""
     logits = output[: net.classes]
     exponent = np.exp(logits - logits.max(axis=0))
