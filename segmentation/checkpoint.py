@@ -11,9 +11,9 @@ import torch
 
 from data.errors import InputError, import_extra
 from data.output import output_file
-from segmentation.committee import build
 from segmentation.instances import InstanceSettings
 from segmentation.model import Model, Preprocessing
+from segmentation.unet import UNet
 
 SCHEMA = "celltrail.model/1"
 SHIPPED = Path(__file__).parent / "models"
@@ -83,7 +83,7 @@ def load_model(name: str | Path) -> Model:
     path = find_model(name)
     tensors, header = load_tensors(path, SCHEMA)
     try:
-        net = build(header["architecture"])
+        net = UNet(**header["architecture"])
         expected = net.state_dict()
         given = {key: tensors[key].to(value.dtype) if key in tensors else value
                  for key, value in expected.items() if key in tensors or key.endswith("num_batches_tracked")}  # fmt: skip

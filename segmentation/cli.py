@@ -127,12 +127,6 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             int, typer.Option("--patience", min=0, help="Stop after so many epochs without a lower loss; 0: never.")
         ] = 0,
         resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
-        members: Annotated[
-            int,
-            typer.Option(
-                "--members", min=1, max=16, help="Nets of other seeds that answer together; --minutes is for all."
-            ),
-        ] = 1,
         seed: SeedOption = 0,
         overwrite: OverwriteOption = False,
         as_json: JsonOption = False,
@@ -147,10 +141,10 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
         torch = import_extra("torch", "segmentation")
         from segmentation.checkpoint import save_model
-        from segmentation.committee_training import train_committee
         from segmentation.curve import write_curve
         from segmentation.settings import preset as find_preset
         from segmentation.training import describe
+        from segmentation.training import train as run_training
         from segmentation.weight_files import open_weights
 
         if out.suffix != ".safetensors":
@@ -169,14 +163,14 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         training, held_back = hold_back(movies, validation)
         work = partial_path(out)
         state_file = work / "state.safetensors"
-        if resume and not any(work.glob("state*.safetensors")):
+        if resume and not state_file.is_file():
             raise InputError(f"There is no stopped training for {out}: start it without --resume.")
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
         with console.show_progress() as progress:
-            result = train_committee(training, held_back, settings, members=members, minutes=minutes, seed=seed, score=score,
-                                     patience=patience, state_file=state_file, resume=resume, device=_device(device),
-                                     progress=progress)  # fmt: skip
+            result = run_training(training, held_back, settings, minutes=minutes, seed=seed, score=score,
+                                  patience=patience, state_file=state_file, resume=resume, device=_device(device),
+                                  progress=progress)  # fmt: skip
         save_model(out.with_suffix(".last.safetensors"), result.last, half=half, overwrite=True)
         write_curve(out, result.history)
         save_model(out, result.model, half=half, overwrite=overwrite)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from segmentation.committee import Committee
 from segmentation.instances import InstanceSettings
 from segmentation.unet import UNet
 
@@ -31,7 +30,7 @@ class Model:
     info : plain values: training data and their hashes, seed, minutes, measures, versions.
     """
 
-    net: UNet | Committee
+    net: UNet
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     instances: InstanceSettings = field(default_factory=InstanceSettings)
     info: dict[str, Any] = field(default_factory=dict)

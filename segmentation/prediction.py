@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from data.errors import InputError
-from segmentation.committee import Committee
 from segmentation.model import Model
 from segmentation.unet import UNet, valid_size
 
@@ -83,7 +82,7 @@ def enlarge_map(reduced: FloatArray, scale: int, shape: tuple[int, int]) -> Floa
     return large.reshape(*tensor.shape[:-2], *large.shape[-2:])[..., : shape[0], : shape[1]].numpy()
 
 
-def choose_tile(shape: tuple[int, int], net: UNet | Committee, memory_mb: float) -> tuple[int, int]:
+def choose_tile(shape: tuple[int, int], net: UNet, memory_mb: float) -> tuple[int, int]:
     """Input sides (y, x) of the tiles: the image in equal parts, as many as speed and memory ask for.
 
     A small tile computes much that its margins throw away, a large one no longer fits the processor's
@@ -107,9 +106,7 @@ def choose_tile(shape: tuple[int, int], net: UNet | Committee, memory_mb: float)
 
 
 @torch.no_grad()
-def run_tiles(
-    net: UNet | Committee, plane: FloatArray, tile: tuple[int, int], device: torch.device | str = "cpu"
-) -> FloatArray:
+def run_tiles(net: UNet, plane: FloatArray, tile: tuple[int, int], device: torch.device | str = "cpu") -> FloatArray:
     """Output of the net for a whole plane, tile by tile.
 
     Parameters
@@ -129,7 +126,7 @@ def run_tiles(
     starts = [range(0, max(n - u, 0) + s, s) for n, u, s in zip(plane.shape, useful, stride, strict=True)]
     after = [s[-1] + side - margin - n for s, side, n in zip(starts, tile, plane.shape, strict=True)]
     padded = torch.from_numpy(np.pad(plane, [(margin, max(a, 0)) for a in after], mode="reflect"))
-    result = np.empty((net.outputs, *plane.shape), dtype=np.float32)
+    result = np.empty((net.head.out_channels, *plane.shape), dtype=np.float32)
     for top in starts[0]:
         for left in starts[1]:
             piece = padded[None, None, top : top + tile[0], left : left + tile[1]].to(device)
@@ -138,9 +135,7 @@ def run_tiles(
     return result
 
 
-def eightfold(
-    net: UNet | Committee, plane: FloatArray, memory_mb: float, device: torch.device | str = "cpu"
-) -> FloatArray:
+def eightfold(net: UNet, plane: FloatArray, memory_mb: float, device: torch.device | str = "cpu") -> FloatArray:
     """Mean of the maps over the eight rotations and reflections of the plane (maps, not logits)."""
     total: FloatArray | None = None
     for turns in range(4):
@@ -154,7 +149,7 @@ def eightfold(
     return total / np.float32(8)
 
 
-def to_maps(net: UNet | Committee, output: FloatArray) -> FloatArray:
+def to_maps(net: UNet, output: FloatArray) -> FloatArray:
     """Logits → probability of the foreground (1 − background), then the distance limited to 0 … 1."""
     logits = output[: net.classes]
     exponent = np.exp(logits - logits.max(axis=0))

@@ -96,11 +96,6 @@ class UNet(nn.Module):
         """Pixels that the output lacks on each side."""
         return margin_of(self.depth)
 
-    @property
-    def outputs(self) -> int:
-        """Maps that the net returns: its classes, and the distance if it has that head."""
-        return self.head.out_channels
-
     def forward(self, image: Tensor) -> Tensor:
         """Float (N, channels, Y, X) of valid sizes → logits (N, classes [+ 1], Y − 2·margin, X − 2·margin)."""
         skips = []
