@@ -1,10 +1,10 @@
 """Make the models that come with Celltrail again, each with one command.
 
     python benchmarks/shipped_models.py sim-fluo --out sim-fluo.safetensors
-    python benchmarks/shipped_models.py dic-hela --data DIR --out dic-hela.safetensors
+    python benchmarks/shipped_models.py sim-dic --judge
 
-Simulated models are trained on movies that are made on the spot, and judged on movies of other seeds.
-DIR holds data sets of the Cell Tracking Challenge.
+Models are trained on simulated movies that are made on the spot, and judged on movies of other seeds; with ``--judge``
+the model that comes with Celltrail is judged without training another.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from data.output import refuse_existing
 from data.simulate import simulate_scene
 from evaluation import segmentation_scores
-from segmentation import Movie, preset, save_model, segment_movie, split_in_time, train
+from segmentation import Model, Movie, load_model, preset, save_model, segment_movie, split_in_time, train
 
 # cells, side, noise: sparse and crowded, small and large cells, clean and noisy images
 SCENES: dict[str, list[tuple[int, int, float]]] = {
@@ -59,26 +59,36 @@ def show(stage: str, done: int, total: int, note: str = "") -> None:
         print(note, flush=True)
 
 
+def judge(name: str, model: Model) -> dict[str, dict[str, float]]:
+    """Measures on held-back movies."""
+    measures = {}
+    for movie in simulated(name, TEST_SCENES[name], 5000, 6):
+        masks = dict(segment_movie(movie.images, model))
+        measures[movie.name] = segmentation_scores(movie.labels, masks)
+    print(json.dumps(measures, indent=1, default=float))
+    return measures
+
+
 def main() -> None:
     """Train, judge on held-back movies, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=sorted(SCENES))
     parser.add_argument("--minutes", type=float, default=8.0, help="computing time of one core")
-    parser.add_argument("--out", type=Path, required=True)
+    result_of = parser.add_mutually_exclusive_group(required=True)
+    result_of.add_argument("--out", type=Path, help="where a new model goes")
+    result_of.add_argument("--judge", action="store_true", help="only judge the one that comes with Celltrail")
     parser.add_argument("--overwrite", action="store_true")
     arguments = parser.parse_args()
-    refuse_existing(arguments.out, overwrite=arguments.overwrite)
     torch.set_num_threads(1)
     name = arguments.name
+    if arguments.judge:
+        judge(name, load_model(name))
+        return
+    refuse_existing(arguments.out, overwrite=arguments.overwrite)
     split = [split_in_time(movie, 0.15) for movie in simulated(name, SCENES[name], 1000, 10)]
     result = train([a for a, _ in split], [b for _, b in split], preset("fast", **CHANGES[name]), minutes=arguments.minutes,
                    score=segmentation_scores, progress=show)  # fmt: skip
-    measures = {}
-    for movie in simulated(name, TEST_SCENES[name], 5000, 6):
-        masks = dict(segment_movie(movie.images, result.model))
-        measures[movie.name] = segmentation_scores(movie.labels, masks)
-    print(json.dumps(measures, indent=1, default=float))
-    result.model.info["test_measures"] = measures
+    result.model.info["test_measures"] = judge(name, result.model)
     save_model(arguments.out, result.model, half=True, overwrite=arguments.overwrite)
 
 

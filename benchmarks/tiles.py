@@ -9,7 +9,7 @@ mirrored at its own edges, results averaged. With MONAI installed, its ``sliding
 does the same; without it that row is left out. Errors are against one forward pass over the whole image.
 
 With ``--large`` instead: time and peak memory of segmenting an image of 10,000 × 10,000 pixels, made of
-repeated simulated cells, in a process of its own.
+repeated simulated flat cells (``sim-dic``), in a process of its own.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ def monai_window(net: UNet, plane: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def measure_large() -> list[dict[str, Any]]:
-    """Segment the large image by the command, with the shipped model for simulated nuclei."""
-    image, _ = simulate_scene(frames=1, cells=100, size=(PATCH, PATCH), seed=0).draw(0)
+    """Segment the large image by the command, with the shipped model for such cells."""
+    image, _ = simulate_scene(frames=1, cells=40, size=(PATCH, PATCH), modality="dic", seed=0).draw(0)
     repeats = LARGE // PATCH
     with tempfile.TemporaryDirectory() as folder:
         file, masks = Path(folder) / "t000.tif", Path(folder) / "masks"
         write_array(file, np.tile(image, (repeats, repeats)))
-        usage, told = celltrail("segment", file, "--model", "sim-fluo", "--out", masks, "--threads", 1)
+        usage, told = celltrail("segment", file, "--model", "sim-dic", "--out", masks, "--threads", 1)
     return [{"case": f"{LARGE} × {LARGE}", "method": "celltrail", "cpu_s": usage.cpu_s, "wall_s": usage.wall_s,
              "peak_mb": usage.peak_mb, "cells": sum(told["cells"].values()), "image_mb": image.itemsize * LARGE**2 / 2**20}]  # fmt: skip
 
@@ -95,14 +95,15 @@ def main() -> None:
     net = UNet(width=16, depth=3, norm="batch", dropout=0.0).eval()
     plane = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
     methods: dict[str, Callable[[], NDArray[np.float32]]] = {
-        "celltrail": lambda: run_tiles(net, plane, choose_tile(plane.shape, net, 64)),
+        "celltrail": lambda: run_tiles(net, plane, choose_tile(plane.shape, net, 1024)),
         "sliding-window": lambda: sliding_window(net, plane),
     }
     if find_spec("monai"):
         methods["monai"] = lambda: monai_window(net, plane)
     else:
         print("MONAI is not installed (pip install monai): its row is left out.", file=sys.stderr)
-    whole = to_maps(net, run_tiles(net, plane, choose_tile(plane.shape, net, 100_000)))
+    side = valid_size(SIDE + 2 * net.margin, net.depth)
+    whole = to_maps(net, run_tiles(net, plane, (side, side)))
     rows = []
     for method, run in methods.items():
         with measured() as usage:

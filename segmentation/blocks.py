@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segmentation.candidates import label_cells
-from segmentation.instances import remove_small
 from segmentation.model import Model
 from segmentation.prediction import Prediction, grey_limits, predict
 
@@ -52,7 +51,18 @@ def label_in_blocks(
         free = (own > 0) & (target == 0)
         target[free] = own[free] + count
         count += int(own.max(initial=0))
-    return remove_small(result, max(model.instances.min_size, 1)).astype(np.int32)
+    _remove_small_rows(result, count, max(model.instances.min_size, 1), step)
+    return result
+
+
+def _remove_small_rows(labels: NDArray[np.int32], count: int, min_size: int, rows: int) -> None:
+    """As :func:`~segmentation.instances.remove_small`, in place and some rows at a time: without a second whole image."""
+    strips = [labels[start : start + rows] for start in range(0, len(labels), rows)]
+    keep = sum(np.bincount(strip.ravel(), minlength=count + 1) for strip in strips) >= min_size
+    keep[0] = False
+    table = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
+    for strip in strips:
+        strip[...] = table[strip]
 
 
 def _cells_of_core(labels: NDArray[np.int32], corner: tuple[int, int], step: int) -> NDArray[np.int32]:

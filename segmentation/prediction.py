@@ -20,6 +20,7 @@ from segmentation.unet import UNet, valid_size
 
 FloatArray = NDArray[np.float32]
 PERCENTILE_PIXELS = 4_000_000  # more pixels than these do not make a percentile better
+USEFUL = 12  # margins that the useful part of a tile should be wide: measured, and flat around it
 BYTES_PER_CHANNEL = 40  # peak memory of a forward pass, per pixel of the tile and channel of the first level
 
 
@@ -82,15 +83,26 @@ def enlarge_map(reduced: FloatArray, scale: int, shape: tuple[int, int]) -> Floa
 
 
 def choose_tile(shape: tuple[int, int], net: UNet, memory_mb: float) -> tuple[int, int]:
-    """Input sides (y, x) of the tiles: the whole image if memory allows, else the largest square that does."""
-    whole = tuple(valid_size(n + 2 * net.margin, net.depth) for n in shape)
+    """Input sides (y, x) of the tiles: the image in equal parts, as many as speed and memory ask for.
+
+    A small tile computes much that its margins throw away, a large one no longer fits the processor's
+    cache: parts of about :data:`USEFUL` margins are the fastest. Where their tiles take more than
+    ``memory_mb``, they are smaller, down to two steps of the pooling grid.
+    """
+    border, step = 2 * net.margin, 2**net.depth
     pixels = memory_mb * 2**20 / (BYTES_PER_CHANNEL * net.architecture["width"])
-    if whole[0] * whole[1] <= pixels:
-        return whole[0], whole[1]
-    step = 2**net.depth
-    smallest = valid_size(2 * net.margin + 2 * step, net.depth)
-    side = max(valid_size(max(int(pixels**0.5) - step, 0), net.depth), smallest)
-    return min(side, whole[0]), min(side, whole[1])
+    smallest = valid_size(border + 2 * step, net.depth)
+
+    def side(length: int, parts: int) -> int:
+        stride = -(-length // (parts * step)) * step
+        return min(valid_size(max(stride, 2 * step) + border, net.depth), valid_size(length + border, net.depth))
+
+    parts = [max(1, round(length / (USEFUL * net.margin))) for length in shape]
+    while True:
+        tile = side(shape[0], parts[0]), side(shape[1], parts[1])
+        if tile[0] * tile[1] <= pixels or max(tile) <= smallest:
+            return tile
+        parts[tile[1] > tile[0]] += 1
 
 
 @torch.no_grad()

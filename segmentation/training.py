@@ -148,6 +148,8 @@ def train(
 
     net = build_net(settings, seed).to(target)
     average = copy.deepcopy(net) if settings.average else net
+    if settings.average:  # a training step is a quarter faster in this order of memory, prediction is slower
+        net.to(memory_format=torch.contiguous_format)
     state = State(net, average, copy.deepcopy(net), build_optimiser(net, settings))
     if resume and state_file is not None and state_file.is_file():
         load_state(state_file, state, identity)

@@ -9,8 +9,9 @@ torch = pytest.importorskip("torch")
 
 from data.simulate import simulate_scene  # noqa: E402
 from segmentation import load_model  # noqa: E402
-from segmentation.blocks import label_in_blocks  # noqa: E402
+from segmentation.blocks import _remove_small_rows, label_in_blocks  # noqa: E402
 from segmentation.candidates import label_cells  # noqa: E402
+from segmentation.instances import remove_small  # noqa: E402
 from segmentation.prediction import predict  # noqa: E402
 
 
@@ -30,3 +31,13 @@ def test_blocks_give_the_cells_of_the_whole_image(block: int) -> None:
 
 def test_an_image_without_cells_has_none_in_blocks() -> None:
     assert not label_in_blocks(load_model("sim-fluo"), np.zeros((150, 150), np.uint16), block=64, overlap=16).any()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 50])
+def test_small_objects_are_removed_rows_by_rows_as_at_once(rows: int) -> None:
+    labels = np.random.default_rng(0).integers(0, 9, (20, 15)).astype(np.int32)
+    labels[labels == 4] = 0  # a number that no object has
+    labels[3:12, 2:9] = 5
+    expected = remove_small(labels, 40)
+    _remove_small_rows(labels, 8, 40, rows)
+    assert np.array_equal(labels, expected)

@@ -83,6 +83,29 @@ def test_tiles_never_exceed_the_memory_by_much() -> None:
     assert sides[0] > 500
 
 
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("memory_mb", [4, 60, 1024])
+@pytest.mark.parametrize("shape", [(5, 5), (128, 128), (1024, 700), (3000, 40)])
+def test_tiles_are_equal_parts_of_the_image(shape: tuple[int, int], memory_mb: float, depth: int) -> None:
+    """Equal parts, rounded up to the pooling grid and no further."""
+    net = UNet(width=8, depth=depth)
+    border, step = 2 * net.margin, 2**depth
+    for length, side in zip(shape, choose_tile(shape, net, memory_mb), strict=True):
+        assert side == valid_size(side, depth)
+        assert side <= valid_size(length + border, depth)
+        useful = side - border
+        if useful < length:
+            stride = useful // step * step
+            parts = -(-(length - useful) // stride) + 1
+            assert stride * parts - length < step * parts or stride == 2 * step
+
+
+def test_an_image_of_a_few_margins_is_one_tile_and_a_large_one_is_not() -> None:
+    net = UNet(width=16, depth=3)
+    assert choose_tile((512, 300), net, 1024) == (valid_size(600, 3), valid_size(388, 3))
+    assert max(choose_tile((5000, 5000), net, 100_000)) < 20 * net.margin
+
+
 def test_eightfold_average_of_a_turned_image_is_the_turned_average() -> None:
     net = random_net("none")
     plane = np.random.default_rng(5).random((40, 52), dtype=np.float32)
