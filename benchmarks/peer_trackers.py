@@ -78,9 +78,8 @@ def rows_by_name(cells: Any) -> dict[tuple[int, int], int]:
     return {name: row for row, name in enumerate(names)}
 
 
-def btrack(cells: Any, reach: float | None) -> Edges:
-    """Constant velocity, then its optimisation over hypotheses."""
-    from btrack import BayesianTracker
+def btrack_config(reach: float | None) -> Any:
+    """Constant velocity and the hypotheses of btrack's ``cell_config.json``."""
     from btrack.config import TrackerConfig
     from btrack.models import HypothesisModel, MotionModel
 
@@ -96,10 +95,17 @@ def btrack(cells: Any, reach: float | None) -> Edges:
         theta_time=5.0, dist_thresh=reach or 40.0, time_thresh=2, apop_thresh=5, segmentation_miss_rate=0.1,
         apoptosis_rate=0.001, relax=True,
     )  # fmt: skip
+    return TrackerConfig(motion_model=motion, hypothesis_model=hypotheses)
+
+
+def btrack(cells: Any, reach: float | None) -> Edges:
+    """Constant velocity, then its optimisation over hypotheses."""
+    from btrack import BayesianTracker
+
     z, y, x = cells["place"].T
     height, width = cells["masks"].shape[-2:]
     with BayesianTracker(verbose=False) as tracker:
-        tracker.configure(TrackerConfig(motion_model=motion, hypothesis_model=hypotheses))
+        tracker.configure(btrack_config(reach))
         if reach:
             tracker.max_search_radius = reach
         tracker.append({"t": cells["frame"], "x": x, "y": y, "z": z})

@@ -121,15 +121,21 @@ def births_per_frame(tracks: Tracks) -> dict[int, int]:
 
 
 def draw_feature(cells: pd.DataFrame, feature: str, unit: str, *, t: int, colour: str, height: int = 150) -> go.Figure:
-    """A feature of one track over time; its points carry the frame for selection."""
+    """A feature of one track over time; its points carry the frame for selection.
+
+    Plots below each other have one axis of time: it spans the life of the track, also where a feature is not known.
+    """
     figure = plain_figure(height)
     figure.add_scatter(
         x=cells["frame"], y=cells[feature], mode="lines+markers", marker={"size": 5}, line={"color": colour, "width": 2},
         customdata=cells[["frame"]], hovertemplate=f"frame %{{x}}: %{{y:.4g}} {unit}<extra></extra>",
     )  # fmt: skip
     figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
-    figure.update_yaxes(title=feature, rangemode="tozero")
-    figure.update_xaxes(showgrid=False)
+    first, last = int(cells["frame"].min()), int(cells["frame"].max())
+    pad = 0.5 + 0.03 * (last - first)
+    figure.update_layout(margin_l=62)
+    figure.update_yaxes(title=feature, rangemode="tozero", automargin=False)
+    figure.update_xaxes(showgrid=False, range=[first - pad, last + pad])
     return figure
 
 

@@ -7,7 +7,7 @@ images beside it in ``segmentation``, and the graph's metadata name them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +115,13 @@ def _write_labels(path: Path, masks: Mapping[int, NDArray[Any]], progress: Progr
 def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, interval: float | None = None) -> Points:
     """Read points and links from GEFF.
 
-    The axes of type time and space are used; where a position is in µm it is brought back to
-    pixels by the axis' scale, or by ``voxel``.
+    The axes of type time and space are used, or where a graph names no axes (laptrack) its properties of the usual
+    names; where a position is in µm it is brought back to pixels by the axis' scale, or by ``voxel``.
 
     Raises
     ------
     InputError
-        If it is not a valid GEFF, is undirected, or has no axes.
+        If it is not a valid GEFF, is undirected, or has neither axes nor properties named like axes.
     """
     import_extra("geff", "interop")
     from geff.core_io import read_to_memory
@@ -140,7 +140,7 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
     metadata = graph["metadata"]
     if not metadata.directed:
         raise InputError(f"{path} is an undirected graph: write it with directed links, from earlier to later.")
-    axes = {axis.name: axis for axis in metadata.axes or []}
+    axes = {axis.name: axis for axis in metadata.axes or _usual_axes(graph["node_props"])}
     time = [name for name, axis in axes.items() if axis.type == "time"]
     space = [name for name, axis in axes.items() if axis.type == "space"]
     if len(time) != 1 or len(space) not in (2, 3):
@@ -169,6 +169,17 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
         area=None if area is None else _with_gaps(area),
         voxel=(lengths[0], lengths[1], lengths[2]) if known else None, interval=interval or seconds,
     )  # fmt: skip
+
+
+def _usual_axes(names: Iterable[str]) -> list[Any]:
+    """Axes by the names of node properties: t, time or frame; z, y and x."""
+    from geff_spec import Axis
+
+    here = set(names)
+    time = [name for name in ("t", "time", "frame") if name in here][:1]
+    return [Axis(name=name, type="time") for name in time] + [
+        Axis(name=name, type="space") for name in ("z", "y", "x") if name in here
+    ]
 
 
 def _with_gaps(prop: Any) -> FloatArray:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import jobs, parts, sample
+from dashboard import charts, jobs, parts, sample
 from data import open_labels, read_tracks
 from data.tiff import write_labels
 from evaluation import evaluate_sequence
@@ -315,3 +316,13 @@ def test_export_offers_every_file(open_page: OpenPage, dataset: Path, monkeypatc
     assert not test.exception
     assert {"CTC folder", "CSV", "GEFF", "Report"} <= {part.value.strip("*") for part in test.markdown}
     assert test.code[0].value == f"celltrail render {dataset}/01_RES --images {dataset}/01 --out {dataset}/01_RES.mp4"
+
+
+def test_plots_of_one_track_have_one_axis_of_time() -> None:
+    cells = pd.DataFrame({"frame": [3, 4, 5], "area": [7.0, 8.0, 9.0], "speed": [np.nan, 1.0, 2.0]})
+    ranges = {
+        charts.draw_feature(cells, name, "pixels", t=4, colour="#000").layout.xaxis.range for name in ("area", "speed")
+    }
+    ((low, high),) = ranges
+    assert 2 < low < 3
+    assert 5 < high < 6

@@ -280,6 +280,28 @@ def test_traccuracy_reads_the_graph_and_its_masks(tmp_path: Path, result: Path) 
 
 
 @pytest.mark.usefixtures("interop")
+@pytest.mark.usefixtures("interop")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_geff_without_axes_is_read_by_the_names_of_its_properties(tmp_path: Path) -> None:
+    import geff
+    import networkx as nx
+
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_node(4, frame=0, x=3.5, y=8.0)  # as laptrack writes it
+    graph.add_node(7, frame=1, x=4.5, y=9.0)
+    graph.add_edge(4, 7)
+    geff.write(graph, tmp_path / "a.geff")
+    points = read_points(tmp_path / "a.geff")
+    assert points.frame.tolist() == [0, 1]
+    assert points.position.tolist() == [[0, 8.0, 3.5], [0, 9.0, 4.5]]
+    assert (points.ndim, len(points.tracks)) == (2, 1)
+    for node in graph:
+        del graph.nodes[node]["x"]
+    geff.write(graph, tmp_path / "b.geff")
+    with pytest.raises(InputError, match=r"b\.geff needs one axis of time and two or three of space"):
+        read_points(tmp_path / "b.geff")
+
+
 def test_a_geff_in_micrometres_and_without_labels(tmp_path: Path) -> None:
     import geff
     from geff.core_io import write_arrays
