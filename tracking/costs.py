@@ -142,15 +142,20 @@ def with_terms(
 ) -> Candidates:
     """What :func:`price` has priced without explanation, with the terms of its costs."""
     appear, _ = end_costs(problem.table, constants)
-    links, divisions = [], []
+    links, divisions = replace(candidates.links, terms={}), replace(candidates.divisions, terms={})
+    i, j = 0, 0
     for priced in _priced_parts(problem, appear, model, constants, True, spread):
-        links.append(priced.link_terms)
-        divisions.append(priced.division_terms)
-    return replace(
-        candidates,
-        links=replace(candidates.links, terms=_joined(links)),
-        divisions=replace(candidates.divisions, terms=_joined(divisions)),
-    )
+        _put(links, i, priced.link_terms)
+        _put(divisions, j, priced.division_terms)
+        i, j = i + len(priced.link_cost), j + len(priced.division_cost)
+    return replace(candidates, links=links, divisions=divisions)
+
+
+def _put(table: Links | Divisions, begin: int, part: Terms) -> None:
+    """Write the terms of a part into those of all rows, from row ``begin`` on."""
+    for name, term in part.items():
+        whole = table.terms.setdefault(name, np.empty(len(table), dtype=np.float16))
+        whole[begin : begin + len(term)] = term
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def relabel(labels: NDArray[Any], old: IntArray, new: IntArray) -> NDArray[np.in
     if top < LOOKUP_LIMIT:
         partner = np.zeros(top + 1, dtype=np.int64)
         partner[old] = new
-        return partner[labels]
+        return np.asarray(partner[labels])
     order = np.argsort(old)
     sorted_old = old[order]
     at = np.minimum(np.searchsorted(sorted_old, labels), len(old) - 1)

@@ -22,7 +22,7 @@ from tracking.features import Features, Usual, division_features, link_features,
 
 IntArray = NDArray[np.int64]
 
-PART = 100_000  # links of a part, if its frames are not fuller than that
+PART = 50_000  # links of a part, if its frames are not fuller than that
 FEW = 15_000  # cells of a stretch in which links are searched, likewise
 
 
