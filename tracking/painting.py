@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking.detections import DetectionTable
-from tracking.hypotheses import HypothesisMovie
+from tracking.layers import LayeredMovie
 from tracking.lineage import Lineage
 
 IntArray = NDArray[np.int64]
@@ -32,7 +32,7 @@ def paint_masks(
         rows = slice(start[i], start[i + 1])
         if number in masks:
             labels, tracks = table.label[rows], lineage.track[rows]
-            if isinstance(masks, HypothesisMovie):
+            if isinstance(masks, LayeredMovie):
                 result = masks.draw(number, labels, tracks)
             else:
                 result = relabel(np.asarray(masks[number]), labels, tracks)
