@@ -274,9 +274,7 @@ def split_by(whole: Shape, cells: Sequence[Shape], scale: FloatArray) -> list[Sh
     given = [points(cell) for cell in cells]
     move = inside.mean(axis=0) - np.concatenate(given).mean(axis=0)
     owner = _nearest(inside, [np.rint(cell + move) for cell in given], scale)
-    for _ in range(1):
-        if len(np.unique(owner)) < len(given):
-            break
+    if len(np.unique(owner)) == len(given):
         moves = [inside[owner == k].mean(axis=0) - cell.mean(axis=0) for k, cell in enumerate(given)]
         owner = _nearest(inside, [np.rint(cell + move) for cell, move in zip(given, moves, strict=True)], scale)
     sizes = np.bincount(owner, minlength=len(given))
