@@ -58,7 +58,7 @@ class Detections:
     appear, disappear : int64 (n,) — c_a, c_b.
     optional : bool (n,) — whether it may be left out; otherwise it is used for certain.
     fixed : int8 (n,) — FREE, FORBIDDEN or KEPT (pins).
-    hypothesis : int64 (n,) — row in the hypotheses file of that frame; −1 for a plain mask.
+    hypothesis : int64 (n,) — number among the hypotheses of that frame; −1 for a plain mask.
     """
 
     frame: IntArray

@@ -111,6 +111,12 @@ def track(
         bool,
         typer.Option("--hypotheses", help="Choose among the overlapping hypotheses beside the masks (hypTTT.npz)."),
     ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Split masks that hold several cells for a few frames, and join pieces of one cell."
+        ),
+    ] = False,
     pins: Annotated[Path | None, typer.Option(help="Corrections to obey (pins.csv).", show_default=False)] = None,
     foi: Annotated[
         int,
@@ -166,7 +172,7 @@ def track(
     with console.show_progress(quiet=as_json) as progress, saved_parts(out, resume=resume) as saved:
         result = track_movie(
             masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
-            allow_drop=allow_drop, appear=appear, border=border, gap_cost=gap_cost, late=late, hypotheses=hypotheses, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames),
+            allow_drop=allow_drop, appear=appear, border=border, gap_cost=gap_cost, late=late, hypotheses=hypotheses, repair=repair, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames),
             channel=channel, axes=axes, image_axes=image_axes, jobs=jobs, dask=dask, time_limit=time_limit, saved=saved, progress=progress,
         )  # fmt: skip
         unfinished = result.run["status"] != "optimal" and (result.solution.interrupted or time_limit is not None)

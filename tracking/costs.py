@@ -121,15 +121,15 @@ def price(
         division_terms.append(priced.division_terms)
         best[cells] = np.maximum(best[cells], priced.best)
         likely[cells] |= priced.likely
-    joint = len(table.clique_id) > 0
-    usual = usual_gain(best) if joint else 0.0
-    optional = np.full(n, True) if joint else doubtful(table, likely, constants) & allow_drop
-    gain = table.reward - usual * (1 - table.share) + np.where(optional & (not joint), constants.false, 0.0)
+    alternative = table.alternatives
+    usual = usual_gain(best) if alternative.any() else 0.0
+    specks = doubtful(table, likely, constants) & allow_drop & ~alternative
+    gain = table.reward - usual * (1 - table.share) + np.where(specks, constants.false, 0.0)
     mother, one, two = np.concatenate(rows, axis=1)
     return Candidates(
         Detections(
             table.frame, table.label, table.position, table.area, table.border, to_units(-gain),
-            to_units(appear), to_units(disappear), optional, all_free(n), table.label - 1 if joint else np.full(n, -1),
+            to_units(appear), to_units(disappear), specks | alternative, all_free(n), table.hypothesis,
         ),
         Links(problem.links.source, problem.links.target, link_cost, all_free(len(link_cost)), _joined(link_terms)),
         Divisions(mother, one, two, np.concatenate(division_cost), all_free(len(mother)), _joined(division_terms)),

@@ -16,7 +16,7 @@ from data.errors import InputError
 from data.movie import part_of
 from data.progress import Progress, silent
 from data.workers import Spread
-from tracking.hypotheses import HypothesisMovie
+from tracking.layers import Evidence, LayeredMovie
 from tracking.stretches import Measured, Stretch, measure_stretch, odd_shape
 
 IntArray = NDArray[np.int64]
@@ -24,7 +24,7 @@ FloatArray = NDArray[np.float64]
 Masks = Mapping[int, NDArray[Any]]
 
 PER_ROW = ("frame", "label", "position", "area", "box", "depth", "compactness", "elongation", "brightness", "texture",
-           "reward", "share")  # fmt: skip
+           "reward", "share", "hypothesis")  # fmt: skip
 STRETCH = 24  # frames that one worker measures at a time
 
 
@@ -45,6 +45,7 @@ class DetectionTable:
         of the source, moved by its shift, with the target.
     reward : float64 (n,), nats gained by using a detection; 0 for plain masks, which are always used.
     share : float64 (n,), for how many typical cells a hypothesis counts by its area; 1 for plain masks.
+    hypothesis : int64 (n,), number among the hypotheses of its frame; −1 for plain masks.
     clique_id, clique_row : int64 (k,), sets of overlapping hypotheses of which at most one may be used.
     numbers : every frame number of the movie, empty frames included. shape : of a frame.
     scale : size of a voxel (z, y, x) in units of its x.
@@ -67,6 +68,7 @@ class DetectionTable:
     overlap_count: IntArray
     reward: FloatArray
     share: FloatArray
+    hypothesis: IntArray
     clique_id: IntArray
     clique_row: IntArray
     numbers: tuple[int, ...]
@@ -101,6 +103,13 @@ class DetectionTable:
         near = [self.box[:, axis] * self.scale[axis] for axis in axes]
         far = [(depth[axis] - self.box[:, axis + 3]) * self.scale[axis] for axis in axes]
         return np.min([*near, *far], axis=0) if len(self) else np.zeros(0)
+
+    @property
+    def alternatives(self) -> NDArray[np.bool_]:
+        """Which may be left out: hypotheses, and masks that exclude some."""
+        open_to_choice: NDArray[np.bool_] = self.hypothesis >= 0
+        open_to_choice[self.clique_row] = True
+        return open_to_choice
 
     def exclude_each_other(self, a: IntArray, b: IntArray) -> NDArray[np.bool_]:
         """Whether pairs of rows are hypotheses of which at most one may be used."""
@@ -211,14 +220,15 @@ def measure_movie(
         known = np.concatenate([np.zeros((0, 3)), *(shift for part in parts for shift in part.shifts[span])])
         shift_of[span] = np.concatenate([known, np.zeros((total - len(known), 3))])
     overlap = _join_overlaps(parts)
-    reward, share = np.zeros(total), np.ones(total)
-    clique_id, clique_row = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    if isinstance(masks, HypothesisMovie):
-        reward, share, clique_id, clique_row = masks.evidence(frame, label, progress)
+    none = np.zeros(0, dtype=np.int64)
+    evidence = Evidence(np.zeros(total), np.ones(total), np.full(total, -1), none, none)
+    if isinstance(masks, LayeredMovie):
+        evidence = masks.evidence(frame, label, progress)
     return DetectionTable(
         frame.astype(np.int64), label, position, area, box, depth, compactness, elongation, _standardised(mean, centred=False),
         _standardised(np.log(np.maximum(deviation, 1e-6)), centred=True), shift_of, overlap[0], overlap[1], overlap[2],
-        reward, share, clique_id, clique_row, numbers, parts[0].shape, scale, len(clique_id) > 0,
+        evidence.reward, evidence.share, evidence.hypothesis, evidence.clique_id, evidence.clique_row, numbers, parts[0].shape, scale,
+        len(evidence.clique_id) > 0,
     )  # fmt: skip
 
 

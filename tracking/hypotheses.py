@@ -19,6 +19,7 @@ from data.errors import InputError
 from data.hypotheses import Hypotheses, find_cliques, read_hypotheses
 from data.movie import Frames
 from data.progress import Progress, silent
+from tracking.layers import Evidence, LayeredMovie
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -28,7 +29,7 @@ CERTAINTY = 3.0  # how much the scores of one frame count against the links betw
 REGION = 7.0  # nats for explaining the area of a cell at all: as much as an appearance costs
 
 
-class HypothesisMovie(Mapping[int, NDArray[np.int64]]):
+class HypothesisMovie(LayeredMovie):
     """The hypotheses that lie beside the masks of a folder, frame number → layers (L, Y, X) or (L, Z, Y, X).
 
     Raises
@@ -102,17 +103,10 @@ class HypothesisMovie(Mapping[int, NDArray[np.int64]]):
                 part[found.mask(label - 1) & (part == 0)] = track
         return result
 
-    def evidence(
-        self, frame: IntArray, label: IntArray, progress: Progress = silent
-    ) -> tuple[FloatArray, FloatArray, IntArray, IntArray]:
+    def evidence(self, frame: IntArray, label: IntArray, progress: Progress = silent) -> Evidence:
         """What speaks for each hypothesis, and which exclude each other.
 
         Rewards go by area, so that dividing a region into more pieces does not earn more of them.
-
-        Returns
-        -------
-        reward, share : float64 (n,), nats gained by using a hypothesis, and its area over that of a typical cell.
-        clique_id, clique_row : int64 (k,), sets of rows of which at most one may be used.
         """
         reward, share = np.zeros(len(frame)), np.ones(len(frame))
         ids: list[int] = []
@@ -130,7 +124,7 @@ class HypothesisMovie(Mapping[int, NDArray[np.int64]]):
                 ids += [name] * len(clique)
                 rows += [row_of[k] for k in clique.tolist()]
         progress("hypotheses", len(self), len(self))
-        return reward, share, np.array(ids, dtype=np.int64), np.array(rows, dtype=np.int64)
+        return Evidence(reward, share, label - 1, np.array(ids, dtype=np.int64), np.array(rows, dtype=np.int64))
 
 
 def typical_area(masks: Mapping[int, NDArray[Any]]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking.detections import DetectionTable
-from tracking.hypotheses import HypothesisMovie
+from tracking.layers import LayeredMovie
 from tracking.lineage import Lineage
 from tracking.pixels import LOOKUP_LIMIT
 
@@ -33,7 +33,7 @@ def paint_masks(
         rows = slice(start[i], start[i + 1])
         if number in masks:
             labels, tracks = table.label[rows], lineage.track[rows]
-            if isinstance(masks, HypothesisMovie):
+            if isinstance(masks, LayeredMovie):
                 result = masks.draw(number, labels, tracks)
             else:
                 result = relabel(np.asarray(masks[number]), labels, tracks)

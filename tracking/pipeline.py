@@ -37,6 +37,7 @@ from tracking.lineage import Lineage, build_lineage
 from tracking.painting import paint_masks
 from tracking.pinning import MergedMasks, apply_pins
 from tracking.preparation import AUTO_GAP, DEFAULT_COSTS, prepare
+from tracking.repair import RepairableMovie, find_repairs, list_repairs
 from tracking.saved import remember
 from tracking.solver import solve_candidates
 
@@ -105,6 +106,7 @@ def track(
     gap_cost: float | None = None,
     late: float | None = None,
     hypotheses: bool = False,
+    repair: bool = False,
     pins: Path | str | Sequence[Pin] | None = None,
     foi: int = 0,
     voxel: tuple[float, ...] | None = None,
@@ -134,6 +136,7 @@ def track(
     appear, border, gap_cost, late : constants of the costs in nats, see :class:`tracking.costs.Constants` (``gap_cost`` is its
         ``gap``); ``None``: its defaults.
     hypotheses : choose among the overlapping hypotheses beside the masks (``segment --hypotheses``).
+    repair : masks that hold two cells for a few frames may be split, and pieces of one cell joined (:mod:`tracking.repair`).
     pins : corrections to obey: a file ``pins.csv``, or :class:`data.pins.Pin`; see :mod:`data.pins`.
     foi : field of interest: cells with no pixel further than this from the side of the image are removed.
     voxel : size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.
@@ -154,6 +157,9 @@ def track(
         If the masks, images or settings cannot be used.
     """
     _check_settings(method, fill, max_gap, foi)
+    if repair and (hypotheses or method != "ilp"):
+        raise InputError("Masks are repaired by the method 'ilp', and hypotheses hold such repairs already: "
+                         "leave out --repair, or the other option.")  # fmt: skip
     constants = {"appear": appear, "border": border, "gap": gap_cost, "late": late}
     clock = _Clock()
     with clock.stage("open"):
@@ -175,6 +181,9 @@ def track(
             spans = AUTO_GAP + 1 if max_gap is None else max_gap + 1
             apart = None if jobs == 1 and dask is None else spread
             table = measure_movie(labels, grey, voxel=size, spans=spans, spread=apart, progress=progress)
+            if repair and (repairs := find_repairs(labels, table)):
+                labels = RepairableMovie(labels, repairs)
+                table = measure_movie(labels, grey, voxel=size, spans=spans, spread=apart, progress=progress)
 
         keeping = spread if saved is None else remember(spread, saved)
 
@@ -212,7 +221,7 @@ def track(
         "method": method, "costs": costs, "solver": solver, "max_gap": max_gap, "fill": fill, "foi": foi,
         "voxel": voxel, "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "channel": channel,
         "axes": axes, "image_axes": image_axes, "time_limit": time_limit, "images": images is not None, "allow_drop": allow_drop,
-        "appear": appear, "border": border, "gap_cost": gap_cost, "late": late, "hypotheses": hypotheses, "pins": [str(pin) for pin in wishes],
+        "appear": appear, "border": border, "gap_cost": gap_cost, "late": late, "hypotheses": hypotheses, "repair": repair, "pins": [str(pin) for pin in wishes],
     }  # fmt: skip
     run = _describe(candidates, solution, lineage, config, clock)
     run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": prepared.gap_rate,
@@ -220,6 +229,8 @@ def track(
     run["costs"] = prepared.model.name
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["division_list"] = list_divisions(candidates, solution, lineage.track)
+    if repair:
+        run["repairs"] = list_repairs(labels, table, lineage.track)
     files = {"pins": pins, "costs": costs if Path(costs).is_file() else None}
     run["inputs"] = {
         **inputs,

@@ -10,7 +10,7 @@ from typing import Any
 from data.errors import InputError
 
 OPTIONS = ("method", "costs", "solver", "max_gap", "fill", "foi", "voxel", "frames", "channel", "axes", "image_axes",
-           "time_limit", "allow_drop", "appear", "border", "gap_cost", "late", "hypotheses")  # fmt: skip
+           "time_limit", "allow_drop", "appear", "border", "gap_cost", "late", "hypotheses", "repair")  # fmt: skip
 FILES = ("masks", "images", "pins")
 
 

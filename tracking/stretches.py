@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from data.progress import Progress, silent
 from tracking.drift import predict_shift
-from tracking.hypotheses import HypothesisMovie
+from tracking.layers import LayeredMovie
 from tracking.pixels import index_labels, measure_layers, shared_voxels
 
 IntArray = NDArray[np.int64]
@@ -163,7 +163,7 @@ def _pieces(index: NDArray[np.int32]) -> int:
 def _layers_of(masks: Masks, number: int) -> NDArray[Any]:
     """The label images of a frame, stacked: one for plain masks."""
     labels = np.asarray(masks[number])
-    return labels if isinstance(masks, HypothesisMovie) else labels[np.newaxis]
+    return labels if isinstance(masks, LayeredMovie) else labels[np.newaxis]
 
 
 def _check_frame(number: int, labels: NDArray[Any], shape: tuple[int, ...]) -> None:

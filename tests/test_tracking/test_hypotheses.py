@@ -45,12 +45,18 @@ def two_cells(tmp_path):
 def test_rewards_go_by_area(two_cells):
     movie = HypothesisMovie(open_labels(two_cells, frames=range(1)))
     rows = np.arange(4)
-    reward, share, clique_id, clique_row = movie.evidence(np.zeros(4, int), rows + 1)
-    whole, left, right, far = reward[:4]
-    assert share[0] == share[1] + share[2]
+    found = movie.evidence(np.zeros(4, int), rows + 1)
+    whole, left, right, far = found.reward.tolist()
+    assert found.share[0] == found.share[1] + found.share[2]
+    assert found.hypothesis.tolist() == [0, 1, 2, 3]
     assert left == right > whole / 2
     assert far > left
-    assert sorted(zip(clique_id.tolist(), clique_row.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0), (1, 2)]
+    assert sorted(zip(found.clique_id.tolist(), found.clique_row.tolist(), strict=True)) == [
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (1, 2),
+    ]
 
 
 def test_layers_hold_every_hypothesis(two_cells):

@@ -1,0 +1,239 @@
+"""Masks that hold two cells for a few frames, and cells in pieces, are put right; real divisions and neighbours are not."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from data.errors import InputError
+from data.frames import open_labels
+from data.graph import load_graph
+from data.pins import Pin
+from tracking import track, write_result
+from tracking.detections import measure_movie
+from tracking.explain import explain_cell
+from tracking.repair import RepairableMovie, find_repairs, split_by
+
+FRAMES = 8
+
+
+def disk(labels, centre, radius, label):
+    """Draw a disk, or a ball, on what is background."""
+    grid = np.indices(labels.shape)
+    inside = sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)) <= radius**2
+    labels[inside & (labels == 0)] = label
+
+
+def crowd(ndim=2):
+    """Twelve cells in rows that jitter; cells 1 and 2 touch. All have the same label in every frame."""
+    rng = np.random.default_rng(3)
+    shape = (64, 80) if ndim == 2 else (12, 64, 80)
+    base = [(10, 10), (10, 20.5), *((y, x) for y in (28, 44) for x in (10, 28, 46, 64)), (10, 46), (10, 64)]
+    movie = {}
+    for number in range(FRAMES):
+        labels = np.zeros(shape, np.uint16)
+        for label, place in enumerate(base, 1):
+            centre = np.array(place) + rng.normal(0, 0.3, 2)
+            disk(labels, centre if ndim == 2 else (6, *centre), 5.6, label)
+        movie[number] = labels
+    return movie
+
+
+def merge(movie, frames, one=1, two=2):
+    """In some frames the second cell is drawn with the label of the first."""
+    return {n: np.where((labels == two) & (n in frames), one, labels) for n, labels in movie.items()}
+
+
+def cut(movie, frames, label=5):
+    """In some frames the right half of a cell is drawn with a label of its own."""
+    result = {}
+    for n, labels in movie.items():
+        result[n] = labels.copy()
+        if n in frames:
+            where = np.argwhere(labels == label)
+            right = where[where[:, -1] > where[:, -1].mean()]
+            result[n][tuple(right.T)] = 40
+    return result
+
+
+def same_cells(result, truth):
+    """Every cell of the truth is one track of the result, with the same pixels but for a few."""
+    names = {}
+    for number, labels in result.masks():
+        for label in np.unique(truth[number][truth[number] > 0]).tolist():
+            inside = truth[number] == label
+            name = int(np.bincount(labels[inside]).argmax())
+            assert name > 0
+            assert (labels == name)[inside].mean() > 0.9, (number, label)
+            assert inside[labels == name].mean() > 0.9, (number, label)
+            assert names.setdefault(label, name) == name
+    assert len(set(names.values())) == len(names)
+    assert len(result.tracks) == len(names)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("frames", [(3,), (3, 4), (2, 3, 4)])
+def test_a_merger_is_split(ndim, frames):
+    good = crowd(ndim)
+    bad = merge(good, frames)
+    result = track(bad, repair=True)
+    same_cells(result, good)
+    assert result.run["status"] == "optimal"
+    repairs = result.run["repairs"]
+    assert (repairs["merged"], repairs["split"]) == (len(frames), 0)
+    tracks = [int(dict(result.masks())[0][good[0] == label][0]) for label in (1, 2)]
+    assert [(r["kind"], r["frame"], r["masks"]) for r in repairs["list"]] == [("merged", n, [1]) for n in frames]
+    assert all(sorted(r["tracks"]) == sorted(tracks) for r in repairs["list"])
+    plain = track(bad)
+    assert "repairs" not in plain.run
+    with pytest.raises(AssertionError):
+        same_cells(plain, good)
+
+
+def test_a_merger_that_lasts_to_the_end_is_split():
+    good = crowd()
+    same_cells(track(merge(good, (6, 7)), repair=True), good)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("frames", [(3,), (3, 4)])
+def test_pieces_are_joined(ndim, frames):
+    good = crowd(ndim)
+    result = track(cut(good, frames), repair=True)
+    same_cells(result, good)
+    assert result.run["repairs"]["split"] == len(frames)
+    assert [(r["frame"], r["masks"]) for r in result.run["repairs"]["list"]] == [(n, [5, 40]) for n in frames]
+    assert all(len(r["tracks"]) == 1 for r in result.run["repairs"]["list"])
+
+
+def test_both_errors_in_one_movie():
+    good = crowd()
+    same_cells(track(cut(merge(good, (2,)), (2, 5)), repair=True), good)
+
+
+def division(frames=FRAMES):
+    """A cell that divides after frame 3 into two that touch, first hardly larger than she."""
+    movie = crowd()
+    for number in range(4, frames):
+        labels = movie[number]
+        y, x = np.argwhere(labels == 5).mean(axis=0)
+        labels[labels == 5] = 0
+        disk(labels, (y, x - 3.5), 4.2, 5)
+        disk(labels, (y, x + 3.5), 4.2, 30)
+    return movie
+
+
+def test_a_division_is_left_alone():
+    movie = division()
+    assert find_repairs(movie, measure_movie(movie)) == []
+    assert track(movie, repair=True).run["divisions"] == 1
+
+
+@pytest.mark.parametrize("last", [4, 5, 6])
+def test_daughters_at_the_end_of_a_movie_are_no_pieces(last):
+    movie = {n: labels for n, labels in division().items() if n <= last}
+    assert find_repairs(movie, measure_movie(movie)) == []
+
+
+def test_a_division_at_the_start_is_no_merger():
+    movie = {n: labels for n, labels in division().items() if n >= 3}
+    assert find_repairs(movie, measure_movie(movie)) == []
+
+
+def test_neighbours_that_touch_are_two_cells():
+    movie = crowd()
+    touching = np.zeros(movie[0].shape, bool)
+    touching[:, 1:] = (movie[0][:, 1:] == 2) & (movie[0][:, :-1] == 1)
+    assert touching.any()
+    assert find_repairs(movie, measure_movie(movie)) == []
+
+
+def content(folder):
+    """The bytes of a result, but for times, memory, paths, and whether there was something to repair."""
+    found = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".tif", ".txt")}
+    run = json.loads((folder / "run.json").read_text())
+    for name in ("seconds", "peak_memory_mb", "repairs"):
+        run.pop(name, None)
+    run["config"].pop("repair")
+    with np.load(folder / "graph.npz") as graph:
+        arrays = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in graph.items()}
+    return found, run, arrays
+
+
+def test_nothing_to_repair_gives_the_same_bytes(tmp_path):
+    for name, repair in (("plain", False), ("repair", True)):
+        write_result(track(division(), repair=repair), tmp_path / name)
+    assert content(tmp_path / "plain") == content(tmp_path / "repair")
+    assert json.loads((tmp_path / "repair" / "run.json").read_text())["repairs"] == {
+        "considered": 0, "merged": 0, "split": 0, "list": []
+    }  # fmt: skip
+
+
+def test_the_result_can_be_read_and_explained(tmp_path):
+    good = crowd()
+    result = track(merge(good, (3,)), repair=True)
+    write_result(result, tmp_path / "RES")
+    same = {n: labels.copy() for n, labels in open_labels(tmp_path / "RES").items()}
+    assert all(np.array_equal(same[n], labels) for n, labels in result.masks())
+    candidates, solution, names = load_graph(tmp_path / "RES" / "graph.npz")
+    name = result.run["repairs"]["list"][0]["tracks"][0]
+    told = explain_cell(candidates, solution, names, 3, name, by_track=True)
+    assert told["used"]
+    assert [choice["kind"] for choice in told["past"] if choice["chosen"]] == ["link"]
+    blob = explain_cell(candidates, solution, names, 3, 1)
+    assert not blob["used"]
+
+
+def test_a_mask_that_is_pinned_stays():
+    good = crowd()
+    pins = [Pin("detection", "keep", ((3, 1),))]
+    result = track(merge(good, (3,)), repair=True, pins=pins)
+    assert result.run["repairs"] == {"considered": 1, "merged": 0, "split": 0, "list": []}
+
+
+def test_every_mask_is_used_in_one_reading_or_the_other():
+    result = track(cut(merge(crowd(), (2,)), (5,)), repair=True)
+    used, cliques = result.solution.used, result.candidates
+    pairs = cliques.clique_detection.reshape(-1, 2)
+    assert (used[pairs].sum(axis=1) == 1).all()
+    outside = np.setdiff1d(np.arange(len(used)), cliques.clique_detection)
+    assert used[outside].all()
+
+
+def test_a_repairable_movie_travels(monkeypatch):
+    monkeypatch.setattr("tracking.detections.STRETCH", 2)
+    bad = cut(merge(crowd(), (3, 4)), (4,))
+    movie = RepairableMovie(bad, find_repairs(bad, measure_movie(bad)))
+    assert {repair.kind for repair in movie.repairs} == {"merged", "split"}
+    whole, sent = measure_movie(movie), measure_movie(pickle.loads(pickle.dumps(movie)), spread=map)
+    assert np.array_equal(whole.label, sent.label)
+    assert np.array_equal(whole.overlap_count, sent.overlap_count)
+    assert np.array_equal(whole.clique_row, sent.clique_row)
+
+
+def test_parts_are_the_mask_and_disjoint():
+    r"""A bar of 20 pixels; the cells beside it in time were 12 and 8 long, and lay elsewhere.
+
+    aaaaaaaaaaaabbbbbbbb
+    """
+    whole = (slice(5, 9), slice(10, 30)), np.ones((4, 20), bool)
+    cells = [
+        ((slice(2, 6), slice(40, 52)), np.ones((4, 12), bool)),
+        ((slice(2, 6), slice(52, 60)), np.ones((4, 8), bool)),
+    ]
+    (first, a), (second, b) = split_by(whole, cells, np.ones(2))
+    assert (first, second) == ((slice(5, 9), slice(10, 22)), (slice(5, 9), slice(22, 30)))
+    assert a.all()
+    assert b.all()
+    far = ((slice(2, 6), slice(140, 152)), np.ones((4, 12), bool))
+    assert split_by(whole, [cells[0], cells[1], far], np.ones(2)) == []
+
+
+def test_repair_and_hypotheses_exclude_each_other():
+    with pytest.raises(InputError, match="--repair"):
+        track(crowd(), repair=True, hypotheses=True)
+    with pytest.raises(InputError, match="--repair"):
+        track(crowd(), repair=True, method="greedy")
