@@ -23,7 +23,7 @@ from scipy.sparse import coo_array, csc_array, vstack
 from data.graph import BoolArray, FloatArray, IntArray, RowArray
 from tracking.components import batches
 from tracking.model import Model
-from tracking.relaxation import State, reduced_cost
+from tracking.relaxation import State, keep_cliques, reduced_cost
 from tracking.row_sets import columns_of_rows, join, roots
 from tracking.task import Relaxation, Result, Task
 
@@ -129,11 +129,20 @@ class Regions:
 
     def wrong_cliques(self) -> IntArray:
         """Cliques outside the regions that the present choice breaks, or whose price it does not pay in full."""
-        if not self.cliques:
-            return np.zeros(0, dtype=np.int64)
-        left_out = self.state.chosen(len(self.model.rows))[self.members]
-        used = np.bincount(self.member_of[~left_out], minlength=len(self.cliques))
+        used = self._used_members()
         return np.flatnonzero(((used > 1) | ((used == 0) & (self.price > 0))) & ~self.inside)
+
+    def kept(self) -> BoolArray:
+        """The present choice, bool (columns,), with all but one used member left out of each clique that it breaks."""
+        holder = self.state.holder.copy()
+        broken = np.flatnonzero(self._used_members() > 1)
+        keep_cliques(self.model, holder, [self.cliques[k].columns for k in broken.tolist()])
+        return replace(self.state, holder=holder).chosen(len(self.model.rows))
+
+    def _used_members(self) -> IntArray:
+        """How many members of each clique the present choice uses, int64 (cliques,)."""
+        used = self.state.holder[self.members - self.model.first_drop] != self.members
+        return np.bincount(self.member_of[used], minlength=len(self.cliques))
 
     def _grow(self, rows: RowArray) -> None:
         """Unite the rows of each line (−1: none), with all rows of the columns that hold them."""

@@ -28,7 +28,7 @@ from tracking.rebirth import second_births
 from tracking.regions import Regions, SideRow
 from tracking.relaxation import keep_cliques, start, start_alone
 from tracking.task import relax_task, solve_task
-from tracking.windows import WINDOW, solve_windows
+from tracking.windows import solve_windows
 
 
 def solve_candidates(
@@ -67,7 +67,7 @@ def solve_candidates(
 
     def report(closed: int, total: int) -> None:
         bound = regions.total_bound()
-        gap = _objective(plain, regions) - bound
+        gap = int(plain.cost[np.flatnonzero(regions.kept()[: len(plain.rows)])].sum()) - bound
         progress("solve", closed, total, f"bound {(bound + plain.constant) / NAT:.6g}, gap {gap / NAT:.4g} nats")
 
     interrupted = False
@@ -79,7 +79,7 @@ def solve_candidates(
     try:
         if matched:
             regions.open_everywhere()
-        elif solver == "highs" and model.detections > WINDOW:
+        elif solver == "highs":
             state, price = solve_windows(model, candidates.detections.frame, cliques, relax)
             regions = Regions(model, state, cliques, price)
             regions.open_everywhere()
@@ -146,11 +146,6 @@ def exact_margin(
         changed = replace(candidates, divisions=replace(candidates.divisions, fixed=fixed))
     without = solve_candidates(changed, solver=solution.solver)
     return (without.objective - solution.objective) / NAT
-
-
-def _objective(model: Model, regions: Regions) -> int:
-    """Cost of the present choice, without second births and the constant."""
-    return int(model.cost[regions.state.chosen(len(regions.model.rows))[: len(model.rows)]].sum())
 
 
 def _second_births(candidates: Candidates, regions: Regions) -> list[NDArray[np.int64]]:

@@ -338,7 +338,6 @@ def test_windows_regions_and_batches_of_any_size_agree_with_brute_force(
     monkeypatch: pytest.MonkeyPatch, c: Candidates, window: int, batch: int
 ) -> None:
     """The way that large problems take, forced on tiny ones."""
-    monkeypatch.setattr("tracking.solver.WINDOW", 0)
     monkeypatch.setattr("tracking.windows.WINDOW", window)
     monkeypatch.setattr("tracking.regions.BATCH", batch)
     best = min(every_solution(c), default=None)
@@ -352,7 +351,6 @@ def test_windows_regions_and_batches_of_any_size_agree_with_brute_force(
 @settings(PLENTY, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(c=candidates(coupled=True))
 def test_regions_that_may_not_grow_leave_a_true_gap(monkeypatch: pytest.MonkeyPatch, c: Candidates) -> None:
-    monkeypatch.setattr("tracking.solver.WINDOW", 0)
     monkeypatch.setattr("tracking.regions.LIMIT", 2)
     best = min(every_solution(c), default=None)
     if best is None:
