@@ -3,7 +3,7 @@
     python benchmarks/accuracy.py DATA [--json FILE] [--costs learned calibrated mixed] [--inputs silver complete]
 
 For each development movie in DATA (Cell Tracking Challenge layout) the costs ``learned`` and ``mixed``
-are fitted on the other movies only; labels are shuffled in every frame; everything else is default.
+are fitted on the other movies and on simulated ones only; labels are shuffled in every frame; everything else is default.
 ``silver``: the full masks as they are. ``complete``: silver masks plus a disk for every marker
 that has none. Measures are those of ``celltrail evaluate``.
 
@@ -20,6 +20,7 @@ from typing import Any
 
 from measure import celltrail, markdown_table, measured, parser, write_rows
 from movies import Movie, find_movies, shuffled
+from shipped_costs import simulated_examples
 
 from tracking import track, write_result
 from tracking.costs import Constants
@@ -73,11 +74,12 @@ def main() -> None:
     given = options.parse_args()
     movies = find_movies(given.data)
     examples = {movie.name: read_example(movie.sequence) for movie in movies}
+    simulated = simulated_examples()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         for movie in movies:
-            model = fit_costs([example for name, example in examples.items() if name != movie.name])
+            model = fit_costs([example for name, example in examples.items() if name != movie.name] + simulated)
             file = work / "costs.json"
             file.write_text(costs_as_json(model, asdict(Constants()), Constants().in_words(), "leave-one-out"))
             names = {"learned": str(file), "mixed": f"mixed:{file}"}

@@ -4,7 +4,7 @@
 
 Every tracker gets the same masks of the development movies, labels shuffled in each frame; with
 ``corrupted`` 5 % of the cells are dropped, 3 % merged, 3 % split, and 2 % false blobs added. All are
-scored by ``celltrail evaluate``. Celltrail uses costs learned on the other movies only, at its defaults.
+scored by ``celltrail evaluate``. Celltrail uses costs learned on the other movies and on simulated ones only, at its defaults.
 
 * ``lap``, ``greedy``: Celltrail's own baselines, with a cut-off from the movie.
 * the others: see ``peer_trackers.py`` for what each is given. A name with ``-scaled`` gets the distance that a cell
@@ -34,6 +34,7 @@ from corruption import corrupted
 from measure import Usage, celltrail, markdown_table, measured, parser, run_command, write_rows
 from movies import Movie, find_movies, shuffled
 from peer_trackers import MISSING
+from shipped_costs import simulated_examples
 
 from data import Tracks
 from data.ctc import write_masks, write_track_file
@@ -117,11 +118,12 @@ def main() -> None:
     pythons = dict(word.rpartition("=")[::2] for word in given.python)  # "" stands for every other method
     movies = find_movies(given.data)
     examples = {movie.name: read_example(movie.sequence) for movie in movies}
+    simulated = simulated_examples()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for movie in movies:
             file = Path(folder) / "costs.json"
-            model = fit_costs([example for name, example in examples.items() if name != movie.name])
+            model = fit_costs([example for name, example in examples.items() if name != movie.name] + simulated)
             file.write_text(costs_as_json(model, asdict(Constants()), Constants().in_words(), "leave-one-out"))
             costs = {"learned": str(file), "mixed": f"mixed:{file}"}.get(DEFAULT_COSTS, DEFAULT_COSTS)
             for kind in given.inputs:

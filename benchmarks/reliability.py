@@ -21,6 +21,7 @@ import numpy as np
 from measure import markdown_table, measured, parser, write_rows
 from movies import find_movies
 from numpy.typing import NDArray
+from shipped_costs import simulated_examples
 
 from tracking.costs import Constants
 from tracking.examples import Example, read_example, true_choices
@@ -96,13 +97,14 @@ def main() -> None:
     options.add_argument("--costs", nargs="+", default=["learned", "calibrated", "mixed"])
     given = options.parse_args()
     examples = [read_example(movie.sequence) for movie in find_movies(given.data)]
+    simulated = simulated_examples()
     answers: dict[tuple[str, str], list[Any]] = {}
     seconds: dict[str, float] = dict.fromkeys(given.costs, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "costs.json"
         names = {"learned": str(file), "mixed": f"mixed:{file}"}
         for example in examples:
-            others = fit_costs([other for other in examples if other is not example])
+            others = fit_costs([other for other in examples if other is not example] + simulated)
             file.write_text(costs_as_json(others, asdict(Constants()), Constants().in_words(), "leave-one-out"))
             for costs in given.costs:
                 with measured() as usage:

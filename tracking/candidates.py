@@ -133,11 +133,22 @@ def mother_size(table: DetectionTable, typical: float) -> FloatArray:
     return np.maximum(table.diameter, 0.5 * typical)
 
 
+def shift_until(table: DetectionTable, links: LinkTable, first: IntArray) -> FloatArray:
+    """Where the surroundings of mothers go until their first daughters are seen, float64 (d, 3) in voxels."""
+    mother = links.source[first]
+    shift = table.shift[1][mother]
+    late = links.span[first] == 2
+    if late.any():
+        shift[late] = table.shift[2][mother[late]]
+    return shift
+
+
 def find_divisions(table: DetectionTable, links: LinkTable, typical: float) -> tuple[IntArray, IntArray]:
     """Candidate divisions as pairs of links of one mother; ``typical`` is the diameter of a typical cell.
 
-    Both daughters are in the next frame; or the second comes a frame late (where ``links`` reach so far)
-    and the first is clearly smaller than the mother, who else has only moved.
+    Both daughters are in the next frame. Where ``links`` reach further, the second may come a frame late, if the
+    first is clearly smaller than the mother, who else has only moved; or both are seen two frames after the mother,
+    who went unseen in between.
 
     Returns
     -------
@@ -162,9 +173,10 @@ def find_divisions(table: DetectionTable, links: LinkTable, typical: float) -> t
     first, second = np.where(swap, two, one), np.where(swap, one, two)
     together = (links.span[first] == 1) & (links.span[second] == 1)
     smaller = table.area[links.target[first]] <= WITH_ONE_DAUGHTER * table.area[links.source[first]]
-    soon = together | ((links.span[first] == 1) & (links.span[second] == 2) & smaller)
+    both_late = (links.span[first] == 2) & (links.span[second] == 2)
+    soon = together | both_late | ((links.span[first] == 1) & (links.span[second] == 2) & smaller)
     first, second = first[soon], second[soon]
-    expected = table.place[links.source[first]] + table.shift[1][links.source[first]] * table.scale
+    expected = table.place[links.source[first]] + shift_until(table, links, first) * table.scale
     midpoint = (table.place[links.target[first]] + table.place[links.target[second]]) / 2
     near = np.linalg.norm(midpoint - expected, axis=1) <= MIDPOINT_RADIUS * size[links.source[first]]
     near &= ~table.exclude_each_other(links.target[first], links.target[second])

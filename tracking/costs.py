@@ -33,7 +33,7 @@ class Constants:
     appear : a cell appears, or disappears, inside the image. border : the same near its side.
     gap : each frame in which a linked cell was not seen. margin : how near the side counts as
     border, in diameters of a typical cell. late : a daughter that is first
-    seen a frame after her sister. false : leaving out a detection that is doubtful, which is one
+    seen a frame after her sister (two daughters that both come a frame late: their mother went unseen for ``gap``). false : leaving out a detection that is doubtful, which is one
     below ``small`` times the median area without a likely link to either side. keep : divisions that are worse than a link and an
     appearance by more than this are left out.
     """
@@ -216,7 +216,8 @@ def _price_divisions(
     """The divisions of a part that are worth a place in the problem: int64 (3, d), their costs in nats, the terms."""
     links, first, second = part.links, part.first, part.second
     logit, terms = model.division(part.division_features, len(first))
-    late = constants.late * (links.missed[first] + links.missed[second]).astype(np.float64)
+    unseen = (links.missed[first] > 0) & (links.missed[second] > 0)
+    late = np.where(unseen, constants.gap, constants.late * links.missed[second].astype(np.float64))
     cost = late - logit
     single = np.minimum(
         link_cost[first] + appear[links.target[second]], link_cost[second] + appear[links.target[first]]

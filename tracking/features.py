@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tracking.candidates import LinkTable, mother_size, typical_diameter
+from tracking.candidates import LinkTable, mother_size, shift_until, typical_diameter
 from tracking.detections import DetectionTable
 
 IntArray = NDArray[np.int64]
@@ -175,7 +175,7 @@ def division_features(
     u, v, w = links.source[first], links.target[first], links.target[second]
     place, area = table.place, table.area.astype(np.float64)
     size = mother_size(table, usual.diameter)[u]
-    expected = place[u] + table.shift[1][u] * table.scale
+    expected = place[u] + shift_until(table, links, first) * table.scale
     to_v, to_w = place[v] - expected, place[w] - expected
     length_v, length_w = np.linalg.norm(to_v, axis=1), np.linalg.norm(to_w, axis=1)
     cosine = np.sum(to_v * to_w, axis=1) / np.maximum(length_v * length_w, 1e-9)

@@ -28,7 +28,7 @@ BoolArray = NDArray[np.bool_]
 
 SCHEMA = "celltrail.costs/1"
 LINK_WEIGHT = 1000.0  # what the true links of one movie weigh together
-DIVISION_WEIGHT = 25.0  # what the true divisions of one movie weigh together
+DIVISION_WEIGHT = 300.0  # what the true divisions of one movie weigh together
 RIDGE = 30.0
 THINNED = 1  # how many times a movie is shown again with masks taken away
 

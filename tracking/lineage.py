@@ -25,7 +25,8 @@ class Lineage:
 
     tracks : labels 1…n, numbered by (first frame, position).
     track : int64 (n,), the track of each detection, 0 where it is not used.
-    fills : int64 (k, 4) — track, frame to fill, and the rows of the detections before and after.
+    fills : int64 (k, 4) — track, frame to fill, and the rows of the detections before and after; twice that of the
+        mother where she is the last before her division.
     """
 
     tracks: Tracks
@@ -75,10 +76,14 @@ def build_lineage(
         parent[track[daughter[both]]] = track[mother[both]]
 
     filled = np.flatnonzero(gap & joined)
-    fills = [
-        (int(track[a]), middle, a, b)
-        for a, b in zip(source[filled].tolist(), target[filled].tolist(), strict=True)
-        for middle in range(int(frame[a]) + 1, int(frame[b]))
-    ]
-    tracks = Tracks(np.arange(1, len(heads) + 1), frame[heads], frame[last], parent[1:])
+    jumps = [(a, b, int(frame[b])) for a, b in zip(source[filled].tolist(), target[filled].tolist(), strict=True)]
+    end = frame[last].copy()
+    if fill:  # a mother who went unseen before she divided is painted where she was
+        born = np.minimum(frame[divisions.first[chosen]], frame[divisions.second[chosen]])
+        for mother, birth in zip(divisions.mother[chosen].tolist(), born.tolist(), strict=True):
+            if track[mother] and birth > frame[mother] + 1:
+                jumps.append((mother, mother, birth))
+                end[track[mother] - 1] = birth - 1
+    fills = [(int(track[a]), middle, a, b) for a, b, until in jumps for middle in range(int(frame[a]) + 1, until)]
+    tracks = Tracks(np.arange(1, len(heads) + 1), frame[heads], end, parent[1:])
     return Lineage(tracks, track, np.array(sorted(fills), dtype=np.int64).reshape(-1, 4))

@@ -70,10 +70,11 @@ def paint_missing(
 ) -> None:
     """Paint the mask of a cell that was not seen: its nearest known shape, moved to where it should be.
 
-    The place lies on the straight line between the cell before and after; only background is painted,
+    The place lies on the straight line between the cell before and after (a mother before she divides stays where she
+    was); only background is painted,
     and at least one pixel.
     """
-    share = (number - table.frame[before]) / (table.frame[after] - table.frame[before])
+    share = (number - table.frame[before]) / (table.frame[after] - table.frame[before]) if before != after else 0.0
     known = before if share <= 0.5 else after
     place = table.position[before] + share * (table.position[after] - table.position[before])
     move = np.rint(place - table.position[known]).astype(np.int64)[3 - table.ndim :]

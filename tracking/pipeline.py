@@ -129,7 +129,7 @@ def track(
     images : grey values of the same frames, which sharpen the costs; optional.
     method : ``"ilp"`` (optimal), or the baselines ``"lap"`` and ``"greedy"``.
     costs : cost model: ``"learned"``, ``"calibrated"``, ``"mixed"``, or a file of ``celltrail fit``. solver : backend, ``"highs"`` or ``"pulp:NAME"``.
-    max_gap : links may jump up to so many frames in which the cell was not seen; ``None``: 2 where the
+    max_gap : links may jump up to so many frames in which the cell was not seen; ``None``: 4 where the
         movie itself shows such gaps, else 0.
     fill : paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
     allow_drop : small detections without a likely past or future may be left out; otherwise all are kept.

@@ -30,7 +30,7 @@ from tracking.solver import solve_candidates
 Masks = Mapping[int, NDArray[Any]]
 
 DEFAULT_COSTS = "learned"
-AUTO_GAP = 2  # frames a cell may go unseen in a movie that shows gaps
+AUTO_GAP = 4  # frames a cell may go unseen in a movie that shows gaps
 EXCERPT = 40_000  # cells that are enough to tell the costs of a movie, and whether it has gaps
 FEWEST_FRAMES = 10  # frames of an excerpt, however full they are
 GAP_RATE = 0.005  # share of all links that jump a frame, from which on gaps are part of the problem
@@ -76,7 +76,7 @@ def prepare(
     ----------
     solve : what solves the first, simpler problems.
     costs : name of a cost model, or a file of ``celltrail fit``.
-    max_gap : frames with cells in which a linked cell may go unseen; ``None``: 2 if more than 1 of 200
+    max_gap : frames with cells in which a linked cell may go unseen; ``None``: 4 if more than 1 of 200
         links would use it, else 0.
     allow_drop : small detections without a likely past or future may be left out.
     constants : what is given of :class:`tracking.costs.Constants`, by name; the others have their defaults.

@@ -106,6 +106,25 @@ def test_a_daughter_may_be_seen_a_frame_late(crowd):
     assert result.tracks.problems() == []
 
 
+def test_a_mother_may_go_unseen_before_she_divides(crowd):
+    missing = crowd[4].pop(5)
+    for t in range(5, 8):
+        y, x, _ = crowd[t][5]
+        crowd[t][5] = (y, x - 3.5, 3.0)
+        crowd[t].append((y, x + 3.5, 3.0))
+    result = track({t: draw(*cells) for t, cells in crowd.items()}, max_gap=1)
+    ((mother, daughters),) = result.tracks.divisions().items()
+    rows = {row[0]: row for row in rows_of(result)}
+    assert rows[mother] == (mother, 0, 4, 0)
+    assert [rows[label][1:] for label in daughters] == [(5, 7, mother)] * 2
+    assert result.run["filled_masks"] == [{"track": mother, "frame": 4}]
+    painted = dict(result.masks())[4] == mother
+    assert painted[round(missing[0]), round(missing[1])]
+    assert result.tracks.problems() == []
+    unfilled = track({t: draw(*cells) for t, cells in crowd.items()}, max_gap=1, fill="never")
+    assert {row[0]: row for row in rows_of(unfilled)}[mother] == (mother, 0, 3, 0)
+
+
 def test_a_speck_may_be_left_out(crowd):
     crowd[3].append((16.0, 16.0, 1.0))
     masks = {t: draw(*cells) for t, cells in crowd.items()}
@@ -150,7 +169,7 @@ def test_gaps_are_switched_on_by_the_movie(crowd):
     for t, k in ((2, 3), (3, 9), (5, 11)):
         crowd[t].pop(k)
     holed = track({t: draw(*cells) for t, cells in crowd.items()})
-    assert holed.run["scale"]["max_gap"] == 2
+    assert holed.run["scale"]["max_gap"] == 4
     assert len(holed.tracks) == 16
     assert holed.run["gap_links"] == 3
     links = holed.run[
@@ -207,7 +226,7 @@ def test_baselines_track_what_is_easy(crowd, method):
     best = track({t: draw(*cells) for t, cells in crowd.items()})
     assert result.tracks == best.tracks
     assert result.run["objective"] == pytest.approx(best.run["objective"])
-    assert result.run["status"] == "gap"
+    assert result.run["bound"] <= best.run["objective"] + 1e-6
 
 
 def test_three_dimensions():
