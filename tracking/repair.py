@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from data.frames import part_of
+from data.movie import part_of
 from data.progress import Progress, silent
 from tracking.detections import DetectionTable
 from tracking.layers import Evidence, LayeredMovie
