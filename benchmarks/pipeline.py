@@ -80,9 +80,9 @@ def track_once(folder: Path, frames: int, jobs: int) -> dict[str, Any]:
 
 
 def judge(truth: Path, out: Path, part: str) -> dict[str, float | None]:
-    """LNK and TRA of a result."""
+    """LNK, TRA and BIO of a result."""
     measures = celltrail("evaluate", truth, out, "--frames", part)[1]["sequences"][0]["measures"]
-    return {name: measures[name] for name in ("LNK", "TRA")}
+    return {name: measures[name] for name in ("LNK", "TRA", "BIO")}
 
 
 def peer_once(method: str, python: str, folder: Path, frames: int, limit: int) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def main() -> None:
             rows.append(row)
             print(row, flush=True)
             write_rows(options.json, rows)
-    names = ("case", "method", "detections", "status", "LNK")
+    names = ("case", "method", "detections", "status", "LNK", "BIO")
     shown = [[*(row[name] for name in names), f"{row['cpu_s']:.1f}", f"{row['peak_mb']:.0f}"] for row in rows]
     print(markdown_table([*names, "CPU s", "peak MB"], shown))
     half, whole = rows[:2]
