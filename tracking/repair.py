@@ -301,7 +301,7 @@ def _nearest(inside: FloatArray, cells: Sequence[FloatArray], scale: FloatArray)
 def points(shape: Shape) -> FloatArray:
     """The voxels of a mask, float64 (n, ndim)."""
     box, mask = shape
-    return np.argwhere(mask) + np.array([float(side.start) for side in box])
+    return np.asarray(np.argwhere(mask) + np.array([float(side.start) for side in box]))
 
 
 def _shape(where: FloatArray) -> Shape:
