@@ -332,6 +332,17 @@ def test_progress_tells_the_gap() -> None:
     assert told[-1][3] == f"bound {solution.bound / NAT:.6g}, gap 0 nats"
 
 
+@FEW
+@given(candidates())
+def test_progress_never_tells_less_than_no_gap(c: Candidates) -> None:
+    """Also while the choice at hand breaks a clique: what is told is the gap of a choice that keeps all."""
+    if min(every_solution(c), default=None) is None:
+        return
+    gaps: list[float] = []
+    solve_candidates(c, progress=lambda *line, **more: gaps.append(float([*line, *more.values()][3].split()[3])))
+    assert min(gaps, default=0) >= 0
+
+
 @settings(PLENTY, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(c=candidates(coupled=True), window=st.integers(1, 4), batch=st.sampled_from([1, 4000]))
 def test_windows_regions_and_batches_of_any_size_agree_with_brute_force(
