@@ -222,6 +222,9 @@ class InputMasks(Mapping[int, NDArray[Any]]):
         rows = (table.frame == frame) & (self.graph.track > 0)
         return relabel(self.masks[frame], self.graph.track[rows], table.label[rows])
 
+    def __contains__(self, number: object) -> bool:
+        return number in self.masks
+
     def __iter__(self) -> Iterator[int]:
         return iter(self.masks)
 

@@ -92,6 +92,9 @@ class Frames(Mapping[int, NDArray[Any]]):
             raise InputError(f"{source.path} holds values that are not finite (NaN or infinity): replace them.")
         return array
 
+    def __contains__(self, number: object) -> bool:  # without it, asking for a frame would read it
+        return number in self.sources
+
     def __iter__(self) -> Iterator[int]:
         return iter(self.numbers)
 
@@ -122,13 +125,16 @@ class PartOfMovie(Mapping[int, NDArray[Any]]):
 
     def __init__(self, movie: Mapping[int, NDArray[Any]], frames: range) -> None:
         self._movie = movie
-        self._numbers = [number for number in frames if number in movie]
+        self._numbers = dict.fromkeys(number for number in frames if number in movie)
 
     def __reduce__(self) -> tuple[type[dict[int, NDArray[Any]]], tuple[dict[int, NDArray[Any]]]]:
         return dict, ({number: self[number] for number in self},)
 
     def __getitem__(self, frame: int) -> NDArray[Any]:
         return self._movie[frame]
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._numbers
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._numbers)
@@ -156,6 +162,9 @@ class ComputedFrames(Mapping[int, NDArray[Any]]):
         if frame not in self._numbers:
             raise KeyError(frame)
         return self._compute(frame)
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._numbers
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._numbers)

@@ -42,8 +42,17 @@ def best_rival(
     table: DetectionTable, group: IntArray, other_end: IntArray, value: FloatArray, default: float
 ) -> FloatArray:
     """As :func:`best_other`, but hypotheses that exclude each other are no rivals."""
-    if not len(table.clique_id):
-        return best_other(group, value, default)
+    best = best_other(group, value, default)
+    if len(table.clique_id):  # only groups with a hypothesis need a look at every pair
+        contested = np.isin(group, group[np.isin(other_end, table.clique_row)])
+        best[contested] = _best_compatible(table, group[contested], other_end[contested], value[contested], default)
+    return best
+
+
+def _best_compatible(
+    table: DetectionTable, group: IntArray, other_end: IntArray, value: FloatArray, default: float
+) -> FloatArray:
+    """For each row the least value among the rows of its group whose other end may be used together with its own."""
     order = np.argsort(group, kind="stable")
     begin = np.searchsorted(group[order], group, side="left")
     size = np.searchsorted(group[order], group, side="right") - begin

@@ -88,6 +88,9 @@ class HypothesisMovie(LayeredMovie):
             free[box][mask] = row + 1
         return np.stack(layers)
 
+    def __contains__(self, number: object) -> bool:
+        return number in self.file_of
+
     def __iter__(self) -> Iterator[int]:
         return iter(self.file_of)
 

@@ -45,6 +45,9 @@ class MergedMasks(Mapping[int, NDArray[Any]]):
                 labels = np.where(labels == max(one, two), np.array(min(one, two), labels.dtype), labels)
         return labels
 
+    def __contains__(self, number: object) -> bool:
+        return number in self.masks
+
     def __iter__(self) -> Iterator[int]:
         return iter(self.masks)
 

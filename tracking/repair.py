@@ -86,6 +86,9 @@ class RepairableMovie(LayeredMovie):
                 other[box][mask] = label
         return np.stack([labels.astype(np.int64), other])
 
+    def __contains__(self, number: object) -> bool:
+        return number in self.masks
+
     def __iter__(self) -> Iterator[int]:
         return iter(self.masks)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from numpy.typing import NDArray
 
 from data.errors import InputError
 from data.frames import list_frame_files, number_of, open_images, open_labels, parse_frames
+from data.movie import ComputedFrames, PartOfMovie
 from data.tiff import write_array
 
 
@@ -241,3 +244,19 @@ def test_axes_of_the_files_of_a_folder_are_checked_and_may_be_small_letters(tmp_
 def test_a_single_image_may_be_named_after_a_day(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "scan_20231104.tif", np.zeros((20, 30), np.uint16))
     assert open_images(tmp_path / "scan_20231104.tif").numbers == (0,)
+
+
+def test_asking_for_a_frame_reads_nothing(tmp_path: Path) -> None:
+    for number in range(2):
+        write_array(tmp_path / f"t{number:03d}.tif", np.ones((8, 8), np.uint16))
+    movie = open_images(tmp_path)
+    part = PartOfMovie({0: np.ones((8, 8)), 1: np.ones((8, 8))}, range(1, 3))
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert [number in movie for number in range(3)] == [True, True, False]
+    assert [number in part for number in range(3)] == [False, True, False]
+
+    def refuse(number: int) -> NDArray[Any]:
+        raise AssertionError(number)
+
+    assert 1 in ComputedFrames([1], refuse)
