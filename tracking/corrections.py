@@ -112,6 +112,8 @@ def _verdicts(problem: Part, pins: Sequence[Pin], row_of: dict[Cell, int]) -> tu
             kept |= named
             link_says[against_links] = -1
             division_says[against_divisions] = -1
+    # Whether the mother went unseen before she divided shows in the price of a gap, not in how the division looks.
+    division_says[links.span[problem.first] > 1] = 0
     link_says[kept_links] = 1
     division_says[kept_divisions] = 1
     return link_says, division_says
