@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -101,11 +102,9 @@ def peer_once(method: str, python: str, folder: Path, frames: int, limit: int) -
     cells.unlink()
     row = {"case": f"{frames} frames", "method": method, **vars(usage), "detections": len(detections)}
     if status != 0:
-        return row | {
-            "status": "timeout" if usage.cpu_s >= limit else f"failed with {status}",
-            "LNK": None,
-            "TRA": None,
-        }
+        stopped = usage.cpu_s >= limit or status == -signal.SIGXCPU
+        said = "timeout" if stopped else f"failed with {status}"
+        return row | {"status": said, "LNK": None, "TRA": None, "BIO": None}
     shutil.rmtree(out, ignore_errors=True)
     write_edges(masks, detections, [(u, v) for u, v in json.loads(found.read_text())], out)
     return row | {"status": "done", **judge(folder / "01_GT", out, f"0:{frames - 1}")}
