@@ -1,6 +1,6 @@
 """The whole way on real movies: train, segment, track and evaluate; prints the table of the README.
 
-    python benchmarks/real.py DATA [--out real] [--minutes 4] [--json FILE]
+    python benchmarks/real.py DATA [--out real] [--steps 450] [--json FILE]
 
 DATA is a folder with the data sets ``DIC-C2DH-HeLa`` and ``Fluo-N2DL-HeLa`` as the Cell Tracking
 Challenge lays them out. Only sequence 01 of each is used.
@@ -45,12 +45,12 @@ def shuffled_masks(source: Path, out: Path, seed: int = 0) -> None:
     write_masks(out, frames())
 
 
-def from_images(dataset: Path, out: Path, minutes: float) -> dict[str, Any]:
+def from_images(dataset: Path, out: Path, steps: int) -> dict[str, Any]:
     """Train on frames 0-54 of sequence 01, segment, track and measure frames 60-83."""
     sequence = find_sequence(dataset, "01")
     model, masks, result = out / "model.safetensors", out / "01_MASKS", out / "01_RES"
     training, _ = celltrail("train", dataset, "--sequence", "01", "--truth", "ST", "--frames", TRAINING,
-                            "--minutes", minutes, "--seed", 0, "--out", model)  # fmt: skip
+                            "--steps", steps, "--seed", 0, "--out", model)  # fmt: skip
     segmenting, _ = celltrail("segment", sequence.images, "--model", model, "--frames", JUDGED, "--out", masks)
     tracking, run = celltrail("track", masks, "--images", sequence.images, "--frames", JUDGED, "--out", result)
     _, judged = celltrail("evaluate", sequence.gt, result, "--truth", "ST", "--frames", JUDGED)
@@ -90,7 +90,7 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("data", type=Path, nargs="?", help="folder with the two data sets")
     arguments.add_argument("--out", type=Path, default=Path("real"), help="folder for model, masks and results")
-    arguments.add_argument("--minutes", type=float, default=4, help="time for training (default 4)")
+    arguments.add_argument("--steps", type=int, default=450, help="steps of the training (default 450), so that any processor learns the same")
     options = arguments.parse_args()
     if options.data is None:
         sys.exit("Name the folder with DIC-C2DH-HeLa and Fluo-N2DL-HeLa:  make real DATA=/path/to/it")
@@ -102,7 +102,7 @@ def main() -> None:
     with output_folder(options.out, overwrite=ours) as work:
         dic, fluo = (work / dataset.name for dataset in datasets)
         dic.mkdir()
-        rows = [from_images(datasets[0], dic, options.minutes), from_masks(datasets[1], fluo)]
+        rows = [from_images(datasets[0], dic, options.steps), from_masks(datasets[1], fluo)]
         (work / "rows.json").write_text(json.dumps(rows, indent=2) + "\n")
     shown = [[r["case"], r["status"], *(r[name] for name in MEASURES), f"{r['cpu_s']:.0f} s"] for r in rows]
     print(markdown_table(["input", "solver", *MEASURES, "CPU"], shown))
