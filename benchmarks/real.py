@@ -90,7 +90,12 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("data", type=Path, nargs="?", help="folder with the two data sets")
     arguments.add_argument("--out", type=Path, default=Path("real"), help="folder for model, masks and results")
-    arguments.add_argument("--steps", type=int, default=450, help="steps of the training (default 450), so that any processor learns the same")
+    arguments.add_argument(
+        "--steps",
+        type=int,
+        default=450,
+        help="steps of the training (default 450), so that any processor learns the same",
+    )
     options = arguments.parse_args()
     if options.data is None:
         sys.exit("Name the folder with DIC-C2DH-HeLa and Fluo-N2DL-HeLa:  make real DATA=/path/to/it")
