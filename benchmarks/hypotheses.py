@@ -5,7 +5,8 @@
 
 SEG and DET of connected components, of a watershed from seeds, of the best disjoint choice among the
 candidates by their scores, and SEG of an oracle that knows the truth and takes the best candidate for
-every cell: the room that is left for tracking.
+every cell: the room that is left for tracking. On a data set also what tracking makes of the masks, and
+of the hypotheses, with the same costs (``--costs``; the shipped ones have seen the development movies).
 """
 
 from __future__ import annotations
@@ -14,21 +15,24 @@ import sys
 
 sys.path.append(sys.path.pop(0))  # packages come before benchmarks of the same name
 
+import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
-from measure import markdown_table, measured, parser, write_rows
+from measure import celltrail, markdown_table, measured, parser, write_rows
 from numpy.typing import NDArray
 
+from data import Sequence, find_sequence
 from data.frames import parse_frames
-from data.hypotheses import Hypotheses
+from data.hypotheses import Hypotheses, paint
 from data.simulate import simulate_scene
 from evaluation import segmentation_scores
 from segmentation import Movie, find_hypotheses, find_instances, load_model, open_movie, predict
-from segmentation.candidates import paint_best
 
 SCENES = ((25, 256), (60, 256), (12, 256))
 
@@ -56,6 +60,23 @@ def oracle(truth: NDArray[Any], found: Hypotheses) -> list[float]:
     return best[1:][areas[1:] > 0].tolist()
 
 
+def tracked(sequence: Sequence, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Two rows: the masks of the model tracked as they are, and its hypotheses."""
+    assert sequence.images is not None
+    frames = ["--frames", arguments.frames] if arguments.frames else []
+    with TemporaryDirectory() as folder:
+        masks = Path(folder) / "masks"
+        celltrail("segment", sequence.images, "--model", arguments.model, *frames, "--hypotheses", "--out", masks)
+        for method, options in (("tracked masks", []), ("tracked hypotheses", ["--hypotheses"])):
+            result = Path(folder) / method.replace(" ", "_")
+            usage, _ = celltrail("track", masks, "--images", sequence.images, *frames, "--costs", arguments.costs,
+                                 *options, "--out", result)  # fmt: skip
+            truth = sequence.dataset / f"{sequence.name}_GT"
+            score = celltrail("evaluate", truth, result, "--truth", "ST", *frames)[1]["sequences"][0]["measures"]
+            kept = {name: score[name] for name in ("IoU", "SEG", "DET", "TRA", "LNK")}
+            yield {"case": sequence.dataset.name, "method": method, "cpu_s": usage.cpu_s, **kept}
+
+
 def main() -> None:
     """One row for each way to choose."""
     options = parser(__doc__)
@@ -63,6 +84,7 @@ def main() -> None:
     options.add_argument("--sequence", default="01")
     options.add_argument("--frames", help="frames A:B that the model has not seen")
     options.add_argument("--model", default="sim-fluo")
+    options.add_argument("--costs", default="learned", help="cost model of track")
     arguments = options.parse_args()
     torch.set_num_threads(1)
     movie = simulated()
@@ -79,14 +101,16 @@ def main() -> None:
         rows.append({"case": movie.name, "method": method, "cpu_s": usage.cpu_s, **segmentation_scores(truth, masks)})
     with measured() as usage:
         found = {k: find_hypotheses(m, model.instances) for k, m in maps.items()}
-        masks = {k: paint_best(candidates, model.instances) for k, candidates in found.items()}
+        masks = {k: paint(candidates.hypotheses, candidates.best) for k, candidates in found.items()}
     rows.append({"case": movie.name, "method": "celltrail", "cpu_s": usage.cpu_s, **segmentation_scores(truth, masks)})
     best = [score for k in truth for score in oracle(truth[k], found[k].hypotheses)]
     count = sum(len(candidates.hypotheses) for candidates in found.values())
     rows.append({"case": movie.name, "method": "oracle", "cpu_s": usage.cpu_s, "IoU": None, "SEG": float(np.mean(best)),
                  "DET": None, "hypotheses_per_cell": count / len(best)})  # fmt: skip
-    print(markdown_table(["method", "CPU s", "IoU", "SEG", "DET"],
-                         [[row["method"], row["cpu_s"], row["IoU"], row["SEG"], row["DET"]] for row in rows]))  # fmt: skip
+    if arguments.dataset:
+        rows += tracked(find_sequence(arguments.dataset, arguments.sequence), arguments)
+    columns = ("method", "cpu_s", "IoU", "SEG", "DET", "TRA", "LNK")
+    print(markdown_table(list(columns), [[row.get(name) for name in columns] for row in rows]))
     write_rows(arguments.json, rows)
 
 

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from data.errors import InputError
+from data.outlines import close_gaps
 from data.output import output_file
 
 SCHEMA = "celltrail.hypotheses/1"
+WIDEST = 50  # pixels; no gap between two cells is closed from farther away
 SHARED = 0.05  # two candidates conflict where they share more than this part of the smaller one
 
 IntArray = NDArray[np.int64]
@@ -36,6 +38,7 @@ class Hypotheses:
     score : float32 (n,) — log-odds of being a cell, whole and alone.
     parent : int64 (n,) — row of the smallest candidate that this one is a part of; −1: none.
     region : int64 (n,) — number of the connected region; candidates of different regions never overlap.
+    gap : a gap between two chosen candidates is closed up to this many pixels from either side.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +48,7 @@ class Hypotheses:
     score: NDArray[np.float32]
     parent: IntArray
     region: IntArray
+    gap: int = 0
 
     def __len__(self) -> int:
         return len(self.score)
@@ -77,7 +81,7 @@ class Hypotheses:
 
 def pack_hypotheses(
     shape: tuple[int, ...], boxes: Sequence[tuple[slice, ...]], masks: Sequence[BoolArray], score: Iterable[float],
-    parent: Iterable[int], region: Iterable[int],
+    parent: Iterable[int], region: Iterable[int], *, gap: int = 0,
 ) -> Hypotheses:  # fmt: skip
     """Hypotheses from boxes and the masks within them."""
     packed = [np.packbits(mask.ravel()) for mask in masks]
@@ -85,7 +89,7 @@ def pack_hypotheses(
     return Hypotheses(
         tuple(shape), bbox.reshape(-1, 2 * len(shape)), np.concatenate([np.zeros(0, np.uint8), *packed]),
         np.cumsum([0, *map(len, packed)]).astype(np.int64), np.array(list(score), dtype=np.float32),
-        np.array(list(parent), dtype=np.int64), np.array(list(region), dtype=np.int64),
+        np.array(list(parent), dtype=np.int64), np.array(list(region), dtype=np.int64), gap,
     )  # fmt: skip
 
 
@@ -125,25 +129,45 @@ def find_conflicts(hypotheses: Hypotheses, shared: float = SHARED) -> IntArray:
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
-def find_cliques(hypotheses: Hypotheses, shared: float = SHARED) -> list[IntArray]:
+def find_cliques(hypotheses: Hypotheses, rows: IntArray | None = None) -> list[IntArray]:
     """Sets of candidates of which at most one is a cell: the maximal cliques of the conflicts, in order.
 
-    Candidates without a conflict are in none.
+    Candidates without a conflict are in none. ``rows`` : int64 (k,), only among these (None: all).
     """
     import networkx as nx
 
+    conflicts = find_conflicts(hypotheses)
+    if rows is not None:
+        conflicts = conflicts[np.isin(conflicts, rows).all(axis=1)]
     graph: nx.Graph[int] = nx.Graph()
-    graph.add_edges_from(find_conflicts(hypotheses, shared).tolist())
+    graph.add_edges_from(conflicts.tolist())
     return [np.array(clique, dtype=np.int64) for clique in sorted(sorted(c) for c in nx.find_cliques(graph))]
 
 
+def depths(parent: IntArray) -> IntArray:
+    """In how many other candidates each one lies, following ``parent``; more than all there are in a circle.
+
+    Returns
+    -------
+    int64 (n,).
+    """
+    depth, above = np.zeros(len(parent), dtype=np.int64), parent
+    while (above >= 0).any() and depth.max() <= len(parent):
+        depth += above >= 0
+        above = np.where(above >= 0, parent[above], -1)
+    return depth
+
+
 def paint(hypotheses: Hypotheses, chosen: Iterable[int]) -> NDArray[np.int32]:
-    """Label image of chosen candidates, numbered 1 … n in the given order; a shared pixel goes to the first."""
+    """Label image of chosen candidates, numbered 1 … n in the given order, gaps between them closed.
+
+    A shared pixel goes to the first.
+    """
     labels = np.zeros(hypotheses.shape, dtype=np.int32)
     for number, row in enumerate(chosen, start=1):
         part = labels[hypotheses.box(row)]
         part[hypotheses.mask(row) & (part == 0)] = number
-    return labels
+    return close_gaps(labels, hypotheses.gap).astype(np.int32)
 
 
 def write_hypotheses(path: Path, hypotheses: Hypotheses) -> None:
@@ -152,7 +176,7 @@ def write_hypotheses(path: Path, hypotheses: Hypotheses) -> None:
         np.savez_compressed(
             stream, schema=np.array(SCHEMA), shape=np.array(hypotheses.shape, dtype=np.int64), bbox=hypotheses.bbox,
             bits=hypotheses.bits, offset=hypotheses.offset, score=hypotheses.score, parent=hypotheses.parent,
-            region=hypotheses.region,
+            region=hypotheses.region, gap=np.array(hypotheses.gap, dtype=np.int64),
         )  # fmt: skip
 
 
@@ -174,7 +198,7 @@ def read_hypotheses(path: Path) -> Hypotheses:
         result = Hypotheses(
             tuple(arrays["shape"].tolist()), arrays["bbox"].astype(np.int64), arrays["bits"].astype(np.uint8),
             arrays["offset"].astype(np.int64), arrays["score"].astype(np.float32), arrays["parent"].astype(np.int64),
-            arrays["region"].astype(np.int64),
+            arrays["region"].astype(np.int64), int(arrays.get("gap", 0)),
         )  # fmt: skip
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: run 'celltrail segment --hypotheses'.") from None
@@ -206,4 +230,8 @@ def _problem_of(found: Hypotheses) -> str | None:
         return "masks of another size than their boxes"
     if n and not ((found.parent >= -1) & (found.parent < n)).all():
         return "a parent that is not there"
+    if (depths(found.parent) > n).any():
+        return "candidates that are parts of each other"
+    if not 0 <= found.gap <= WIDEST:
+        return f"a gap of {found.gap} pixels"
     return None

@@ -20,7 +20,7 @@ from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 
 from data.hypotheses import Hypotheses, pack_hypotheses, paint
-from segmentation.instances import InstanceSettings, close_gaps, find_instances, remove_small
+from segmentation.instances import InstanceSettings, find_instances, remove_small
 from segmentation.prediction import Prediction
 
 FloatArray = NDArray[np.float32]
@@ -52,17 +52,13 @@ def label_cells(prediction: Prediction, settings: InstanceSettings) -> NDArray[n
     """Label image of the cells in the maps of a frame, by the method of the settings."""
     if settings.method != "tree":
         return find_instances(prediction.probability, prediction.distance, settings)
-    return paint_best(find_hypotheses(prediction, settings), settings)
-
-
-def paint_best(candidates: Candidates, settings: InstanceSettings) -> NDArray[np.int32]:
-    """Label image of the best disjoint choice; label i + 1 is row ``candidates.best[i]``."""
-    return close_gaps(paint(candidates.hypotheses, candidates.best), settings.grow).astype(np.int32)
+    candidates = find_hypotheses(prediction, settings)
+    return paint(candidates.hypotheses, candidates.best)
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Candidates of one frame, and the rows of the best disjoint choice among them."""
+    """Candidates of one frame, and the rows of the best disjoint choice among them: label i + 1 is row ``best[i]``."""
 
     hypotheses: Hypotheses
     best: list[int]
@@ -99,7 +95,7 @@ def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> Candi
             rows_of.setdefault(index, []).append(len(rows))
             rows.append((box, mask, score - UNUSUAL * abs(change), parent, region_of[index]))
     columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(5)]
-    hypotheses = pack_hypotheses(basins.shape, *columns)
+    hypotheses = pack_hypotheses(basins.shape, *columns, gap=settings.grow)
     return Candidates(hypotheses, choose_best(nodes, rows_of, hypotheses))
 
 

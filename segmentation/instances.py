@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from data.outlines import close_gaps
+
 FloatArray = NDArray[np.float32]
 LabelArray = NDArray[np.int32]
 
@@ -82,21 +84,3 @@ def remove_small(labels: NDArray[np.integer[Any]], min_size: int) -> NDArray[np.
     keep[0] = False
     table = np.where(keep, np.cumsum(keep), 0).astype(labels.dtype)
     return table[labels]
-
-
-def close_gaps(labels: NDArray[np.integer[Any]], reach: int) -> NDArray[np.integer[Any]]:
-    """Give background pixels between two cells to the nearer one; outlines against free background stay.
-
-    A pixel lies between two cells if both come within ``reach`` pixels of it (square neighbourhood).
-    """
-    if reach < 1 or not labels.any():
-        return labels
-    size = 2 * reach + 1
-    largest = ndimage.maximum_filter(labels, size)
-    absent = np.iinfo(labels.dtype).max
-    smallest = ndimage.minimum_filter(np.where(labels == 0, absent, labels), size)
-    gap = (labels == 0) & (largest > 0) & (smallest < largest)
-    if not gap.any():
-        return labels
-    index = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
-    return np.where(gap, labels[tuple(index)], labels)

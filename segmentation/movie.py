@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from data.ctc import digits_for
 from data.errors import InputError
-from data.hypotheses import write_hypotheses
+from data.hypotheses import paint, write_hypotheses
 from data.movie import part_of
 from data.progress import Progress, silent
 from data.tiff import read_pages, write_array, write_labels
 from data.workers import Spread
 from segmentation.blocks import label_in_blocks
-from segmentation.candidates import find_hypotheses, label_cells, paint_best
+from segmentation.candidates import find_hypotheses, label_cells
 from segmentation.checkpoint import find_model, load_model
 from segmentation.model import Model
 from segmentation.prediction import Prediction, predict
@@ -176,7 +176,7 @@ def _write_more(folder: Path, number: str, maps: Prediction, model: Model, wante
     if wanted.hypotheses:
         candidates = find_hypotheses(maps, model.instances)
         write_hypotheses(folder / f"hyp{number}.npz", candidates.hypotheses)
-        labels = paint_best(candidates, model.instances)
+        labels = paint(candidates.hypotheses, candidates.best)
     else:
         labels = label_cells(maps, model.instances)
     if wanted.probability:

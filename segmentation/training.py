@@ -292,6 +292,7 @@ def calibrate(
     trials: list[tuple[str, list[Any]]] = [
         ("threshold", [0.3, 0.4, 0.5, 0.6, 0.7]),
         ("min_size", [int(typical * share) for share in (0.02, 0.05, 0.1, 0.2)]),
+        ("grow", [0]),
     ]
     for number, (name, values) in enumerate(trials):
         for value in values:

@@ -1,12 +1,13 @@
 """Overlapping hypotheses as the detections of a movie: segmentation and tracking decided together.
 
 A frame of hypotheses is a stack of label images, its layers: hypotheses that overlap lie in
-different layers. The label of a hypothesis is its row in ``hypTTT.npz`` plus 1.
+different layers. The label of a hypothesis is its row in ``hypTTT.npz`` plus 1. Those that could never
+be the better choice are not among them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -16,17 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
-from data.hypotheses import Hypotheses, find_cliques, read_hypotheses
+from data.hypotheses import Hypotheses, find_cliques, paint, read_hypotheses
 from data.movie import Frames
 from data.progress import Progress, silent
 from tracking.layers import Evidence, LayeredMovie
+from tracking.partitions import weigh
 
 IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-
-LARGEST = 2.5  # typical cells that one hypothesis counts for at most
-CERTAINTY = 3.0  # how much the scores of one frame count against the links between frames
-REGION = 7.0  # nats for explaining the area of a cell at all: as much as an appearance costs
 
 
 class HypothesisMovie(LayeredMovie):
@@ -50,8 +47,7 @@ class HypothesisMovie(LayeredMovie):
                              "run 'celltrail segment --hypotheses'.")  # fmt: skip
         self.file_of: dict[int, Path] = {number: known[number] for number in masks}
         self.files = list(self.file_of.values())
-        self.typical = typical_area(masks)
-        self.read = lru_cache(maxsize=4)(self._read)
+        self._keep_what_is_read()
 
     def between(self, frames: range) -> HypothesisMovie:
         """The same movie, only the frames whose number is in ``frames``."""
@@ -63,11 +59,15 @@ class HypothesisMovie(LayeredMovie):
     def __getstate__(self) -> dict[str, Any]:
         """A movie that travels to another process names its files from the root, and leaves what it has read."""
         files = {number: path.absolute() for number, path in self.file_of.items()}
-        return {**self.__dict__, "file_of": files, "files": list(files.values()), "read": None}
+        return {**self.__dict__, "file_of": files, "files": list(files.values()), "read": None, "weighed": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._keep_what_is_read()
+
+    def _keep_what_is_read(self) -> None:
         self.read = lru_cache(maxsize=4)(self._read)
+        self.weighed = lru_cache(maxsize=4)(lambda number: weigh(self.read(number)))
 
     def _read(self, number: int) -> Hypotheses:
         found = read_hypotheses(self.file_of[number])
@@ -77,9 +77,9 @@ class HypothesisMovie(LayeredMovie):
         return found
 
     def __getitem__(self, number: int) -> NDArray[np.int64]:
-        found = self.read(number)
+        found, (rows, _, _) = self.read(number), self.weighed(number)
         layers = [np.zeros(self.shape, dtype=np.int64)]
-        for row in range(len(found)):
+        for row in rows.tolist():
             box, mask = found.box(row), found.mask(row)
             free = next((layer for layer in layers if not (layer[box][mask]).any()), None)
             if free is None:
@@ -99,39 +99,23 @@ class HypothesisMovie(LayeredMovie):
 
     def draw(self, number: int, labels: IntArray, new: IntArray) -> NDArray[np.int64]:
         """Label image of chosen hypotheses: ``labels`` become ``new`` (0: left out); a shared pixel goes to the first."""
-        found, result = self.read(number), np.zeros(self.shape, dtype=np.int64)
-        for label, track in zip(labels.tolist(), new.tolist(), strict=True):
-            if track:
-                part = result[found.box(label - 1)]
-                part[found.mask(label - 1) & (part == 0)] = track
-        return result
+        used = np.flatnonzero(new)
+        painted = paint(self.read(number), (labels[used] - 1).tolist())
+        return np.concatenate([[0], new[used]]).astype(np.int64)[painted]
 
     def evidence(self, frame: IntArray, label: IntArray, progress: Progress = silent) -> Evidence:
-        """What speaks for each hypothesis, and which exclude each other.
-
-        Rewards go by area, so that dividing a region into more pieces does not earn more of them.
-        """
+        """What speaks for each hypothesis (see :func:`tracking.partitions.weigh`), and which exclude each other."""
         reward, share = np.zeros(len(frame)), np.ones(len(frame))
         ids: list[int] = []
-        rows: list[int] = []
+        members: list[int] = []
         for done, number in enumerate(self):
             progress("hypotheses", done, len(self))
             here = np.flatnonzero(frame == number)
-            row_of = dict(zip((label[here] - 1).tolist(), here.tolist(), strict=True))
-            found = self.read(number)
-            order = [row_of[k] for k in range(len(found))]
-            share[order] = np.minimum(found.areas() / self.typical, LARGEST)
-            reward[order] = share[order] * (REGION + CERTAINTY * found.score)
-            for clique in find_cliques(found):
+            here = here[np.argsort(label[here])]
+            rows, share[here], reward[here] = self.weighed(number)
+            for clique in find_cliques(self.read(number), rows):
                 name = ids[-1] + 1 if ids else 0
                 ids += [name] * len(clique)
-                rows += [row_of[k] for k in clique.tolist()]
+                members += here[np.searchsorted(rows, clique)].tolist()
         progress("hypotheses", len(self), len(self))
-        return Evidence(reward, share, label - 1, np.array(ids, dtype=np.int64), np.array(rows, dtype=np.int64))
-
-
-def typical_area(masks: Mapping[int, NDArray[Any]]) -> float:
-    """Median area of the cells of plain masks, in voxels (1 without cells)."""
-    areas = [np.bincount(np.asarray(labels).ravel())[1:] for labels in masks.values()]
-    every = np.concatenate([np.zeros(0, np.int64), *areas])
-    return float(np.median(every[every > 0])) if every.any() else 1.0
+        return Evidence(reward, share, label - 1, np.array(ids, dtype=np.int64), np.array(members, dtype=np.int64))

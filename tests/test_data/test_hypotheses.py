@@ -99,3 +99,27 @@ def test_files_that_are_no_hypotheses(tmp_path: Path) -> None:
     ]:
         with pytest.raises(InputError, match=said):
             read_hypotheses(tmp_path / f"{name}.npz")
+
+
+def test_a_gap_between_chosen_candidates_is_closed(tmp_path: Path) -> None:
+    boxes = [(slice(0, 2), slice(0, 3)), (slice(0, 2), slice(4, 7))]
+    found = pack_hypotheses((2, 9), boxes, [np.ones((2, 3), bool)] * 2, [1.0, 1.0], [-1, -1], [0, 0], gap=1)
+    write_hypotheses(tmp_path / "hyp000.npz", found)
+    read = read_hypotheses(tmp_path / "hyp000.npz")
+    assert paint(read, [0, 1])[0, 3] in (1, 2)
+    assert paint(read, [0, 1])[0, 7] == 0
+    assert paint(read, [1])[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [({"parent": np.array([1, 0])}, "parts of each other"), ({"gap": np.array(-1)}, "a gap of -1 pixels")],
+)
+def test_what_does_not_fit_together_is_said(tmp_path: Path, changed: dict[str, np.ndarray], problem: str) -> None:
+    path = tmp_path / "hyp000.npz"
+    write_hypotheses(path, from_labels(np.array([[1, 1, 0, 2]])))
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **(arrays | changed))
+    with pytest.raises(InputError, match=problem):
+        read_hypotheses(path)

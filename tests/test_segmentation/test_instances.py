@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from segmentation.instances import InstanceSettings, close_gaps, find_instances, remove_small
+from data.outlines import close_gaps
+from segmentation.instances import InstanceSettings, find_instances, remove_small
 
 
 def two_touching_discs() -> tuple[np.ndarray, np.ndarray]:
@@ -70,17 +71,6 @@ def test_removal_equals_a_loop_over_labels(values: list[int], smallest: int) -> 
     for number, label in enumerate(kept, start=1):
         assert ((result == number) == (labels == label)).all()
     assert result.max() == len(kept)
-
-
-def test_gap_between_cells_closes_but_outlines_stay() -> None:
-    labels = np.zeros((5, 9), dtype=np.int32)
-    labels[1:4, 1:4], labels[1:4, 5:8] = 1, 2
-    closed = close_gaps(labels, 1)
-    assert (closed[1:4, 4] > 0).all()
-    assert (closed[:, 0] == 0).all()
-    assert (closed[:, 8] == 0).all()
-    assert (closed[0, 1:3] == 0).all()
-    assert close_gaps(labels, 0) is labels
 
 
 def test_carving_and_closing_gives_the_cells_back() -> None:

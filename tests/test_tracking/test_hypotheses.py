@@ -42,28 +42,28 @@ def two_cells(tmp_path):
     return write(tmp_path / "masks", [frame(-1.0, 3.0, 3.0) if t != 2 else frame(1.5, 1.0, 1.0) for t in range(5)])
 
 
-def test_rewards_go_by_area(two_cells):
-    movie = HypothesisMovie(open_labels(two_cells, frames=range(1)))
-    rows = np.arange(4)
-    found = movie.evidence(np.zeros(4, int), rows + 1)
-    whole, left, right, far = found.reward.tolist()
-    assert found.share[0] == found.share[1] + found.share[2]
-    assert found.hypothesis.tolist() == [0, 1, 2, 3]
-    assert left == right > whole / 2
-    assert far > left
-    assert sorted(zip(found.clique_id.tolist(), found.clique_row.tolist(), strict=True)) == [
-        (0, 0),
-        (0, 1),
-        (1, 0),
-        (1, 2),
+def test_evidence_of_a_doubtful_frame_and_of_a_clear_one(two_cells):
+    movie = HypothesisMovie(open_labels(two_cells))
+    shown = [(0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (1, 4), *[(2, k) for k in (4, 1, 2, 3)],
+             (3, 2), (3, 3), (3, 4), (4, 2), (4, 3), (4, 4)]  # fmt: skip
+    found = movie.evidence(*np.array(shown).T)
+    assert found.share.tolist() == [1.0] * 6 + [1.0, 1.0, 0.5, 0.5] + [1.0] * 6
+    assert found.hypothesis.tolist() == [label - 1 for _, label in shown]
+    assert found.reward[2] > found.reward[0] == found.reward[1] > found.reward[7] > 2 * found.reward[8]
+    assert list(zip(found.clique_id.tolist(), found.clique_row.tolist(), strict=True)) == [
+        (0, 7),
+        (0, 8),
+        (1, 7),
+        (1, 9),
     ]
 
 
-def test_layers_hold_every_hypothesis(two_cells):
+def test_layers_hold_the_hypotheses_that_may_be_cells(two_cells):
     movie = HypothesisMovie(open_labels(two_cells))
-    layers = movie[0]
-    assert layers.shape == (2, *SIZE)
-    assert [int((layers == k).any(axis=0).sum()) for k in (1, 2, 3, 4)] == [288, 144, 144, 144]
+    assert movie[2].shape == (2, *SIZE)
+    assert [int((movie[2] == k).any(axis=0).sum()) for k in (1, 2, 3, 4)] == [288, 144, 144, 144]
+    assert movie[0].shape == (1, *SIZE)
+    assert [int((movie[0] == k).any(axis=0).sum()) for k in (1, 2, 3, 4)] == [0, 144, 144, 144]
 
 
 def test_the_frames_around_decide(two_cells, tmp_path):
