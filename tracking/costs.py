@@ -210,14 +210,16 @@ def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Co
 def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[FloatArray, FloatArray, Terms]:
     """Log-odds and cost of the links of a part in nats, and the terms of the cost.
 
-    A link that is more likely a division with one daughter outside the image has the cost of that.
+    A link that is more likely a division with one daughter outside the image has the cost of that, if such a
+    division is likelier than not: a link that fits badly is none for that reason alone.
     """
     logit, terms = model.link(part.link_features, len(part.links))
     unseen = constants.gap * part.links.missed.astype(np.float64)
     cost, outside = unseen - logit, np.zeros(len(logit))
     lone = find_lone_daughters(part)
     born, _ = model.division(lone_daughter_features(part, lone), len(lone))
-    outside[lone] = np.minimum(constants.border + constants.outside - born - cost[lone], 0)
+    alone = constants.border + constants.outside - born
+    outside[lone] = np.where((alone < 0) & (alone < cost[lone]), alone - cost[lone], 0)
     terms = {name: -term for name, term in terms.items()} | {"unseen": unseen, SISTER_OUTSIDE: outside}
     return logit, cost + outside, terms
 
