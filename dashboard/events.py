@@ -24,7 +24,7 @@ RULES = {
     "short track": f"lives fewer than {SHORT} frames, and neither at the start nor at the end of the movie",
     "jump": "moves much further than cells usually do from one frame to the next",
     "area jump": "changes its area much more than cells usually do from one frame to the next",
-    "one daughter": "continues as one single daughter: a gap, or a division of which half was missed",
+    "one daughter": "continues as one single daughter: a gap, or a division whose other daughter is outside the image or was missed",
     "ends inside": "ends before the movie does, away from the image border, without dividing",
     "begins inside": "begins after the movie does, away from the image border, without mother",
     "doubtful link": f"the best solution without this link costs less than {DOUBTFUL:g} nat more",

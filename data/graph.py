@@ -30,6 +30,9 @@ BoolArray = NDArray[np.bool_]
 Terms = dict[str, NDArray[Any]]
 Codes = NDArray[np.signedinteger[Any]]  # int8 where there are many
 FREE, FORBIDDEN, KEPT = -1, 0, 1  # values of the ``fixed`` columns
+SISTER_OUTSIDE = (
+    "sister_outside"  # term of a link: how much less it costs as a division, one daughter outside the image
+)
 
 
 def to_units(nats: NDArray[np.floating[Any]] | float) -> IntArray:
@@ -93,6 +96,15 @@ class Links:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @property
+    def lone_daughter(self) -> BoolArray:
+        """Which links are more likely divisions with the other daughter outside the image, bool (m,).
+
+        Not those that a pin keeps as links.
+        """
+        term = self.terms.get(SISTER_OUTSIDE)
+        return np.zeros(len(self), dtype=np.bool_) if term is None else np.asarray((term < 0) & (self.fixed != KEPT))
 
 
 @dataclass

@@ -94,6 +94,9 @@ def _index(candidates: Candidates, solution: Solution, track: IntArray, table: C
     for mother, a, b, chosen in zip(divisions.mother.tolist(), divisions.first.tolist(), divisions.second.tolist(),
                                     solution.division_chosen.tolist(), strict=True):  # fmt: skip
         divide.setdefault(mother, []).append((a, b, chosen))
+    lone = solution.link_chosen & links.lone_daughter  # divisions with one daughter outside the image
+    for mother, daughter in zip(links.source[lone].tolist(), links.target[lone].tolist(), strict=True):
+        divide.setdefault(mother, []).append((daughter, daughter, True))
     trees: dict[int, tuple[Any, IntArray]] = {}
     for frame in np.unique(detections.frame).tolist():
         here = np.flatnonzero(detections.frame == frame).astype(np.int64)
@@ -106,7 +109,7 @@ def _index(candidates: Candidates, solution: Solution, track: IntArray, table: C
         links=dict(
             zip(
                 zip(links.source.tolist(), links.target.tolist(), strict=True),
-                solution.link_chosen.tolist(),
+                (solution.link_chosen & ~lone).tolist(),
                 strict=True,
             )
         ),

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import raise_if
-from data.graph import Candidates, Detections, Divisions, Links, Terms, all_free, to_units
+from data.graph import SISTER_OUTSIDE, Candidates, Detections, Divisions, Links, Terms, all_free, to_units
 from data.workers import Spread
 from tracking.candidates import typical_diameter
 from tracking.detections import DetectionTable
 from tracking.features import Features
+from tracking.lone_daughters import find_lone_daughters, lone_daughter_features
 from tracking.problem import Part, Problem
 
 IntArray = NDArray[np.int64]
@@ -33,7 +34,8 @@ class Constants:
     appear : a cell appears, or disappears, inside the image. border : the same near its side.
     gap : each frame in which a linked cell was not seen. margin : how near the side counts as
     border, in diameters of a typical cell. late : a daughter that is first
-    seen a frame after her sister (two daughters that both come a frame late: their mother went unseen for ``gap``). false : leaving out a detection that is doubtful, which is one
+    seen a frame after her sister (two daughters that both come a frame late: their mother went unseen for ``gap``).
+    outside : a daughter whose sister is born outside the image, on top of ``border``. false : leaving out a detection that is doubtful, which is one
     below ``small`` times the median area without a likely link to either side. keep : divisions that are worse than a link and an
     appearance by more than this are left out.
     """
@@ -43,6 +45,7 @@ class Constants:
     gap: float = 2.0
     margin: float = 0.25
     late: float = 6.0
+    outside: float = 3.0
     false: float = 10.0
     small: float = 0.5
     keep: float = 6.0
@@ -54,6 +57,7 @@ class Constants:
             f"within {self.margin:g} cell diameters of the side it costs {self.border:g} nats: one cell in {np.exp(self.border):,.0f}",
             "appearing in the first frame and disappearing after the last one costs nothing",
             f"a daughter first seen a frame after her sister costs {self.late:g} nats: one birth in {np.exp(self.late):,.0f}",
+            f"a daughter whose sister is outside the image costs {self.border + self.outside:g} nats ({self.border:g} of them as a cell that leaves there): one birth in {np.exp(self.border + self.outside):,.0f}",
             f"leaving out a small detection that nothing precedes or follows costs {self.false:g} nats",
             f"each frame in which a cell goes unseen costs {self.gap:g} nats: it happens to one cell in {np.exp(self.gap):,.0f}",
         ]
@@ -204,10 +208,20 @@ def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Co
 
 
 def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[FloatArray, FloatArray, Terms]:
-    """Log-odds and cost of the links of a part in nats, and the terms of the cost."""
+    """Log-odds and cost of the links of a part in nats, and the terms of the cost.
+
+    A link that is more likely a division with one daughter outside the image has the cost of that, if such a
+    division is likelier than not: a link that fits badly is none for that reason alone.
+    """
     logit, terms = model.link(part.link_features, len(part.links))
     unseen = constants.gap * part.links.missed.astype(np.float64)
-    return logit, unseen - logit, {name: -term for name, term in terms.items()} | {"unseen": unseen}
+    cost, outside = unseen - logit, np.zeros(len(logit))
+    lone = find_lone_daughters(part)
+    born, _ = model.division(lone_daughter_features(part, lone), len(lone))
+    alone = constants.border + constants.outside - born
+    outside[lone] = np.where((alone < 0) & (alone < cost[lone]), alone - cost[lone], 0)
+    terms = {name: -term for name, term in terms.items()} | {"unseen": unseen, SISTER_OUTSIDE: outside}
+    return logit, cost + outside, terms
 
 
 def _price_divisions(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
-from data.graph import NAT, Candidates, Solution
+from data.graph import NAT, SISTER_OUTSIDE, Candidates, Links, Solution
 from tracking.solver import exact_margin
 
 IntArray = NDArray[np.int64]
@@ -32,7 +32,8 @@ def explain_cell(
     -------
     dict
         ``cell``; ``past`` and ``future``: choices, best first, each with ``kind`` (appears, link,
-        division, disappears), ``cells``, ``cost`` in nats, ``odds`` in words, ``chosen``, ``terms`` (nats),
+        division, disappears), ``cells`` (of a division: mother and daughters; a daughter alone: her sister is
+        outside the image), ``cost`` in nats, ``odds`` in words, ``chosen``, ``terms`` (nats),
         and for those that were chosen ``margin``: the nats by which the best solution without it is worse.
 
     Raises
@@ -64,20 +65,42 @@ def explain_cell(
 
 
 def list_divisions(candidates: Candidates, solution: Solution, track: IntArray) -> dict[str, list[dict[str, Any]]]:
-    """The chosen divisions, least certain first, and the likeliest that were rejected."""
-    z = candidates.divisions
+    """The chosen divisions, least certain first, and the likeliest that were rejected.
+
+    ``one_outside`` : chosen links that are divisions with one daughter outside the image, least certain first.
+    """
+    z, links = candidates.divisions, candidates.links
     chosen = np.flatnonzero(solution.division_chosen)
     chosen = chosen[np.argsort(solution.division_margin[chosen], kind="stable")]
     rejected = np.flatnonzero(~solution.division_chosen)
     rejected = rejected[np.argsort(z.cost[rejected], kind="stable")][:REJECTED]
 
-    def row(index: int) -> dict[str, Any]:
-        cells = [_cell(candidates, track, int(r)) for r in (z.mother[index], z.first[index], z.second[index])]
-        margin = float(solution.division_margin[index])
-        return {"mother": cells[0], "daughters": cells[1:], "odds": in_words(z.cost[index] / NAT),
-                "cost": z.cost[index] / NAT, "margin": margin if np.isfinite(margin) else None}  # fmt: skip
+    lone = np.flatnonzero(solution.link_chosen & links.lone_daughter)
+    margin = _to_the_link(links, lone, solution.link_margin[lone])
+    order = np.argsort(margin, kind="stable")
+    lone, margin = lone[order], margin[order]
 
-    return {"chosen": [row(i) for i in chosen.tolist()], "rejected": [row(i) for i in rejected.tolist()]}
+    def row(rows: tuple[np.int64, ...], cost: np.int64, margin: np.float64) -> dict[str, Any]:
+        cells = [_cell(candidates, track, int(r)) for r in rows]
+        return {"mother": cells[0], "daughters": cells[1:], "odds": in_words(cost / NAT), "cost": float(cost) / NAT,
+                "margin": float(margin) if np.isfinite(margin) else None}  # fmt: skip
+
+    def division(i: int) -> dict[str, Any]:
+        return row((z.mother[i], z.first[i], z.second[i]), z.cost[i], solution.division_margin[i])
+
+    return {
+        "chosen": [division(i) for i in chosen.tolist()],
+        "rejected": [division(i) for i in rejected.tolist()],
+        "one_outside": [
+            row((links.source[i], links.target[i]), links.cost[i], m)
+            for i, m in zip(lone.tolist(), margin, strict=True)
+        ],
+    }
+
+
+def _to_the_link(links: Links, rows: IntArray, margin: FloatArray) -> FloatArray:
+    """The margins of divisions with one daughter outside: another choice may be near, or the same two as one cell."""
+    return np.asarray(np.fmin(margin, -links.terms[SISTER_OUTSIDE][rows].astype(np.float64))) if len(rows) else margin
 
 
 def in_words(cost: float) -> str:
@@ -103,11 +126,16 @@ def _link(
     candidates: Candidates, solution: Solution, track: IntArray, index: int, *, to_future: bool
 ) -> dict[str, Any]:
     links = candidates.links
-    other = int(links.target[index] if to_future else links.source[index])
-    found = _choice("link", links.cost[index], solution.link_chosen[index], links.terms, index)
-    found["cells"] = [_cell(candidates, track, other)]
+    source, target = int(links.source[index]), int(links.target[index])
+    lone = bool(links.lone_daughter[index])
+    kind = "division" if lone else "link"
+    found = _choice(kind, links.cost[index], solution.link_chosen[index], links.terms, index)
+    rows = [source, target] if lone else [target if to_future else source]
+    found["cells"] = [_cell(candidates, track, row) for row in rows]
     if found["chosen"]:
         found["margin"] = exact_margin(candidates, solution, link=index)
+        if lone:
+            found["margin"] = float(_to_the_link(links, np.array([index]), np.array([found["margin"]]))[0])
     return found
 
 

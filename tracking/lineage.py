@@ -2,7 +2,7 @@
 
 A chosen link continues a track; a division ends it and begins one for each daughter. A link over
 unseen frames continues the track if its missing masks are filled, otherwise it ends it and begins
-one whose parent it is, as the CTC wants it written.
+one whose parent it is, as the CTC wants it written. So does a link to a daughter whose sister is outside the image.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def build_lineage(
     whole = used[source] & used[target]
     source, target = source[whole], target[whole]
     gap = frame[target] - frame[source] > 1
-    joined = ~gap if not fill else np.ones(len(gap), dtype=bool)
+    joined = ~links.lone_daughter[rows[whole]]
+    if not fill:
+        joined &= ~gap
 
     following = np.full(len(frame), -1)
     following[source[joined]] = target[joined]

@@ -320,6 +320,7 @@ def _describe(
         "links": len(chosen),
         "gap_links": int(jumps.sum()),
         "divisions": int(solution.division_chosen.sum()),
+        "divisions_one_outside": int((solution.link_chosen & candidates.links.lone_daughter).sum()),
         "appearances": int(solution.appears.sum()),
         "disappearances": int(solution.disappears.sum()),
         "filled": len(lineage.fills),

@@ -55,6 +55,8 @@ def _line(choice: dict[str, Any]) -> str:
     cells = "; ".join(f"{_name(cell)} (track {cell['track']})" for cell in choice["cells"])
     text = f" {mark} {choice['kind']:10s} {choice['cost']:8.2f} nats, odds {choice['odds']}"
     text += f"  {cells}" if cells else ""
+    if choice["kind"] == "division" and len(choice["cells"]) == 2:
+        text += "; the other daughter is outside the image"
     if "margin" in choice:
         text += f"\n     without it the best solution is {choice['margin']:.2f} nats worse"
     terms = ", ".join(f"{name} {value:+.2f}" for name, value in list(choice["terms"].items())[:TERMS])
