@@ -77,6 +77,12 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
                 help="Frames A:B, one of the sequences, 'last' (the last tenth of each) or 'none'.",
             ),
         ] = "last",
+        start: Annotated[
+            str | None,
+            typer.Option(
+                "--start", help="Begin with the weights of this model (file, or shipped name), not with random ones."
+            ),
+        ] = None,
         minutes: Annotated[
             float | None,
             typer.Option("--minutes", min=0.01, help="Computing time of one core; otherwise the preset's steps."),
@@ -140,7 +146,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         from data.output import partial_path, refuse_existing
 
         torch = import_extra("torch", "segmentation")
-        from segmentation.checkpoint import save_model
+        from segmentation.checkpoint import load_model, save_model
         from segmentation.curve import write_curve
         from segmentation.settings import preset as find_preset
         from segmentation.training import describe
@@ -152,6 +158,9 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         refuse_existing(out, overwrite=overwrite)
         if threads:
             torch.set_num_threads(threads)
+        first = None if start is None else load_model(start)
+        if first is not None:  # its net, unless another is asked for
+            width, depth = width or first.net.architecture["width"], depth or first.net.depth
         settings = find_preset(preset, steps=steps, epoch=epoch, scale=scale, width=width, depth=depth, rate=rate, cells=cells, tta=tta or None,
                                w0=w0, sigma=sigma)  # fmt: skip
         changes = {"vector": vector, "zoom": zoom, "brightness": brightness, "contrast": contrast}
@@ -168,7 +177,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
         with console.show_progress() as progress:
-            result = run_training(training, held_back, settings, minutes=minutes, seed=seed, score=score,
+            result = run_training(training, held_back, settings, minutes=minutes, seed=seed, start=first, score=score,
                                   patience=patience, state_file=state_file, resume=resume, device=_device(device),
                                   progress=progress)  # fmt: skip
         save_model(out.with_suffix(".last.safetensors"), result.last, half=half, overwrite=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import os
@@ -80,6 +81,31 @@ def build_net(settings: Settings, seed: int) -> UNet:
                 distance=settings.distance)  # fmt: skip
 
 
+def copy_weights(source: UNet, net: UNet) -> None:
+    """Give ``net`` the weights (and statistics) of ``source``.
+
+    Raises
+    ------
+    InputError
+        If the two are built in another way; only dropout, which has no weights, may differ.
+    """
+    wanted, found = net.architecture, source.architecture
+    different = [f"{key} {found.get(key)} instead of {value}" for key, value in wanted.items()
+                 if key != "dropout" and found.get(key) != value]  # fmt: skip
+    if different:
+        raise InputError(f"The model to start from is built in another way ({', '.join(different)}): choose another model, "
+                         "or other options of the net.")  # fmt: skip
+    net.load_state_dict(source.state_dict())
+
+
+def hash_of_weights(net: UNet) -> str:
+    """SHA-256 of the weights and statistics of a net."""
+    digest = hashlib.sha256()
+    for name, tensor in net.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def build_optimiser(net: UNet, settings: Settings) -> torch.optim.Optimizer:
     """SGD with the paper's momentum of 0.99, or AdamW."""
     if settings.optimiser == "sgd":
@@ -109,8 +135,8 @@ def follow(average: UNet, net: UNet, decay: float, step: int) -> None:
 
 def train(
     training: list[Movie], validation: list[Movie], settings: Settings, *, minutes: float | None = None, seed: int = 0,
-    score: Score | None = None, watch: Watch | None = None, patience: int = 0, state_file: Path | None = None, resume: bool = False,
-    device: str = "cpu", progress: Progress = silent,
+    start: Model | None = None, score: Score | None = None, watch: Watch | None = None, patience: int = 0,
+    state_file: Path | None = None, resume: bool = False, device: str = "cpu", progress: Progress = silent,
 ) -> Training:  # fmt: skip
     """Train a model.
 
@@ -120,6 +146,7 @@ def train(
         weights are the result.
     minutes : stop after this much computing time (see :class:`Clock`); the learning rate falls to 0
         at that moment. ``None``: after ``settings.steps`` steps, which gives the same model every time.
+    start : begin with the weights of this model instead of random ones.
     score : measures of masks, shown per epoch and used to choose thresholds at the end.
     watch : called after every epoch with its row of the history; what it raises ends the training.
     patience : stop after so many epochs without a lower validation loss; 0: never.
@@ -129,7 +156,8 @@ def train(
     ------
     InputError
         If the annotations cannot be used (empty, 0/255, other shapes), if the loss is no number any
-        more, or if the state to go on from belongs to another training.
+        more, if the state to go on from belongs to another training, or if the net of ``start`` is built
+        in another way.
     """
     target = torch.device(device)
     if settings.scale == 0:
@@ -143,10 +171,20 @@ def train(
         "data_sha256": hash_of(training), "seed": seed, "settings": asdict(settings),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }  # fmt: skip
-    identity = {"settings": json.loads(json.dumps(info["settings"])), "seed": seed, "data": info["data_sha256"]}
+    if start is not None:
+        info["start_sha256"] = hash_of_weights(start.net)
+    identity = {
+        "start": info.get("start_sha256"),
+        "settings": json.loads(json.dumps(info["settings"])),
+        "seed": seed,
+        "data": info["data_sha256"],
+    }
     instances = default_instances(settings)
 
-    net = build_net(settings, seed).to(target)
+    net = build_net(settings, seed)
+    if start is not None:
+        copy_weights(start.net, net)
+    net.to(target)
     average = copy.deepcopy(net) if settings.average else net
     if settings.average:  # a training step is a quarter faster in this order of memory, prediction is slower
         net.to(memory_format=torch.contiguous_format)

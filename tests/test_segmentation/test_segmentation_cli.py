@@ -73,6 +73,13 @@ def test_train_then_segment(dataset: Path, model: Path, tmp_path: Path, capsys: 
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
+def test_train_starts_from_a_model_and_takes_its_size(dataset: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "more.safetensors"
+    assert celltrail("train", dataset, "--sequence", "01", "--steps", 1, "--scale", 1, "--threads", 1, "--start", model,
+                     "--out", out) == 0  # fmt: skip
+    assert load_model(out).net.architecture == load_model(model).net.architecture
+
+
 def test_stack_with_channels_gives_one_mask_per_frame(dataset: Path, model: Path, tmp_path: Path) -> None:
     frames = np.stack([tifffile.imread(p) for p in sorted((dataset / "01").iterdir())[:3]])
     stack = np.stack([np.zeros_like(frames), frames], axis=1)

@@ -200,6 +200,27 @@ def test_patience_ends_a_training_that_does_not_get_better() -> None:
     assert len(result.history) < 200
 
 
+def test_a_training_may_start_from_a_model(tmp_path: Path) -> None:
+    data = [drawn_movie(1)], [drawn_movie(2, 2)]
+    first = train(*data, TINY, seed=1)
+    short = replace(TINY, steps=2, epoch=2)
+    again, anew = (train(*data, short, seed=3, start=model) for model in (first.model, None))
+    assert again.history[-1]["loss"] < 0.7 * anew.history[-1]["loss"]
+    assert "start_sha256" in again.model.info
+    untouched = train(*data, replace(short, rate=0, average=0.0), seed=3, start=first.model)
+    for name, value in untouched.model.net.named_parameters():
+        assert torch.equal(value, first.model.net.get_parameter(name))
+    with pytest.raises(InputError, match="width 6 instead of 4"):
+        train(*data, replace(short, width=4), seed=3, start=first.model)
+
+
+def test_a_training_that_goes_on_must_have_had_the_same_start(tmp_path: Path) -> None:
+    data, settings = ([drawn_movie(1)], []), replace(TINY, steps=2, epoch=1)
+    first = train(*data, settings, seed=1, state_file=tmp_path / "state").model
+    with pytest.raises(InputError, match="another start"):
+        train(*data, settings, seed=1, start=first, state_file=tmp_path / "state", resume=True)
+
+
 def test_a_diverged_training_says_so() -> None:
     settings = replace(TINY, steps=30, epoch=10, norm="none", optimiser="sgd", rate=1e9)
     with pytest.raises(InputError, match="smaller --rate"):
