@@ -45,8 +45,16 @@ def motile_scip(problem: dict[str, np.ndarray], seconds: float) -> tuple[float, 
     solver.add_cost(NodeDisappearCost(weight=1, attribute="disappear"))
     solver.add_cost(NodeSplitCost(constant=float(problem["split"]) / 1e6))
     solution = solver.solve(timeout=seconds, backend=ilpy.Preference.Scip)
-    value = float(np.dot(solver.costs, np.asarray(solution)))
-    objective = (value - USE * len(graph)) * 1e6
+    chosen = solver.get_selected_subgraph().edges
+    # motile keeps costs in single precision, so what it has chosen is added up again
+    row = {pair: k for k, pair in enumerate(zip(problem["source"].tolist(), problem["target"].tolist(), strict=True))}
+    edges = np.array([row[pair] for pair in chosen], dtype=np.int64)
+    children = np.bincount(problem["source"][edges], minlength=len(graph))
+    parents = np.bincount(problem["target"][edges], minlength=len(graph))
+    objective = (
+        problem["cost"][edges].sum() + int(problem["split"]) * (children > 1).sum()
+        + problem["appear"][parents == 0].sum() + problem["disappear"][children == 0].sum()
+    )  # fmt: skip
     return objective, "optimal" in str(getattr(solution, "status", solver.solution.status)).lower()
 
 

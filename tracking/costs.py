@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from data.errors import raise_if
 from data.graph import SISTER_OUTSIDE, Candidates, Detections, Divisions, Links, Terms, all_free, to_units
+from data.progress import Progress, silent
 from data.workers import Spread
 from tracking.candidates import typical_diameter
 from tracking.detections import DetectionTable
@@ -142,16 +143,19 @@ def price(
 
 
 def with_terms(
-    candidates: Candidates, problem: Problem, model: CostModel, constants: Constants, *, spread: Spread = map
-) -> Candidates:
+    candidates: Candidates, problem: Problem, model: CostModel, constants: Constants, *, spread: Spread = map,
+    progress: Progress = silent,
+) -> Candidates:  # fmt: skip
     """What :func:`price` has priced without explanation, with the terms of its costs."""
     appear, _ = end_costs(problem.table, constants)
     links, divisions = replace(candidates.links, terms={}), replace(candidates.divisions, terms={})
     i, j = 0, 0
+    progress("explain", 0, len(links))
     for priced in _priced_parts(problem, appear, model, constants, True, spread):
         _put(links, i, priced.link_terms)
         _put(divisions, j, priced.division_terms)
         i, j = i + len(priced.link_cost), j + len(priced.division_cost)
+        progress("explain", i, len(links))
     return replace(candidates, links=links, divisions=divisions)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.graph import IntArray
+from data.graph import IntArray, RowArray
 from data.machine_code import compiled
 
 
@@ -50,14 +50,14 @@ def _pop(keys: IntArray, items: IntArray, size: int) -> int:
 
 @compiled
 def match(
-    start: IntArray, right: IntArray, cost: IntArray, alone_left: IntArray, alone_right: IntArray
+    start: IntArray, right: RowArray, cost: IntArray, alone_left: IntArray, alone_right: IntArray
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Cheapest assignment in which every row may stay alone.
 
     Parameters
     ----------
     start : int64 (n + 1,) — the edges of left row ``u`` are ``start[u]`` to ``start[u + 1]``.
-    right, cost : int64 (edges,) — the right row and the cost of each edge.
+    right : int (edges,) — the right row of each edge. cost : int64 (edges,).
     alone_left : int64 (n,). alone_right : int64 (k,) — costs of staying alone.
 
     Returns

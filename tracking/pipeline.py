@@ -212,7 +212,7 @@ def track(
                 solution = as_solution(candidates, *add_divisions(candidates, chosen, cut_off(problem.links)), method)
         with clock.stage("explain"):  # last: the terms of the costs are many, and the solver needs the memory
             here = map if solution.interrupted else spread  # workers may still be busy with what was given up
-            candidates = apply_pins(prepared.explained(here), wishes)
+            candidates = apply_pins(prepared.explained(here, progress), wishes)
             candidates.voxel = size
     with clock.stage("lineage"):
         present = table.depth >= foi if foi else None

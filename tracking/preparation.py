@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from data.frames import open_images, open_labels
 from data.graph import Candidates, Solution, to_units
 from data.network import to_networkx
+from data.progress import Progress, silent
 from data.workers import Spread
 from tracking.costs import Constants, CostModel, change_constants, price, with_terms
 from tracking.cycles import PENALTY, shortest_cycle
@@ -53,9 +54,11 @@ class Prepared:
     constants: dict[str, Any]
     in_words: list[str]
 
-    def explained(self, spread: Spread = map) -> Candidates:
+    def explained(self, spread: Spread = map, progress: Progress = silent) -> Candidates:
         """The candidates with the terms of their costs."""
-        return with_terms(self.candidates, self.problem, self.model, self.settled, spread=spread)
+        return with_terms(
+            self.candidates, self.problem, self.model, self.settled, spread=spread, progress=progress
+        )  # fmt: skip
 
 
 def prepare(

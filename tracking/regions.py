@@ -78,7 +78,7 @@ class Regions:
         self.inside = np.zeros(len(cliques), dtype=np.bool_)
         self.members = np.concatenate([row.columns for row in cliques]) if cliques else np.zeros(0, dtype=np.int64)
         self.member_of = np.repeat(np.arange(len(cliques)), [len(row.columns) for row in cliques])
-        cost = model.cost.copy()
+        cost = model.cost.copy() if cliques else model.cost
         np.subtract.at(cost, self.members, self.price[self.member_of])
         self.model, self.state = replace(model, cost=cost), state
         self.dual = state.dual.astype(np.float64)

@@ -46,13 +46,19 @@ def reduced_cost(model: Model, dual: IntArray, columns: RowArray) -> IntArray:
 def start(model: Model) -> State:
     """Matching first, then the divisions that are plainly better."""
     n = model.detections
-    pairs = np.flatnonzero(model.allowed[: model.links])
-    drops = model.first_drop + np.flatnonzero(model.allowed[model.first_drop : model.first_drop + n])
+    # links are many: in 32 bits, and let go of as soon as they are in order
+    pairs = np.flatnonzero(model.allowed[: model.links]).astype(np.int32)
+    drops = np.flatnonzero(model.allowed[model.first_drop : model.first_drop + n]).astype(np.int32)
+    drops += np.int32(model.first_drop)
     columns = np.concatenate([pairs, drops])
-    past = np.concatenate([model.rows[pairs, 1], drops - model.first_drop])
-    future = np.concatenate([model.rows[pairs, 0] - n, drops - model.first_drop])
+    past = np.concatenate([model.rows[pairs, 1], drops - np.int32(model.first_drop)])
+    future = np.concatenate([model.rows[pairs, 0] - np.int32(n), drops - np.int32(model.first_drop)])
+    del pairs, drops
     order = np.argsort(past, kind="stable")
-    columns, past, future = columns[order], past[order], future[order]
+    columns = columns[order]
+    past = past[order]
+    future = future[order]
+    del order
     appear, disappear = model.first_appear + np.arange(n), model.first_disappear + np.arange(n)
     # a row without its own singleton is held by its only column, decided already
     never = np.int64(1) << 50

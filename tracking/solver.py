@@ -28,6 +28,7 @@ from tracking.rebirth import second_births
 from tracking.regions import Regions, SideRow
 from tracking.relaxation import keep_cliques, start, start_alone
 from tracking.task import relax_task, solve_task
+from tracking.ties import settle_ties
 from tracking.windows import solve_windows
 
 
@@ -88,6 +89,8 @@ def solve_candidates(
             regions.cover(split(model, [row.columns for row in cliques])[0])
         while True:
             regions.close(run, deadline, report)
+            if not len(regions.unproven_rows()):
+                settle_ties(regions, plain)
             births = _second_births(candidates, regions)
             new = [path for path in births if tuple(path.tolist()) not in known]
             if not new or (deadline is not None and time.time() > deadline):

@@ -106,6 +106,17 @@ def test_terms_add_up_to_the_cost(table):
     assert total == pytest.approx(links.cost / 1e6, abs=0.05)
 
 
+def test_explaining_tells_how_far_it_is(table, monkeypatch):
+    monkeypatch.setattr("tracking.problem.PART", 40)
+    problem, told = pose(table), []
+    with_terms(price(problem, load_costs(), Constants()), problem, load_costs(), Constants(),
+               progress=lambda *line: told.append(line))  # fmt: skip
+    assert [line[0] for line in told] == ["explain"] * len(told)
+    assert told[0][1:] == (0, len(problem.links))
+    assert told[-1][1:] == (len(problem.links), len(problem.links))
+    assert len(told) > 3
+
+
 def test_an_excerpt_is_whole_frames_from_the_middle(table, monkeypatch):
     assert excerpt(table) is table
     monkeypatch.setattr(tracking.preparation, "EXCERPT", 300)
