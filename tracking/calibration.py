@@ -3,7 +3,8 @@
 Links: the movie's own sure links (mutual nearest, twice as near as any rival on both sides) are
 the examples for, their rivals the examples against, in a logistic regression; it is fitted again
 on what the solver then chose. Divisions: a likelihood ratio of dimensionless features, between
-what divisions look like in any movie and what a cell with its neighbour looks like in this one.
+what divisions look like in any movie and what a cell with its neighbour looks like in this one. The
+features are not independent, so together they count for as many as in this movie really are.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ BoolArray = NDArray[np.bool_]
 REFITS = 2
 TWICE = 2.0  # a sure link is that many times shorter than any rival
 RIVALS_WITHIN = 0.05  # diameters by which distances are softened in that comparison
-SAY_AT_MOST = 4.0  # nats that one feature of a division may add or take
+SAY_AT_MOST = 4.0  # nats that one feature of a division may add or take, before all are scaled
 DIVISION_PRIOR = 0.05  # divisions per candidate pair that passes for one
 
 # What to believe of links before any has been seen.
@@ -66,11 +67,13 @@ class CalibratedCosts:
     """Log-odds fitted on the movie itself.
 
     links : logistic model of links. background : feature → (mean, standard deviation) among cells
-    that did not divide, taken with one neighbour.
+    that did not divide, taken with one neighbour. independent : the share of the features of divisions that
+    are independent of each other, see :func:`independent_share`.
     """
 
     links: Linear
     background: dict[str, tuple[float, float]]
+    independent: float = 1.0
     name: str = "calibrated"
 
     def link(self, features: Features, n: int) -> tuple[FloatArray, dict[str, FloatArray]]:
@@ -79,13 +82,13 @@ class CalibratedCosts:
         return self.links.logit(features, n), terms
 
     def division(self, features: Features, n: int) -> tuple[FloatArray, dict[str, FloatArray]]:
-        """Log-odds of candidate divisions, and their terms."""
+        """Log-odds of candidate divisions, and their terms: the prior, and the scaled ratio of each feature."""
         prior = np.full(n, np.log(DIVISION_PRIOR / (1 - DIVISION_PRIOR)))
         terms = {"prior": prior}
         for name, shape in DIVISION_SHAPE.items():
             if name in features:
                 ratio = _log_normal(features[name], *shape) - _log_normal(features[name], *self.background[name])
-                terms[name] = np.clip(ratio, -SAY_AT_MOST, SAY_AT_MOST)
+                terms[name] = self.independent * np.clip(ratio, -SAY_AT_MOST, SAY_AT_MOST)
         return np.sum(list(terms.values()), axis=0) if n else prior, terms
 
 
@@ -98,7 +101,11 @@ def calibrate(problem: Problem, solve: Callable[[Candidates], Solution], constan
     movie, links = problem.whole, problem.links
     chosen = sure_links(links, problem.usual.diameter)
     for step in range(REFITS + 1):
-        model = CalibratedCosts(fit_links(links, movie.link_features, chosen), fit_background(movie, chosen))
+        model = CalibratedCosts(
+            fit_links(links, movie.link_features, chosen),
+            fit_background(movie, chosen),
+            independent_share(movie.division_features),
+        )
         if step < REFITS:
             chosen = solve(price(problem, model, constants, explained=False)).link_chosen
     return model
@@ -135,3 +142,15 @@ def fit_background(movie: Part, chosen: BoolArray) -> dict[str, tuple[float, flo
             (float(values.mean()), max(float(values.std()), 0.05)) if len(values) > 20 else (mean, spread)
         )
     return background
+
+
+def independent_share(features: Features) -> float:
+    """How many features of candidate divisions are independent of each other, as a share: n / Σ_ij r_ij².
+
+    r : correlations of the n features that vary. 1: none are correlated, 1/n: all say the same. It is the effective
+    number of dimensions (Σλ)² / Σλ², with λ the eigenvalues of r, divided by n. A likelihood ratio that takes the
+    features as independent exaggerates; scaled by this share, it counts each piece of evidence about once.
+    """
+    seen = [features[name] for name in DIVISION_SHAPE if name in features]
+    varies = [values for values in seen if len(values) and np.ptp(values) > 0]
+    return float(len(varies) / np.sum(np.corrcoef(varies) ** 2)) if len(varies) > 1 else 1.0

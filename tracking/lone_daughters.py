@@ -8,6 +8,7 @@ has the same rows as the link, so the link carries the lower of both costs, and 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,15 +63,18 @@ def lone_daughter_features(part: Part, rows: IntArray) -> Features:
     """
     table, links, k = part.table, part.links, len(rows)
     daughter, n = links.target[rows], len(table)
-    columns = {name: np.concatenate([getattr(table, name), getattr(table, name)[daughter]]) for name in PER_ROW}
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(table, name), getattr(table, name)[daughter]]) for name in PER_ROW
+    }
     columns["position"][n:] = mirror_images(table, links, rows)
     both = replace(table, **columns)
-    of_pairs = LinkTable(
-        np.tile(links.source[rows], 2), np.concatenate([daughter, n + np.arange(k)]),
-        *(np.tile(column[rows], 2) for column in (links.span, links.distance, links.shared)),
+    sister = n + np.arange(k)
+    pair = LinkTable(
+        np.tile(links.source[rows], 2), np.concatenate([daughter, sister]), np.tile(links.span[rows], 2),
+        np.tile(links.distance[rows], 2), np.tile(links.shared[rows], 2),
     )  # fmt: skip
     of_links = {name: np.tile(value[rows], 2) for name, value in part.link_features.items()}
     here = np.arange(k)
     usual = replace(part.usual, after=np.append(part.usual.after, part.usual.after[daughter]))
-    features = division_features(both, of_pairs, here, here + k, of_links, usual)
+    features = division_features(both, pair, here, here + k, of_links, usual)
     return {name: value for name, value in features.items() if name not in ASSUMED}

@@ -13,6 +13,7 @@ from data import console
 from data.ctc import Sequence
 from data.errors import InputError
 from data.simulate import simulate_movie, write_movie
+from tracking.calibration import DIVISION_PRIOR, DIVISION_SHAPE, CalibratedCosts, independent_share
 from tracking.detections import measure_movie
 from tracking.examples import read_example, take_rows, true_cells, true_choices
 from tracking.learning import fit_costs, load_costs
@@ -135,3 +136,30 @@ def test_the_shipped_costs_are_sane():
     assert model.links.coefficients["nearer_than_next_target"] < 0
     assert model.divisions.coefficients["midpoint"] < 0
     assert {note["name"] for note in model.trained_on}
+
+
+def test_features_that_say_the_same_count_once():
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(size=(2, 4000))
+    names = list(DIVISION_SHAPE)
+    same = {name: one * (k + 1) + k for k, name in enumerate(names)}
+    assert independent_share(same) == pytest.approx(1 / len(names))
+    half = {name: (one, two)[k % 2] for k, name in enumerate(names[:8])}
+    assert independent_share(half) == pytest.approx(2 / 8, rel=0.01)
+    apart = {name: rng.normal(size=4000) for name in names}
+    assert independent_share(apart) == pytest.approx(1, abs=0.01)
+    assert independent_share({name: np.zeros(0) for name in names}) == 1
+    still = {**apart, names[0]: np.ones(4000)}  # what never varies is no evidence
+    assert independent_share(still) == pytest.approx(1, abs=0.01)
+
+
+def test_the_terms_of_a_calibrated_division_are_scaled():
+    background = dict(DIVISION_SHAPE) | {"midpoint": (0.5, 0.2), "separation": (2.0, 0.3)}
+    features = {"midpoint": np.array([0.15, 0.5]), "separation": np.array([1.05, 2.0])}
+    whole, terms = CalibratedCosts(Linear(0.0, {}), background).division(features, 2)
+    scaled, less = CalibratedCosts(Linear(0.0, {}), background, 0.5).division(features, 2)
+    prior = np.log(DIVISION_PRIOR / (1 - DIVISION_PRIOR))
+    assert scaled - prior == pytest.approx((whole - prior) / 2)
+    assert sum(less.values()) == pytest.approx(scaled)
+    assert (terms["midpoint"] == 2 * less["midpoint"]).all()
+    assert whole[0] > 0 > whole[1]
