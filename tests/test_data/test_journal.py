@@ -33,7 +33,13 @@ def test_a_log_lies_beside_the_result(
     log = (tmp_path / "RES" / "run.log").read_text(encoding="utf-8").splitlines()
     assert f"INFO celltrail {celltrail_version()}: track {masks} --out {tmp_path / 'RES'} --solver" in log[0]
     told = [line.split(" INFO ")[1] for line in log[1:]]
-    assert [line.split(":")[0] for line in told if ": begins" in line] == ["measure", "costs", "solve", "explain", "write"]
+    assert [line.split(":")[0] for line in told if ": begins" in line] == [
+        "measure",
+        "costs",
+        "solve",
+        "explain",
+        "write",
+    ]
     assert any(line.startswith("solve: 12 of 12 after ") and "gap 0 nats" in line for line in told)
     shown = capsys.readouterr().err.splitlines()
     assert [line.split(" ", 1)[1] for line in shown] == (told if flag else [])
