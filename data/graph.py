@@ -30,9 +30,8 @@ BoolArray = NDArray[np.bool_]
 Terms = dict[str, NDArray[Any]]
 Codes = NDArray[np.signedinteger[Any]]  # int8 where there are many
 FREE, FORBIDDEN, KEPT = -1, 0, 1  # values of the ``fixed`` columns
-SISTER_OUTSIDE = (
-    "sister_outside"  # term of a link: how much less it costs as a division, one daughter outside the image
-)
+# Term of a link: how much less it costs as a division with one daughter outside the image.
+SISTER_OUTSIDE = "sister_outside"
 
 
 def to_units(nats: NDArray[np.floating[Any]] | float) -> IntArray:

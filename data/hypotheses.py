@@ -83,7 +83,7 @@ def pack_hypotheses(
     shape: tuple[int, ...], boxes: Sequence[tuple[slice, ...]], masks: Sequence[BoolArray], score: Iterable[float],
     parent: Iterable[int], region: Iterable[int], *, gap: int = 0,
 ) -> Hypotheses:  # fmt: skip
-    """Hypotheses from boxes and the masks within them."""
+    """Hypotheses from boxes and the masks within them; the other columns are those of :class:`Hypotheses`."""
     packed = [np.packbits(mask.ravel()) for mask in masks]
     bbox = np.array([[s.start for s in box] + [s.stop for s in box] for box in boxes], dtype=np.int64)
     return Hypotheses(

@@ -13,6 +13,14 @@ def close_gaps(labels: NDArray[np.integer[Any]], reach: int) -> NDArray[np.integ
     """Give background pixels between two cells to the nearer one; outlines against free background stay.
 
     A pixel lies between two cells if both come within ``reach`` pixels of it (square neighbourhood).
+
+    Parameters
+    ----------
+    labels : int (Y, X) or (Z, Y, X), 0 is background. reach : pixels; below 1 nothing is closed.
+
+    Returns
+    -------
+    An image of the same shape and type.
     """
     if reach < 1 or not labels.any():
         return labels

@@ -21,6 +21,7 @@ from tracking.problem import Part
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
+# Features that are what they are only because the sister is taken to be a mirror image.
 ASSUMED = (
     "midpoint",
     "opposite",
@@ -28,7 +29,7 @@ ASSUMED = (
     "daughters_alike",
     "daughters_texture_alike",
     "apart_later",
-)  # of a mirror image
+)
 
 
 def mirror_images(table: DetectionTable, links: LinkTable, rows: IntArray) -> FloatArray:

@@ -39,29 +39,39 @@ def choice_margins(regions: Regions, chosen: BoolArray) -> FloatArray:
 
 
 @compiled
+def reduced_cost_of(
+    column: int, rows: RowArray, cost: IntArray, share: FloatArray, dual: FloatArray, weak: BoolArray, region: IntArray
+) -> float:
+    """The reduced cost of one column, in units; −∞ where it has given it away.
+
+    A column that leaves a region proven by an integer programme (``weak`` rows) has given the region its share already.
+    """
+    reduced, unsure, leaves = cost[column] - share[column], False, False
+    for row in rows[column]:
+        if row >= 0:
+            reduced -= dual[row]
+            unsure |= weak[row]
+            leaves |= region[row] != region[rows[column, 0]]
+    return -np.inf if unsure and leaves else reduced
+
+
+@compiled
 def _least_reduced_cost(
     rows: RowArray, others: BoolArray, cost: IntArray, share: FloatArray, dual: FloatArray, weak: BoolArray,
     region: IntArray,
 ) -> FloatArray:  # fmt: skip
     """The smallest reduced cost among the columns ``others`` of each row, float64 (2n,), ∞ where there is none.
 
-    A column that leaves a region proven by an integer programme (``weak`` rows) has given it its share already.
+    It counts as 0 where a column has given it away.
     """
     least = np.full(len(dual), np.inf)
     for k in range(len(others)):
         if not others[k]:
             continue
-        reduced, unsure, leaves = cost[k] - share[k], False, False
-        for i in range(3):
-            row = rows[k, i]
-            if row >= 0:
-                reduced -= dual[row]
-                unsure |= weak[row]
-                leaves |= region[row] != region[rows[k, 0]]
-        if unsure and leaves:
+        reduced = reduced_cost_of(k, rows, cost, share, dual, weak, region)
+        if reduced == -np.inf:
             reduced = 0.0
-        for i in range(3):
-            row = rows[k, i]
+        for row in rows[k]:
             if row >= 0:
                 least[row] = min(least[row], reduced)
     return least

@@ -56,9 +56,7 @@ class Prepared:
 
     def explained(self, spread: Spread = map, progress: Progress = silent) -> Candidates:
         """The candidates with the terms of their costs."""
-        return with_terms(
-            self.candidates, self.problem, self.model, self.settled, spread=spread, progress=progress
-        )  # fmt: skip
+        return with_terms(self.candidates, self.problem, self.model, self.settled, spread=spread, progress=progress)
 
 
 def prepare(

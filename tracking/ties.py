@@ -18,6 +18,7 @@ import numpy as np
 
 from data.graph import BoolArray, FloatArray, IntArray, RowArray
 from data.machine_code import compiled
+from tracking.margins import reduced_cost_of
 from tracking.model import Model
 from tracking.regions import Regions, SideRow
 from tracking.row_sets import columns_of_rows, join, join_columns, roots
@@ -63,21 +64,18 @@ def _excess(
 ) -> FloatArray:  # fmt: skip
     """By how much the reduced cost of each column is above the slack of its regions, float64 (columns,).
 
-    A column that leaves a region proven by an integer programme (``weak`` rows) has given it its share already.
+    0 where it has given it away: such a column may be in any optimum.
     """
     excess = np.full(len(rows), np.inf)
     for k in range(len(rows)):
         if rows[k, 0] < 0:
             continue
-        reduced, most, unsure, leaves = cost[k] - share[k], 0.0, False, False
-        for i in range(3):
-            row = rows[k, i]
+        reduced = reduced_cost_of(k, rows, cost, share, dual, weak, region)
+        most = 0.0
+        for row in rows[k]:
             if row >= 0:
-                reduced -= dual[row]
                 most = max(most, slack[row])
-                unsure |= weak[row]
-                leaves |= region[row] != region[rows[k, 0]]
-        excess[k] = 0.0 if unsure and leaves else reduced - most
+        excess[k] = 0.0 if reduced == -np.inf else reduced - most
     return excess
 
 

