@@ -58,6 +58,15 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         labels: Annotated[
             Path | None, typer.Option("--labels", help="Folder of label images, for images outside the CTC layout.")
         ] = None,
+        also: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--also",
+                metavar="IMAGES=MASKS",
+                help="More images, with masks that are less sure, as a result of 'track': half of what is learnt; "
+                "may be repeated.",
+            ),
+        ] = None,
         weights: Annotated[
             Path | None,
             typer.Option("--weights", help="Folder of weights (TIFF or .npy); tiles are then not deformed."),
@@ -170,6 +179,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         if weights is not None:
             movies = [replace(movie, weights=open_weights(weights)) for movie in movies]
         training, held_back = hold_back(movies, validation)
+        less_sure = open_also(also or [], channel)
         work = partial_path(out)
         state_file = work / "state.safetensors"
         if resume and not state_file.is_file():
@@ -177,7 +187,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
         with console.show_progress() as progress:
-            result = run_training(training, held_back, settings, minutes=minutes, seed=seed, start=first, score=score,
+            result = run_training(training, held_back, settings, minutes=minutes, seed=seed, also=less_sure, start=first, score=score,
                                   patience=patience, state_file=state_file, resume=resume, device=_device(device),
                                   progress=progress)  # fmt: skip
         save_model(out.with_suffix(".last.safetensors"), result.last, half=half, overwrite=True)
@@ -327,6 +337,20 @@ def open_movies(
     return [
         open_movie(folder, name, truth, frames=chosen, channel=channel) for folder in datasets for name in sequences
     ]
+
+
+def open_also(pairs: list[str], channel: int | None) -> list[Movie]:
+    """The movies of ``--also IMAGES=MASKS``."""
+    from segmentation.frames import pair
+
+    movies = []
+    for text in pairs:
+        images, equals, masks = text.partition("=")
+        if not (images and equals and masks):
+            raise InputError(f"--also {text}: write the folder of images, '=', and the folder of their masks.")
+        movie = pair(open_images(Path(images), channel=channel), open_labels(Path(masks)))
+        movies.append(replace(movie, name="/".join(Path(images).resolve().parts[-2:])))
+    return movies
 
 
 def hold_back(movies: list[Movie], validation: str) -> tuple[list[Movie], list[Movie]]:

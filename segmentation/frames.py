@@ -288,20 +288,23 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
 
     Parameters
     ----------
+    movies : annotated movies. also : further movies, less sure, which give half of the tiles however many
+        their frames are.
     count : how many tiles there are.
     """
 
     def __init__(
-        self, movies: list[Movie], settings: Settings, preprocessing: Preprocessing, *, seed: int, count: int
-    ) -> None:
-        self.movies = movies
+        self, movies: list[Movie], settings: Settings, preprocessing: Preprocessing, *, seed: int, count: int,
+        also: list[Movie] | None = None,
+    ) -> None:  # fmt: skip
         self.settings = settings
         self.preprocessing = preprocessing
         self.seed = seed
         self.count = count
         self.margin = margin_of(settings.depth)
         self.size = valid_size(settings.tile + 2 * self.margin, settings.depth)
-        self.frames = [(movie, number) for movie in movies for number in movie.numbers]
+        self.frames = [(movie, number) for movie in [*movies, *(also or [])] for number in movie.numbers]
+        self.sure = sum(len(movie.numbers) for movie in movies)
         self._cache: dict[int, list[Plane]] = {}
         self._cached_bytes = 0
         self.balance = class_weights(self._count_classes(), settings.balance)
@@ -331,7 +334,7 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         random = np.random.default_rng([self.seed, index])
-        planes = self.planes(int(random.integers(len(self.frames))))
+        planes = self.planes(self._choose_frame(random))
         plane = planes[int(random.integers(len(planes)))]
         coordinates = sample_coordinates(self.size, self._choose_center(plane, random), self.settings.variation, random)
         image = vary_grey(
@@ -351,6 +354,12 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         return {"image": image[None].float()} | {
             key: torch.from_numpy(value[inner, inner].copy()) for key, value in targets.items()
         }
+
+    def _choose_frame(self, random: np.random.Generator) -> int:
+        """Any annotated frame; where there are less sure ones, one of these every second time."""
+        if self.sure < len(self.frames) and random.random() < 0.5:
+            return int(random.integers(self.sure, len(self.frames)))
+        return int(random.integers(self.sure))
 
     def _choose_center(self, plane: Plane, random: np.random.Generator) -> tuple[float, float]:
         """Half of the tiles lie anywhere in the frame, half around a pixel of a cell."""

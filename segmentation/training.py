@@ -135,7 +135,7 @@ def follow(average: UNet, net: UNet, decay: float, step: int) -> None:
 
 def train(
     training: list[Movie], validation: list[Movie], settings: Settings, *, minutes: float | None = None, seed: int = 0,
-    start: Model | None = None, score: Score | None = None, watch: Watch | None = None, patience: int = 0,
+    also: list[Movie] | None = None, start: Model | None = None, score: Score | None = None, watch: Watch | None = None, patience: int = 0,
     state_file: Path | None = None, resume: bool = False, device: str = "cpu", progress: Progress = silent,
 ) -> Training:  # fmt: skip
     """Train a model.
@@ -146,6 +146,8 @@ def train(
         weights are the result.
     minutes : stop after this much computing time (see :class:`Clock`); the learning rate falls to 0
         at that moment. ``None``: after ``settings.steps`` steps, which gives the same model every time.
+    also : movies whose labels are less sure, for example what tracking made of a model's hypotheses: half
+        of the tiles are theirs, and nothing is judged by them.
     start : begin with the weights of this model instead of random ones.
     score : measures of masks, shown per epoch and used to choose thresholds at the end.
     watch : called after every epoch with its row of the history; what it raises ends the training.
@@ -164,13 +166,15 @@ def train(
         settings = replace(settings, scale=automatic_scale(training))
     preprocessing = Preprocessing(scale=settings.scale, tta=settings.tta)
     total = settings.steps if minutes is None else 10**9
-    tiles = TrainingTiles(training, settings, preprocessing, seed=seed, count=total * settings.batch)
+    tiles = TrainingTiles(training, settings, preprocessing, seed=seed, count=total * settings.batch, also=also)
     info = {
         "training": [describe_movie(movie) for movie in training],
         "validation": [describe_movie(movie) for movie in validation],
-        "data_sha256": hash_of(training), "seed": seed, "settings": asdict(settings),
+        "data_sha256": hash_of([*training, *(also or [])]), "seed": seed, "settings": asdict(settings),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }  # fmt: skip
+    if also:
+        info["also"] = [describe_movie(movie) for movie in also]
     if start is not None:
         info["start_sha256"] = hash_of_weights(start.net)
     identity = {

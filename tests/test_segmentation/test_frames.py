@@ -67,6 +67,15 @@ def test_same_seed_and_number_same_tile() -> None:
     assert not torch.equal(first[5]["image"], first[6]["image"])
 
 
+def test_less_sure_movies_give_half_of_the_tiles_however_many_frames_they_have() -> None:
+    """Discs of radius 8 are sure, those of radius 4, in twenty times as many frames, are not."""
+    settings = replace(SMALL, variation=NO_VARIATION, tile=100)
+    tiles = TrainingTiles([discs(2)], settings, Preprocessing(), seed=0, count=100, also=[discs(40, radius=4)])
+    large = sum(int(tiles[index]["target"].sum()) > 300 for index in range(100))
+    assert 35 <= large <= 65
+    assert tiles.balance[1] > TrainingTiles([discs(2)], settings, Preprocessing(), seed=0, count=1).balance[1]
+
+
 def test_mirrored_surroundings_carry_no_weight() -> None:
     settings = replace(SMALL, variation=NO_VARIATION, tile=100)
     item = TrainingTiles([discs(side=80)], settings, Preprocessing(), seed=0, count=1)[0]

@@ -260,6 +260,23 @@ def test_own_images_and_labels_outside_the_ctc_layout(dataset: Path, tmp_path: P
     assert out.is_file()
 
 
+def test_a_model_learns_also_from_masks_that_a_model_has_made(
+    dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, out = tmp_path / "masks", tmp_path / "more.safetensors"
+    assert celltrail("segment", dataset / "01", "--model", model, "--out", found) == 0
+    learn = ("train", dataset, "--sequence", "01", "--steps", 2, "--width", 2, "--depth", 1, "--scale", 1, "--out", out)
+    assert celltrail(*learn, "--also", f"{dataset / '01'}={found}") == 0
+    from segmentation import load_model
+
+    (name,) = load_model(out).info["also"]
+    assert name.startswith(f"{dataset.name}/01, 8 frames")
+    capsys.readouterr()
+    for wrong, said in [("images", "write the folder"), (f"{dataset / '01'}={tmp_path / 'none'}", "none")]:
+        assert celltrail(*learn, "--also", wrong, "--overwrite") == 2
+        assert said in capsys.readouterr().err
+
+
 def annotated(folder: Path, image: np.ndarray, labels: np.ndarray, count: int = 4) -> Path:
     for part in ("01", "01_ST/SEG"):
         (folder / part).mkdir(parents=True)

@@ -18,6 +18,7 @@ from data.errors import InputError  # noqa: E402
 from segmentation.frames import Movie, read_labels  # noqa: E402
 from segmentation.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
 from segmentation.movie import segment_movie  # noqa: E402
+from segmentation.prediction import predict  # noqa: E402
 from segmentation.settings import FAST, PAPER, preset  # noqa: E402
 from segmentation.training import build_net, follow, rate_at, train  # noqa: E402
 
@@ -219,6 +220,18 @@ def test_a_training_that_goes_on_must_have_had_the_same_start(tmp_path: Path) ->
     first = train(*data, settings, seed=1, state_file=tmp_path / "state").model
     with pytest.raises(InputError, match="another start"):
         train(*data, settings, seed=1, start=first, state_file=tmp_path / "state", resume=True)
+
+
+def test_less_sure_movies_are_learnt_from_and_named(tmp_path: Path) -> None:
+    """With labels that are all background, half of what is learnt says that there is no cell."""
+    movie, short = drawn_movie(1), replace(TINY, steps=6, epoch=6)
+    empty = replace(movie, labels=dict.fromkeys(movie.labels, np.zeros_like(movie.labels[0])), name="empty")
+    alone, both = (train([movie], [], short, seed=1, also=also) for also in (None, [empty]))
+    assert both.model.info["also"] == [f"empty, {len(movie.numbers)} frames 0-{movie.numbers[-1]}"]
+    assert "also" not in alone.model.info
+    assert both.model.info["data_sha256"] != alone.model.info["data_sha256"]
+    found = [predict(result.model, movie.images[0]).probability.mean() for result in (alone, both)]
+    assert found[1] < found[0]
 
 
 def test_a_diverged_training_says_so() -> None:
