@@ -117,4 +117,4 @@ def find_model(name: str | Path) -> Path:
 
 def list_models() -> dict[str, Path]:
     """The shipped models by name."""
-    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"), key=lambda path: path.stem)}

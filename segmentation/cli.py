@@ -288,7 +288,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             console.print_json(rows)
         else:
             for row in rows:
-                typer.echo(f"{row['name']:<12} {row['about']}")
+                typer.echo(f"{row['name']:<14} {row['about']}")
 
 
 def _first_line(card: Path) -> str:
