@@ -87,7 +87,7 @@ def main() -> None:
         for part, other in (PARTS, PARTS[::-1]):
             models = {"nothing": teachers[part]}
             for index, images in enumerate(arguments.movies):
-                models[images.name] = learn(arguments, learnt[part], work / f"{part}-{index}.safetensors",
+                models[str(images)] = learn(arguments, learnt[part], work / f"{part}-{index}.safetensors",
                                             [f"{images}={tracked[part, images]}"])  # fmt: skip
             for also, model in models.items():
                 case = {"learnt from": f"{part} part", "also from": also}
@@ -98,7 +98,7 @@ def main() -> None:
                 )
                 for images in arguments.movies:
                     truth = open_labels(tracked[other, images])
-                    rows.append(case | {"judged on": images.name} | judge(model, open_images(images), truth))
+                    rows.append(case | {"judged on": str(images)} | judge(model, open_images(images), truth))
                 print(
                     markdown_table(list(rows[0]), [list(row.values()) for row in rows[-1 - len(arguments.movies) :]]),
                     flush=True,

@@ -187,8 +187,8 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
         with console.show_progress() as progress:
-            result = run_training(training, held_back, settings, minutes=minutes, seed=seed, also=less_sure, start=first, score=score,
-                                  patience=patience, state_file=state_file, resume=resume, device=_device(device),
+            result = run_training(training, held_back, settings, minutes=minutes, seed=seed, also=less_sure, start=first,
+                                  score=score, patience=patience, state_file=state_file, resume=resume, device=_device(device),
                                   progress=progress)  # fmt: skip
         save_model(out.with_suffix(".last.safetensors"), result.last, half=half, overwrite=True)
         write_curve(out, result.history)
@@ -340,14 +340,23 @@ def open_movies(
 
 
 def open_also(pairs: list[str], channel: int | None) -> list[Movie]:
-    """The movies of ``--also IMAGES=MASKS``."""
+    """The movies of ``--also IMAGES=MASKS``, named by the last two folders of their images.
+
+    Raises
+    ------
+    InputError
+        If a text has another form, a folder is missing, or images and masks do not fit.
+    """
     from segmentation.frames import pair
 
+    wrong = [text for text in pairs if not all(text.partition("="))]
+    if wrong:
+        raise InputError(
+            f"--also {', --also '.join(wrong)}: write the folder of images, '=', and the folder of their masks."
+        )
     movies = []
     for text in pairs:
-        images, equals, masks = text.partition("=")
-        if not (images and equals and masks):
-            raise InputError(f"--also {text}: write the folder of images, '=', and the folder of their masks.")
+        images, _, masks = text.partition("=")
         movie = pair(open_images(Path(images), channel=channel), open_labels(Path(masks)))
         movies.append(replace(movie, name="/".join(Path(images).resolve().parts[-2:])))
     return movies

@@ -135,8 +135,8 @@ def follow(average: UNet, net: UNet, decay: float, step: int) -> None:
 
 def train(
     training: list[Movie], validation: list[Movie], settings: Settings, *, minutes: float | None = None, seed: int = 0,
-    also: list[Movie] | None = None, start: Model | None = None, score: Score | None = None, watch: Watch | None = None, patience: int = 0,
-    state_file: Path | None = None, resume: bool = False, device: str = "cpu", progress: Progress = silent,
+    also: list[Movie] | None = None, start: Model | None = None, score: Score | None = None, watch: Watch | None = None,
+    patience: int = 0, state_file: Path | None = None, resume: bool = False, device: str = "cpu", progress: Progress = silent,
 ) -> Training:  # fmt: skip
     """Train a model.
 
@@ -179,6 +179,7 @@ def train(
         info["start_sha256"] = hash_of_weights(start.net)
     identity = {
         "start": info.get("start_sha256"),
+        "also": info.get("also"),
         "settings": json.loads(json.dumps(info["settings"])),
         "seed": seed,
         "data": info["data_sha256"],
