@@ -268,7 +268,8 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             console.print_json({"masks": out, "cells": counts})
         else:
             typer.echo(f"{len(counts)} frames, {sum(counts.values())} cells: {out}")
-            typer.echo(f"Next:  celltrail track {out} --images {images} --out RES")
+            choose = " --hypotheses" if hypotheses else ""
+            typer.echo(f"Next:  celltrail track {out} --images {images}{choose} --out RES")
 
     app.add_typer(
         preview_app, name="preview", help="Pictures of what training sees and what a model makes of an image."

@@ -159,13 +159,15 @@ def test_nothing_to_resume(dataset: Path, tmp_path: Path, capsys: pytest.Capture
     assert "without --resume" in capsys.readouterr().err
 
 
-def test_more_files_per_frame(dataset: Path, model: Path, tmp_path: Path) -> None:
+def test_more_files_per_frame(dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from data.hypotheses import read_hypotheses
 
     plain, more = tmp_path / "plain", tmp_path / "more"
     assert celltrail("segment", dataset / "01", "--frames", "0:1", "--model", model, "--out", plain) == 0
+    assert "--hypotheses" not in capsys.readouterr().out
     assert celltrail("segment", dataset / "01", "--frames", "0:1", "--model", model, "--out", more,
                      "--hypotheses", "--binary", "--probability") == 0  # fmt: skip
+    assert f"celltrail track {more} --images {dataset / '01'} --hypotheses --out RES" in capsys.readouterr().out
     names = {p.name for p in more.iterdir()} - {"run.log"}
     assert names == {f"{kind}00{n}.{end}" for n in (0, 1) for kind, end in
                      (("mask", "tif"), ("hyp", "npz"), ("binary", "png"), ("probability", "tif"))}  # fmt: skip
