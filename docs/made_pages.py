@@ -13,8 +13,8 @@ import click
 import typer.main
 
 import celltrail
-from evaluation.measures import DEFINITIONS, LOWER_IS_BETTER, in_order
-from tracking.costs import Constants
+from celltrail.evaluation.measures.catalogue import DEFINITIONS, LOWER_IS_BETTER, in_order
+from celltrail.tracking.costs.pricing import Constants
 
 
 def measure_table() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from data.errors import import_extra
+from celltrail.data.errors import import_extra
 
 _ROOM_OF = {
     "InstanceSettings": "instances",

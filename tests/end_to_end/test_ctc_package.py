@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import celltrail
-from data import console
-from data.check import find_problems
-from data.simulate import simulate_movie, write_movie
+from celltrail.data.running import console
+from celltrail.data.files.check import find_problems
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 NAME = "Fluo-N2DH-TEST+"
 
@@ -107,7 +107,7 @@ def test_its_scripts_run_beside_the_data(
     ]  # fmt: skip
     assert find_problems(result) == []
     assert not (dataset / "01_RES").exists()
-    from evaluation import evaluate_sequence
+    from celltrail.evaluation import evaluate_sequence
 
     measures = evaluate_sequence(dataset / "02_GT", result).measures
     assert measures["SEG"] > 0.6

@@ -63,7 +63,7 @@ def test_every_option_of_track_is_explained() -> None:
 def test_every_key_of_run_json_is_explained() -> None:
     import numpy as np
 
-    from tracking import track
+    from celltrail.tracking import track
 
     masks = {frame: np.diag([1, 2, 3]) for frame in range(3)}
     text = (DOCS / "track.md").read_text(encoding="utf-8")

@@ -12,11 +12,11 @@ import pytest
 import tifffile
 
 import celltrail
-from data import console
-from data.ctc import write_masks
-from data.frames import open_labels
-from data.simulate import simulate_movie
-from data.tiff import write_array
+from celltrail.data.running import console
+from celltrail.data.files.ctc import write_masks
+from celltrail.data.files.opening import open_labels
+from celltrail.data.simulation.scene import simulate_movie
+from celltrail.data.files.tiff import write_array
 
 UM = {"y": 0.5, "x": 0.25, "z": 2.0}
 FORMATS = ["ome.tif", "0.4", "0.5"]

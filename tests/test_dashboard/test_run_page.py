@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import jobs, outcomes, plans, registry
-from data import InputError
+from celltrail.dashboard.working import jobs, outcomes, plans
+from celltrail.dashboard.opening import registry
+from celltrail.data import InputError
 
 OpenPage = Callable[..., AppTest]
 Started = list[tuple[list[list[str]], Path | None]]

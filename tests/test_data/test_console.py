@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import typer
 
-from data import console
-from data.errors import InputError, MissingExtra, import_extra
-from data.json_text import to_json
+from celltrail.data.running import console
+from celltrail.data.errors import InputError, MissingExtra, import_extra
+from celltrail.data.running.json_text import to_json
 
 
 def run(*arguments: str, raises: BaseException | None = None) -> int:

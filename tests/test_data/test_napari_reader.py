@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from data.ctc import write_masks, write_track_file
-from data.errors import InputError
-from data.napari_reader import find_reader, read_layers, tracks_layer
-from data.points import Points
-from data.tiff import write_array
-from data.tracks import Tracks
+from celltrail.data.files.ctc import write_masks, write_track_file
+from celltrail.data.errors import InputError
+from celltrail.data.formats.napari_reader import find_reader, read_layers, tracks_layer
+from celltrail.data.formats.points import Points
+from celltrail.data.files.tiff import write_array
+from celltrail.data.files.tracks import Tracks
 
 #  frame 3   4   5   6
 #        1───1─┬─2───2

@@ -11,10 +11,10 @@ import tifffile
 from made_movies import Movie
 
 import celltrail
-from data import console
-from data.errors import InputError
-from data.tracks import Tracks
-from evaluation import evaluate_dataset, evaluate_sequence, segmentation_scores
+from celltrail.data.running import console
+from celltrail.data.errors import InputError
+from celltrail.data.files.tracks import Tracks
+from celltrail.evaluation import evaluate_dataset, evaluate_sequence, segmentation_scores
 
 Write = Callable[..., tuple[Path, Path]]
 

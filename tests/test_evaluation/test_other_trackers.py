@@ -16,11 +16,11 @@ import tifffile
 from made_movies import Movie, write_sequence
 
 import celltrail
-from data import console
-from data.convert import read_points
-from data.errors import InputError
-from data.tracks import Tracks
-from evaluation.comparison import compare_variants
+from celltrail.data.running import console
+from celltrail.data.formats.convert import read_points
+from celltrail.data.errors import InputError
+from celltrail.data.files.tracks import Tracks
+from celltrail.evaluation.comparing.comparison import compare_variants
 
 FRAMES = 8
 BIRTH = 4  # first frame of the daughters

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import celltrail
-from data import console
-from data.convert import read_points
-from data.ctc import write_masks
-from data.points import Points, links_of
-from data.simulate import simulate_movie, write_movie
+from celltrail.data.running import console
+from celltrail.data.formats.convert import read_points
+from celltrail.data.files.ctc import write_masks
+from celltrail.data.formats.points import Points, links_of
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 pytestmark = pytest.mark.slow
 # btrack 0.7 is built against a C++ library that Debian 12 does not have.

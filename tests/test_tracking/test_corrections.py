@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 import celltrail
-from data import console
-from data.ctc import Sequence, write_masks
-from data.errors import InputError
-from data.pins import Pin, write_pins
-from data.simulate import simulate_movie, write_movie
-from tracking.corrections import fit_corrections
-from tracking.detections import measure_movie
-from tracking.examples import read_example
-from tracking.learning import load_costs
-from tracking.problem import pose
+from celltrail.data.running import console
+from celltrail.data.files.ctc import Sequence, write_masks
+from celltrail.data.errors import InputError
+from celltrail.data.files.pins import Pin, write_pins
+from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.tracking.costs.from_pins import fit_corrections
+from celltrail.tracking.measuring.table import measure_movie
+from celltrail.tracking.costs.examples import read_example
+from celltrail.tracking.costs.learned import load_costs
+from celltrail.tracking.candidates.parts import pose
 
 Y, X = np.indices((80, 120))
 LEFT, RIGHT = 30, 56

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 import celltrail
-from data import console
-from data.graph import FREE, KEPT, load_graph
-from data.pins import Pin
-from evaluation import evaluate_sequence
-from tracking import track, write_result
-from tracking.detections import measure_movie
-from tracking.explain import explain_cell
-from tracking.lone_daughters import ASSUMED, find_lone_daughters, lone_daughter_features, mirror_images
-from tracking.problem import pose
+from celltrail.data.running import console
+from celltrail.data.graph.candidates import FREE, KEPT, load_graph
+from celltrail.data.files.pins import Pin
+from celltrail.evaluation import evaluate_sequence
+from celltrail.tracking import track, write_result
+from celltrail.tracking.measuring.table import measure_movie
+from celltrail.tracking.explain import explain_cell
+from celltrail.tracking.candidates.border_divisions import ASSUMED, find_lone_daughters, lone_daughter_features, mirror_images
+from celltrail.tracking.candidates.parts import pose
 
 SIZE = (64, 64)
 MOTHER, DAUGHTER = (2.0, 24.0, 4.0), (6.5, 24.0, 2.8)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.hypotheses import find_conflicts, pack_hypotheses
-from tracking import partitions
-from tracking.partitions import CERTAINTY, HOPELESS, STAKE, weigh
+from celltrail.data.files.hypotheses import find_conflicts, pack_hypotheses
+from celltrail.tracking.measuring import hypothesis_weights
+from celltrail.tracking.measuring.hypothesis_weights import CERTAINTY, HOPELESS, STAKE, weigh
 
 SIZE = (8, 32)
 

@@ -11,9 +11,9 @@ import pytest
 import tifffile
 
 import celltrail
-from data import console
-from data.pins import Pin, write_pins
-from tracking import track, write_result
+from celltrail.data.running import console
+from celltrail.data.files.pins import Pin, write_pins
+from celltrail.tracking import track, write_result
 
 
 @pytest.fixture

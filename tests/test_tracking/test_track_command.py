@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 import celltrail
-from data import console
+from celltrail.data.running import console
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_masks_and_images_have_axes_of_their_own(masks, tmp_path, capsys):
     for t in range(4):
         one, other = (tifffile.imread(tmp_path / name / f"mask{t:03d}.tif") for name in ("RES", "RES2"))
         assert np.array_equal(one, other)
-    from tracking import track
+    from celltrail.tracking import track
 
     table = track(
         tmp_path / "masks.tif", images=tmp_path / "images.tif", axes="TYX", image_axes="TCYX", channel=1

@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 
 import celltrail
-from data import console, open_labels
-from data.ctc import find_sequences, write_masks
-from data.errors import InputError
-from data.simulate import simulate_movie, write_movie
-from data.tracks import read_tracks
-from tracking import track
+from celltrail.data.running import console
+from celltrail.data import open_labels
+from celltrail.data.files.ctc import find_sequences, write_masks
+from celltrail.data.errors import InputError
+from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.data.files.tracks import read_tracks
+from celltrail.tracking import track
 
 optuna = pytest.importorskip("optuna")
 
-from tracking import tuning  # noqa: E402
-from tracking.tuning import Settings, open_tunable, run_settings, search_settings  # noqa: E402
+from celltrail.tracking import tuning  # noqa: E402
+from celltrail.tracking.tuning import Settings, open_tunable, run_settings, search_settings  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 

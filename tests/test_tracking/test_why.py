@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import celltrail
-from data import console
-from data.graph import NAT, load_graph
-from data.simulate import simulate_movie
-from tracking import track, write_result
-from tracking.explain import explain_cell, in_words
-from tracking.solver import solve_candidates
+from celltrail.data.running import console
+from celltrail.data.graph.candidates import NAT, load_graph
+from celltrail.data.simulation.scene import simulate_movie
+from celltrail.tracking import track, write_result
+from celltrail.tracking.explain import explain_cell, in_words
+from celltrail.tracking.solving.solver import solve_candidates
 
 
 @pytest.fixture(scope="module")
