@@ -24,7 +24,7 @@ from measure import markdown_table, measured, parser, write_rows
 
 from celltrail.data.files.ctc import find_sequence
 from celltrail.data.files.opening import open_labels
-from celltrail.data.files.overlap import count_overlap, match_objects
+from celltrail.data.labels.overlap import count_overlap, match_objects
 from celltrail.evaluation import segmentation_scores
 from celltrail.segmentation import open_movie, preset, segment_movie, split_in_time, train
 

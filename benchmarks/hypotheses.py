@@ -28,8 +28,8 @@ from measure import celltrail, markdown_table, measured, parser, write_rows
 from numpy.typing import NDArray
 
 from celltrail.data import Sequence, find_sequence
-from celltrail.data.files.opening import parse_frames
 from celltrail.data.files.hypotheses import Hypotheses, paint
+from celltrail.data.files.opening import parse_frames
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.evaluation import segmentation_scores
 from celltrail.segmentation import Movie, find_hypotheses, find_instances, load_model, open_movie, predict

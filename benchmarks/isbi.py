@@ -23,8 +23,8 @@ from measure import markdown_table, measured, parser, write_rows
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from celltrail.data.files.opening import open_images
 from celltrail.data.files.movie import ComputedFrames
+from celltrail.data.files.opening import open_images
 from celltrail.evaluation.measures.isbi import best_isbi_scores
 from celltrail.evaluation.measures.warping import ISBI_THRESHOLDS, warping_errors
 from celltrail.segmentation import Movie, predict, preset, train

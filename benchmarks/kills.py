@@ -117,7 +117,7 @@ def run(words: list[object], *, moment: float | None = None, change: int | None 
 
 def work(words: list[object], change: int | None, said: int, count: int) -> None:
     """What the fork does; it never returns."""
-    import celltrail
+    import celltrail.cli
     from celltrail.data.running import console
 
     os.setsid()
@@ -134,7 +134,7 @@ def work(words: list[object], change: int | None, said: int, count: int) -> None
             os.write(count, b".")
 
     sys.addaudithook(watch)
-    status = console.run(celltrail.app, [str(word) for word in words])
+    status = console.run(celltrail.cli.app, [str(word) for word in words])
     sys.stdout.flush(), sys.stderr.flush()
     os._exit(status)
 
@@ -334,8 +334,8 @@ def load(cases: list[Case], only: list[str] | None) -> Iterator[Case]:
     chosen = [case for case in cases if only is None or case.name in only]
     if not chosen:
         sys.exit(f"--only: choose among {', '.join(case.name for case in cases)}.")
-    import celltrail.evaluation.reports.sequence_report  # noqa: F401
-    import celltrail.tracking.pipeline  # noqa: F401
+    import celltrail.evaluation.reports.sequence_report
+    import celltrail.tracking.pipeline
 
     if any(case.resumes for case in chosen):
         import celltrail.segmentation.training.loop  # noqa: F401

@@ -41,12 +41,12 @@ from celltrail.data.files.ctc import write_masks, write_track_file
 from celltrail.data.files.tracks import split_at_holes
 from celltrail.tracking import track, write_result
 from celltrail.tracking.candidates.links import typical_diameter
-from celltrail.tracking.costs.pricing import Constants
-from celltrail.tracking.measuring.table import DetectionTable, measure_movie
 from celltrail.tracking.costs.examples import read_example
 from celltrail.tracking.costs.learned import costs_as_json, fit_costs
+from celltrail.tracking.costs.pricing import Constants
 from celltrail.tracking.exporting.masks import relabel
-from celltrail.tracking.prepare import DEFAULT_COSTS
+from celltrail.tracking.measuring.table import DetectionTable, measure_movie
+from celltrail.tracking.preparation import DEFAULT_COSTS
 
 Edges = list[tuple[int, int]]
 OURS = ("celltrail", "lap", "greedy")

@@ -61,12 +61,12 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     from celltrail.segmentation.net.checkpoint import load_model
     from celltrail.segmentation.prediction.movie import label_frame
     from celltrail.tracking.candidates.links import find_links
-    from celltrail.tracking.costs.pricing import Constants, price, price_part, with_terms
-    from celltrail.tracking.measuring.table import STRETCH, measure_movie
-    from celltrail.tracking.costs.learned import load_costs
-    from celltrail.tracking.exporting.lineage import build_lineage
-    from celltrail.tracking.prepare import AUTO_GAP, EXCERPT, prepare
     from celltrail.tracking.candidates.parts import FEW, PART, Problem, pose
+    from celltrail.tracking.costs.learned import load_costs
+    from celltrail.tracking.costs.pricing import Constants, price, price_part, with_terms
+    from celltrail.tracking.exporting.lineage import build_lineage
+    from celltrail.tracking.measuring.table import STRETCH, measure_movie
+    from celltrail.tracking.preparation import AUTO_GAP, EXCERPT, prepare
     from celltrail.tracking.solving.solver import solve_candidates
 
     write_movie(simulate_movie(frames=frames, cells=cells, size=(size, size), seed=1), folder)

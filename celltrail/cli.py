@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-import celltrail.dashboard.cli
-import celltrail.data.cli
-import celltrail.evaluation.cli
-import celltrail.segmentation.cli
-import celltrail.tracking.cli
-from celltrail.data.running import console
+from celltrail.dashboard import cli as dashboard_cli
+from celltrail.data import cli as data_cli
 from celltrail.data.errors import InputError
+from celltrail.data.running import console
+from celltrail.evaluation import cli as evaluation_cli
+from celltrail.segmentation import cli as segmentation_cli
+from celltrail.tracking import cli as tracking_cli
 
 app = typer.Typer(
     name="celltrail",
@@ -72,7 +72,7 @@ def demo(
     typer.echo(f"Read {out / 'report.html'}, or look at every cell and track:")
     typer.echo(f"celltrail dashboard {out}")
     if serve:
-        celltrail.dashboard.cli.serve(out)
+        dashboard_cli.serve(out)
 
 
 def _run_demo(folder: Path, progress: Any) -> str:
@@ -85,7 +85,7 @@ def _run_demo(folder: Path, progress: Any) -> str:
     from celltrail.data.simulation.scene import simulate_movie, write_movie
     from celltrail.evaluation import evaluate_sequence
     from celltrail.evaluation.reports.sequence_report import write_report
-    from celltrail.evaluation.reports.summary import format_table, to_document, write_document
+    from celltrail.evaluation.summary import format_table, to_document, write_document
     from celltrail.segmentation import segment_movie
     from celltrail.tracking import track, write_result
 
@@ -171,8 +171,8 @@ def package_for_ctc(
 
     Example:  celltrail ctc-package Fluo-N2DL-HeLa --model fluo-hela --foi 25 --out SW
     """
-    from celltrail.data.files.ctc import find_sequence, find_sequences
     from celltrail.data.errors import import_extra, raise_if
+    from celltrail.data.files.ctc import find_sequence, find_sequences
     from celltrail.data.files.output import refuse_existing
     from celltrail.tracking.costs.learned import load_costs
 
@@ -366,17 +366,13 @@ def _verdict(search: Any, measure: str) -> str:
     return f"{measure} on sequences left out of the search: {tuned:.4f}, with the defaults {default:.4f}: {advice}."
 
 
-celltrail.data.cli.add_commands(app)
-celltrail.segmentation.cli.add_commands(app, score=_score)
-celltrail.tracking.cli.add_commands(app)
-celltrail.evaluation.cli.add_commands(app)
-celltrail.dashboard.cli.add_commands(app)
+data_cli.add_commands(app)
+segmentation_cli.add_commands(app, score=_score)
+tracking_cli.add_commands(app)
+evaluation_cli.add_commands(app)
+dashboard_cli.add_commands(app)
 
 
 def main() -> None:
     """Entry point of the console script."""
     sys.exit(console.run(app))
-
-
-if __name__ == "__main__":
-    main()

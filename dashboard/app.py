@@ -11,9 +11,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 # What the pages need is imported here, before the server listens, so that the first click does not wait for it.
-from celltrail.dashboard.judging import charts, events, scores
+from celltrail.dashboard.opening import warm
 from celltrail.dashboard.serving import security
-from celltrail.dashboard.opening import warm  # noqa: F401
 from celltrail.dashboard.serving.api import ROUTES
 
 address = st.get_option("server.address")

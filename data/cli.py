@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from celltrail.data.running import console
 from celltrail.data.errors import InputError
+from celltrail.data.running import console
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -158,11 +158,11 @@ def render(
 
     Example:  celltrail render 01_RES --images 01 --out film.mp4
     """
-    from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
-    from celltrail.data.pictures.film import Scenes, Style, draw_film, write_gif, write_mp4, write_pngs
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
     from celltrail.data.files.output import output_file, output_folder, refuse_existing
     from celltrail.data.formats.points import read_result
+    from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
+    from celltrail.data.pictures.film import Scenes, Style, draw_film, write_gif, write_mp4, write_pngs
     from celltrail.data.pictures.lineage_tree import write_tree
 
     suffix = out.suffix.lower()
@@ -231,8 +231,8 @@ def measure(
     from dataclasses import replace
 
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
-    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_margins
     from celltrail.data.files.output import output_file, refuse_existing
+    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_margins
     from celltrail.data.formats.points import points_between, read_result
 
     if out.suffix.lower() != ".csv":

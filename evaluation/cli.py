@@ -9,8 +9,8 @@ from typing import Annotated
 import click
 import typer
 
-from celltrail.data.running import console
 from celltrail.data.errors import InputError
+from celltrail.data.running import console
 
 
 class TruthOption(StrEnum):
@@ -87,11 +87,11 @@ def evaluate(
     from celltrail.data.files.opening import parse_frames
     from celltrail.data.files.output import refuse_existing
     from celltrail.data.running.workers import open_workers
+    from celltrail.evaluation.comparing.second_opinion import ask_traccuracy, format_opinion
     from celltrail.evaluation.errors import write_errors
     from celltrail.evaluation.reports.sequence_report import write_report
-    from celltrail.evaluation.comparing.second_opinion import ask_traccuracy, format_opinion
     from celltrail.evaluation.sequence import evaluate_dataset, evaluate_sequence
-    from celltrail.evaluation.reports.summary import format_table, to_document, write_document
+    from celltrail.evaluation.summary import format_table, to_document, write_document
 
     screen = json == Path("-")
     for out in (None if screen else json, errors, report):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.evaluation.errors import Error
 from celltrail.evaluation.measures.biology import mean_of_defined
 from celltrail.evaluation.measures.contingency import Contingency
 from celltrail.evaluation.measures.technical import Operations
-from celltrail.evaluation.errors import Error
 
 
 @dataclass

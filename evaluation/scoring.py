@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.files.tracks import Tracks, clip_tracks
+from celltrail.evaluation.errors import list_errors
 from celltrail.evaluation.measures import biology, technical
+from celltrail.evaluation.measures.catalogue import in_order
 from celltrail.evaluation.measures.ceiling import measure_ceiling
 from celltrail.evaluation.measures.contingency import Contingency, tabulate
-from celltrail.evaluation.errors import list_errors
-from celltrail.evaluation.measures.catalogue import in_order
 from celltrail.evaluation.measures.mot import hota_over_thresholds, measure_identity, trajectory_of
-from celltrail.evaluation.record import Detail, Evaluation
-from celltrail.evaluation.measures.segmentation import measure_regions, threshold_curves
 from celltrail.evaluation.measures.per_frame import NAMES as SHAPE_NAMES
 from celltrail.evaluation.measures.per_frame import Score, mean_scores
-from celltrail.evaluation.stages import name_stages, open_stages
-from celltrail.evaluation.suspects import find_suspects
+from celltrail.evaluation.measures.segmentation import measure_regions, threshold_curves
 from celltrail.evaluation.measures.trajectories import NAMES as TRAJECTORY_NAMES
 from celltrail.evaluation.measures.trajectories import measure_trajectories
+from celltrail.evaluation.record import Detail, Evaluation
+from celltrail.evaluation.stages import name_stages, open_stages
+from celltrail.evaluation.suspects import find_suspects
 from celltrail.evaluation.truth import Result, Truth
 
 GROUPS = ("ctc", "regions", "shapes", "tracks")

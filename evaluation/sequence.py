@@ -8,18 +8,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from celltrail.data.files.ctc import find_sequences, track_file
 from celltrail.data.errors import InputError, raise_if
+from celltrail.data.files.ctc import find_sequences, track_file
 from celltrail.data.files.movie import Frames
-from celltrail.data.progress import Progress, silent
 from celltrail.data.files.tracks import Tracks, clip_tracks
+from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Spread
 from celltrail.evaluation.measures import technical
 from celltrail.evaluation.measures.contingency import Contingency, Masks, shorten, tabulate, tabulate_many
-from celltrail.evaluation.record import DatasetEvaluation, Evaluation
-from celltrail.evaluation.measures.segmentation import pixel_measures
-from celltrail.evaluation.scoring import GROUPS, score
 from celltrail.evaluation.measures.per_frame import Score, score_shapes
+from celltrail.evaluation.measures.segmentation import pixel_measures
+from celltrail.evaluation.record import DatasetEvaluation, Evaluation
+from celltrail.evaluation.scoring import GROUPS, score
 from celltrail.evaluation.truth import (
     Result,
     SegTruth,

@@ -13,8 +13,8 @@ from scipy.spatial import cKDTree
 
 from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import Candidates, Solution, load_graph
-from celltrail.evaluation.measures.contingency import Contingency
 from celltrail.evaluation.errors import Error
+from celltrail.evaluation.measures.contingency import Contingency
 
 IntArray = NDArray[np.int64]
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.evaluation.errors import Error
 from celltrail.evaluation.measures.contingency import Objects
 from celltrail.evaluation.measures.technical import ends_of_tracks
-from celltrail.evaluation.errors import Error
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

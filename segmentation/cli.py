@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from numpy.typing import NDArray
 
+from celltrail.data.errors import InputError, import_extra
+from celltrail.data.files.opening import open_images, open_labels, parse_frames, refuse_masks
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import (
     AxesOption,
@@ -23,8 +25,6 @@ from celltrail.data.running.console import (
     OverwriteOption,
     SeedOption,
 )
-from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.opening import open_images, open_labels, parse_frames, refuse_masks
 from celltrail.segmentation.preview_cli import preview_app
 
 if TYPE_CHECKING:
@@ -157,9 +157,9 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         torch = import_extra("torch", "segmentation")
         from celltrail.segmentation.net.checkpoint import load_model, save_model
         from celltrail.segmentation.training.curve import write_curve
-        from celltrail.segmentation.training.settings import preset as find_preset
         from celltrail.segmentation.training.loop import describe
         from celltrail.segmentation.training.loop import train as run_training
+        from celltrail.segmentation.training.settings import preset as find_preset
         from celltrail.segmentation.training.weight_files import open_weights
 
         if out.suffix != ".safetensors":

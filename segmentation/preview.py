@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from celltrail.data.files.output import output_file
 from celltrail.data.pictures.render import outline_image
-from celltrail.segmentation.training.augment import NO_VARIATION
+from celltrail.segmentation.net.model import Model, Preprocessing
 from celltrail.segmentation.prediction.hypotheses import label_cells
+from celltrail.segmentation.prediction.tiles import grey_limits, normalise, predict
+from celltrail.segmentation.training.augment import NO_VARIATION
 from celltrail.segmentation.training.examples import (
     Movie,
     TrainingTiles,
@@ -23,8 +25,6 @@ from celltrail.segmentation.training.examples import (
     prepare_frame,
     read_labels,
 )
-from celltrail.segmentation.net.model import Model, Preprocessing
-from celltrail.segmentation.prediction.tiles import grey_limits, normalise, predict
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.weight_map import carve, class_weights
 

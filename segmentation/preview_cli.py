@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from celltrail.data.running import console
-from celltrail.data.running.console import ChannelOption, FramesOption, OverwriteOption, SeedOption
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.opening import open_images, parse_frames
+from celltrail.data.running import console
+from celltrail.data.running.console import ChannelOption, FramesOption, OverwriteOption, SeedOption
 
 preview_app = typer.Typer(no_args_is_help=True)
 
@@ -45,8 +45,8 @@ def weights(
     import_extra("torch", "segmentation")
     from celltrail.data.files.ctc import digits_for
     from celltrail.data.files.output import output_folder
-    from celltrail.segmentation.training.examples import open_movie
     from celltrail.segmentation.preview import save_panels, show_weights, weight_maps
+    from celltrail.segmentation.training.examples import open_movie
     from celltrail.segmentation.training.settings import preset as find_preset
     from celltrail.segmentation.training.weight_files import FORMATS, write_weights
 
@@ -84,8 +84,8 @@ def augmentation(
     Example:  celltrail preview augmentation DIC-C2DH-HeLa --sequence 01 --out augmentation.png
     """
     import_extra("torch", "segmentation")
-    from celltrail.segmentation.training.examples import open_movie
     from celltrail.segmentation.preview import save_panels, show_augmentation
+    from celltrail.segmentation.training.examples import open_movie
     from celltrail.segmentation.training.settings import preset as find_preset
 
     movie = open_movie(dataset, sequence, truth, channel=channel)

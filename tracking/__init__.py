@@ -1,7 +1,7 @@
 """Masks or hypotheses → tracks."""
 
 from celltrail.tracking.pipeline import TrackResult, track, write_result
-from celltrail.tracking.prepare import candidate_graph
+from celltrail.tracking.preparation import candidate_graph
 from celltrail.tracking.solving.solver import solve
 
 __all__ = ["TrackResult", "candidate_graph", "solve", "track", "write_result"]

@@ -240,14 +240,14 @@ def fit(
     from dataclasses import asdict
     from importlib.metadata import version
 
-    from celltrail.data.files.ctc import find_sequences
     from celltrail.data.errors import InputError
+    from celltrail.data.files.ctc import find_sequences
     from celltrail.data.files.opening import parse_frames
     from celltrail.data.files.output import output_file, refuse_existing
-    from celltrail.tracking.costs.from_pins import read_corrections
-    from celltrail.tracking.costs.pricing import Constants
     from celltrail.tracking.costs.examples import read_example
+    from celltrail.tracking.costs.from_pins import read_corrections
     from celltrail.tracking.costs.learned import costs_as_json, fit_costs, load_costs
+    from celltrail.tracking.costs.pricing import Constants
 
     refuse_existing(out, overwrite=overwrite)
     if not datasets and pins is None:

@@ -16,29 +16,29 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.errors import InputError, raise_if
-from celltrail.data.files.opening import open_images, open_labels
-from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
-from celltrail.data.running.log_file import write_log
-from celltrail.data.running.json_text import to_json
+from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.movie import Frames
+from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.output import output_folder
 from celltrail.data.files.pins import Pin, read_pins
-from celltrail.data.progress import Progress, silent
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
+from celltrail.data.progress import Progress, silent
+from celltrail.data.running.json_text import to_json
+from celltrail.data.running.log_file import write_log
 from celltrail.data.running.workers import open_workers
 from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from celltrail.tracking.candidates.links import typical_diameter
-from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
 from celltrail.tracking.explain import list_divisions
-from celltrail.tracking.measuring.hypotheses import HypothesisMovie
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
-from celltrail.tracking.solving.pinned import MergedMasks, apply_pins
-from celltrail.tracking.prepare import AUTO_GAP, DEFAULT_COSTS, prepare
+from celltrail.tracking.measuring.hypotheses import HypothesisMovie
+from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
+from celltrail.tracking.preparation import AUTO_GAP, DEFAULT_COSTS, prepare
 from celltrail.tracking.repair import RepairableMovie, find_repairs, list_repairs
 from celltrail.tracking.saved import remember
+from celltrail.tracking.solving.pinned import MergedMasks, apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
@@ -136,7 +136,7 @@ def track(
     appear, border, gap_cost, late : constants of the costs in nats, see :class:`celltrail.tracking.costs.pricing.Constants` (``gap_cost`` is its
         ``gap``); ``None``: its defaults.
     hypotheses : choose among the overlapping hypotheses beside the masks (``segment --hypotheses``).
-    repair : masks that hold two cells for a few frames may be split, and pieces of one cell joined (:mod:`tracking.repair`).
+    repair : masks that hold two cells for a few frames may be split, and pieces of one cell joined (:mod:`celltrail.tracking.repair`).
     pins : corrections to obey: a file ``pins.csv``, or :class:`celltrail.data.files.pins.Pin`; see :mod:`celltrail.data.files.pins`.
     foi : field of interest: cells with no pixel further than this from the side of the image are removed.
     voxel : size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.

@@ -24,9 +24,9 @@ from scipy import ndimage
 
 from celltrail.data.files.movie import part_of
 from celltrail.data.progress import Progress, silent
-from celltrail.tracking.measuring.table import DetectionTable
-from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 from celltrail.tracking.exporting.masks import relabel
+from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
+from celltrail.tracking.measuring.table import DetectionTable
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]

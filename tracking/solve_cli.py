@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from celltrail.data.graph.candidates import IntArray
 from celltrail.data.running import console
 from celltrail.data.running.console import DaskOption, JobsOption, JsonOption, OverwriteOption
-from celltrail.data.graph.candidates import IntArray
 
 NatsOption = Annotated[float, typer.Option(metavar="NATS", help="Added to every such cost before solving.")]
 
@@ -46,8 +46,8 @@ def solve(
 
     Example:  celltrail solve 01_RES/graph.npz --division 2 --out fewer_divisions.npz
     """
-    from celltrail.data.graph.candidates import NAT, load_graph, save_graph
     from celltrail.data.files.output import refuse_existing
+    from celltrail.data.graph.candidates import NAT, load_graph, save_graph
     from celltrail.data.running.workers import open_workers
     from celltrail.tracking.exporting.lineage import build_lineage
     from celltrail.tracking.saved import forget, remember, saved_parts

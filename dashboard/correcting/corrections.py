@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.dashboard.correcting.resolve import solve_touched
 from celltrail.dashboard.opening.content import Result, open_result
 from celltrail.dashboard.opening.registry import inside, opaque_id
-from celltrail.dashboard.correcting.resolve import solve_touched
 from celltrail.data import Candidates, InputError, Solution, load_graph
-from celltrail.data.graph.candidates import FREE, NAT
 from celltrail.data.files.pins import Cell, Pin, write_pins
+from celltrail.data.graph.candidates import FREE, NAT
 from celltrail.tracking import TrackResult, track, write_result
 from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.exporting.masks import relabel

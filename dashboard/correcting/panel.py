@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from celltrail.dashboard.correcting import corrections
 from celltrail.dashboard import parts
+from celltrail.dashboard.correcting import corrections
+from celltrail.dashboard.correcting.corrections import Graph, Log, Outcome, in_words
 from celltrail.dashboard.opening import registry, state
 from celltrail.dashboard.opening.content import Result
-from celltrail.dashboard.correcting.corrections import Graph, Log, Outcome, in_words
 from celltrail.data import InputError
 from celltrail.data.files.pins import Cell, Pin, read_pins
 

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from celltrail.data import Candidates, Solution
 from celltrail.data.graph.candidates import FORBIDDEN, Detections, Divisions, Links
-from celltrail.tracking.solving.second_births import second_births
+from celltrail.tracking.solving.second_births import find_second_births
 from celltrail.tracking.solving.solver import solve_candidates
 
 BoolArray = NDArray[np.bool_]
@@ -57,8 +57,8 @@ def solve_touched(problem: Candidates, known: Solution, pinned: Candidates, cell
     used[rows[both]] = part.used[both]
     appears[rows[past[rows]]] = part.appears[past[rows]]
     disappears[rows[future[rows]]] = part.disappears[future[rows]]
-    births = [second_births(problem, known.link_chosen, known.division_chosen)]
-    births.append(second_births(pinned, link_chosen, division_chosen))
+    births = [find_second_births(problem, known.link_chosen, known.division_chosen)]
+    births.append(find_second_births(pinned, link_chosen, division_chosen))
     if any(births):
         return solve_candidates(pinned)
     table = pinned.detections

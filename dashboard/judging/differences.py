@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from celltrail.dashboard.judging.events import Event
 from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.content import Result
-from celltrail.dashboard.judging.events import Event
-from celltrail.data.files.overlap import count_overlap
+from celltrail.data.labels.overlap import count_overlap
 
 
 def disagreements(a: Result, b: Result) -> list[Event]:

@@ -20,7 +20,8 @@ LOSSES, MEASURES = ("train_loss", "loss"), ("IoU", "SEG", "DET")
 def list_models(dataset: Dataset) -> dict[str, Path]:
     """Models that lie beside the data, then those that come with Celltrail: name → file."""
     shipped = {
-        path.stem: path for path in sorted((Path(celltrail.segmentation.__file__).parent / "models").glob("*.safetensors"))
+        path.stem: path
+        for path in sorted((Path(celltrail.segmentation.__file__).parent / "models").glob("*.safetensors"))
     }
     beside = {path.relative_to(dataset.root.resolve()).as_posix(): path for path in registry.models_in(dataset)}
     return beside | shipped

@@ -9,7 +9,7 @@ import pandas as pd
 
 from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.content import Result
-from celltrail.data.files.overlap import count_overlap
+from celltrail.data.labels.overlap import count_overlap
 
 COLUMNS = ("frame", "true cell", "mask", "IoU", "area", "y", "x")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.judging import events
 from celltrail.dashboard.judging.events import Event
+from celltrail.dashboard.opening import content, state
 
 TABLE_ROWS = 500  # of a longer list, the table shows the part around the event in view
 

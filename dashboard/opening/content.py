@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from celltrail.dashboard.opening.registry import Layer, Movie, inside
 from celltrail.data import Frames, InputError, Tracks, load_graph, open_images, open_labels, read_tracks
-from celltrail.data.pictures.colours import PALETTE as RGB
-from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
 from celltrail.data.files.ctc import track_file
 from celltrail.data.graph.candidates import Detections
+from celltrail.data.pictures.colours import PALETTE as RGB
+from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
 
 PALETTE = tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in RGB)
 NO_TRACKS = Tracks.from_rows([])

@@ -27,7 +27,7 @@ from celltrail.dashboard.opening.cache import ByteCache
 from celltrail.data import InputError
 from celltrail.data.pictures.render import flatten_stack, grey_picture
 
-SCRIPTS = Path(__file__).parent / "viewer"
+SCRIPTS = Path(__file__).parents[1] / "viewer"
 CACHE = ByteCache(256 * 2**20)
 FOR_GOOD = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 FRESH = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}

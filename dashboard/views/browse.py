@@ -7,10 +7,10 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from celltrail.dashboard import parts
+from celltrail.dashboard.correcting import panel
 from celltrail.dashboard.judging import charts, lineage_layout
 from celltrail.dashboard.opening import content, state
-from celltrail.dashboard.correcting import panel
-from celltrail.dashboard import parts
 from celltrail.dashboard.viewer import Pane, show_viewer
 
 VIEWER = "browse_viewer"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from celltrail.dashboard.judging import charts, differences, review, scores
-from celltrail.dashboard.opening import content, registry, state
-from celltrail.dashboard.working import findings, outcomes, plans
 from celltrail.dashboard import parts
+from celltrail.dashboard.judging import charts, differences, review, scores
 from celltrail.dashboard.judging.events import Event
+from celltrail.dashboard.opening import content, registry, state
 from celltrail.dashboard.opening.registry import Layer, Movie
 from celltrail.dashboard.viewer import Pane, show_viewer
+from celltrail.dashboard.working import findings, outcomes, plans
 from celltrail.evaluation.measures.catalogue import LOWER_IS_BETTER, definition
 
 

@@ -6,11 +6,11 @@ from functools import partial
 
 import streamlit as st
 
-from celltrail.dashboard.opening import content, state
+from celltrail.dashboard import parts
 from celltrail.dashboard.correcting import panel
 from celltrail.dashboard.judging import events, review, scores
-from celltrail.dashboard import parts
 from celltrail.dashboard.judging.events import Event
+from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.viewer import Pane, show_viewer
 
 

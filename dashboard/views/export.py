@@ -6,11 +6,11 @@ import shlex
 
 import streamlit as st
 
-from celltrail.dashboard.judging import exports
-from celltrail.dashboard.working import jobs
 from celltrail.dashboard import parts
+from celltrail.dashboard.judging import exports
 from celltrail.dashboard.opening import state
 from celltrail.dashboard.opening.content import Result
+from celltrail.dashboard.working import jobs
 
 
 def show_files(selection: state.Selection, result: Result) -> None:

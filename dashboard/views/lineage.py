@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from celltrail.dashboard import parts
 from celltrail.dashboard.judging import charts, lineage_layout
 from celltrail.dashboard.opening import content, state
-from celltrail.dashboard import parts
 from celltrail.data import Tracks
 
 PER_PAGE = 150  # lineages drawn at once

@@ -6,9 +6,9 @@ from typing import Any
 
 import streamlit as st
 
+from celltrail.dashboard import parts
 from celltrail.dashboard.judging import charts, scores
 from celltrail.dashboard.opening import content, state
-from celltrail.dashboard import parts
 from celltrail.dashboard.opening.content import Result
 from celltrail.data import InputError
 from celltrail.data.files.check import find_problems

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from celltrail.dashboard.working import findings, jobs, plans
-from celltrail.dashboard.judging import model_cards
 from celltrail.dashboard import parts
+from celltrail.dashboard.judging import model_cards
 from celltrail.dashboard.opening import state
+from celltrail.dashboard.opening.registry import Layer
+from celltrail.dashboard.working import findings, jobs, plans
 from celltrail.dashboard.working.jobs import Job
 from celltrail.dashboard.working.plans import NAME, Plan
-from celltrail.dashboard.opening.registry import Layer
 from celltrail.data.errors import MissingExtra, import_extra
 
 SHOWN_JOBS = 5

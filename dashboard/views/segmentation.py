@@ -10,9 +10,9 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from celltrail.dashboard import parts
 from celltrail.dashboard.judging import charts, model_cards, objects, review
 from celltrail.dashboard.opening import content, registry, state
-from celltrail.dashboard import parts
 from celltrail.dashboard.opening.registry import Layer
 from celltrail.dashboard.viewer import Pane, show_viewer
 from celltrail.data.errors import MissingExtra, import_extra
@@ -123,8 +123,8 @@ def draw_preview(selection: state.Selection, kind: str, model: Path | None) -> t
     """Number of the frame nearest to the one that is shown, and its pictures by title."""
     import_extra("torch", "segmentation")
     from celltrail.segmentation.net.checkpoint import load_model
-    from celltrail.segmentation.training.examples import open_movie
     from celltrail.segmentation.preview import show_augmentation, show_prediction, show_weights
+    from celltrail.segmentation.training.examples import open_movie
     from celltrail.segmentation.training.settings import preset
 
     movie = selection.movie
@@ -172,7 +172,10 @@ def show_training() -> None:
         st.caption("The learning curve of this model was not kept; 'celltrail train' writes it beside the model.")
         return
     left, right = st.columns(2)
-    for column, wanted, title in ((left, model_cards.LOSSES, "loss"), (right, model_cards.MEASURES, "on frames held back")):
+    for column, wanted, title in (
+        (left, model_cards.LOSSES, "loss"),
+        (right, model_cards.MEASURES, "on frames held back"),
+    ):
         names = [name for name in wanted if name in table]
         if names:
             column.plotly_chart(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from celltrail.dashboard.judging import charts
-from celltrail.dashboard.working import outcomes, plans
 from celltrail.dashboard import parts
+from celltrail.dashboard.judging import charts
 from celltrail.dashboard.opening import registry
+from celltrail.dashboard.working import outcomes, plans
 from celltrail.dashboard.working.outcomes import Compared
 from celltrail.data import InputError
 from celltrail.data.errors import MissingExtra

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from celltrail.data.errors import InputError
-from celltrail.data.pictures.outlines import close_gaps
 from celltrail.data.files.output import output_file
+from celltrail.data.labels.outlines import close_gaps
 
 SCHEMA = "celltrail.hypotheses/1"
 WIDEST = 50  # pixels; no gap between two cells is closed from farther away

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.files.ctc import digits_for, track_file, write_masks, write_track_file
 from celltrail.data.errors import InputError, raise_if
-from celltrail.data.files.opening import open_labels
-from celltrail.data.formats.geff import LABELS, is_geff, read_geff, write_geff
+from celltrail.data.files.ctc import digits_for, track_file, write_masks, write_track_file
 from celltrail.data.files.movie import ComputedFrames
+from celltrail.data.files.opening import open_labels
 from celltrail.data.files.output import output_file, output_folder, refuse_existing
+from celltrail.data.formats.geff import LABELS, is_geff, read_geff, write_geff
 from celltrail.data.formats.points import Points, read_result
-from celltrail.data.progress import Progress, silent
 from celltrail.data.formats.tables import DIALECTS, edges_file, radii_of, read_table, write_table
 from celltrail.data.formats.trackmate import read_trackmate
+from celltrail.data.progress import Progress, silent
 
 NEAR = 5.0  # pixels that a point may lie beside its mask
 LOSES_MASKS = "GEFF holds no masks: write NAME.zarr instead of NAME.geff to keep them beside the graph."

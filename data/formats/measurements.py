@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.graph.candidates import load_graph
 from celltrail.data.formats.points import FloatArray, IntArray, Points, joined_tracks
+from celltrail.data.graph.candidates import load_graph
 from celltrail.data.progress import Progress, silent
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.files.ctc import track_file
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.opening import open_images, open_labels
+from celltrail.data.files.ctc import track_file
 from celltrail.data.files.movie import Frames
+from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.formats.points import Points, joined_tracks, read_result
 
 Layer = tuple[Any, dict[str, Any], str]  # napari's: data, options of the layer, kind of the layer

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.files.ctc import track_file
 from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_labels
-from celltrail.data.files.overlap import count_overlap
-from celltrail.data.progress import Progress, silent
 from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
+from celltrail.data.labels.overlap import count_overlap
+from celltrail.data.progress import Progress, silent
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

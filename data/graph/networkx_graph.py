@@ -30,7 +30,18 @@ import networkx as nx
 import numpy as np
 
 from celltrail.data.errors import InputError, raise_if
-from celltrail.data.graph.candidates import FORBIDDEN, FREE, KEPT, NAT, Candidates, Detections, Divisions, FloatArray, Links, Solution
+from celltrail.data.graph.candidates import (
+    FORBIDDEN,
+    FREE,
+    KEPT,
+    NAT,
+    Candidates,
+    Detections,
+    Divisions,
+    FloatArray,
+    Links,
+    Solution,
+)
 
 Graph: TypeAlias = "nx.DiGraph[Any]"
 FIXED = {FREE: "free", FORBIDDEN: "forbid", KEPT: "keep"}

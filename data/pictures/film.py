@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from celltrail.data.pictures.colours import PLAIN, Colour, colour_of_tracks, neighbours_in
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.formats.points import Points
-from celltrail.data.progress import Progress, silent
+from celltrail.data.pictures.colours import PLAIN, Colour, colour_of_tracks, neighbours_in
 from celltrail.data.pictures.render import Picture, flatten_stack, grey_limits, outline_image
+from celltrail.data.progress import Progress, silent
 
 DIVISION_FRAMES = 2  # frames after a division in which mother and daughters stay joined by lines
 SMALLEST_SIDE = 480  # pixels; smaller movies are enlarged by a whole number, so that ids can be read

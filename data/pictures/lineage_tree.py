@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from celltrail.data.pictures.colours import PALETTE, Colour
 from celltrail.data.errors import InputError
-from celltrail.data.formats.points import joined_tracks
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.formats.points import joined_tracks
+from celltrail.data.pictures.colours import PALETTE, Colour
 
 MOST_LINEAGES = 400  # in one picture; more could not be told apart
 

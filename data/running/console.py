@@ -22,10 +22,10 @@ import click
 import typer
 from typer.core import TyperCommand
 
-from celltrail.data.running import log_file
 from celltrail.data.errors import InputError, MissingExtra, WorkFailed
-from celltrail.data.running.json_text import to_json
 from celltrail.data.progress import Progress, silent
+from celltrail.data.running import log_file
+from celltrail.data.running.json_text import to_json
 
 PROGRESS_FILE = "CELLTRAIL_PROGRESS"
 CONFIG_FILE = "celltrail.config"  # where a command's context keeps the path of its configuration file

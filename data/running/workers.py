@@ -16,8 +16,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
-from celltrail.data.running import log_file
 from celltrail.data.errors import InputError, WorkFailed, import_extra
+from celltrail.data.running import log_file
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

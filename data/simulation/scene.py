@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from celltrail.data.simulation.cells import Colony, FloatArray, Habits, IntArray, Looks, Outlines, Snapshot
-from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.errors import raise_if
+from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.movie import ComputedFrames
-from celltrail.data.simulation.optics import Modality, Optics, Points, paint
-from celltrail.data.progress import Progress, silent
 from celltrail.data.files.tiff import write_array
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.progress import Progress, silent
+from celltrail.data.simulation.cells import Colony, FloatArray, Habits, IntArray, Looks, Outlines, Snapshot
+from celltrail.data.simulation.optics import Modality, Optics, Points, paint
 
 SHOWN, KEPT_SHOWN = 0.6, 0.9  # level at the nearest image point below which a cell appears, stays
 CHUNK = 50_000  # points evaluated at once while drawing: few enough to stay in the cache of the processor

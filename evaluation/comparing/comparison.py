@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
-from celltrail.data.formats.convert import convert_movie, draw_discs, read_points
-from celltrail.data.files.ctc import digits_for, find_sequences, write_masks, write_track_file
 from celltrail.data.errors import InputError, raise_if
+from celltrail.data.files.ctc import digits_for, find_sequences, write_masks, write_track_file
 from celltrail.data.files.opening import open_labels
+from celltrail.data.formats.convert import convert_movie, draw_discs, read_points
 from celltrail.data.formats.geff import is_geff
 from celltrail.data.progress import Progress, silent
-from celltrail.evaluation.measures.biology import mean_of_defined
 from celltrail.evaluation.comparing.bootstrap import (
     DRAWS,
     Interval,
@@ -35,14 +34,15 @@ from celltrail.evaluation.comparing.bootstrap import (
     measures_of_draws,
     two_sided,
 )
-from celltrail.evaluation.errors import Error
 from celltrail.evaluation.comparing.lineages import Sums, sum_by_lineage
+from celltrail.evaluation.comparing.second_opinion import Opinion, ask_traccuracy
+from celltrail.evaluation.errors import Error
+from celltrail.evaluation.measures.biology import mean_of_defined
 from celltrail.evaluation.measures.catalogue import in_order
 from celltrail.evaluation.record import Evaluation
 from celltrail.evaluation.scoring import GROUPS
-from celltrail.evaluation.comparing.second_opinion import Opinion, ask_traccuracy
 from celltrail.evaluation.sequence import evaluate_many
-from celltrail.evaluation.reports.summary import read_run, versions
+from celltrail.evaluation.summary import read_run, versions
 from celltrail.evaluation.truth import TruthKind
 
 SCHEMA = "celltrail.comparison/1"

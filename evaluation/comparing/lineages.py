@@ -16,7 +16,6 @@ from scipy.spatial import cKDTree
 from celltrail.data.files.tracks import Tracks
 from celltrail.evaluation.measures import biology
 from celltrail.evaluation.measures.contingency import Contingency, Objects
-from celltrail.evaluation.measures.technical import WEIGHTS, Operations
 from celltrail.evaluation.measures.mot import (
     assigned_trajectories,
     count_pairs,
@@ -25,6 +24,7 @@ from celltrail.evaluation.measures.mot import (
     paired_cells,
     trajectory_of,
 )
+from celltrail.evaluation.measures.technical import WEIGHTS, Operations
 from celltrail.evaluation.record import Detail
 
 IntArray = NDArray[np.int64]

@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from celltrail.data.files.ctc import track_file
 from celltrail.data.errors import InputError, import_extra
+from celltrail.data.files.ctc import track_file
 from celltrail.evaluation.truth import find_truth
 
 KNOWN_DIFFERENCES = (

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.movie import part_of
-from celltrail.data.files.overlap import Overlap, count_overlap
+from celltrail.data.labels.overlap import Overlap, count_overlap
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Spread
 
@@ -178,7 +178,7 @@ def tabulate_many(
     Parameters
     ----------
     truths : label movies. A truth may annotate some of the frames only; a mapping with a method
-        ``slices(frame)`` (see :mod:`evaluation.truth`) annotates some slices of 3D frames.
+        ``slices(frame)`` (see :mod:`celltrail.evaluation.truth`) annotates some slices of 3D frames.
     results : label movies; each must have every frame that a truth has.
     problems : what is wrong is added to this list, and the frame left out; ``None``: it is raised.
     look : called with (truth mask, result mask) of every whole frame of the truths and results ``(i, j)`` in ``looks``,

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from celltrail.data.running.compiled import compiled
-from celltrail.data.files.overlap import count_overlap
+from celltrail.data.labels.overlap import count_overlap
+from celltrail.data.running.machine_code import compiled
 from celltrail.evaluation.measures.warping import ISBI_THRESHOLDS
 
 IntImage = NDArray[np.int64]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.running.compiled import compiled
+from celltrail.data.running.machine_code import compiled
 
 BoolImage = NDArray[np.bool_]
 ByteImage = NDArray[np.uint8]

@@ -8,17 +8,24 @@ from html import escape
 from itertools import permutations
 from pathlib import Path
 
-from celltrail.data.pictures.colours import colour_of_tracks
 from celltrail.data.files.opening import open_labels
+from celltrail.data.pictures.colours import colour_of_tracks
 from celltrail.data.running.json_text import to_json
 from celltrail.evaluation.comparing.bootstrap import Interval
 from celltrail.evaluation.comparing.comparison import Comparison, to_plain
-from celltrail.evaluation.measures.technical import WEIGHTS
-from celltrail.evaluation.reports.drawing import bar_chart, interval_chart, line_chart
+from celltrail.evaluation.comparing.second_opinion import KNOWN_DIFFERENCES
 from celltrail.evaluation.errors import Error
 from celltrail.evaluation.measures.catalogue import LOWER_IS_BETTER, definition
-from celltrail.evaluation.reports.sequence_report import costliest, describe_error, html_page, images_beside, show_place, tracks_of
-from celltrail.evaluation.comparing.second_opinion import KNOWN_DIFFERENCES
+from celltrail.evaluation.measures.technical import WEIGHTS
+from celltrail.evaluation.reports.drawing import bar_chart, interval_chart, line_chart
+from celltrail.evaluation.reports.sequence_report import (
+    costliest,
+    describe_error,
+    html_page,
+    images_beside,
+    show_place,
+    tracks_of,
+)
 
 COLUMNS = (
     "OP_CTB",

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.pictures.colours import PLAIN, Colour
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.pictures.colours import PLAIN, Colour
 from celltrail.data.pictures.lineage_tree import tree_columns
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 220, 46, 34, 12

@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.pictures.colours import Colour, colour_of_tracks, neighbours_in
-from celltrail.data.files.ctc import track_file
 from celltrail.data.errors import InputError
-from celltrail.data.files.opening import open_images, open_labels
+from celltrail.data.files.ctc import track_file
 from celltrail.data.files.movie import Frames
+from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.output import output_file
-from celltrail.data.pictures.render import flatten_stack, outline_image
 from celltrail.data.files.tracks import Tracks, read_tracks
-from celltrail.evaluation.reports.drawing import inline_png, line_chart, lineage_chart
+from celltrail.data.pictures.colours import Colour, colour_of_tracks, neighbours_in
+from celltrail.data.pictures.render import flatten_stack, outline_image
 from celltrail.evaluation.errors import MEANING, Error
 from celltrail.evaluation.measures.catalogue import definition
 from celltrail.evaluation.record import Evaluation
+from celltrail.evaluation.reports.drawing import inline_png, line_chart, lineage_chart
 from celltrail.evaluation.sequence import evaluate_sequence
-from celltrail.evaluation.reports.summary import read_run, versions
+from celltrail.evaluation.summary import read_run, versions
 
 HEADLINES = ("SEG", "DET", "TRA", "LNK", "IoU", "BIO")
 SHOWN_FRAMES, SHOWN_ERRORS, SHOWN_PLACES, PLACE_RADIUS = 4, 40, 6, 32

@@ -11,12 +11,12 @@ import torch
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.output import output_file
-from celltrail.segmentation.prediction.instances import InstanceSettings
+from celltrail.segmentation.net.instance_settings import InstanceSettings
 from celltrail.segmentation.net.model import Model, Preprocessing
 from celltrail.segmentation.net.unet import UNet
 
 SCHEMA = "celltrail.model/1"
-SHIPPED = Path(__file__).parent / "models"
+SHIPPED = Path(__file__).parents[1] / "models"
 
 
 def save_model(path: Path, model: Model, *, half: bool = False, overwrite: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from celltrail.segmentation.prediction.instances import InstanceSettings
+from celltrail.segmentation.net.instance_settings import InstanceSettings
 from celltrail.segmentation.net.unet import UNet
 
 

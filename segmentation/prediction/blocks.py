@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.net.model import Model
+from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.tiles import Prediction, grey_limits, predict
 
 BLOCK = 2048  # pixels of the core of a block along each side

@@ -20,7 +20,8 @@ from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 
 from celltrail.data.files.hypotheses import Hypotheses, pack_hypotheses, paint
-from celltrail.segmentation.prediction.instances import InstanceSettings, find_instances, remove_small
+from celltrail.segmentation.net.instance_settings import InstanceSettings
+from celltrail.segmentation.prediction.instances import find_instances, remove_small
 from celltrail.segmentation.prediction.tiles import Prediction
 
 FloatArray = NDArray[np.float32]

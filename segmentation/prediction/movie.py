@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from celltrail.data.files.ctc import digits_for
 from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import digits_for
 from celltrail.data.files.hypotheses import paint, write_hypotheses
 from celltrail.data.files.movie import part_of
-from celltrail.data.progress import Progress, silent
 from celltrail.data.files.tiff import read_pages, write_array, write_labels
+from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Spread
-from celltrail.segmentation.prediction.blocks import label_in_blocks
-from celltrail.segmentation.prediction.hypotheses import find_hypotheses, label_cells
 from celltrail.segmentation.net.checkpoint import find_model, load_model
 from celltrail.segmentation.net.model import Model
+from celltrail.segmentation.prediction.blocks import label_in_blocks
+from celltrail.segmentation.prediction.hypotheses import find_hypotheses, label_cells
 from celltrail.segmentation.prediction.tiles import Prediction, predict
 
 RESUME_FILE = ".segment.json"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.running.compiled import compiled
+from celltrail.data.running.machine_code import compiled
 
 FAR = 2**15
 

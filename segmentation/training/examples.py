@@ -15,15 +15,15 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from celltrail.data.files.ctc import find_sequence
 from celltrail.data.errors import InputError
-from celltrail.data.files.opening import open_images, open_labels, refuse_masks
+from celltrail.data.files.ctc import find_sequence
 from celltrail.data.files.movie import Frames
-from celltrail.segmentation.training.augment import inside, read_tile, sample_coordinates, vary_grey
+from celltrail.data.files.opening import open_images, open_labels, refuse_masks
 from celltrail.segmentation.net.model import Preprocessing
-from celltrail.segmentation.prediction.tiles import grey_limits, normalise, reduce_image
-from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.net.unet import margin_of, valid_size
+from celltrail.segmentation.prediction.tiles import grey_limits, normalise, reduce_image
+from celltrail.segmentation.training.augment import inside, read_tile, sample_coordinates, vary_grey
+from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.weight_map import border_weights, carve, class_weights, relative_distance
 
 CELL_SIZE = 28  # diameter in pixels to which automatic reduction brings the cells

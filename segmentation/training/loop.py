@@ -20,15 +20,23 @@ from torch import Tensor
 
 from celltrail.data.errors import InputError
 from celltrail.data.progress import Progress, silent
-from celltrail.segmentation.prediction.hypotheses import label_cells
-from celltrail.segmentation.training.examples import Movie, TrainingTiles, automatic_scale, hash_of, make_targets, prepare_frame, read_labels
-from celltrail.segmentation.prediction.instances import SCORES, InstanceSettings
+from celltrail.segmentation.net.instance_settings import SCORES, InstanceSettings
 from celltrail.segmentation.net.loss import total_loss
 from celltrail.segmentation.net.model import Model, Preprocessing
+from celltrail.segmentation.net.unet import UNet
+from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.tiles import choose_tile, predict, run_tiles
+from celltrail.segmentation.training.examples import (
+    Movie,
+    TrainingTiles,
+    automatic_scale,
+    hash_of,
+    make_targets,
+    prepare_frame,
+    read_labels,
+)
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.state import State, load_state, save_state
-from celltrail.segmentation.net.unet import UNet
 
 Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], dict[str, float]]
 """Measures of masks against truth (frame → labels), for example IoU, SEG and DET."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from celltrail.data.errors import InputError
-from celltrail.segmentation.training.augment import Variation
-from celltrail.segmentation.prediction.instances import SCORES
+from celltrail.segmentation.net.instance_settings import SCORES
 from celltrail.segmentation.net.unet import Norm
+from celltrail.segmentation.training.augment import Variation
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 from celltrail.data.errors import import_extra
 from celltrail.data.progress import Progress, silent
 from celltrail.segmentation.training.examples import Movie
-from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.loop import Score, train
+from celltrail.segmentation.training.settings import Settings
 
 
 def suggest(trial: Any, settings: Settings) -> Settings:

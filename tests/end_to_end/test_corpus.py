@@ -22,11 +22,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from celltrail.data.running import console
-from celltrail.data.files.ctc import write_masks, write_track_file
 from celltrail.data.errors import InputError
-from celltrail.data.simulation.scene import simulate_movie
+from celltrail.data.files.ctc import write_masks, write_track_file
 from celltrail.data.files.tiff import write_array
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie
 
 MOVIE = simulate_movie(frames=5, cells=5, size=(64, 56), cycle=8, seed=1)
 TRACKS = "".join(f"{a} {b} {c} {d}\n" for a, b, c, d in MOVIE.tracks.rows().tolist())

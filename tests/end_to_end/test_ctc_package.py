@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-import celltrail
-from celltrail.data.running import console
+import celltrail.cli
 from celltrail.data.files.check import find_problems
+from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 NAME = "Fluo-N2DH-TEST+"
@@ -31,11 +31,11 @@ def dataset(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def package() -> Callable[..., int]:
-    return lambda *words: console.run(celltrail.app, ["ctc-package", *map(str, words)])
+    return lambda *words: console.run(celltrail.cli.app, ["ctc-package", *map(str, words)])
 
 
 def test_what_a_package_holds(dataset: Path, package: Callable[..., int], root: Path) -> None:
-    out, costs = dataset.parent / "SW", root / "tracking" / "learned.json"
+    out, costs = dataset.parent / "SW", root / "tracking" / "costs" / "learned.json"
     assert package(dataset, "--model", "sim-fluo", "--costs", costs, "--hypotheses", "--foi", 5, "--out", out) == 0
     scripts = [f"{NAME}-{sequence}{ending}" for sequence in ("01", "02") for ending in (".bat", ".sh")]
     assert sorted(path.name for path in out.iterdir()) == sorted(
@@ -56,7 +56,7 @@ def test_what_a_package_holds(dataset: Path, package: Callable[..., int], root: 
 def options_of(command: str) -> set[str]:
     import typer.main
 
-    group = typer.main.get_command(celltrail.app)
+    group = typer.main.get_command(celltrail.cli.app)
     return {
         name for parameter in group.commands[command].params for name in (*parameter.opts, *parameter.secondary_opts)
     }  # type: ignore[attr-defined]

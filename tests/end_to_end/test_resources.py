@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from celltrail.data.running import console
 from celltrail.data.files.ctc import write_masks
+from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import celltrail
+import celltrail.cli
 from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie, write_movie
 
@@ -37,7 +37,7 @@ def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: object) -> None:
-    assert console.run(celltrail.app, [str(word) for word in words]) == 0
+    assert console.run(celltrail.cli.app, [str(word) for word in words]) == 0
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -71,7 +71,10 @@ def die_in(module: str, name: str, marker: str) -> None:
 
 
 COMMANDS = {
-    "segment": (("segment", "01", "--model", "sim-fluo", "--threads", "1"), ("celltrail.segmentation.prediction.movie", "label_cells")),
+    "segment": (
+        ("segment", "01", "--model", "sim-fluo", "--threads", "1"),
+        ("celltrail.segmentation.prediction.movie", "label_cells"),
+    ),
     "track": (("track", "01_GT/TRA", "--images", "01"), ("celltrail.tracking.measuring.chunks", "measure_layers")),
     "price": (("track", "01_GT/TRA", "--max-gap", "1"), ("celltrail.tracking.candidates.parts", "link_features")),
     "solve": (("solve", "GRAPH", "--solver", "pulp:CBC"), ("celltrail.tracking.solving.blocks", "dual_bound")),
@@ -121,7 +124,7 @@ def test_a_scheduler_that_does_not_answer(
         ("track", "01_GT/TRA", "--out", tmp_path / "b"),
         ("evaluate", "01_GT", "01_GT/TRA", "--json", tmp_path / "c.json"),
     ):
-        code = console.run(celltrail.app, [*map(str, words), "--dask", "tcp://127.0.0.1:9"])
+        code = console.run(celltrail.cli.app, [*map(str, words), "--dask", "tcp://127.0.0.1:9"])
         told = capsys.readouterr().err.splitlines()
         assert (code, len(told)) == (2, 1), told
         assert told[0].startswith("no Dask scheduler answers at tcp://127.0.0.1:9")

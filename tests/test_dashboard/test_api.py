@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from starlette.applications import Starlette
 
-from celltrail.dashboard.serving import api
 from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.cache import ByteCache
+from celltrail.dashboard.serving import api
 from celltrail.data import open_images, open_labels, read_tracks
 
 APP = Starlette(routes=api.ROUTES)

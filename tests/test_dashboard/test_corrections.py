@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.correcting import corrections
-from celltrail.dashboard.opening.content import Result
 from celltrail.dashboard.correcting.corrections import Log
+from celltrail.dashboard.opening import content, registry
+from celltrail.dashboard.opening.content import Result
 from celltrail.data import InputError, load_graph, open_labels, read_tracks
 from celltrail.data.files.check import find_problems
 from celltrail.data.files.pins import Pin, read_pins

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.judging import exports
+from celltrail.dashboard.opening import content, registry
 from celltrail.data import open_labels, read_tracks
 from celltrail.data.formats.convert import convert_movie
 

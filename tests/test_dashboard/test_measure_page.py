@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.judging import measured
 from celltrail.dashboard.judging.measured import Units
+from celltrail.dashboard.opening import content, registry
 
 OpenPage = Callable[..., AppTest]
 

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from celltrail.dashboard.judging import charts
-from celltrail.dashboard.working import jobs
 from celltrail.dashboard import parts
+from celltrail.dashboard.judging import charts
 from celltrail.dashboard.opening import sample
+from celltrail.dashboard.working import jobs
 from celltrail.data import open_labels, read_tracks
 from celltrail.data.files.tiff import write_labels
 from celltrail.evaluation import evaluate_sequence

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.correcting import corrections
 from celltrail.dashboard.correcting.resolve import solve_touched, touched_rows
+from celltrail.dashboard.opening import content, registry
 from celltrail.data import InputError
 from celltrail.data.files.pins import Pin
 from celltrail.tracking.solving.pinned import apply_pins

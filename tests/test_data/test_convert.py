@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from celltrail.data.running import console
-from celltrail.data.files.check import find_problems
-from celltrail.data.formats.convert import convert_movie, draw_discs, label_at, read_points
-from celltrail.data.files.ctc import write_masks, write_track_file
 from celltrail.data.errors import InputError
+from celltrail.data.files.check import find_problems
+from celltrail.data.files.ctc import write_masks, write_track_file
 from celltrail.data.files.opening import open_labels
-from celltrail.data.formats.points import Points, joined_tracks, links_of, points_from_links, read_result
-from celltrail.data.simulation.scene import simulate_movie
-from celltrail.data.formats.tables import read_table, write_table
 from celltrail.data.files.tracks import Tracks, read_tracks
+from celltrail.data.formats.convert import convert_movie, draw_discs, label_at, read_points
+from celltrail.data.formats.points import Points, joined_tracks, links_of, points_from_links, read_result
+from celltrail.data.formats.tables import read_table, write_table
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie
 
 #  frame 0   1   2   3   4   5   6
 #        1───1─┬─2───2

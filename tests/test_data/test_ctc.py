@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from celltrail.data.files.ctc import digits_for, find_sequence, find_sequences, track_file, write_masks, write_track_file
 from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import (
+    digits_for,
+    find_sequence,
+    find_sequences,
+    track_file,
+    write_masks,
+    write_track_file,
+)
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.tracks import Tracks, read_tracks
 

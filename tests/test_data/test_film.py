@@ -8,15 +8,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from celltrail.data.running import console
-from celltrail.data.pictures.colours import PALETTE, PLAIN
-from celltrail.data.files.ctc import write_masks, write_track_file
 from celltrail.data.errors import InputError
-from celltrail.data.pictures.film import Scenes, Style, bar_length, draw_film, time_text, write_gif, write_mp4, write_pngs
-from celltrail.data.formats.points import read_result
-from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.data.files.ctc import write_masks, write_track_file
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.formats.points import read_result
+from celltrail.data.pictures.colours import PALETTE, PLAIN
+from celltrail.data.pictures.film import (
+    Scenes,
+    Style,
+    bar_length,
+    draw_film,
+    time_text,
+    write_gif,
+    write_mp4,
+    write_pngs,
+)
 from celltrail.data.pictures.lineage_tree import tree_columns, write_tree
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 # Track 1 moves right by 4 pixels a frame, then divides into 2 (up) and 3 (down).
 TRACKS = Tracks.from_rows([(1, 0, 3, 0), (2, 4, 5, 1), (3, 4, 5, 1)])

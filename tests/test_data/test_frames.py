@@ -11,8 +11,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.opening import list_frame_files, number_of, open_images, open_labels, parse_frames
 from celltrail.data.files.movie import ComputedFrames, PartOfMovie
+from celltrail.data.files.opening import list_frame_files, number_of, open_images, open_labels, parse_frames
 from celltrail.data.files.tiff import write_array
 
 

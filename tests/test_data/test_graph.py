@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 from celltrail.data.errors import InputError
-from celltrail.data.graph.candidates import NAT, Candidates, Detections, Divisions, Links, Solution, load_graph, save_graph, to_units
+from celltrail.data.graph.candidates import (
+    NAT,
+    Candidates,
+    Detections,
+    Divisions,
+    Links,
+    Solution,
+    load_graph,
+    save_graph,
+    to_units,
+)
 
 
 def small_problem() -> tuple[Candidates, Solution]:

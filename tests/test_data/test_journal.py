@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import celltrail
-from celltrail.data.running import console, log_file
+import celltrail.cli
 from celltrail.data.files.ctc import write_masks
 from celltrail.data.progress import silent
+from celltrail.data.running import console, log_file
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def masks(tmp_path: Path) -> Path:
 
 
 def run(*words: object) -> int:
-    return console.run(celltrail.app, [str(word) for word in words])
+    return console.run(celltrail.cli.app, [str(word) for word in words])
 
 
 @pytest.mark.parametrize("flag", [(), ("-v",), ("--verbose",)])
@@ -84,7 +84,7 @@ def test_a_run_that_fails_leaves_its_log_and_nothing_else(
 ) -> None:
     out = tmp_path / "deep" / "RES"
     with monkeypatch.context() as broken:
-        broken.setattr("tracking.pipeline.save_graph", lambda *_, **__: 1 / 0)
+        broken.setattr("celltrail.tracking.pipeline.save_graph", lambda *_, **__: 1 / 0)
         assert run("track", masks, "--out", out) == 1
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "The work failed: ZeroDivisionError: division by zero"

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 from celltrail.data.errors import InputError
-from celltrail.data.graph.candidates import FORBIDDEN, FREE, KEPT, NAT, Candidates, Detections, Divisions, Links, Solution
+from celltrail.data.graph.candidates import (
+    FORBIDDEN,
+    FREE,
+    KEPT,
+    NAT,
+    Candidates,
+    Detections,
+    Divisions,
+    Links,
+    Solution,
+)
 from celltrail.data.graph.networkx_graph import from_networkx, to_networkx
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from celltrail.data.files.check import find_problems
 from celltrail.data.errors import InputError
+from celltrail.data.files.check import find_problems
 from celltrail.data.files.opening import open_images, open_labels
 
 zarr = pytest.importorskip("zarr")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from celltrail.data.files import output
 from celltrail.data.errors import InputError
+from celltrail.data.files import output
 from celltrail.data.files.exchange import exchange_names
 from celltrail.data.files.output import output_file, output_folder, partial_path
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label as components
 
-from celltrail.data.running import console
-from celltrail.data.files.check import find_problems
 from celltrail.data.errors import InputError
+from celltrail.data.files.check import find_problems
 from celltrail.data.files.opening import open_images, open_labels
-from celltrail.data.simulation.scene import Movie, simulate_movie, simulate_scene, write_movie
 from celltrail.data.files.tracks import frames_of_labels, read_tracks
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import Movie, simulate_movie, simulate_scene, write_movie
 
 
 def labels_in(movie: Movie) -> dict[int, np.ndarray]:

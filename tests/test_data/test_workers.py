@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from celltrail.data.running import console
-from celltrail.data.files.ctc import write_masks
 from celltrail.data.errors import InputError, WorkFailed
+from celltrail.data.files.ctc import write_masks
 from celltrail.data.files.opening import open_labels
+from celltrail.data.running import console
 from celltrail.data.running.workers import open_workers
 
 quiet = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")

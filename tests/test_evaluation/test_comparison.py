@@ -10,22 +10,28 @@ import numpy as np
 import pytest
 from made_movies import Movie, draw, random_pair, write_sequence
 
-import celltrail
-from celltrail.data.running import console
+import celltrail.cli
 from celltrail.data.errors import InputError
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.running import console
 from celltrail.evaluation import evaluate_sequence
-from celltrail.evaluation.comparing.bootstrap import correct_for_many, draw_lineages, interval, measures_of_draws, two_sided
+from celltrail.evaluation.comparing.bootstrap import (
+    correct_for_many,
+    draw_lineages,
+    interval,
+    measures_of_draws,
+    two_sided,
+)
 from celltrail.evaluation.comparing.comparison import compare_variants, only_first, to_plain
-from celltrail.evaluation.errors import Error
 from celltrail.evaluation.comparing.lineages import measures_of_sums, sum_by_lineage
+from celltrail.evaluation.errors import Error
 
 DRAWS = 300
 
 
 def run(*arguments: object) -> int:
-    return console.run(celltrail.app, [str(argument) for argument in arguments])
+    return console.run(celltrail.cli.app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

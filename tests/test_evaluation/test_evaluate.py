@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from made_movies import Movie, draw, random_pair, write_sequence
 
-import celltrail
-from celltrail.data.running import console
+import celltrail.cli
 from celltrail.data.files.tracks import Tracks, clip_tracks
+from celltrail.data.running import console
 from celltrail.evaluation import evaluate_dataset, evaluate_many, evaluate_sequence, segmentation_scores
 from celltrail.evaluation.errors import Error
-from celltrail.evaluation.reports.summary import read_document
+from celltrail.evaluation.summary import read_document
 
 Write = Callable[..., tuple[Path, Path]]
 
 
 def run(*arguments: object) -> int:
-    return console.run(celltrail.app, [str(argument) for argument in arguments])
+    return console.run(celltrail.cli.app, [str(argument) for argument in arguments])
 
 
 def test_clipping_tracks() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from made_movies import Movie, draw, random_pair, write_sequence
 
-from celltrail.data.graph.candidates import Candidates, Detections, Divisions, Links, Solution, save_graph
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.graph.candidates import Candidates, Detections, Divisions, Links, Solution, save_graph
 from celltrail.evaluation import evaluate_sequence
 from celltrail.evaluation.measures.ceiling import link_truly, measure_ceiling
 from celltrail.evaluation.measures.contingency import tabulate

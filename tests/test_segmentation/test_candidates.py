@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 pytest.importorskip("torch")
 
 from celltrail.data.files.hypotheses import find_cliques, find_conflicts, paint
+from celltrail.segmentation.net.instance_settings import InstanceSettings
 from celltrail.segmentation.prediction.hypotheses import find_hypotheses, join_basins, label_cells, regions, saddles
-from celltrail.segmentation.prediction.instances import InstanceSettings
 from celltrail.segmentation.prediction.tiles import Prediction
 
 SETTINGS = InstanceSettings(min_size=10, grow=0)

@@ -13,10 +13,10 @@ safetensors = pytest.importorskip("safetensors.torch")
 
 from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.segmentation.net.checkpoint import list_models, load_model, save_model  # noqa: E402
-from celltrail.segmentation.prediction.instances import FLAT, InstanceSettings  # noqa: E402
+from celltrail.segmentation.net.instance_settings import FLAT, InstanceSettings  # noqa: E402
 from celltrail.segmentation.net.model import Model, Preprocessing  # noqa: E402
-from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
 from celltrail.segmentation.net.unet import UNet  # noqa: E402
+from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from celltrail.data.pictures.outlines import close_gaps
-from celltrail.segmentation.prediction.instances import InstanceSettings, find_instances, remove_small
+from celltrail.data.labels.outlines import close_gaps
+from celltrail.segmentation.net.instance_settings import InstanceSettings
+from celltrail.segmentation.prediction.instances import find_instances, remove_small
 
 
 def two_touching_discs() -> tuple[np.ndarray, np.ndarray]:

@@ -13,11 +13,11 @@ import typer
 
 torch = pytest.importorskip("torch")
 
-from celltrail.data.running import console  # noqa: E402
 from celltrail.data.files.opening import open_labels  # noqa: E402
 from celltrail.data.files.tiff import write_array, write_labels  # noqa: E402
-from celltrail.segmentation.net.checkpoint import load_model  # noqa: E402
+from celltrail.data.running import console  # noqa: E402
 from celltrail.segmentation.cli import add_commands  # noqa: E402
+from celltrail.segmentation.net.checkpoint import load_model  # noqa: E402
 
 
 def iou(truth, masks) -> dict[str, float]:

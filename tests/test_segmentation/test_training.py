@@ -15,12 +15,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from celltrail.data.errors import InputError  # noqa: E402
-from celltrail.segmentation.training.examples import Movie, read_labels  # noqa: E402
 from celltrail.segmentation.net.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
 from celltrail.segmentation.prediction.movie import segment_movie  # noqa: E402
 from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
-from celltrail.segmentation.training.settings import FAST, PAPER, preset  # noqa: E402
+from celltrail.segmentation.training.examples import Movie, read_labels  # noqa: E402
 from celltrail.segmentation.training.loop import build_net, follow, rate_at, train  # noqa: E402
+from celltrail.segmentation.training.settings import FAST, PAPER, preset  # noqa: E402
 
 TINY = replace(FAST, width=6, depth=2, scale=1, tile=40, batch=2, steps=60, epoch=20, rate=1e-2)
 

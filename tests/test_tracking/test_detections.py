@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from skimage.measure import regionprops
 
 from celltrail.data.errors import InputError
-from celltrail.tracking.measuring.table import measure_movie
 from celltrail.tracking.measuring.pixels import index_labels, shared_voxels
+from celltrail.tracking.measuring.table import measure_movie
 
 
 def ellipse(shape, centre, axes):

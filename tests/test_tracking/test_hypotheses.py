@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from celltrail.data.files.ctc import write_masks
 from celltrail.data.errors import InputError
-from celltrail.data.files.opening import open_labels
+from celltrail.data.files.ctc import write_masks
 from celltrail.data.files.hypotheses import pack_hypotheses, write_hypotheses
+from celltrail.data.files.opening import open_labels
 from celltrail.tracking import track, write_result
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
 

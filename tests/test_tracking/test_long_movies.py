@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import celltrail.tracking.prepare
 import celltrail.tracking.candidates.parts
+import celltrail.tracking.preparation
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.tracking.candidates.links import find_links
+from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.costs.learned import load_costs
 from celltrail.tracking.costs.pricing import Constants, price, with_terms
 from celltrail.tracking.measuring.table import measure_movie
-from celltrail.tracking.costs.learned import load_costs
-from celltrail.tracking.prepare import excerpt, prepare
-from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.preparation import excerpt, prepare
 from celltrail.tracking.solving.solver import solve_candidates
 
 
@@ -119,8 +119,8 @@ def test_explaining_tells_how_far_it_is(table, monkeypatch):
 
 def test_an_excerpt_is_whole_frames_from_the_middle(table, monkeypatch):
     assert excerpt(table) is table
-    monkeypatch.setattr(celltrail.tracking.prepare, "EXCERPT", 300)
-    monkeypatch.setattr(celltrail.tracking.prepare, "FEWEST_FRAMES", 2)
+    monkeypatch.setattr(celltrail.tracking.preparation, "EXCERPT", 300)
+    monkeypatch.setattr(celltrail.tracking.preparation, "FEWEST_FRAMES", 2)
     part = excerpt(table)
     frames = part.frames_with_cells()
     assert 150 < len(part) <= 300
@@ -131,8 +131,8 @@ def test_an_excerpt_is_whole_frames_from_the_middle(table, monkeypatch):
 
 @pytest.mark.parametrize("costs", ["learned", "calibrated", "mixed"])
 def test_a_long_movie_gets_its_costs_from_an_excerpt(table, costs, monkeypatch):
-    monkeypatch.setattr(celltrail.tracking.prepare, "EXCERPT", 250)
-    monkeypatch.setattr(celltrail.tracking.prepare, "FEWEST_FRAMES", 2)
+    monkeypatch.setattr(celltrail.tracking.preparation, "EXCERPT", 250)
+    monkeypatch.setattr(celltrail.tracking.preparation, "FEWEST_FRAMES", 2)
     prepared = prepare(table, solve_candidates, costs=costs)
     assert len(prepared.candidates.detections) == len(table)
     assert prepared.gap_rate is not None

@@ -87,7 +87,7 @@ def choices(found):
 @given(trees())
 def test_partitions_share_equally_and_losses_equal_brute_force(found):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partitions, "HOPELESS", np.inf)
+        patch.setattr(hypothesis_weights, "HOPELESS", np.inf)
         rows, share, reward = weigh(found)
     assert rows.tolist() == list(range(len(found)))
     areas, every = found.areas(), list(choices(found))

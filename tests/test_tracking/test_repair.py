@@ -10,11 +10,11 @@ import pytest
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.opening import open_labels
-from celltrail.data.graph.candidates import load_graph
 from celltrail.data.files.pins import Pin
+from celltrail.data.graph.candidates import load_graph
 from celltrail.tracking import track, write_result
-from celltrail.tracking.measuring.table import measure_movie
 from celltrail.tracking.explain import explain_cell
+from celltrail.tracking.measuring.table import measure_movie
 from celltrail.tracking.repair import RepairableMovie, find_repairs, split_by
 
 FRAMES = 8

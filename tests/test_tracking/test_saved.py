@@ -15,16 +15,16 @@ import networkx as nx
 import numpy as np
 import pytest
 
-import celltrail
-from celltrail.data.running import console
+import celltrail.cli
 from celltrail.data.files.ctc import write_masks
+from celltrail.data.files.pins import Pin, write_pins
 from celltrail.data.graph.candidates import Candidates, load_graph, save_graph
 from celltrail.data.graph.networkx_graph import from_networkx
-from celltrail.data.files.pins import Pin, write_pins
-from celltrail.tracking.solving import solver as solver_module
+from celltrail.data.running import console
 from celltrail.tracking.saved import remember
-from celltrail.tracking.solving.solver import solve_candidates
+from celltrail.tracking.solving import solver as solver_module
 from celltrail.tracking.solving.blocks import Result, Task, relax_task, solve_task
+from celltrail.tracking.solving.solver import solve_candidates
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], list[T
 
 
 def command(*words: object) -> int:
-    return console.run(celltrail.app, [str(word) for word in words])
+    return console.run(celltrail.cli.app, [str(word) for word in words])
 
 
 def result_of(folder: Path) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import typer
 
-from celltrail.data.running import console
 from celltrail.data.graph.candidates import NAT, load_graph, save_graph
 from celltrail.data.graph.networkx_graph import from_networkx
+from celltrail.data.running import console
 from celltrail.tracking.cli import add_commands
 from celltrail.tracking.solving.solver import solve_candidates
 

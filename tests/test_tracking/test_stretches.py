@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from celltrail.data.files.ctc import write_masks
 from celltrail.data.errors import InputError
-from celltrail.data.files.opening import open_labels
+from celltrail.data.files.ctc import write_masks
 from celltrail.data.files.hypotheses import pack_hypotheses, write_hypotheses
+from celltrail.data.files.opening import open_labels
 from celltrail.data.files.pins import Pin
-from celltrail.tracking.measuring.table import measure_movie
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
+from celltrail.tracking.measuring.table import measure_movie
 from celltrail.tracking.solving.pinned import MergedMasks
 
 Movie = dict[int, np.ndarray[Any, Any]]

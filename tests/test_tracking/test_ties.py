@@ -11,7 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from celltrail.data.errors import InputError
-from celltrail.data.graph.candidates import FORBIDDEN, FREE, KEPT, NAT, Candidates, Detections, Divisions, Links, Solution
+from celltrail.data.graph.candidates import (
+    FORBIDDEN,
+    FREE,
+    KEPT,
+    NAT,
+    Candidates,
+    Detections,
+    Divisions,
+    Links,
+    Solution,
+)
 from celltrail.data.running.workers import open_workers
 from celltrail.tracking import track
 from celltrail.tracking.solving.solver import solve_candidates

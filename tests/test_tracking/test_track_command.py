@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-import celltrail
+import celltrail.cli
 from celltrail.data.running import console
 
 
@@ -26,7 +26,7 @@ def masks(tmp_path):
 
 
 def run(*arguments):
-    return console.run(celltrail.app, [str(argument) for argument in arguments])
+    return console.run(celltrail.cli.app, [str(argument) for argument in arguments])
 
 
 def test_track_writes_a_ctc_result(masks, tmp_path, capsys):

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from celltrail.data.files.ctc import track_file
 from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.tracks import read_tracks
 from celltrail.tracking import track, write_result

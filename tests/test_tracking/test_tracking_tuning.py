@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import celltrail
-from celltrail.data.running import console
+import celltrail.cli
 from celltrail.data import open_labels
-from celltrail.data.files.ctc import find_sequences, write_masks
 from celltrail.data.errors import InputError
-from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.data.files.ctc import find_sequences, write_masks
 from celltrail.data.files.tracks import read_tracks
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 from celltrail.tracking import track
 
 optuna = pytest.importorskip("optuna")
@@ -98,7 +98,7 @@ def test_search_is_kept_and_tells_what_it_is_worth_elsewhere(
 
 def test_the_command_ends_with_a_file_that_track_reads(dataset: Path, tmp_path: Path, capsys) -> None:
     def run(*arguments: object) -> tuple[int, str, str]:
-        status = console.run(celltrail.app, [str(argument) for argument in arguments])
+        status = console.run(celltrail.cli.app, [str(argument) for argument in arguments])
         return status, *capsys.readouterr()
 
     out = tmp_path / "tracking.toml"

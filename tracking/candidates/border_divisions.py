@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.tracking.candidates.links import DAUGHTER_RADIUS, WITH_ONE_DAUGHTER, LinkTable, mother_size
-from celltrail.tracking.measuring.table import PER_ROW, DetectionTable
 from celltrail.tracking.candidates.features import Features, division_features
+from celltrail.tracking.candidates.links import DAUGHTER_RADIUS, WITH_ONE_DAUGHTER, LinkTable, mother_size
 from celltrail.tracking.candidates.parts import Part
+from celltrail.tracking.measuring.table import PER_ROW, DetectionTable
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.running.workers import Spread
+from celltrail.tracking.candidates.features import Features, Usual, division_features, link_features, what_is_usual
 from celltrail.tracking.candidates.links import LinkTable, find_divisions, find_links, typical_diameter
 from celltrail.tracking.measuring.table import DetectionTable
-from celltrail.tracking.candidates.features import Features, Usual, division_features, link_features, what_is_usual
 
 IntArray = NDArray[np.int64]
 

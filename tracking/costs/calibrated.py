@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.graph.candidates import Candidates, Solution
-from celltrail.tracking.candidates.links import LinkTable
-from celltrail.tracking.costs.pricing import Constants, price
 from celltrail.tracking.candidates.features import Features, best_other
-from celltrail.tracking.costs.logistic import Linear, fit_logistic
+from celltrail.tracking.candidates.links import LinkTable
 from celltrail.tracking.candidates.parts import Part, Problem
+from celltrail.tracking.costs.logistic import Linear, fit_logistic
+from celltrail.tracking.costs.pricing import Constants, price
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import Candidates, Solution
-from celltrail.tracking.costs.calibrated import calibrate, sure_links
-from celltrail.tracking.costs.pricing import Constants, CostModel
 from celltrail.tracking.candidates.features import Features
-from celltrail.tracking.costs.learned import load_costs
 from celltrail.tracking.candidates.parts import Problem
+from celltrail.tracking.costs.calibrated import calibrate, sure_links
+from celltrail.tracking.costs.learned import load_costs
+from celltrail.tracking.costs.pricing import Constants, CostModel
 
 FloatArray = NDArray[np.float64]
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.files.ctc import Sequence, track_file
 from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import Sequence, track_file
 from celltrail.data.files.opening import open_images, open_labels
-from celltrail.data.files.overlap import count_overlap, match_objects
 from celltrail.data.files.tracks import Tracks, read_tracks
-from celltrail.tracking.measuring.table import PER_ROW, DetectionTable, measure_movie
+from celltrail.data.labels.overlap import count_overlap, match_objects
 from celltrail.tracking.candidates.parts import Part
+from celltrail.tracking.measuring.table import PER_ROW, DetectionTable, measure_movie
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]

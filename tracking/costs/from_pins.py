@@ -19,13 +19,13 @@ from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.pins import Cell, Pin, read_pins
 from celltrail.data.progress import Progress, silent
-from celltrail.tracking.candidates.links import LinkTable
-from celltrail.tracking.measuring.table import DetectionTable, measure_movie
 from celltrail.tracking.candidates.features import Features
+from celltrail.tracking.candidates.links import LinkTable
+from celltrail.tracking.candidates.parts import Part, pose
 from celltrail.tracking.costs.learned import RIDGE, LearnedCosts
 from celltrail.tracking.costs.logistic import Linear, fit_logistic
+from celltrail.tracking.measuring.table import DetectionTable, measure_movie
 from celltrail.tracking.solving.pinned import MergedMasks
-from celltrail.tracking.candidates.parts import Part, pose
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]

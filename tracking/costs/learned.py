@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.tracking.costs.examples import Example, thin_out, true_choices, without_images
 from celltrail.tracking.candidates.features import Features
-from celltrail.tracking.costs.logistic import Linear, fit_logistic
 from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.costs.examples import Example, thin_out, true_choices, without_images
+from celltrail.tracking.costs.logistic import Linear, fit_logistic
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -118,7 +118,7 @@ def load_costs(path: Path | None = None) -> LearnedCosts:
     InputError
         If the file is missing, is not a cost file, or is one of another version.
     """
-    source = files("tracking") / "learned.json" if path is None else Path(path)
+    source = files("celltrail.tracking.costs") / "learned.json" if path is None else Path(path)
     name = "learned" if path is None else str(path)
     try:
         content = json.loads(source.read_text(encoding="utf-8"))

@@ -15,14 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import raise_if
-from celltrail.data.graph.candidates import SISTER_OUTSIDE, Candidates, Detections, Divisions, Links, Terms, all_free, to_units
+from celltrail.data.graph.candidates import (
+    SISTER_OUTSIDE,
+    Candidates,
+    Detections,
+    Divisions,
+    Links,
+    Terms,
+    all_free,
+    to_units,
+)
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Spread
-from celltrail.tracking.candidates.links import typical_diameter
-from celltrail.tracking.measuring.table import DetectionTable
-from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.border_divisions import find_lone_daughters, lone_daughter_features
+from celltrail.tracking.candidates.features import Features
+from celltrail.tracking.candidates.links import typical_diameter
 from celltrail.tracking.candidates.parts import Part, Problem
+from celltrail.tracking.measuring.table import DetectionTable
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

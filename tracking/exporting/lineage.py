@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.graph.candidates import Candidates, Solution
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]

@@ -20,8 +20,8 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.hypotheses import Hypotheses, find_cliques, paint, read_hypotheses
 from celltrail.data.files.movie import Frames
 from celltrail.data.progress import Progress, silent
-from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 from celltrail.tracking.measuring.hypothesis_weights import weigh
+from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 
 IntArray = NDArray[np.int64]
 

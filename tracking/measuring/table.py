@@ -16,8 +16,8 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.movie import part_of
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Spread
-from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 from celltrail.tracking.measuring.chunks import Measured, Stretch, measure_stretch, odd_shape
+from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

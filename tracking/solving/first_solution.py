@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from celltrail.data.graph.candidates import BoolArray, IntArray, RowArray
-from celltrail.data.running.compiled import compiled
+from celltrail.data.running.machine_code import compiled
 from celltrail.tracking.solving.matching import match
 from celltrail.tracking.solving.programme import Model
 

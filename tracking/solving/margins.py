@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from celltrail.data.graph.candidates import NAT, BoolArray, FloatArray, IntArray, RowArray
-from celltrail.data.running.compiled import compiled
+from celltrail.data.running.machine_code import compiled
 from celltrail.tracking.solving.regions import Regions
 
 

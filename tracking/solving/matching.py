@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from celltrail.data.graph.candidates import IntArray, RowArray
-from celltrail.data.running.compiled import compiled
+from celltrail.data.running.machine_code import compiled
 
 
 @compiled

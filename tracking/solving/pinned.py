@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import raise_if
-from celltrail.data.graph.candidates import FORBIDDEN, KEPT, NAT, Candidates, Divisions, Links, all_free
 from celltrail.data.files.movie import part_of
 from celltrail.data.files.pins import Cell, Pin
+from celltrail.data.graph.candidates import FORBIDDEN, KEPT, NAT, Candidates, Divisions, Links, all_free
 
 IntArray = NDArray[np.int64]
 Masks = Mapping[int, NDArray[Any]]

@@ -33,7 +33,7 @@ from scipy.sparse import csc_array
 
 from celltrail.data.errors import raise_if
 from celltrail.data.graph.candidates import FORBIDDEN, FREE, KEPT, BoolArray, Candidates, Detections, IntArray, RowArray
-from celltrail.data.running.compiled import compiled
+from celltrail.data.running.machine_code import compiled
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array, vstack
 
 from celltrail.data.graph.candidates import BoolArray, FloatArray, IntArray, RowArray
-from celltrail.tracking.solving.components import batches
-from celltrail.tracking.solving.programme import Model
-from celltrail.tracking.solving.first_solution import State, keep_cliques, reduced_cost
-from celltrail.tracking.solving.row_sets import columns_of_rows, join, roots
 from celltrail.tracking.solving.blocks import Relaxation, Result, Task
+from celltrail.tracking.solving.components import batches
+from celltrail.tracking.solving.first_solution import State, keep_cliques, reduced_cost
+from celltrail.tracking.solving.programme import Model
+from celltrail.tracking.solving.row_sets import columns_of_rows, join, roots
 
 BATCH = 4000  # columns of small problems that are given to the solver together
 LIMIT = 60_000  # rows at which a region stops growing

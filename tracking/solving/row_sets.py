@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from celltrail.data.graph.candidates import BoolArray, IntArray, RowArray
-from celltrail.data.running.compiled import compiled
+from celltrail.data.running.machine_code import compiled
 
 
 @compiled

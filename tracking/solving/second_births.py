@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from celltrail.data.graph.candidates import BoolArray, Candidates
 
 
-def second_births(
+def find_second_births(
     candidates: Candidates, link_chosen: BoolArray, division_chosen: BoolArray
 ) -> list[NDArray[np.int64]]:
     """Paths ``[z₁, y…, z₂]`` of chosen columns with both divisions fewer than ``rebirth_frames`` frames apart.

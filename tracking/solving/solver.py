@@ -20,14 +20,14 @@ from celltrail.data.graph.networkx_graph import Graph, from_networkx, to_network
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Spread
 from celltrail.tracking.solving.backends import backend
+from celltrail.tracking.solving.blocks import relax_task, solve_task
 from celltrail.tracking.solving.certificate import SIDELESS
 from celltrail.tracking.solving.components import split
+from celltrail.tracking.solving.first_solution import keep_cliques, start, start_alone
 from celltrail.tracking.solving.margins import choice_margins
 from celltrail.tracking.solving.programme import Model, build_model, clique_rows
-from celltrail.tracking.solving.second_births import second_births
 from celltrail.tracking.solving.regions import Regions, SideRow
-from celltrail.tracking.solving.first_solution import keep_cliques, start, start_alone
-from celltrail.tracking.solving.blocks import relax_task, solve_task
+from celltrail.tracking.solving.second_births import find_second_births
 from celltrail.tracking.solving.ties import settle_ties
 from celltrail.tracking.solving.windows import solve_windows
 
@@ -153,7 +153,7 @@ def exact_margin(
 
 def _second_births(candidates: Candidates, regions: Regions) -> list[NDArray[np.int64]]:
     chosen = regions.state.chosen(len(regions.model.rows))
-    return second_births(
+    return find_second_births(
         candidates, chosen[: len(candidates.links)], chosen[len(candidates.links) :][: len(candidates.divisions)]
     )
 

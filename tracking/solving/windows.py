@@ -14,10 +14,10 @@ from dataclasses import replace
 import numpy as np
 
 from celltrail.data.graph.candidates import IntArray
+from celltrail.tracking.solving.blocks import Relaxation, Task
+from celltrail.tracking.solving.first_solution import State, complete_duals, start, start_alone
 from celltrail.tracking.solving.programme import Model, columns_touching
 from celltrail.tracking.solving.regions import Regions, SideRow
-from celltrail.tracking.solving.first_solution import State, complete_duals, start, start_alone
-from celltrail.tracking.solving.blocks import Relaxation, Task
 
 WINDOW = 120_000  # detections: about 20 CPU-seconds and 1 GB
 

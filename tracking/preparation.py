@@ -21,11 +21,11 @@ from celltrail.data.graph.candidates import Candidates, Solution, to_units
 from celltrail.data.graph.networkx_graph import to_networkx
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Spread
+from celltrail.tracking.candidates.parts import Problem, pose
+from celltrail.tracking.costs.choice import choose_model
 from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
 from celltrail.tracking.cycles import PENALTY, shortest_cycle
 from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
-from celltrail.tracking.costs.choice import choose_model
-from celltrail.tracking.candidates.parts import Problem, pose
 from celltrail.tracking.solving.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
