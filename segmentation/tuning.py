@@ -9,6 +9,7 @@ from typing import Any
 
 from data.errors import import_extra
 from data.progress import Progress, silent
+from data.settings import to_toml
 from segmentation.frames import Movie
 from segmentation.settings import Settings
 from segmentation.training import Score, train
@@ -86,4 +87,4 @@ def as_toml(settings: Settings, preset: str) -> str:
     """The lines of a file with which ``train --config`` trains a model with these settings, found from this preset."""
     found = {name: getattr(settings, name) for name in ("steps", "rate", "width", "w0", "sigma")}
     found |= {name: getattr(settings.variation, name) for name in ("vector", "zoom", "brightness", "contrast")}
-    return "\n".join([f'preset = "{preset}"', *(f"{name} = {value!r}" for name, value in found.items())]) + "\n"
+    return to_toml({"preset": preset, **found})

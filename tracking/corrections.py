@@ -16,16 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError, raise_if
-from data.frames import open_images, open_labels
-from data.pins import Cell, Pin, read_pins
+from data.pins import Cell, Pin
 from data.progress import Progress, silent
 from tracking.candidates import LinkTable
-from tracking.detections import DetectionTable, measure_movie
+from tracking.detections import DetectionTable
+from tracking.examples import SPANS
 from tracking.features import Features
 from tracking.learning import RIDGE, LearnedCosts
 from tracking.logistic import Linear, fit_logistic
-from tracking.pinning import MergedMasks
+from tracking.opening import measure, open_movie
 from tracking.problem import Part, pose
+from tracking.settings import TrackSettings
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -76,12 +77,9 @@ def read_corrections(
     InputError
         If a file cannot be used, and as :func:`fit_corrections`.
     """
-    corrections = read_pins(pins)
-    labels = MergedMasks(open_labels(masks, frames=frames), corrections)
-    raise_if(labels.missing())
-    grey = None if images is None else open_images(images, frames=frames)
-    table = measure_movie(labels, grey, voxel=labels.voxel, spans=2, progress=progress)
-    return fit_corrections(base, table, corrections, name=pins.name)
+    movie = open_movie(masks, images, TrackSettings(frames=frames), pins)
+    movie, table = measure(movie, spans=SPANS, progress=progress)
+    return fit_corrections(base, table, movie.pins, name=pins.name)
 
 
 def _verdicts(problem: Part, pins: Sequence[Pin], row_of: dict[Cell, int]) -> tuple[IntArray, IntArray]:

@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 
 from data.ctc import Sequence, track_file
 from data.errors import InputError
-from data.frames import open_images, open_labels
+from data.frames import open_labels
 from data.overlap import count_overlap, match_objects
 from data.tracks import Tracks, read_tracks
-from tracking.detections import PER_ROW, DetectionTable, measure_movie
+from tracking.detections import PER_ROW, DetectionTable
+from tracking.opening import measure, open_movie
 from tracking.problem import Part
+from tracking.settings import TrackSettings
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 Masks = Mapping[int, NDArray[Any]]
 
+SPANS = 2  # links are learned from over one frame in which a cell went unseen at most
 LONE_LOSS = 0.03  # share of masks taken away one by one
 TRACK_LOSS = 0.3  # share of tracks that lose a run of masks, of 4 frames on average
 
@@ -133,8 +136,8 @@ def read_example(sequence: Sequence, *, frames: range | None = None) -> Example:
             f"{sequence.dataset} has no {sequence.name}_GT/TRA with man_track.txt: nothing can be learned."
         )
     markers = open_labels(markers_folder, frames=frames)
-    masks = open_labels(sequence.st_seg, frames=frames) if sequence.st_seg else markers
-    images = None if sequence.images is None else open_images(sequence.images, frames=frames)
-    table = measure_movie(masks, images, voxel=masks.voxel)
+    movie = open_movie(sequence.st_seg or markers, sequence.images, TrackSettings(frames=frames))
+    movie, table = measure(movie, spans=SPANS)
+    cells = true_cells(table, movie.masks, markers)
     name = f"{sequence.dataset.name} {sequence.name}"
-    return Example(name, table, true_cells(table, masks, markers), read_tracks(table_file), {"masks": len(masks)})
+    return Example(name, table, cells, read_tracks(table_file), {"masks": len(movie.masks)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import sys
 import time
@@ -11,40 +10,36 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.ctc import digits_for, write_masks, write_track_file
-from data.errors import InputError, raise_if
-from data.frames import open_images, open_labels
 from data.graph import NAT, Candidates, Solution, save_graph
 from data.journal import write_log
 from data.json_text import to_json
-from data.movie import Frames
 from data.output import output_folder
-from data.pins import Pin, read_pins
+from data.pins import Pin
 from data.progress import Progress, silent
+from data.settings import to_config
 from data.tracks import Tracks
 from data.workers import open_workers
 from tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from tracking.candidates import typical_diameter
-from tracking.detections import DetectionTable, check_voxel, dimensions_of, measure_movie
+from tracking.detections import DetectionTable
 from tracking.explain import list_divisions
-from tracking.hypotheses import HypothesisMovie
 from tracking.lineage import Lineage, build_lineage
+from tracking.opening import fingerprint, fingerprint_of_file, measure, open_movie
 from tracking.painting import paint_masks
-from tracking.pinning import MergedMasks, apply_pins
-from tracking.preparation import AUTO_GAP, DEFAULT_COSTS, prepare
-from tracking.repair import RepairableMovie, find_repairs, list_repairs
+from tracking.pinning import apply_pins
+from tracking.preparation import prepare
+from tracking.repair import list_repairs
 from tracking.saved import remember
+from tracking.settings import TrackSettings, choose
 from tracking.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
-Voxel = tuple[float, float, float]
-METHODS = ("ilp", "lap", "greedy")
-FILL = ("auto", "always", "never")
 SCHEMA = "celltrail.run/1"
 LIBRARIES = ("celltrail", "numpy", "scipy", "highspy", "pulp", "tifffile")
 
@@ -93,59 +88,33 @@ class _Clock:
 
 def track(
     masks: Path | str | Masks,
+    settings: TrackSettings | None = None,
     *,
     images: Path | str | Masks | None = None,
-    method: Literal["ilp", "lap", "greedy"] = "ilp",
-    costs: str = DEFAULT_COSTS,
-    solver: str = "highs",
-    max_gap: int | None = None,
-    fill: Literal["auto", "always", "never"] = "auto",
-    allow_drop: bool = False,
-    appear: float | None = None,
-    border: float | None = None,
-    gap_cost: float | None = None,
-    late: float | None = None,
-    hypotheses: bool = False,
-    repair: bool = False,
     pins: Path | str | Sequence[Pin] | None = None,
-    foi: int = 0,
-    voxel: tuple[float, ...] | None = None,
-    frames: range | None = None,
-    channel: int | None = None,
-    axes: str | None = None,
-    image_axes: str | None = None,
-    jobs: int = 1,
-    dask: str | None = None,
-    time_limit: float | None = None,
     saved: Path | None = None,
     progress: Progress = silent,
+    **options: Any,
 ) -> TrackResult:
     """Track labelled cells through a movie, to proven optimality.
 
     Parameters
     ----------
-    masks : a folder or file of label images, or frame number → integer labels (Y, X) or (Z, Y, X).
-        Labels need not agree between frames.
-    images : grey values of the same frames, which sharpen the costs; optional.
-    method : ``"ilp"`` (optimal), or the baselines ``"lap"`` and ``"greedy"``.
-    costs : cost model: ``"learned"``, ``"calibrated"``, ``"mixed"``, or a file of ``celltrail fit``. solver : backend, ``"highs"`` or ``"pulp:NAME"``.
-    max_gap : links may jump up to so many frames in which the cell was not seen; ``None``: 4 where the
-        movie itself shows such gaps, else 0.
-    fill : paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
-    allow_drop : small detections without a likely past or future may be left out; otherwise all are kept.
-    appear, border, gap_cost, late : constants of the costs in nats, see :class:`tracking.costs.Constants` (``gap_cost`` is its
-        ``gap``); ``None``: its defaults.
-    hypotheses : choose among the overlapping hypotheses beside the masks (``segment --hypotheses``).
-    repair : masks that hold two cells for a few frames may be split, and pieces of one cell joined (:mod:`tracking.repair`).
-    pins : corrections to obey: a file ``pins.csv``, or :class:`data.pins.Pin`; see :mod:`data.pins`.
-    foi : field of interest: cells with no pixel further than this from the side of the image are removed.
-    voxel : size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.
-    frames : which frames; of masks and images. axes : the axes of the masks. channel, image_axes : the channel and
-        the axes of the images; see :func:`data.frames.open_frames`.
-    jobs, dask : processes, or the address of a Dask scheduler (:func:`data.workers.open_workers`); the result does not
-        depend on them.
-    time_limit : seconds for the solver; then the best solution so far is taken, with its gap. So does Ctrl-C.
-    saved : a folder for the solved parts of the problem; what it holds already is not solved again.
+    masks : path or mapping
+        A folder or file of label images, or frame number → integer labels (Y, X) or (Z, Y, X). Labels need not agree
+        between frames.
+    settings : TrackSettings or None
+        How to track; ``None``: the defaults, which are taken from the movie where they can be.
+    images : path, mapping or None
+        Grey values of the same frames, which sharpen the costs.
+    pins : path, sequence of Pin, or None
+        Corrections to obey: a file ``pins.csv``, or :class:`data.pins.Pin`; see :mod:`data.pins`.
+    saved : path or None
+        A folder for the solved parts of the problem; what it holds already is not solved again.
+    progress : callable
+        Told how far each stage is.
+    **options
+        Single settings by name, which win over ``settings``: ``max_gap=2``; see :class:`tracking.settings.TrackSettings`.
 
     Returns
     -------
@@ -154,138 +123,75 @@ def track(
     Raises
     ------
     InputError
-        If the masks, images or settings cannot be used.
+        If the masks, images or settings cannot be used; an unknown setting is named with the nearest known one.
     """
-    _check_settings(method, fill, max_gap, foi)
-    if repair and (hypotheses or method != "ilp"):
-        raise InputError("Masks are repaired by the method 'ilp', and hypotheses hold such repairs already: "
-                         "leave out --repair, or the other option.")  # fmt: skip
-    constants = {"appear": appear, "border": border, "gap": gap_cost, "late": late}
+    settings = choose(settings, options)
     clock = _Clock()
     with clock.stage("open"):
-        labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=frames, axes=axes)
-        ndim = dimensions_of(labels)
-        wishes = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
-        inputs = {"masks": _fingerprint(labels)}
-        if hypotheses:
-            if not isinstance(labels, Frames) or wishes:
-                raise InputError("Hypotheses need a folder made by 'celltrail segment --hypotheses', and no pins.")
-            labels = HypothesisMovie(labels)
-        if any(pin.kind == "merge" for pin in wishes):
-            labels = MergedMasks(labels, wishes)
-            raise_if(labels.missing())
-        grey = _open_images(images, labels, channel, image_axes)
-        size = check_voxel(voxel, ndim) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
-    with open_workers(jobs, dask) as spread:
-        with clock.stage("measure"), _naming(labels):
-            spans = AUTO_GAP + 1 if max_gap is None else max_gap + 1
-            apart = None if jobs == 1 and dask is None else spread
-            table = measure_movie(labels, grey, voxel=size, spans=spans, spread=apart, progress=progress)
-            if repair and (repairs := find_repairs(labels, table)):
-                labels = RepairableMovie(labels, repairs)
-                table = measure_movie(labels, grey, voxel=size, spans=spans, spread=apart, progress=progress)
-
+        movie = open_movie(masks, images, settings, pins)
+        inputs = {"masks": fingerprint(movie.given)}
+    with open_workers(settings.jobs, settings.dask) as spread:
+        with clock.stage("measure"):
+            apart = None if settings.jobs == 1 and settings.dask is None else spread
+            movie, table = measure(movie, settings, spread=apart, progress=progress)
         keeping = spread if saved is None else remember(spread, saved)
 
         def solve(candidates: Candidates) -> Solution:
-            first = solve_candidates(candidates, solver=solver, spread=keeping)
+            first = solve_candidates(candidates, solver=settings.solver, spread=keeping)
             if first.interrupted:  # no costs may rest on half a solution
                 raise KeyboardInterrupt
             return first
 
         with clock.stage("costs"):
             progress("costs", 0, 1)
-            prepared = prepare(
-                table, solve, costs=costs, max_gap=max_gap, allow_drop=allow_drop, constants=constants,
-                explained=False, spread=spread,
-            )  # fmt: skip
-            problem, candidates = prepared.problem, apply_pins(prepared.candidates, wishes)
-            candidates.voxel = size
+            prepared = prepare(table, solve, settings, explained=False, spread=spread)
+            problem, candidates = prepared.problem, apply_pins(prepared.candidates, movie.pins)
+            candidates.voxel = movie.voxel
             progress("costs", 1, 1)
         with clock.stage("solve"):
-            if method == "ilp":
+            if settings.method == "ilp":
                 solution = solve_candidates(
-                    candidates, solver=solver, spread=keeping, time_limit=time_limit, progress=progress
+                    candidates,
+                    solver=settings.solver,
+                    spread=keeping,
+                    time_limit=settings.time_limit,
+                    progress=progress,
                 )
             else:
-                chosen = (choose_greedily if method == "greedy" else choose_by_assignment)(problem.links)
-                solution = as_solution(candidates, *add_divisions(candidates, chosen, cut_off(problem.links)), method)
+                baseline = choose_greedily if settings.method == "greedy" else choose_by_assignment
+                chosen = add_divisions(candidates, baseline(problem.links), cut_off(problem.links))
+                solution = as_solution(candidates, *chosen, settings.method)
         with clock.stage("explain"):  # last: the terms of the costs are many, and the solver needs the memory
             here = map if solution.interrupted else spread  # workers may still be busy with what was given up
-            candidates = apply_pins(prepared.explained(here, progress), wishes)
-            candidates.voxel = size
+            candidates = apply_pins(prepared.explained(here, progress), movie.pins)
+            candidates.voxel = movie.voxel
     with clock.stage("lineage"):
-        present = table.depth >= foi if foi else None
-        lineage = build_lineage(candidates, solution, fill=fill != "never", present=present)
+        present = table.depth >= settings.foi if settings.foi else None
+        lineage = build_lineage(candidates, solution, fill=settings.fill != "never", present=present)
     config = {
-        "method": method, "costs": costs, "solver": solver, "max_gap": max_gap, "fill": fill, "foi": foi,
-        "voxel": voxel, "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "channel": channel,
-        "axes": axes, "image_axes": image_axes, "time_limit": time_limit, "images": images is not None, "allow_drop": allow_drop,
-        "appear": appear, "border": border, "gap_cost": gap_cost, "late": late, "hypotheses": hypotheses, "repair": repair, "pins": [str(pin) for pin in wishes],
-    }  # fmt: skip
+        "images": images is not None,
+        **to_config(settings),
+        "pins": [str(pin) for pin in movie.pins],
+    }
     run = _describe(candidates, solution, lineage, config, clock)
-    run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": prepared.gap_rate,
-                    "max_gap": int(problem.links.missed.max(initial=0))}  # fmt: skip
+    run["scale"] = {
+        "typical_diameter": typical_diameter(table),
+        "voxel": movie.voxel,
+        "gap_rate": prepared.gap_rate,
+        "max_gap": int(problem.links.missed.max(initial=0)),
+    }
     run["costs"] = prepared.model.name
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["division_list"] = list_divisions(candidates, solution, lineage.track)
-    if repair:
-        run["repairs"] = list_repairs(labels, table, lineage.track)
-    files = {"pins": pins, "costs": costs if Path(costs).is_file() else None}
+    if settings.repair:
+        run["repairs"] = list_repairs(movie.masks, table, lineage.track)
+    files = {"pins": pins, "costs": settings.costs if Path(settings.costs).is_file() else None}
     run["inputs"] = {
         **inputs,
-        "images": None if grey is None else _fingerprint(grey),
-        **{name: _fingerprint_file(Path(file)) for name, file in files.items() if isinstance(file, (str, Path))},
+        "images": None if movie.images is None else fingerprint(movie.images),
+        **{name: fingerprint_of_file(Path(file)) for name, file in files.items() if isinstance(file, (str, Path))},
     }
-    return TrackResult(lineage.tracks, lineage.track, candidates, solution, run, table, lineage, labels)
-
-
-def _check_settings(method: str, fill: str, max_gap: int | None, foi: int) -> None:
-    for name, value, allowed in (("method", method, METHODS), ("fill", fill, FILL)):
-        if value not in allowed:
-            raise InputError(f"'{value}' is not a choice for {name}: choose one of {', '.join(allowed)}.")
-    if max_gap is not None and max_gap < 0:
-        raise InputError(f"The longest gap is {max_gap} frames: give 0 or more.")
-    if foi < 0:
-        raise InputError(f"The field of interest is {foi} pixels: give 0 or more.")
-
-
-@contextmanager
-def _naming(labels: Masks) -> Iterator[None]:
-    """Say of every problem with the masks which folder or file they came from."""
-    try:
-        yield
-    except InputError as error:
-        path = getattr(labels, "path", None)
-        if path is None:
-            raise
-        raise InputError(*(text if str(path) in text else f"{path}: {text}" for text in error.problems)) from None
-
-
-def _open_images(
-    images: Path | str | Masks | None, labels: Masks, channel: int | None, axes: str | None
-) -> Masks | None:
-    """The images of the frames that have masks."""
-    if images is None or isinstance(images, Mapping):
-        return images
-    numbers = sorted(labels)
-    return open_images(Path(images), channel=channel, axes=axes, frames=range(numbers[0], numbers[-1] + 1))
-
-
-def _fingerprint(movie: Masks) -> dict[str, Any]:
-    """Where frames came from, and one hash over names and bytes of all files."""
-    if not isinstance(movie, Frames):
-        return {"path": None, "frames": len(movie)}
-    digest = hashlib.sha256()
-    for path in movie.files:
-        digest.update(path.name.encode())
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return {"path": str(movie.path), "frames": len(movie), "files": len(movie.files), "sha256": digest.hexdigest()}
-
-
-def _fingerprint_file(path: Path) -> dict[str, Any]:
-    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return TrackResult(lineage.tracks, lineage.track, candidates, solution, run, table, lineage, movie.masks)
 
 
 def peak_memory_mb() -> float | None:

@@ -6,9 +6,9 @@ taken from first solutions of the same movie; of a long movie a part is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,24 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from data.frames import open_images, open_labels
 from data.graph import Candidates, Solution, to_units
 from data.network import to_networkx
+from data.pins import Pin
 from data.progress import Progress, silent
-from data.workers import Spread
+from data.workers import Spread, open_workers
 from tracking.costs import Constants, CostModel, change_constants, price, with_terms
 from tracking.cycles import PENALTY, shortest_cycle
-from tracking.detections import DetectionTable, check_voxel, dimensions_of, measure_movie
+from tracking.detections import DetectionTable
 from tracking.models import choose_model
+from tracking.opening import measure, open_movie
+from tracking.pinning import apply_pins
 from tracking.problem import Problem, pose
+from tracking.settings import AUTO_GAP, TrackSettings, choose
 from tracking.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
 
-DEFAULT_COSTS = "learned"
-AUTO_GAP = 4  # frames a cell may go unseen in a movie that shows gaps
+DEFAULT_COSTS = TrackSettings.costs
 EXCERPT = 40_000  # cells that are enough to tell the costs of a movie, and whether it has gaps
 FEWEST_FRAMES = 10  # frames of an excerpt, however full they are
 GAP_RATE = 0.005  # share of all links that jump a frame, from which on gaps are part of the problem
@@ -62,11 +64,8 @@ class Prepared:
 def prepare(
     table: DetectionTable,
     solve: Callable[[Candidates], Solution],
+    settings: TrackSettings | None = None,
     *,
-    costs: str = DEFAULT_COSTS,
-    max_gap: int | None = None,
-    allow_drop: bool = False,
-    constants: Mapping[str, float | None] | None = None,
     posing: Callable[..., Problem] = pose,
     explained: bool = True,
     spread: Spread = map,
@@ -76,11 +75,9 @@ def prepare(
     Parameters
     ----------
     solve : what solves the first, simpler problems.
-    costs : name of a cost model, or a file of ``celltrail fit``.
-    max_gap : frames with cells in which a linked cell may go unseen; ``None``: 4 if more than 1 of 200
-        links would use it, else 0.
-    allow_drop : small detections without a likely past or future may be left out.
-    constants : what is given of :class:`tracking.costs.Constants`, by name; the others have their defaults.
+    settings : TrackSettings or None
+        Its costs and their constants; ``allow_drop``; ``max_gap``, which is 4 where it is ``None`` and more than 1 of
+        200 links would use it, else 0. ``None``: the defaults.
     posing : what finds candidates, as :func:`tracking.problem.pose` does.
     explained : with the terms of the costs. spread : where candidates are found and priced.
 
@@ -89,7 +86,8 @@ def prepare(
     InputError
         If a constant or the cost model cannot be used.
     """
-    given = {name: value for name, value in (constants or {}).items() if value is not None}
+    settings = settings or TrackSettings()
+    given, max_gap, allow_drop = settings.constants, settings.max_gap, settings.allow_drop
     settled = change_constants(given)
     sample = excerpt(table)
 
@@ -99,7 +97,7 @@ def prepare(
             return posed(gap, whole=True)
         return posing(table if whole else sample, max_gap=gap, spread=spread)
 
-    model = choose_model(costs, lambda: posed(max_gap or 0, whole=False), solve, settled)
+    model = choose_model(settings.costs, lambda: posed(max_gap or 0, whole=False), solve, settled)
     gap_rate = None
     if max_gap is None:
         wide = posed(AUTO_GAP, whole=False)
@@ -117,8 +115,8 @@ def prepare(
     candidates.rebirth_cost = int(to_units(PENALTY))
     words = [*settled.in_words(), f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
              f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}"]  # fmt: skip
-    settings = {**asdict(settled), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
-    return Prepared(problem, candidates, model, gap_rate, settled, settings, words)
+    constants = {**asdict(settled), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
+    return Prepared(problem, candidates, model, gap_rate, settled, constants, words)
 
 
 def gap_cost(wide: Problem, solution: Solution) -> float:
@@ -152,26 +150,35 @@ def _gap_rate(wide: Problem, solution: Solution) -> float:
 
 
 def candidate_graph(
-    masks: Path | str | Masks, images: Path | str | Masks | None = None, *, costs: str = DEFAULT_COSTS, max_gap: int | None = None,
-    voxel: tuple[float, ...] | None = None,
-) -> nx.DiGraph[Any]:  # fmt: skip
-    """The candidates of a movie, with costs and their terms, as a graph to look at, edit and solve.
+    masks: Path | str | Masks,
+    images: Path | str | Masks | None = None,
+    settings: TrackSettings | None = None,
+    *,
+    pins: Path | str | Sequence[Pin] | None = None,
+    **options: Any,
+) -> nx.DiGraph[Any]:
+    """The problem that :func:`tracking.pipeline.track` solves, with its costs, as a graph to look at, edit and solve.
 
     Parameters
     ----------
-    masks, images : a folder or file, or frame number → array; see :func:`tracking.detections.measure_movie`.
-    costs, max_gap : see :func:`prepare`.
-    voxel : size (z, y, x) or (y, x) in µm.
+    masks, images, settings, pins, **options
+        As for :func:`tracking.pipeline.track`.
 
     Returns
     -------
     networkx.DiGraph
         See :mod:`data.network` for its attributes; give it to :func:`tracking.solver.solve`.
+
+    Raises
+    ------
+    InputError
+        If the masks, images or settings cannot be used.
     """
-    labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks))
-    grey = images if images is None or isinstance(images, Mapping) else open_images(Path(images))
-    size = check_voxel(voxel, dimensions_of(labels)) or getattr(labels, "voxel", None)
-    table = measure_movie(labels, grey, voxel=size, spans=AUTO_GAP + 1 if max_gap is None else max_gap + 1)
-    candidates = prepare(table, solve_candidates, costs=costs, max_gap=max_gap).candidates
-    candidates.voxel = size
+    settings = choose(settings, options)
+    movie = open_movie(masks, images, settings, pins)
+    with open_workers(settings.jobs, settings.dask) as spread:
+        movie, table = measure(movie, settings)
+        prepared = prepare(table, partial(solve_candidates, solver=settings.solver), settings, spread=spread)
+    candidates = apply_pins(prepared.candidates, movie.pins)
+    candidates.voxel = movie.voxel
     return to_networkx(candidates)

@@ -17,6 +17,7 @@ from tracking.detections import measure_movie
 from tracking.learning import load_costs
 from tracking.preparation import excerpt, prepare
 from tracking.problem import pose
+from tracking.settings import TrackSettings
 from tracking.solver import solve_candidates
 
 
@@ -133,7 +134,7 @@ def test_an_excerpt_is_whole_frames_from_the_middle(table, monkeypatch):
 def test_a_long_movie_gets_its_costs_from_an_excerpt(table, costs, monkeypatch):
     monkeypatch.setattr(tracking.preparation, "EXCERPT", 250)
     monkeypatch.setattr(tracking.preparation, "FEWEST_FRAMES", 2)
-    prepared = prepare(table, solve_candidates, costs=costs)
+    prepared = prepare(table, solve_candidates, TrackSettings(costs=costs))
     assert len(prepared.candidates.detections) == len(table)
     assert prepared.gap_rate is not None
     again = price(prepared.problem, prepared.model, Constants(gap=prepared.constants["gap"]))
