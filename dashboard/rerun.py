@@ -9,13 +9,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dashboard.content import Result
-from data.errors import InputError
-from data.pins import Pin
-from tracking import TrackResult, track
-from tracking.opening import fingerprint, fingerprint_of_file, open_images_of
-from tracking.repeat import settings_of_run
-from tracking.settings import TrackSettings
+from celltrail.dashboard.opening.content import Result
+from celltrail.data.errors import InputError
+from celltrail.data.files.pins import Pin
+from celltrail.tracking import TrackResult, track
+from celltrail.tracking.opening import fingerprint, fingerprint_of_file, open_images_of
+from celltrail.tracking.repeat import settings_of_run
+from celltrail.tracking.settings import TrackSettings
 
 Masks = Mapping[int, NDArray[Any]]
 

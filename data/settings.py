@@ -1,6 +1,6 @@
 """Settings as a frozen dataclass in which every option stands once: name, type, default, check, and one sentence.
 
-The command line (:mod:`data.settings_cli`), files of settings, ``run.json`` and Python all read them from there.
+The command line (:mod:`celltrail.data.settings_cli`), files of settings, ``run.json`` and Python all read them from there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
-from data.errors import raise_if
+from celltrail.data.errors import raise_if
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -1,4 +1,4 @@
-"""The options of a command, made from a dataclass of settings (:mod:`data.settings`)."""
+"""The options of a command, made from a dataclass of settings (:mod:`celltrail.data.settings`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
-from data.settings import Option, changed, options_of, type_of
+from celltrail.data.settings import Option, changed, options_of, type_of
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

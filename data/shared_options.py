@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from data.frames import parse_frames
-from data.settings import Option
+from celltrail.data.files.opening import parse_frames
+from celltrail.data.settings import Option
 
 
 def frames_as_text(frames: range) -> str:
-    """``A:B``, both included: what :func:`data.frames.parse_frames` reads."""
+    """``A:B``, both included: what :func:`celltrail.data.files.opening.parse_frames` reads."""
     return f"{frames.start}:{frames.stop - 1}"
 
 

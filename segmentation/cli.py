@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from numpy.typing import NDArray
 
-from data import console, journal
-from data.console import (
+from celltrail.data.errors import InputError, import_extra
+from celltrail.data.files.opening import open_images, open_labels, parse_frames, refuse_masks
+from celltrail.data.running import console, log_file
+from celltrail.data.running.console import (
     ChannelOption,
     FramesOption,
     JsonOption,
     OverwriteOption,
     SeedOption,
 )
-from data.errors import InputError, import_extra
-from data.frames import open_images, open_labels, parse_frames, refuse_masks
-from data.settings_cli import takes_settings
-from segmentation.preview_cli import preview_app
-from segmentation.segment_settings import SegmentSettings
+from celltrail.data.settings_cli import takes_settings
+from celltrail.segmentation.preview_cli import preview_app
+from celltrail.segmentation.segment_settings import SegmentSettings
 
 if TYPE_CHECKING:
-    from segmentation.augment import Variation
-    from segmentation.frames import Movie
+    from celltrail.segmentation.training.augment import Variation
+    from celltrail.segmentation.training.examples import Movie
 
 Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], Mapping[str, float | None]]
 
@@ -151,15 +151,15 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
         Example:  celltrail train DIC-C2DH-HeLa --sequence 01 --minutes 4 --out model.safetensors
         """
-        from data.output import partial_path, refuse_existing
+        from celltrail.data.files.output import partial_path, refuse_existing
 
         torch = import_extra("torch", "segmentation")
-        from segmentation.checkpoint import load_model, save_model
-        from segmentation.curve import write_curve
-        from segmentation.settings import preset as find_preset
-        from segmentation.training import describe
-        from segmentation.training import train as run_training
-        from segmentation.weight_files import open_weights
+        from celltrail.segmentation.net.checkpoint import load_model, save_model
+        from celltrail.segmentation.training.curve import write_curve
+        from celltrail.segmentation.training.loop import describe
+        from celltrail.segmentation.training.loop import train as run_training
+        from celltrail.segmentation.training.settings import preset as find_preset
+        from celltrail.segmentation.training.weight_files import open_weights
 
         if out.suffix != ".safetensors":
             raise InputError(f"{out}: models are .safetensors files, for example --out {out.stem}.safetensors.")
@@ -217,12 +217,12 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
         Example:  celltrail segment movie/01 --model sim-fluo --out masks
         """
-        from data.output import output_folder, refuse_existing
-        from data.workers import open_workers
+        from celltrail.data.files.output import output_folder, refuse_existing
+        from celltrail.data.running.workers import open_workers
 
         import_extra("torch", "segmentation")
-        from segmentation.checkpoint import find_model
-        from segmentation.movie import Output, segment_into
+        from celltrail.segmentation.net.checkpoint import find_model
+        from celltrail.segmentation.prediction.movie import Output, segment_into
 
         refuse_existing(out, overwrite=overwrite, inputs=[images])
         threads = settings.threads
@@ -231,7 +231,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         find_model(model)
         movie = open_images(images, frames=settings.frames, channel=settings.channel, axes=settings.axes)
         refuse_masks(movie)
-        journal.announce(out)
+        log_file.announce(out)
         with (
             console.show_progress() as progress,
             open_workers(settings.jobs, settings.dask) as spread,
@@ -250,7 +250,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
                 threads=threads,
                 progress=progress,
             )
-            journal.write_log(work)
+            log_file.write_log(work)
         if as_json:
             console.print_json({"masks": out, "cells": counts})
         else:
@@ -268,7 +268,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
         Example:  celltrail models
         """
-        from segmentation.checkpoint import list_models
+        from celltrail.segmentation.net.checkpoint import list_models
 
         rows = [{"name": name, "file": path, "about": _first_line(path.with_suffix(".md"))}
                 for name, path in list_models().items()]  # fmt: skip
@@ -311,7 +311,7 @@ def open_movies(
     channel: int | None,
 ) -> list[Movie]:
     """The annotated movies that the options of a command name."""
-    from segmentation.frames import open_movie, pair
+    from celltrail.segmentation.training.examples import open_movie, pair
 
     chosen = parse_frames(frames)
     if labels is not None:
@@ -335,7 +335,7 @@ def open_also(pairs: list[str], channel: int | None) -> list[Movie]:
     InputError
         If a text has another form, a folder is missing, or images and masks do not fit.
     """
-    from segmentation.frames import pair
+    from celltrail.segmentation.training.examples import pair
 
     wrong = [text for text in pairs if not all(text.partition("="))]
     if wrong:
@@ -352,7 +352,7 @@ def open_also(pairs: list[str], channel: int | None) -> list[Movie]:
 
 def hold_back(movies: list[Movie], validation: str) -> tuple[list[Movie], list[Movie]]:
     """Movies to learn from, and movies to validate with, by the text of ``--validation``."""
-    from segmentation.frames import split_in_time
+    from celltrail.segmentation.training.examples import split_in_time
 
     if validation == "none":
         return movies, []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data.errors import raise_if
-from data.settings import Option, described, problems_of, setting
-from data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS
+from celltrail.data.errors import raise_if
+from celltrail.data.settings import Option, described, problems_of, setting
+from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS
 
 
 @described

@@ -11,17 +11,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from data.errors import InputError, raise_if
-from data.frames import open_images, open_labels
-from data.movie import Frames
-from data.pins import Pin, read_pins
-from data.progress import Progress, silent
-from data.workers import Spread
-from tracking.detections import DetectionTable, check_voxel, dimensions_of, measure_movie
-from tracking.hypotheses import HypothesisMovie
-from tracking.pinning import MergedMasks
-from tracking.repair import RepairableMovie, find_repairs
-from tracking.settings import TrackSettings
+from celltrail.data.errors import InputError, raise_if
+from celltrail.data.files.movie import Frames
+from celltrail.data.files.opening import open_images, open_labels
+from celltrail.data.files.pins import Pin, read_pins
+from celltrail.data.progress import Progress, silent
+from celltrail.data.running.workers import Spread
+from celltrail.tracking.measuring.hypotheses import HypothesisMovie
+from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
+from celltrail.tracking.repair import RepairableMovie, find_repairs
+from celltrail.tracking.settings import TrackSettings
+from celltrail.tracking.solving.pinned import MergedMasks
 
 Masks = Mapping[int, NDArray[Any]]
 
@@ -62,7 +62,7 @@ def open_movie(
     Parameters
     ----------
     masks, images, pins
-        As for :func:`tracking.pipeline.track`.
+        As for :func:`celltrail.tracking.pipeline.track`.
     settings : TrackSettings or None
         ``None``: the defaults.
 
@@ -121,7 +121,7 @@ def measure(
     spans : int or None
         How many non-empty frames apart overlaps are kept; ``None``: as far as the settings may link.
     spread : callable or None
-        Where the stretches of the movie are measured (:func:`data.workers.open_workers`); ``None``: here, as one.
+        Where the stretches of the movie are measured (:func:`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
 
     Returns
     -------

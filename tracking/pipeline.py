@@ -15,29 +15,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.ctc import digits_for, write_masks, write_track_file
-from data.graph import NAT, Candidates, Solution, save_graph
-from data.journal import write_log
-from data.json_text import to_json
-from data.output import output_folder
-from data.pins import Pin
-from data.progress import Progress, silent
-from data.settings import to_config
-from data.tracks import Tracks
-from data.workers import open_workers
-from tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
-from tracking.candidates import typical_diameter
-from tracking.detections import DetectionTable
-from tracking.explain import list_divisions
-from tracking.lineage import Lineage, build_lineage
-from tracking.opening import fingerprint, fingerprint_of_file, measure, open_movie
-from tracking.painting import paint_masks
-from tracking.pinning import apply_pins
-from tracking.preparation import prepare
-from tracking.repair import list_repairs
-from tracking.saved import remember
-from tracking.settings import TrackSettings, choose
-from tracking.solver import solve_candidates
+from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
+from celltrail.data.files.output import output_folder
+from celltrail.data.files.pins import Pin
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
+from celltrail.data.progress import Progress, silent
+from celltrail.data.running.json_text import to_json
+from celltrail.data.running.log_file import write_log
+from celltrail.data.running.workers import open_workers
+from celltrail.data.settings import to_config
+from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
+from celltrail.tracking.candidates.links import typical_diameter
+from celltrail.tracking.explain import list_divisions
+from celltrail.tracking.exporting.lineage import Lineage, build_lineage
+from celltrail.tracking.exporting.masks import paint_masks
+from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.opening import fingerprint, fingerprint_of_file, measure, open_movie
+from celltrail.tracking.preparation import prepare
+from celltrail.tracking.repair import list_repairs
+from celltrail.tracking.saved import remember
+from celltrail.tracking.settings import TrackSettings, choose
+from celltrail.tracking.solving.pinned import apply_pins
+from celltrail.tracking.solving.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
 SCHEMA = "celltrail.run/1"
@@ -108,13 +108,13 @@ def track(
     images : path, mapping or None
         Grey values of the same frames, which sharpen the costs.
     pins : path, sequence of Pin, or None
-        Corrections to obey: a file ``pins.csv``, or :class:`data.pins.Pin`; see :mod:`data.pins`.
+        Corrections to obey: a file ``pins.csv``, or :class:`celltrail.data.files.pins.Pin`; see :mod:`celltrail.data.files.pins`.
     saved : path or None
         A folder for the solved parts of the problem; what it holds already is not solved again.
     progress : callable
         Told how far each stage is.
     **options
-        Single settings by name, which win over ``settings``: ``max_gap=2``; see :class:`tracking.settings.TrackSettings`.
+        Single settings by name, which win over ``settings``: ``max_gap=2``; see :class:`celltrail.tracking.settings.TrackSettings`.
 
     Returns
     -------

@@ -16,20 +16,20 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from data.graph import Candidates, Solution, to_units
-from data.network import to_networkx
-from data.pins import Pin
-from data.progress import Progress, silent
-from data.workers import Spread, open_workers
-from tracking.costs import Constants, CostModel, change_constants, price, with_terms
-from tracking.cycles import PENALTY, shortest_cycle
-from tracking.detections import DetectionTable
-from tracking.models import choose_model
-from tracking.opening import measure, open_movie
-from tracking.pinning import apply_pins
-from tracking.problem import Problem, pose
-from tracking.settings import AUTO_GAP, TrackSettings, choose
-from tracking.solver import solve_candidates
+from celltrail.data.files.pins import Pin
+from celltrail.data.graph.candidates import Candidates, Solution, to_units
+from celltrail.data.graph.networkx_graph import to_networkx
+from celltrail.data.progress import Progress, silent
+from celltrail.data.running.workers import Spread, open_workers
+from celltrail.tracking.candidates.parts import Problem, pose
+from celltrail.tracking.costs.choice import choose_model
+from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
+from celltrail.tracking.cycles import PENALTY, shortest_cycle
+from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.opening import measure, open_movie
+from celltrail.tracking.settings import AUTO_GAP, TrackSettings, choose
+from celltrail.tracking.solving.pinned import apply_pins
+from celltrail.tracking.solving.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
 
@@ -78,7 +78,7 @@ def prepare(
     settings : TrackSettings or None
         Its costs and their constants; ``allow_drop``; ``max_gap``, which is 4 where it is ``None`` and more than 1 of
         200 links would use it, else 0. ``None``: the defaults.
-    posing : what finds candidates, as :func:`tracking.problem.pose` does.
+    posing : what finds candidates, as :func:`celltrail.tracking.candidates.parts.pose` does.
     explained : with the terms of the costs. spread : where candidates are found and priced.
 
     Raises
@@ -157,17 +157,17 @@ def candidate_graph(
     pins: Path | str | Sequence[Pin] | None = None,
     **options: Any,
 ) -> nx.DiGraph[Any]:
-    """The problem that :func:`tracking.pipeline.track` solves, with its costs, as a graph to look at, edit and solve.
+    """The problem that :func:`celltrail.tracking.pipeline.track` solves, with its costs, as a graph to look at, edit and solve.
 
     Parameters
     ----------
     masks, images, settings, pins, **options
-        As for :func:`tracking.pipeline.track`.
+        As for :func:`celltrail.tracking.pipeline.track`.
 
     Returns
     -------
     networkx.DiGraph
-        See :mod:`data.network` for its attributes; give it to :func:`tracking.solver.solve`.
+        See :mod:`celltrail.data.graph.networkx_graph` for its attributes; give it to :func:`celltrail.tracking.solving.solver.solve`.
 
     Raises
     ------

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data.errors import InputError
-from data.settings import changed, to_config
-from tracking.settings import TrackSettings
+from celltrail.data.errors import InputError
+from celltrail.data.settings import changed, to_config
+from celltrail.tracking.settings import TrackSettings
 
 FILES = ("masks", "images", "pins")
 

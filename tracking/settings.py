@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from data.errors import InputError, raise_if
-from data.settings import Option, changed, described, problems_of, setting
-from data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS
+from celltrail.data.errors import InputError, raise_if
+from celltrail.data.settings import Option, changed, described, problems_of, setting
+from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS
 
 nats = partial(Option, minimum=0, unit="nats", metavar="NATS")
 AUTO_GAP = 4  # frames a cell may go unseen in a movie that shows gaps
@@ -100,7 +100,7 @@ class TrackSettings:
 
     @property
     def constants(self) -> dict[str, float]:
-        """What is given of :class:`tracking.costs.Constants`, by the names there."""
+        """What is given of :class:`celltrail.tracking.costs.pricing.Constants`, by the names there."""
         values = {"appear": self.appear, "border": self.border, "gap": self.gap_cost, "late": self.late}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tracking
-from dashboard import content, corrections, registry
-from dashboard.content import Result
-from dashboard.corrections import Log
-from data import InputError, load_graph, open_labels, read_tracks
-from data.check import find_problems
-from data.pins import Cell, Pin, read_pins
-from tracking import track, write_result
-from tracking.pinning import apply_pins
-from tracking.solver import solve_candidates
+import celltrail.tracking
+from celltrail.dashboard.correcting import corrections
+from celltrail.dashboard.correcting.corrections import Log
+from celltrail.dashboard.opening import content, registry
+from celltrail.dashboard.opening.content import Result
+from celltrail.data import InputError, load_graph, open_labels, read_tracks
+from celltrail.data.files.check import find_problems
+from celltrail.data.files.pins import Cell, Pin, read_pins
+from celltrail.tracking import track, write_result
+from celltrail.tracking.solving.pinned import apply_pins
+from celltrail.tracking.solving.solver import solve_candidates
 
 A = Pin("link", "forbid", ((0, 1), (1, 1)))
 B = Pin("detection", "forbid", ((3, 2),))
@@ -218,7 +219,7 @@ def test_a_merge_keeps_every_setting_of_the_run(copy_of: Path) -> None:
 
 @pytest.mark.parametrize("lost", ["costs", "images"])
 def test_a_merge_needs_the_images_and_the_costs_of_the_run(copy_of: Path, lost: str) -> None:
-    costs = Path(shutil.copy(Path(tracking.__file__).parent / "learned.json", copy_of / "mine.json"))
+    costs = Path(shutil.copy(Path(celltrail.tracking.__file__).parent / "learned.json", copy_of / "mine.json"))
     result = tracked_with_settings(copy_of, costs=str(costs))
     changed = costs if lost == "costs" else next(iter(sorted((copy_of / "01").iterdir())))
     changed.write_bytes(changed.read_bytes() + b" ")
@@ -228,7 +229,7 @@ def test_a_merge_needs_the_images_and_the_costs_of_the_run(copy_of: Path, lost: 
 
 
 def test_a_data_set_that_was_moved_is_still_tracked_again(copy_of: Path) -> None:
-    costs = Path(shutil.copy(Path(tracking.__file__).parent / "learned.json", copy_of / "mine.json"))
+    costs = Path(shutil.copy(Path(celltrail.tracking.__file__).parent / "learned.json", copy_of / "mine.json"))
     tracked_with_settings(copy_of, costs=str(costs))
     moved = copy_of.rename(copy_of.with_name("elsewhere"))
     result = result_of(moved, "01_RES_set")

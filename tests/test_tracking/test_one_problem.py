@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import tifffile
 
-import tracking.corrections
-from data import Candidates, open_images, open_labels
-from data.ctc import Sequence
-from data.network import from_networkx, to_networkx
-from data.pins import Pin, write_pins
-from tracking import candidate_graph, track
-from tracking.examples import read_example
-from tracking.learning import load_costs
-from tracking.tuning import open_tunable
+import celltrail.tracking.costs.from_pins
+from celltrail.data import Candidates, open_images, open_labels
+from celltrail.data.files.ctc import Sequence
+from celltrail.data.files.pins import Pin, write_pins
+from celltrail.data.graph.networkx_graph import from_networkx, to_networkx
+from celltrail.tracking import candidate_graph, track
+from celltrail.tracking.costs.examples import read_example
+from celltrail.tracking.costs.learned import load_costs
+from celltrail.tracking.tuning import open_tunable
 
 VOXEL = (4.0, 0.5, 0.5)
 
@@ -85,8 +85,10 @@ def test_learning_and_searching_know_the_voxels_of_the_images(dataset: Path, mon
         read_example(Sequence(dataset, "01")).table,
         open_tunable("01", open_labels(masks), open_images(images), dataset / "01_GT").table,
     ]
-    monkeypatch.setattr(tracking.corrections, "fit_corrections", lambda base, table, *_, **__: tables.append(table))
-    tracking.corrections.read_corrections(load_costs(), dataset / "pins.csv", masks, images)
+    monkeypatch.setattr(
+        celltrail.tracking.costs.from_pins, "fit_corrections", lambda base, table, *_, **__: tables.append(table)
+    )
+    celltrail.tracking.costs.from_pins.read_corrections(load_costs(), dataset / "pins.csv", masks, images)
     for table in tables:
         np.testing.assert_array_equal(table.scale, truth.scale)
         np.testing.assert_array_equal(table.place, truth.place)

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import tracking.settings
-from data.errors import InputError
-from data.settings import changed, options_of, to_config, to_toml, to_words
-from tracking import candidate_graph, track
-from tracking.costs import Constants
-from tracking.repeat import settings_of_run
-from tracking.settings import TrackSettings
+import celltrail.tracking.settings
+from celltrail.data.errors import InputError
+from celltrail.data.settings import changed, options_of, to_config, to_toml, to_words
+from celltrail.tracking import candidate_graph, track
+from celltrail.tracking.costs.pricing import Constants
+from celltrail.tracking.repeat import settings_of_run
+from celltrail.tracking.settings import TrackSettings
 
 ONE_LINE = '    calm: float = setting(0.5, Option("How calm the cells are.", minimum=0, unit="nats"))\n'
 USES = """
@@ -30,15 +30,15 @@ made = importlib.util.spec_from_file_location(name, file)
 sys.modules[name] = importlib.util.module_from_spec(made)
 made.loader.exec_module(sys.modules[name])
 
-import celltrail
+import celltrail.cli
 from dashboard import content, corrections, registry
 from data import console, open_labels
-from data.pins import Pin
+from celltrail.data.files.pins import Pin
 from tracking import candidate_graph, track
-from tracking.settings import TrackSettings
+from celltrail.tracking.settings import TrackSettings
 
 def run(*words):
-    return console.run(celltrail.app, list(words))
+    return console.run(celltrail.cli.app, list(words))
 
 def kept(folder):
     return json.loads(Path(folder, "run.json").read_text())["config"]["calm"]
@@ -62,15 +62,15 @@ Path("found.json").write_text(json.dumps(found))
 
 
 def test_a_line_in_one_place_makes_an_option_everywhere(tmp_path: Path, root: Path) -> None:
-    from data.simulate import simulate_movie, write_movie
+    from celltrail.data.simulation.scene import simulate_movie, write_movie
 
     write_movie(simulate_movie(frames=4, cells=5, size=(80, 80), seed=2), tmp_path / "set")
-    text = Path(tracking.settings.__file__).read_text(encoding="utf-8")
+    text = Path(celltrail.tracking.settings.__file__).read_text(encoding="utf-8")
     before = "    hypotheses: bool = setting("
     assert text.count(before) == 1
     (tmp_path / "more.py").write_text(text.replace(before, ONE_LINE + before), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", USES, tracking.settings.__name__, "more.py"],
+        [sys.executable, "-c", USES, celltrail.tracking.settings.__name__, "more.py"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
