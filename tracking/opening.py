@@ -16,7 +16,7 @@ from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.pins import Pin, read_pins
 from celltrail.data.progress import Progress, silent
-from celltrail.data.running.workers import Spread
+from celltrail.data.running.workers import Mapper
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
 from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
 from celltrail.tracking.repair import RepairableMovie, find_repairs
@@ -107,7 +107,7 @@ def measure(
     settings: TrackSettings | None = None,
     *,
     spans: int | None = None,
-    spread: Spread | None = None,
+    mapper: Mapper | None = None,
     progress: Progress = silent,
 ) -> tuple[OpenedMovie, DetectionTable]:
     """Measure an opened movie, twice where masks are to be repaired.
@@ -120,7 +120,7 @@ def measure(
         ``None``: the defaults.
     spans : int or None
         How many non-empty frames apart overlaps are kept; ``None``: as far as the settings may link.
-    spread : callable or None
+    mapper : callable or None
         Where the stretches of the movie are measured (:func:`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
 
     Returns
@@ -139,7 +139,7 @@ def measure(
     reach = settings.spans if spans is None else spans
 
     def seen(masks: Masks) -> DetectionTable:
-        return measure_movie(masks, movie.images, voxel=movie.voxel, spans=reach, spread=spread, progress=progress)
+        return measure_movie(masks, movie.images, voxel=movie.voxel, spans=reach, mapper=mapper, progress=progress)
 
     with _naming(movie.masks):
         table = seen(movie.masks)

@@ -130,21 +130,21 @@ def track(
     with clock.stage("open"):
         movie = open_movie(masks, images, settings, pins)
         inputs = {"masks": fingerprint(movie.given)}
-    with open_workers(settings.jobs, settings.dask) as spread:
+    with open_workers(settings.jobs, settings.dask) as mapper:
         with clock.stage("measure"):
-            apart = None if settings.jobs == 1 and settings.dask is None else spread
-            movie, table = measure(movie, settings, spread=apart, progress=progress)
-        keeping = spread if saved is None else remember(spread, saved)
+            apart = None if settings.jobs == 1 and settings.dask is None else mapper
+            movie, table = measure(movie, settings, mapper=apart, progress=progress)
+        keeping = mapper if saved is None else remember(mapper, saved)
 
         def solve(candidates: Candidates) -> Solution:
-            first = solve_candidates(candidates, solver=settings.solver, spread=keeping)
+            first = solve_candidates(candidates, solver=settings.solver, mapper=keeping)
             if first.interrupted:  # no costs may rest on half a solution
                 raise KeyboardInterrupt
             return first
 
         with clock.stage("costs"):
             progress("costs", 0, 1)
-            prepared = prepare(table, solve, settings, explained=False, spread=spread)
+            prepared = prepare(table, solve, settings, explained=False, mapper=mapper)
             problem, candidates = prepared.problem, apply_pins(prepared.candidates, movie.pins)
             candidates.voxel = movie.voxel
             progress("costs", 1, 1)
@@ -153,7 +153,7 @@ def track(
                 solution = solve_candidates(
                     candidates,
                     solver=settings.solver,
-                    spread=keeping,
+                    mapper=keeping,
                     time_limit=settings.time_limit,
                     progress=progress,
                 )
@@ -162,7 +162,7 @@ def track(
                 chosen = add_divisions(candidates, baseline(problem.links), cut_off(problem.links))
                 solution = as_solution(candidates, *chosen, settings.method)
         with clock.stage("explain"):  # last: the terms of the costs are many, and the solver needs the memory
-            here = map if solution.interrupted else spread  # workers may still be busy with what was given up
+            here = map if solution.interrupted else mapper  # workers may still be busy with what was given up
             candidates = apply_pins(prepared.explained(here, progress), movie.pins)
             candidates.voxel = movie.voxel
     with clock.stage("lineage"):

@@ -21,8 +21,8 @@ from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.progress import Progress, silent
-from celltrail.data.running.workers import Spread
-from celltrail.tracking.candidates.parts import Problem, pose
+from celltrail.data.running.workers import Mapper
+from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.pricing import Constants
 from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
@@ -54,7 +54,7 @@ class Tunable:
     masks: Masks
     truth: Path
     table: DetectionTable
-    posing: Callable[..., Problem]
+    finder: Callable[..., UnpricedCandidates]
     judged: dict[tuple[bytes, ...], Mapping[str, float | None]] = field(default_factory=dict)
 
 
@@ -76,12 +76,12 @@ class Search:
 def open_tunable(name: str, masks: Path | Masks, images: Path | Masks | None, truth: Path) -> Tunable:
     """Measure a movie and keep what the trials need."""
     movie, table = measure(open_movie(masks, images))  # as far as any trial may link: LONGEST_GAP is below AUTO_GAP
-    known = cache(lambda gap: pose(table, max_gap=gap))
+    known = cache(lambda gap: find_candidates(table, max_gap=gap))
 
-    def posing(asked: DetectionTable, *, max_gap: int, spread: Spread = map) -> Problem:
-        return known(max_gap) if asked is table else pose(asked, max_gap=max_gap, spread=spread)
+    def finder(asked: DetectionTable, *, max_gap: int, mapper: Mapper = map) -> UnpricedCandidates:
+        return known(max_gap) if asked is table else find_candidates(asked, max_gap=max_gap, mapper=mapper)
 
-    return Tunable(name, movie.masks, truth, table, posing)
+    return Tunable(name, movie.masks, truth, table, finder)
 
 
 def suggest(trial: Any, costs: Sequence[str]) -> TrackSettings:
@@ -102,7 +102,7 @@ def suggest(trial: Any, costs: Sequence[str]) -> TrackSettings:
 def run_settings(movie: Tunable, settings: TrackSettings, score: Score) -> Mapping[str, float | None]:
     """Track a measured movie with some settings; its measures."""
     solve: Callable[[Candidates], Solution] = partial(solve_candidates, solver=settings.solver)
-    candidates = prepare(movie.table, solve, settings, posing=movie.posing).candidates
+    candidates = prepare(movie.table, solve, settings, finder=movie.finder).candidates
     lineage = build_lineage(candidates, solve(candidates))
     tracks = np.stack([lineage.tracks.label, lineage.tracks.begin, lineage.tracks.end, lineage.tracks.parent])
     key = (lineage.track.tobytes(), lineage.fills.tobytes(), tracks.tobytes())
