@@ -162,7 +162,7 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 
 def to_config(settings: DataclassInstance) -> dict[str, Any]:
-    """The settings on which the result depends, as plain values for ``run.json``; :func:`changed` reads them again."""
+    """The settings on which the result depends, as plain values for ``run.json``; `changed` reads them again."""
     found = {}
     for name, about in options_of(type(settings)).items():
         value = getattr(settings, name)

@@ -7,7 +7,7 @@ from celltrail.data.settings import Option
 
 
 def frames_as_text(frames: range) -> str:
-    """``A:B``, both included: what :func:`celltrail.data.files.opening.parse_frames` reads."""
+    """``A:B``, both included: what `celltrail.data.files.opening.parse_frames` reads."""
     return f"{frames.start}:{frames.stop - 1}"
 
 

@@ -97,7 +97,7 @@ def track(
 
 
 def _is_unfinished(out: Path) -> bool:
-    """Whether a result was written before it was proven; :class:`InputError` where it is complete or none of ours."""
+    """Whether a result was written before it was proven; `InputError` where it is complete or none of ours."""
     from celltrail.data.errors import InputError
 
     try:

@@ -62,7 +62,7 @@ def open_movie(
     Parameters
     ----------
     masks, images, pins
-        As for :func:`celltrail.tracking.pipeline.track`.
+        As for `celltrail.tracking.pipeline.track`.
     settings : TrackSettings or None
         ``None``: the defaults.
 
@@ -90,7 +90,7 @@ def open_movie(
 
 
 def open_images_of(masks: Masks, images: Path | str | Masks | None, settings: TrackSettings) -> Masks | None:
-    """The images of the frames that have masks; :class:`InputError` if they cannot be used."""
+    """The images of the frames that have masks; `InputError` if they cannot be used."""
     if images is None or isinstance(images, Mapping):
         return images
     numbers = sorted(masks)
@@ -121,7 +121,7 @@ def measure(
     spans : int or None
         How many non-empty frames apart overlaps are kept; ``None``: as far as the settings may link.
     mapper : callable or None
-        Where the stretches of the movie are measured (:func:`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
+        Where the stretches of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
 
     Returns
     -------

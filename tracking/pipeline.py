@@ -46,10 +46,18 @@ LIBRARIES = ("celltrail", "numpy", "scipy", "highspy", "pulp", "tifffile")
 
 @dataclass
 class TrackResult:
-    """What :func:`track` found. Masks are painted when they are asked for, frame by frame.
+    """What `track` found. Masks are painted when they are asked for, frame by frame.
 
-    tracks : the lineage. track : int64 (n,), track of each detection (0: not used).
-    candidates, solution : the problem and its answer. run : what ``run.json`` holds.
+    Attributes
+    ----------
+    tracks : Tracks
+        The lineage.
+    track : NDArray[np.int64]
+        int64 (n,), track of each detection (0: not used).
+    candidates, solution
+        The problem and its answer.
+    run : dict[str, Any]
+        What ``run.json`` holds.
     """
 
     tracks: Tracks
@@ -108,13 +116,13 @@ def track(
     images : path, mapping or None
         Grey values of the same frames, which sharpen the costs.
     pins : path, sequence of Pin, or None
-        Corrections to obey: a file ``pins.csv``, or :class:`celltrail.data.files.pins.Pin`; see :mod:`celltrail.data.files.pins`.
+        Corrections to obey: a file ``pins.csv``, or `celltrail.data.files.pins.Pin`; see `celltrail.data.files.pins`.
     saved : path or None
         A folder for the solved parts of the problem; what it holds already is not solved again.
     progress : callable
         Told how far each stage is.
     **options
-        Single settings by name, which win over ``settings``: ``max_gap=2``; see :class:`celltrail.tracking.settings.TrackSettings`.
+        Single settings by name, which win over ``settings``: ``max_gap=2``; see `celltrail.tracking.settings.TrackSettings`.
 
     Returns
     -------

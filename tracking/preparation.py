@@ -44,8 +44,14 @@ RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has
 class Prepared:
     """A problem with its costs, and what was taken from the movie to set them.
 
-    gap_rate : share of links that would jump a frame; ``None`` if it was not asked for.
-    settled : what the candidates were priced with. in_words : each constant as a sentence.
+    Attributes
+    ----------
+    gap_rate : float | None
+        Share of links that would jump a frame; ``None`` if it was not asked for.
+    settled : Constants
+        What the candidates were priced with.
+    in_words : list[str]
+        Each constant as a sentence.
     """
 
     problem: UnpricedCandidates
@@ -74,12 +80,17 @@ def prepare(
 
     Parameters
     ----------
-    solve : what solves the first, simpler problems.
-    settings : TrackSettings or None
-        Its costs and their constants; ``allow_drop``; ``max_gap``, which is 4 where it is ``None`` and more than 1 of
-        200 links would use it, else 0. ``None``: the defaults.
-    finder : what finds candidates, as :func:`celltrail.tracking.candidates.parts.find_candidates` does.
-    explained : with the terms of the costs. mapper : where candidates are found and priced.
+    solve : Callable[[Candidates], Solution]
+        What solves the first, simpler problems.
+    settings : TrackSettings | None
+        TrackSettings or None Its costs and their constants; ``allow_drop``; ``max_gap``, which is 4 where it is
+        ``None`` and more than 1 of 200 links would use it, else 0. ``None``: the defaults.
+    finder : Callable[..., UnpricedCandidates]
+        What finds candidates, as `celltrail.tracking.candidates.parts.find_candidates` does.
+    explained : bool
+        With the terms of the costs.
+    mapper : Mapper
+        Where candidates are found and priced.
 
     Raises
     ------
@@ -113,8 +124,11 @@ def prepare(
     first = solve(candidates)
     candidates.rebirth_frames, source = shortest_cycle(candidates, first)
     candidates.rebirth_cost = int(to_units(PENALTY))
-    words = [*settled.in_words(), f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
-             f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}"]  # fmt: skip
+    words = [
+        *settled.in_words(),
+        f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
+        f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}",
+    ]
     constants = {**asdict(settled), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
     return Prepared(problem, candidates, model, gap_rate, settled, constants, words)
 
@@ -157,17 +171,17 @@ def candidate_graph(
     pins: Path | str | Sequence[Pin] | None = None,
     **options: Any,
 ) -> nx.DiGraph[Any]:
-    """The problem that :func:`celltrail.tracking.pipeline.track` solves, with its costs, as a graph to look at, edit and solve.
+    """The problem that `celltrail.tracking.pipeline.track` solves, with its costs, as a graph to look at, edit and solve.
 
     Parameters
     ----------
     masks, images, settings, pins, **options
-        As for :func:`celltrail.tracking.pipeline.track`.
+        As for `celltrail.tracking.pipeline.track`.
 
     Returns
     -------
     networkx.DiGraph
-        See :mod:`celltrail.data.graph.networkx_graph` for its attributes; give it to :func:`celltrail.tracking.solving.solver.solve`.
+        See `celltrail.data.graph.networkx_graph` for its attributes; give it to `celltrail.tracking.solving.solver.solve`.
 
     Raises
     ------

@@ -15,7 +15,7 @@ FILES = ("masks", "images", "pins")
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The content of a ``run.json``; :class:`InputError` if it is none."""
+    """The content of a ``run.json``; `InputError` if it is none."""
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
         known = (
@@ -48,7 +48,7 @@ def options_of_run(run: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        As :func:`settings_of_run`, and if it was made in Python from arrays or pins that are in no file.
+        As `settings_of_run`, and if it was made in Python from arrays or pins that are in no file.
     """
     config, inputs = run["config"], run["inputs"]
     options = {name: value for name, value in to_config(settings_of_run(run)).items() if value is not None}

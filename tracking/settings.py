@@ -100,7 +100,7 @@ class TrackSettings:
 
     @property
     def constants(self) -> dict[str, float]:
-        """What is given of :class:`celltrail.tracking.costs.pricing.Constants`, by the names there."""
+        """What is given of `celltrail.tracking.costs.pricing.Constants`, by the names there."""
         values = {"appear": self.appear, "border": self.border, "gap": self.gap_cost, "late": self.late}
         return {name: value for name, value in values.items() if value is not None}
 

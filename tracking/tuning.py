@@ -62,9 +62,16 @@ class Tunable:
 class Search:
     """What a search found.
 
-    best : the settings with the best mean over the sequences. trials : one row per trial: its settings,
-    the mean, and the value of each sequence. left_out : sequence → value there of the settings that are best on the
-    others (``None`` with one sequence). default : sequence → value of the default settings.
+    Attributes
+    ----------
+    best : TrackSettings
+        The settings with the best mean over the sequences.
+    trials : list[dict[str, Any]]
+        One row per trial: its settings, the mean, and the value of each sequence.
+    left_out : dict[str, float] | None
+        Sequence → value there of the settings that are best on the others (``None`` with one sequence).
+    default : dict[str, float]
+        Sequence → value of the default settings.
     """
 
     best: TrackSettings
@@ -117,17 +124,27 @@ def run_settings(movie: Tunable, settings: TrackSettings, score: Score) -> Mappi
 
 
 def search_settings(
-    movies: Sequence[Tunable], *, score: Score, study_file: Path, costs: Sequence[str] = (DEFAULT.costs,),
-    trials: int = 30, measure: str = "OP_CLB", seed: int = 0, progress: Progress = silent,
-) -> Search:  # fmt: skip
+    movies: Sequence[Tunable],
+    *,
+    score: Score,
+    study_file: Path,
+    costs: Sequence[str] = (DEFAULT.costs,),
+    trials: int = 30,
+    measure: str = "OP_CLB",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Search:
     """Search for settings with a high mean of a measure over some movies. The first trial are the defaults.
 
     Parameters
     ----------
-    score : measures of a result folder against its truth folder.
-    study_file : SQLite file that keeps the study; an existing one is continued, if it is about the same sequences,
-        costs and measure.
-    costs : cost models to choose among.
+    score : Score
+        Measures of a result folder against its truth folder.
+    study_file : Path
+        SQLite file that keeps the study; an existing one is continued, if it is about the same sequences, costs and
+        measure.
+    costs : Sequence[str]
+        Cost models to choose among.
 
     Raises
     ------
@@ -139,9 +156,12 @@ def search_settings(
     optuna = import_extra("optuna", "tune")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        study_name="tracking", storage=f"sqlite:///{study_file}", load_if_exists=True, direction="maximize",
+        study_name="tracking",
+        storage=f"sqlite:///{study_file}",
+        load_if_exists=True,
+        direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed),
-    )  # fmt: skip
+    )
     about = {"measure": measure, "sequences": [movie.name for movie in movies], "costs": list(costs)}
     for name, value in about.items():
         if study.user_attrs.get(name, value) != value:

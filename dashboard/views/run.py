@@ -59,9 +59,10 @@ def choose_segmentation() -> tuple[list[str], list[str]]:
     left, right = st.columns(2)
     careful = left.toggle("Average over rotations and mirror images", key="run_tta", help="Slower, a little better.")
     doubtful = right.toggle(
-        "Leave doubtful outlines open", key="run_hypotheses",
+        "Leave doubtful outlines open",
+        key="run_hypotheses",
         help="Where cells touch, several outlines are kept, and the tracker chooses among them.",
-    )  # fmt: skip
+    )
     both = ["--hypotheses"] if doubtful else []
     return (["--tta"] if careful else []) + both, both
 
@@ -120,14 +121,20 @@ def plan_tracks() -> Plan | None:
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     with left:
         name = choose_name("run", selection.movie.root)
-    evaluate = right.toggle("Measure against the truth", value=True, key="run_evaluate",
-                            disabled=selection.movie.truth is None)  # fmt: skip
+    evaluate = right.toggle(
+        "Measure against the truth", value=True, key="run_evaluate", disabled=selection.movie.truth is None
+    )
     if name is None:
         return None
     return plans.plan_tracks(
-        selection.movie, name, masks=None if masks is None else masks.folder, model=model, segment=segment,
-        track=[*track, *further], evaluate=evaluate,
-    )  # fmt: skip
+        selection.movie,
+        name,
+        masks=None if masks is None else masks.folder,
+        model=model,
+        segment=segment,
+        track=[*track, *further],
+        evaluate=evaluate,
+    )
 
 
 def plan_comparison() -> Plan | None:
