@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.dashboard.correcting.rerun import part_of_run, track_again
 from celltrail.dashboard.correcting.resolve import solve_touched
 from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.content import Result, open_result
 from celltrail.dashboard.opening.registry import inside, opaque_id
-from celltrail.dashboard.rerun import part_of_run, track_again
 from celltrail.data import Candidates, InputError, Solution, load_graph
 from celltrail.data.files.pins import Cell, Pin, parse_pin, write_pins
 from celltrail.data.graph.candidates import FREE, NAT

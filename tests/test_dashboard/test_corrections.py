@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import celltrail.tracking
 from celltrail.dashboard.correcting import corrections
 from celltrail.dashboard.correcting.corrections import Log
 from celltrail.dashboard.opening import content, registry
@@ -218,8 +217,8 @@ def test_a_merge_keeps_every_setting_of_the_run(copy_of: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["costs", "images"])
-def test_a_merge_needs_the_images_and_the_costs_of_the_run(copy_of: Path, lost: str) -> None:
-    costs = Path(shutil.copy(Path(celltrail.tracking.__file__).parent / "learned.json", copy_of / "mine.json"))
+def test_a_merge_needs_the_images_and_the_costs_of_the_run(copy_of: Path, root: Path, lost: str) -> None:
+    costs = Path(shutil.copy(root / "tracking" / "costs" / "learned.json", copy_of / "mine.json"))
     result = tracked_with_settings(copy_of, costs=str(costs))
     changed = costs if lost == "costs" else next(iter(sorted((copy_of / "01").iterdir())))
     changed.write_bytes(changed.read_bytes() + b" ")
@@ -228,8 +227,8 @@ def test_a_merge_needs_the_images_and_the_costs_of_the_run(copy_of: Path, lost: 
     assert not list(copy_of.glob("01_RES_set_corrected*"))
 
 
-def test_a_data_set_that_was_moved_is_still_tracked_again(copy_of: Path) -> None:
-    costs = Path(shutil.copy(Path(celltrail.tracking.__file__).parent / "learned.json", copy_of / "mine.json"))
+def test_a_data_set_that_was_moved_is_still_tracked_again(copy_of: Path, root: Path) -> None:
+    costs = Path(shutil.copy(root / "tracking" / "costs" / "learned.json", copy_of / "mine.json"))
     tracked_with_settings(copy_of, costs=str(costs))
     moved = copy_of.rename(copy_of.with_name("elsewhere"))
     result = result_of(moved, "01_RES_set")

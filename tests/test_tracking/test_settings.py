@@ -31,10 +31,11 @@ sys.modules[name] = importlib.util.module_from_spec(made)
 made.loader.exec_module(sys.modules[name])
 
 import celltrail.cli
-from dashboard import content, corrections, registry
-from data import console, open_labels
+from celltrail import candidate_graph, track
+from celltrail.dashboard.correcting import corrections
+from celltrail.dashboard.opening import content, registry
 from celltrail.data.files.pins import Pin
-from tracking import candidate_graph, track
+from celltrail.data.running import console
 from celltrail.tracking.settings import TrackSettings
 
 def run(*words):
