@@ -33,17 +33,18 @@ def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
-@takes_settings(TrackSettings, before={"images": "method", "pins": "foi"})
+@takes_settings(TrackSettings, before={"pins": "foi"})
 def track(
     masks: Annotated[
         Path, typer.Argument(help="Folder (or stack) of label images: 0 background, one number per cell.")
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the result, in the layout of the CTC.")],
-    settings: TrackSettings,
     images: Annotated[
         Path | None, typer.Option("--images", help="The images of these masks; they sharpen the costs.")
     ] = None,
     pins: Annotated[Path | None, typer.Option(help="Corrections to obey (pins.csv).", show_default=False)] = None,
+    *,
+    settings: TrackSettings,
     resume: ResumeOption = False,
     repeat: Annotated[
         Path | None,

@@ -49,19 +49,12 @@ class TrackSettings:
     allow_drop: bool = setting(
         False, Option("Whether small cells without a likely past or future may be left out.", off="keep-all")
     )
-    appear: float | None = setting(
-        None,
-        nats("Cost of appearing or disappearing inside the image.", shown="7"),
-    )
+    appear: float | None = setting(None, nats("Cost of appearing or disappearing inside the image.", shown="7"))
     border: float | None = setting(None, nats("The same near the side.", shown="3"))
     gap_cost: float | None = setting(
-        None,
-        nats("Cost of each frame in which a cell goes unseen.", shown="from the movie"),
+        None, nats("Cost of each frame in which a cell goes unseen.", shown="from the movie")
     )
-    late: float | None = setting(
-        None,
-        nats("Cost of a daughter seen a frame after her sister.", shown="6"),
-    )
+    late: float | None = setting(None, nats("Cost of a daughter seen a frame after her sister.", shown="6"))
     hypotheses: bool = setting(False, Option("Choose among the overlapping hypotheses beside the masks (hypTTT.npz)."))
     repair: bool = setting(
         False, Option("Split masks that hold several cells for a few frames, and join pieces of one cell.")
@@ -112,4 +105,4 @@ class TrackSettings:
 
 def choose(settings: TrackSettings | None, options: Mapping[str, Any]) -> TrackSettings:
     """The settings, or the defaults, with the options that a Python function was given beside them."""
-    return changed(settings or TrackSettings(), options, beside=("masks", "images", "pins", "progress"))
+    return changed(settings or TrackSettings(), options, beside=("masks", "images", "pins", "saved", "progress"))

@@ -29,6 +29,9 @@ def part_of_run(result: Result, name: str) -> dict[str, Any]:
 def track_again(result: Result, masks: Masks, pins: list[Pin], images: Path | None) -> TrackResult:
     """Track the masks of a result as its run did, with pins.
 
+    Which hypotheses were taken and which masks repaired is decided already: the masks of the result are that choice, and
+    it is not made again, lest what a person merges be split.
+
     Parameters
     ----------
     result : Result
@@ -46,7 +49,7 @@ def track_again(result: Result, masks: Masks, pins: list[Pin], images: Path | No
         If the images or the cost file of the run are not there any more, or have changed.
     """
     settings = settings_of_run({"config": part_of_run(result, "config")})
-    settings = replace(settings, costs=_costs(result, settings))
+    settings = replace(settings, costs=_costs(result, settings), hypotheses=False, repair=False)
     return track(masks, settings, images=_images(result, masks, settings, images), pins=pins)
 
 

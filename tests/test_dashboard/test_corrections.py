@@ -202,14 +202,15 @@ def tracked_with_settings(folder: Path, **more: Any) -> Result:
     return result_of(folder, "01_RES_set")
 
 
-def test_a_merge_keeps_every_setting_of_the_run(copy_of: Path) -> None:
-    result = tracked_with_settings(copy_of, pins=[A])
+@pytest.mark.parametrize("repair", [False, True])
+def test_a_merge_keeps_every_setting_of_the_run(copy_of: Path, repair: bool) -> None:
+    result = tracked_with_settings(copy_of, pins=[A], repair=repair)
     outcome = corrections.solve_again(result, [Pin("merge", "keep", neighbours(result))])
     assert result.run is not None
     again = result_of(copy_of, outcome.out.name).run
     assert again is not None
     before, after = result.run["config"], again["config"]
-    assert {**after, "pins": None} == {**before, "pins": None}
+    assert {**after, "pins": None} == {**before, "pins": None, "repair": False}  # the masks are repaired already
     assert before.items() >= SETTINGS.items()
     assert after["images"] is True
     assert after["pins"] == [str(A), str(Pin("merge", "keep", neighbours(result)))]
