@@ -1,8 +1,13 @@
-"""Parts of the pages that are made from the code when the documentation is built, so that they cannot be wrong."""
+"""Parts of the pages that are made from the code, between two marks, so that they are true and readable everywhere.
+
+python docs/made_pages.py            # names the pages that are behind the code
+python docs/made_pages.py --write    # writes them again
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, metadata
@@ -61,7 +66,8 @@ def _describe(name: str, command: click.Command) -> str:
     rows = [_option_row(parameter) for parameter in command.params if isinstance(parameter, click.Option)]
     rows = [row for row in rows if not row.startswith("| `--help`")]
     table = "\n".join(["| option | meaning |", "|---|---|", *rows]) if rows else ""
-    return "\n\n".join([f"## celltrail {name}", *text, f"Arguments: `{usage}`" if usage else "", table])
+    parts = [f"## celltrail {name}", *text, f"Arguments: `{usage}`" if usage else "", table]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _option_row(option: click.Option) -> str:
@@ -104,16 +110,30 @@ def licence_of(name: str) -> str:
 
 
 MADE: dict[str, Callable[[], str]] = {
-    "<!-- made: measures -->": measure_table,
-    "<!-- made: constants -->": constants_in_words,
-    "<!-- made: commands -->": command_reference,
-    "<!-- made: licences -->": licence_table,
+    "measures": measure_table,
+    "constants": constants_in_words,
+    "commands": command_reference,
+    "licences": licence_table,
 }
+PART = re.compile(r"^<!-- made: (\w+) -->\n.*?^<!-- end: \1 -->$", flags=re.DOTALL | re.MULTILINE)
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the parts in their places; called by MkDocs for each page."""
-    for mark, make in MADE.items():
-        if mark in markdown:
-            markdown = markdown.replace(mark, make())
-    return markdown
+def renewed(page: str) -> str:
+    """A page with what stands between its marks made again."""
+    return PART.sub(lambda part: f"<!-- made: {part[1]} -->\n\n{MADE[part[1]]()}\n\n<!-- end: {part[1]} -->", page)
+
+
+def main() -> None:
+    """Name the pages that are behind the code, or write them again."""
+    pages = {path: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.md"))}
+    behind = [path for path, page in pages.items() if renewed(page) != page]
+    if "--write" in sys.argv[1:]:
+        for path in behind:
+            path.write_text(renewed(pages[path]), encoding="utf-8", newline="\n")
+    elif behind:
+        names = ", ".join(path.name for path in behind)
+        sys.exit(f"behind the code: {names}. Write them again with: python docs/made_pages.py --write")
+
+
+if __name__ == "__main__":
+    main()
