@@ -98,17 +98,26 @@ def component_by_component(candidates: Candidates, limit: float) -> Row:
     pairs = programme.matrix.tocoo()  # rows and columns are the nodes of a graph, its entries are the edges
     edges = coo_array((pairs.data, (pairs.row, height + pairs.col)), shape=(height + width, height + width))
     count, component = connected_components(edges, directed=False)
-    rows, own = (by_group(part, count) for part in (component[:height], component[height:]))
-    by_row, chosen, began = programme.matrix.tocsr(), [], time.perf_counter()
-    for inside, its in zip(rows, own, strict=True):
-        part = LinearProgramme(
-            programme.cost[its], csc_array(by_row[inside][:, its]), programme.lower[inside], programme.upper[inside]
+    across, down = (np.argsort(part, kind="stable") for part in (component[height:], component[:height]))
+    matrix = csc_array(programme.matrix[down][:, across])  # one block after the other
+    cost, lower, upper = programme.cost[across], programme.lower[down], programme.upper[down]
+    left, top = (np.searchsorted(component[nodes], np.arange(count + 1)) for nodes in (height + across, down))
+    x, began = np.ones(width), time.perf_counter()
+    for k in np.flatnonzero(np.diff(left) > 1).tolist():
+        its, inside = slice(left[k], left[k + 1]), slice(top[k], top[k + 1])
+        ends = matrix.indptr[left[k] : left[k + 1] + 1]
+        entries = slice(ends[0], ends[-1])
+        block = csc_array(
+            (matrix.data[entries], matrix.indices[entries] - top[k], ends - ends[0]),
+            shape=(top[k + 1] - top[k], left[k + 1] - left[k]),
         )
-        x = np.ones(1) if len(its) == 1 else best(part, limit - (time.perf_counter() - began))
-        if x is None:
+        part = LinearProgramme(cost[its], block, lower[inside], upper[inside])
+        answer = best(part, limit - (time.perf_counter() - began))
+        if answer is None:
             return {"objective": None, "status": "timeout", "components": count}
-        chosen.append(columns[its[x > 0.5]])
-    return {"objective": objective_of(model, np.concatenate(chosen)), "status": "optimal", "components": count}
+        x[its] = answer
+    chosen = columns[across[x > 0.5]]
+    return {"objective": objective_of(model, chosen), "status": "optimal", "components": count}
 
 
 def best(programme: LinearProgramme, limit: float) -> FloatArray | None:
@@ -123,16 +132,9 @@ def best(programme: LinearProgramme, limit: float) -> FloatArray | None:
     return answer.x
 
 
-def by_group(group: IntArray, count: int) -> list[IntArray]:
-    """The places of each group, in order."""
-    order = np.argsort(group, kind="stable")
-    return np.split(order, np.searchsorted(group[order], np.arange(1, count)))
-
-
 def worker(method: str, problem: Path, limit: float) -> Row:
     """One method in this process; CPU seconds of it and of the solver it calls."""
-    if method == "celltrail":
-        solve_candidates(instance(600, "uncertain", cells=60)[0])  # compiles
+    solve_candidates(instance(600, "uncertain", cells=60)[0])  # compiles
     with problem.open("rb") as stream:
         candidates = pickle.load(stream)
 

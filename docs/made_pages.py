@@ -6,6 +6,7 @@ python docs/made_pages.py --write    # writes them again
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import tomllib
@@ -109,11 +110,36 @@ def licence_of(name: str) -> str:
     return declared["License-Expression"] or ", ".join(classifiers) or one_line or "see its package"
 
 
+PACKAGES = ("data", "segmentation", "tracking", "evaluation", "dashboard")
+
+
+def tree_of_rooms() -> str:
+    """Every room of every package, and the modules beside them, with the first sentence of what they say of themselves."""
+    root = Path(__file__).parents[1]
+    return "\n\n".join(_describe_package(root / name) for name in PACKAGES)
+
+
+def _describe_package(package: Path) -> str:
+    rooms = [path.parent for path in sorted(package.glob("*/__init__.py"))]
+    beside = sorted(package.glob("[!_]*.py"))
+    places = [*((f"{room.name}/", room / "__init__.py") for room in rooms), *((path.name, path) for path in beside)]
+    rows = [f"| `{package.name}/{name}` | {_first_sentence(path)} |" for name, path in places]
+    heading = f"### {package.name}\n\n{_first_sentence(package / '__init__.py')}"
+    return "\n".join([heading, "", "| place | what it is for |", "|---|---|", *rows])
+
+
+def _first_sentence(path: Path) -> str:
+    paragraph = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+    sentence = re.split(r"(?<=\.)\s", " ".join(paragraph.split()))[0].replace("``", "`").replace("|", "/")
+    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", sentence)
+
+
 MADE: dict[str, Callable[[], str]] = {
     "measures": measure_table,
     "constants": constants_in_words,
     "commands": command_reference,
     "licences": licence_table,
+    "rooms": tree_of_rooms,
 }
 PART = re.compile(r"^<!-- made: (\w+) -->\n.*?^<!-- end: \1 -->$", flags=re.DOTALL | re.MULTILINE)
 
