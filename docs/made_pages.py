@@ -11,6 +11,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from typing import Any
 import click
 import typer.main
 
+import celltrail
 from celltrail.cli import app
+from celltrail.data.settings import options_of
 from celltrail.evaluation.measures.catalogue import DEFINITIONS, LOWER_IS_BETTER, in_order
 from celltrail.tracking.costs.pricing import Constants
+from celltrail.tracking.settings import TrackSettings
 
 
 def measure_table() -> str:
@@ -128,10 +132,41 @@ def _describe_package(package: Path) -> str:
     return "\n".join([heading, "", "| place | what it is for |", "|---|---|", *rows])
 
 
-def _first_sentence(path: Path) -> str:
-    paragraph = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+def _first_sentence(path: Path, name: str = "") -> str:
+    """Of a module, or of what it defines under a name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    described = next(node for node in [tree, *tree.body] if getattr(node, "name", "") == name)
+    paragraph = (ast.get_docstring(described) or "").split("\n\n")[0]  # type: ignore[arg-type]
     sentence = re.split(r"(?<=\.)\s", " ".join(paragraph.split()))[0].replace("``", "`").replace("|", "/")
     return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", sentence)
+
+
+def public_names() -> str:
+    """What ``import celltrail as ct`` offers, with the first sentence of each; read without importing PyTorch."""
+    rows = [f"| `ct.{name}` | {_first_sentence(*_source_of(name))} |" for name in celltrail.__all__]
+    return "\n".join(["| name | what it is |", "|---|---|", *rows])
+
+
+def _source_of(name: str) -> tuple[Path, str]:
+    """The file that defines a public name, found as its package finds it."""
+    root, package = Path(__file__).parents[1], celltrail._PLACE_OF[name]
+    rooms = getattr(import_module(f"celltrail.{package}"), "_ROOM_OF", {})
+    tree = ast.parse((root / package / "__init__.py").read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    places = {
+        alias.name: str(node.module).removeprefix(f"celltrail.{package}.") for node in imports for alias in node.names
+    }
+    return root / package / f"{(places | rooms)[name].replace('.', '/')}.py", name
+
+
+def settings_table() -> str:
+    """Every option of ``track``, as Python takes it."""
+    rows = [
+        f"| `{name}` | `{TrackSettings.__annotations__[name]}` | `{getattr(TrackSettings, name)!r}` | {about.sentence} |"
+        for name, about in options_of(TrackSettings).items()
+    ]
+    rows = [row.replace(" | None`", " or None`") for row in rows]
+    return "\n".join(["| setting | type | default | meaning |", "|---|---|---|---|", *rows])
 
 
 MADE: dict[str, Callable[[], str]] = {
@@ -140,6 +175,8 @@ MADE: dict[str, Callable[[], str]] = {
     "commands": command_reference,
     "licences": licence_table,
     "rooms": tree_of_rooms,
+    "names": public_names,
+    "settings": settings_table,
 }
 PART = re.compile(r"^<!-- made: (\w+) -->\n.*?^<!-- end: \1 -->$", flags=re.DOTALL | re.MULTILINE)
 
