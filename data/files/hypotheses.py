@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.npz import read_arrays
 from celltrail.data.files.output import output_file
 from celltrail.data.labels.outlines import close_gaps
 
@@ -218,8 +219,7 @@ def read_hypotheses(path: Path) -> Hypotheses:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
+        arrays = read_arrays(path)
         if str(arrays["schema"]) != SCHEMA:
             raise InputError(
                 f"{path} has the schema {arrays['schema']}, expected {SCHEMA}: "

@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.npz import read_arrays
 from celltrail.data.files.output import output_file
+from celltrail.data.graph.validation import find_faults
 
 NAT = 1_000_000
 SCHEMA = "celltrail.graph/1"
@@ -293,10 +295,11 @@ def load_graph(path: Path) -> tuple[Candidates, Solution | None, IntArray | None
         If the file is missing, damaged, or of another schema.
     """
     try:
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = dict(archive)
+        arrays = read_arrays(Path(path))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: run 'celltrail track' without --no-graph.") from None
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             f"{path} is not a graph of Celltrail ({type(error).__name__}): run 'celltrail track' again."
@@ -305,9 +308,14 @@ def load_graph(path: Path) -> tuple[Candidates, Solution | None, IntArray | None
     if schema != SCHEMA:
         raise InputError(f"{path} has the schema {schema}, expected {SCHEMA}: run 'celltrail track' again.")
     try:
-        return _from_arrays(arrays)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+        candidates, solution, track = _from_arrays(arrays)
+        faults = find_faults(candidates, solution, track)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} lacks a part of the graph ({error}): run 'celltrail track' again.") from None
+    if faults:
+        more = f", and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise InputError(f"{path} does not hold together: {'; '.join(faults[:3])}{more}. Run 'celltrail track' again.")
+    return candidates, solution, track
 
 
 def _from_arrays(arrays: dict[str, Any]) -> tuple[Candidates, Solution | None, IntArray | None]:

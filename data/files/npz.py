@@ -1,0 +1,72 @@
+"""Reading ``.npz`` files from anywhere: measured before anything is inflated, and never a pickle."""
+
+from __future__ import annotations
+
+import math
+import stat
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from celltrail.data.errors import InputError
+
+SMALL = 64 << 20  # bytes that may be inflated whatever the size of the file
+FLATE = 100  # times its size that a larger file may become; tables of real movies stay under 30
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an ``.npz`` file by name.
+
+    Parameters
+    ----------
+    path : Path
+        A regular file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it does not exist.
+    InputError
+        If it is no regular file, or would become far larger than it is.
+    ValueError, OSError, zipfile.BadZipFile
+        If it is damaged, or holds anything but plain arrays.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise InputError(f"{path} is not a regular file: give the .npz file that Celltrail wrote.")
+    with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+        members = archive.infolist()
+        total = sum(member.file_size for member in members)
+        if total > max(SMALL, FLATE * path.stat().st_size):
+            raise InputError(
+                f"{path} would become {total / 2**20:,.0f} MB when it is unpacked, far more than such a file holds: "
+                "it is damaged or was made to do harm; make it again."
+            )
+        names = [member.filename.removesuffix(".npy") for member in members]
+        if len(set(names)) < len(names):
+            raise ValueError("two arrays of one name")
+        arrays = {}
+        for name, member in zip(names, members, strict=True):
+            with archive.open(member) as packed:
+                arrays[name] = _read(packed, member.file_size)
+        return arrays
+
+
+def _read(stream: IO[bytes], size: int) -> NDArray[Any]:
+    """One array of a member that unpacks to ``size`` bytes; what its header promises must be there."""
+    version = np.lib.format.read_magic(stream)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"version {version} of the format of arrays")
+    shape, fortran, dtype = readers[version](stream)
+    if dtype.hasobject:
+        raise ValueError("objects in place of numbers")
+    count = math.prod(shape)
+    if count * dtype.itemsize > size:
+        raise ValueError(f"a header that promises {shape} but a member of {size} bytes")
+    raw = stream.read(count * dtype.itemsize)
+    if len(raw) < count * dtype.itemsize:
+        raise ValueError("cut short")
+    return np.frombuffer(bytearray(raw), dtype=dtype, count=count).reshape(shape, order="F" if fortran else "C")
