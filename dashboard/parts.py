@@ -24,7 +24,8 @@ def put(opened: Dataset) -> None:
 
 def dataset() -> Dataset:
     """The data set that is open."""
-    return st.session_state[_DATASET]
+    opened: Dataset = st.session_state[_DATASET]
+    return opened
 
 
 def selection() -> state.Selection:

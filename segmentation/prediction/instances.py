@@ -36,6 +36,7 @@ def find_instances(
     foreground = probability >= chosen.threshold
     if chosen.method not in ("watershed", "components"):
         raise ValueError(f"the method {chosen.method} needs more than maps: use candidates.label_cells")
+    labels: NDArray[np.integer[Any]]
     if chosen.method == "components":
         labels = ndimage.label(foreground)[0]
     else:
@@ -51,5 +52,5 @@ def remove_small(labels: NDArray[np.integer[Any]], min_size: int) -> NDArray[np.
     areas = np.bincount(labels.ravel())
     keep = areas >= max(min_size, 1)
     keep[0] = False
-    table = np.where(keep, np.cumsum(keep), 0).astype(labels.dtype)
-    return table[labels]
+    renumbered: NDArray[np.integer[Any]] = np.where(keep, np.cumsum(keep), 0).astype(labels.dtype)[labels]
+    return renumbered

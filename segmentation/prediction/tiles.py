@@ -64,7 +64,8 @@ def normalise(image: NDArray[Any], limits: tuple[float, float]) -> FloatArray:
     if top <= bottom:
         return np.zeros(image.shape, dtype=np.float32)
     scaled = (image.astype(np.float32) - np.float32(bottom)) / np.float32(top - bottom)
-    return np.clip(scaled, -1, 5, out=scaled)
+    np.clip(scaled, -1, 5, out=scaled)
+    return scaled
 
 
 def reduce_image(image: FloatArray, scale: int) -> FloatArray:
@@ -73,7 +74,8 @@ def reduce_image(image: FloatArray, scale: int) -> FloatArray:
         return image
     padded = np.pad(image, [(0, -n % scale) for n in image.shape], mode="edge")
     rows, columns = padded.shape[0] // scale, padded.shape[1] // scale
-    return padded.reshape(rows, scale, columns, scale).mean(axis=(1, 3), dtype=np.float32)
+    means: FloatArray = padded.reshape(rows, scale, columns, scale).mean(axis=(1, 3), dtype=np.float32)
+    return means
 
 
 def enlarge_map(reduced: FloatArray, scale: int, shape: tuple[int, int]) -> FloatArray:
@@ -83,7 +85,8 @@ def enlarge_map(reduced: FloatArray, scale: int, shape: tuple[int, int]) -> Floa
     tensor = torch.from_numpy(reduced)
     flat = tensor.reshape(1, -1, *tensor.shape[-2:])
     large = torch.nn.functional.interpolate(flat, scale_factor=scale, mode="bilinear", align_corners=False)
-    return large.reshape(*tensor.shape[:-2], *large.shape[-2:])[..., : shape[0], : shape[1]].numpy()
+    cut: FloatArray = large.reshape(*tensor.shape[:-2], *large.shape[-2:])[..., : shape[0], : shape[1]].numpy()
+    return cut
 
 
 def choose_tile(shape: tuple[int, int], net: UNet, memory_mb: float) -> tuple[int, int]:

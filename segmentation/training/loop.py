@@ -250,7 +250,7 @@ def train(
 
     done = share_done()
     while done < 1 and not (patience and state.waited >= patience):
-        losses = []
+        losses: list[float] = []
         while done < 1 and len(losses) < settings.epoch:
             for group in state.optimiser.param_groups:
                 group["lr"] = settings.rate * rate_at(done)

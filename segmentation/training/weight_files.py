@@ -50,7 +50,7 @@ class WeightFiles(Mapping[int, NDArray[Any]]):
     def __getitem__(self, number: int) -> NDArray[Any]:
         path = self.paths[number]
         try:
-            weight = np.load(path, allow_pickle=False)
+            weight: NDArray[Any] = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError):
             raise InputError(
                 f"{path} is not a readable NumPy array: write it again with 'celltrail preview weights --write'."

@@ -104,4 +104,5 @@ def relative_distance(carved: NDArray[np.integer[Any]]) -> FloatArray:
     distance = ndimage.distance_transform_edt(carved) if not carved.all() else np.ones(carved.shape)
     top = np.zeros(int(carved.max()) + 1)
     np.maximum.at(top, carved.ravel(), distance.ravel())
-    return (distance / np.maximum(top, 1)[carved]).astype(np.float32)
+    relative: FloatArray = (distance / np.maximum(top, 1)[carved]).astype(np.float32)
+    return relative
