@@ -14,8 +14,9 @@ from celltrail.data.files.movie import Frames
 from celltrail.data.files.tracks import Tracks, clip_tracks
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import Masks
 from celltrail.evaluation.measures import technical
-from celltrail.evaluation.measures.contingency import Contingency, Masks, shorten, tabulate, tabulate_many
+from celltrail.evaluation.measures.contingency import Contingency, shorten, tabulate, tabulate_many
 from celltrail.evaluation.measures.per_frame import Score, score_shapes
 from celltrail.evaluation.measures.segmentation import pixel_measures
 from celltrail.evaluation.record import DatasetEvaluation, Evaluation

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.evaluation.errors import Error
 from celltrail.evaluation.measures.contingency import Objects
 from celltrail.evaluation.measures.technical import ends_of_tracks
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 SAME_PLACE = 0.5  # of the usual distance between neighbours
 
 

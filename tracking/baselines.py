@@ -7,16 +7,13 @@ the movie, and know divisions only as a second cell near a track that would othe
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.types import BoolArray
 from celltrail.tracking.candidates.links import LinkTable
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 REACH = 3.0  # cut-off in units of the 90th percentile of nearest-neighbour steps
 

@@ -28,6 +28,7 @@ from celltrail.data.progress import Progress, silent
 from celltrail.data.running.json_text import to_json
 from celltrail.data.running.log_file import write_log
 from celltrail.data.running.workers import open_workers
+from celltrail.data.types import Masks
 from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from celltrail.tracking.candidates.links import typical_diameter
 from celltrail.tracking.explain import list_divisions
@@ -41,8 +42,6 @@ from celltrail.tracking.saved import remember
 from celltrail.tracking.solving.pinned import MergedMasks, apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
-Masks = Mapping[int, NDArray[Any]]
-Voxel = tuple[float, float, float]
 METHODS = ("ilp", "lap", "greedy")
 FILL = ("auto", "always", "never")
 SCHEMA = "celltrail.run/1"

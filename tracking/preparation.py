@@ -14,21 +14,19 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.graph.candidates import Candidates, Solution, to_units
 from celltrail.data.graph.networkx_graph import to_networkx
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import Masks
 from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.choice import choose_model
 from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
 from celltrail.tracking.cycles import PENALTY, shortest_cycle
 from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
 from celltrail.tracking.solving.solver import solve_candidates
-
-Masks = Mapping[int, NDArray[Any]]
 
 DEFAULT_COSTS = "learned"
 AUTO_GAP = 4  # frames a cell may go unseen in a movie that shows gaps

@@ -12,7 +12,7 @@ precedes it, and its daughters are no pieces, as they do not become one again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,14 +24,11 @@ from scipy import ndimage
 
 from celltrail.data.files.movie import part_of
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import BoolArray, FloatArray, IntArray, Masks
 from celltrail.tracking.exporting.masks import relabel
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 from celltrail.tracking.measuring.table import DetectionTable
 
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
-Masks = Mapping[int, NDArray[Any]]
 Shape = tuple[tuple[slice, ...], BoolArray]  # a box, and a mask within it
 
 LONGEST = 5  # frames that such an error lasts at most

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from celltrail.data.graph.candidates import IntArray
 from celltrail.data.running import console
 from celltrail.data.running.console import DaskOption, JobsOption, JsonOption, OverwriteOption
+from celltrail.data.types import IntArray
 
 NatsOption = Annotated[float, typer.Option(metavar="NATS", help="Added to every such cost before solving.")]
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
@@ -23,6 +22,7 @@ from celltrail.data.files.movie import Frames
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import Masks
 from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.pricing import Constants
 from celltrail.tracking.exporting.lineage import build_lineage
@@ -31,7 +31,6 @@ from celltrail.tracking.measuring.table import DetectionTable, measure_movie
 from celltrail.tracking.preparation import DEFAULT_COSTS, prepare
 from celltrail.tracking.solving.solver import solve_candidates
 
-Masks = Mapping[int, NDArray[Any]]
 Score = Callable[[Path, Path], Mapping[str, float | None]]
 LONGEST_GAP = 3
 

@@ -17,10 +17,9 @@ from scipy.sparse.csgraph import connected_components
 
 from celltrail.data import Candidates, Solution
 from celltrail.data.graph.candidates import FORBIDDEN, Detections, Divisions, Links
+from celltrail.data.types import BoolArray
 from celltrail.tracking.solving.second_births import find_second_births
 from celltrail.tracking.solving.solver import solve_candidates
-
-BoolArray = NDArray[np.bool_]
 
 
 def solve_touched(problem: Candidates, known: Solution, pinned: Candidates, cells: NDArray[np.int64]) -> Solution:

@@ -18,13 +18,11 @@ from scipy import sparse
 from celltrail.data.errors import InputError
 from celltrail.data.files.output import output_file
 from celltrail.data.labels.outlines import close_gaps
+from celltrail.data.types import BoolArray, IntArray
 
 SCHEMA = "celltrail.hypotheses/1"
 WIDEST = 50  # pixels; no gap between two cells is closed from farther away
 SHARED = 0.05  # two candidates conflict where they share more than this part of the smaller one
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

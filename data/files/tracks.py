@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-
-IntArray = NDArray[np.int64]
+from celltrail.data.types import IntArray
 
 
 @dataclass(frozen=True, eq=False)

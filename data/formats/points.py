@@ -15,9 +15,7 @@ from celltrail.data.files.opening import open_labels
 from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
 from celltrail.data.labels.overlap import count_overlap
 from celltrail.data.progress import Progress, silent
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from celltrail.data.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True)

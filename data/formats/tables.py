@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.formats.points import FloatArray, IntArray, Points, joined_tracks, links_of, points_from_links
+from celltrail.data.formats.points import Points, joined_tracks, links_of, points_from_links
+from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd

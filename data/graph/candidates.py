@@ -19,16 +19,12 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.output import output_file
+from celltrail.data.types import BoolArray, Codes, FloatArray, IntArray
 
 NAT = 1_000_000
 SCHEMA = "celltrail.graph/1"
 
-IntArray = NDArray[np.int64]
-RowArray = NDArray[np.signedinteger[Any]]  # int32 where there are many
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 Terms = dict[str, NDArray[Any]]
-Codes = NDArray[np.signedinteger[Any]]  # int8 where there are many
 FREE, FORBIDDEN, KEPT = -1, 0, 1  # values of the ``fixed`` columns
 # Term of a link: how much less it costs as a division with one daughter outside the image.
 SISTER_OUTSIDE = "sister_outside"

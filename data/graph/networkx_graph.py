@@ -38,10 +38,10 @@ from celltrail.data.graph.candidates import (
     Candidates,
     Detections,
     Divisions,
-    FloatArray,
     Links,
     Solution,
 )
+from celltrail.data.types import FloatArray
 
 Graph: TypeAlias = "nx.DiGraph[Any]"
 FIXED = {FREE: "free", FORBIDDEN: "forbid", KEPT: "keep"}

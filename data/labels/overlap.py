@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.running.machine_code import compiled
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from celltrail.data.types import FloatArray, IntArray
 
 DENSE_PAIRS = 1 << 18  # label pairs up to which a direct table stays in the cache
 HASH_A, HASH_B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # odd, bits well mixed

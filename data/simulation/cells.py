@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from celltrail.data.types import FloatArray, IntArray
 
 MITOSIS_FRAMES = 3  # rounding up before a division, and flattening after it
 DEATH_FRAMES = 4  # shrinking before a dead cell is gone

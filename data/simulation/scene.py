@@ -25,8 +25,9 @@ from celltrail.data.files.movie import ComputedFrames
 from celltrail.data.files.tiff import write_array
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.progress import Progress, silent
-from celltrail.data.simulation.cells import Colony, FloatArray, Habits, IntArray, Looks, Outlines, Snapshot
+from celltrail.data.simulation.cells import Colony, Habits, Looks, Outlines, Snapshot
 from celltrail.data.simulation.optics import CoveredPixels, Modality, Optics, paint
+from celltrail.data.types import FloatArray, IntArray
 
 SHOWN, KEPT_SHOWN = 0.6, 0.9  # level at the nearest image point below which a cell appears, stays
 CHUNK = 50_000  # points evaluated at once while drawing: few enough to stay in the cache of the processor

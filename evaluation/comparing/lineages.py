@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.evaluation.measures import biology
 from celltrail.evaluation.measures.contingency import Contingency, Objects
 from celltrail.evaluation.measures.mot import (
@@ -27,8 +27,6 @@ from celltrail.evaluation.measures.mot import (
 from celltrail.evaluation.measures.technical import WEIGHTS, Operations
 from celltrail.evaluation.record import Detail
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 Sums = dict[str, FloatArray]
 TOLERANCES = (0, 1, 2, 3)
 

@@ -5,7 +5,7 @@ Pixels are read once, frame by frame; after that only these small tables are use
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -18,10 +18,8 @@ from celltrail.data.files.movie import part_of
 from celltrail.data.labels.overlap import Overlap, count_overlap
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import FloatArray, IntArray, Masks
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-Masks = Mapping[int, NDArray[Any]]
 SHOWN = 20  # problems listed one by one; the rest is counted
 
 

@@ -10,14 +10,12 @@ Bernardin and Stiefelhagen, EURASIP JIVP 2008, 246309 (MOTA).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.evaluation.measures.assignment import best_pairs
 from celltrail.evaluation.measures.contingency import Contingency, Objects
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 ALPHAS = tuple(np.arange(5, 100, 5) / 100)
 
 

@@ -14,13 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.evaluation.measures.assignment import best_pairs
 from celltrail.evaluation.measures.contingency import Contingency
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 IOU_THRESHOLDS = tuple(step / 100 for step in range(50, 100, 5))
 
 

@@ -12,16 +12,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.evaluation.measures.assignment import best_pairs
 from celltrail.evaluation.measures.contingency import Contingency
 from celltrail.evaluation.measures.mot import assigned_trajectories, identity_counts, paired_cells, trajectory_of
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 GATE = 5.0  # pixels, as in the particle tracking challenge
 NAMES = ("ADE", "ADE_track", "FDE", "matched_fraction", "JACT", "JACT_id", "SPT_alpha", "SPT_beta")
 

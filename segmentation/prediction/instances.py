@@ -10,22 +10,20 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from celltrail.data.labels.outlines import close_gaps
+from celltrail.data.types import Float32Array, LabelArray
 from celltrail.segmentation.net.instance_settings import InstanceSettings
-
-FloatArray = NDArray[np.float32]
-LabelArray = NDArray[np.int32]
 
 
 def find_instances(
-    probability: FloatArray, distance: FloatArray | None = None, settings: InstanceSettings | None = None
+    probability: Float32Array, distance: Float32Array | None = None, settings: InstanceSettings | None = None
 ) -> LabelArray:
     """Label image of the cells in a map, by seeded watershed or connected components.
 
     Parameters
     ----------
-    probability : FloatArray
+    probability : Float32Array
         float32 (Y, X) or (Z, Y, X). In 3D, slices are joined because regions are connected through them.
-    distance : FloatArray | None
+    distance : Float32Array | None
         float32 of the same shape: relative distance to the edge, or ``None``.
 
     Returns

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import LabelArray
 
-LabelArray = NDArray[np.int32]
 FAR = 2**15
 
 

@@ -11,15 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.candidates.features import Features, division_features
 from celltrail.tracking.candidates.links import DAUGHTER_RADIUS, WITH_ONE_DAUGHTER, LinkTable, mother_size
 from celltrail.tracking.candidates.parts import Part
 from celltrail.tracking.measuring.table import PER_ROW, DetectionTable
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 # Features that are what they are only because the sister is taken to be a mirror image.
 ASSUMED = (

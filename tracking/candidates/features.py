@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.candidates.links import LinkTable, mother_size, shift_until, typical_diameter
 from celltrail.tracking.measuring.table import DetectionTable
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 Features = dict[str, FloatArray]
 
 CLIP = 8.0  # no single feature says more than this many units

@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.measuring.table import DetectionTable
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 FORWARD = 7  # nearest targets of each source
 BACKWARD = 3  # nearest sources of each target

@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import IntArray
 from celltrail.tracking.candidates.features import Features, Usual, division_features, link_features, what_is_usual
 from celltrail.tracking.candidates.links import LinkTable, find_divisions, find_links, typical_diameter
 from celltrail.tracking.measuring.table import DetectionTable
-
-IntArray = NDArray[np.int64]
 
 PART = 50_000  # links of a part, if its frames are not fuller than that
 FEW = 15_000  # cells of a stretch in which links are searched, likewise

@@ -8,19 +8,15 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import Sequence, track_file
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.tracks import Tracks, read_tracks
 from celltrail.data.labels.overlap import count_overlap, match_objects
+from celltrail.data.types import BoolArray, IntArray, Masks
 from celltrail.tracking.candidates.parts import Part
 from celltrail.tracking.measuring.table import PER_ROW, DetectionTable, measure_movie
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-Masks = Mapping[int, NDArray[Any]]
 
 LONE_LOSS = 0.03  # share of masks taken away one by one
 TRACK_LOSS = 0.3  # share of tracks that lose a run of masks, of 4 frames on average

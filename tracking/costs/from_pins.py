@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.pins import Cell, Pin, read_pins
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import BoolArray, IntArray
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.links import LinkTable
 from celltrail.tracking.candidates.parts import Part, find_candidates
@@ -26,9 +26,6 @@ from celltrail.tracking.costs.learned import RIDGE, LearnedCosts
 from celltrail.tracking.costs.logistic import Linear, fit_logistic
 from celltrail.tracking.measuring.table import DetectionTable, measure_movie
 from celltrail.tracking.solving.pinned import MergedMasks
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 def fit_corrections(base: LearnedCosts, table: DetectionTable, pins: Sequence[Pin], *, name: str) -> LearnedCosts:

@@ -27,14 +27,12 @@ from celltrail.data.graph.candidates import (
 )
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.candidates.border_divisions import find_lone_daughters, lone_daughter_features
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.links import typical_diameter
 from celltrail.tracking.candidates.parts import Part, UnpricedCandidates
 from celltrail.tracking.measuring.table import DetectionTable
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

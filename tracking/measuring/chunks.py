@@ -8,7 +8,6 @@ the pixels again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -18,13 +17,10 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import FloatArray, IntArray, Masks
 from celltrail.tracking.measuring.drift import predict_shift
 from celltrail.tracking.measuring.overlapping import LayeredMovie
 from celltrail.tracking.measuring.pixels import index_labels, measure_layers, shared_voxels
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-Masks = Mapping[int, NDArray[Any]]
 
 SCATTERED = 30  # the box of a label is that many times its area: grey values, not a cell
 

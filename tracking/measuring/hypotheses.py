@@ -20,10 +20,9 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.hypotheses import Hypotheses, find_cliques, paint, read_hypotheses
 from celltrail.data.files.movie import Frames
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import IntArray
 from celltrail.tracking.measuring.hypothesis_weights import weigh
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
-
-IntArray = NDArray[np.int64]
 
 
 class HypothesisMovie(LayeredMovie):

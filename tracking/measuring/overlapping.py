@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.progress import Progress, silent
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from celltrail.data.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True)

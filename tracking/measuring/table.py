@@ -5,9 +5,7 @@ The pixels are read here or by several workers, a stretch of the movie each; the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +14,9 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.movie import part_of
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import FloatArray, IntArray, Masks
 from celltrail.tracking.measuring.chunks import Chunk, Measured, measure_chunk, odd_shape
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-Masks = Mapping[int, NDArray[Any]]
 
 PER_ROW = (
     "frame",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csc_array
 
-from celltrail.data.graph.candidates import BoolArray, FloatArray, IntArray
+from celltrail.data.types import BoolArray, FloatArray, IntArray
 from celltrail.tracking.solving.backends import Answer, LinearProgramme, backend
 from celltrail.tracking.solving.certificate import SIDELESS, dual_bound
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csc_array
 
-from celltrail.data.graph.candidates import FloatArray, IntArray
+from celltrail.data.types import FloatArray, IntArray
 
 RESOLUTION = 1024  # duals are kept in 1/1024 of a unit
 

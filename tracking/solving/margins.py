@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from celltrail.data.graph.candidates import NAT, BoolArray, FloatArray, IntArray, RowArray
+from celltrail.data.graph.candidates import NAT
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import BoolArray, FloatArray, IntArray, RowArray
 from celltrail.tracking.solving.regions import Regions
 
 

@@ -17,9 +17,7 @@ from celltrail.data.errors import raise_if
 from celltrail.data.files.movie import part_of
 from celltrail.data.files.pins import Cell, Pin
 from celltrail.data.graph.candidates import FORBIDDEN, KEPT, NAT, Candidates, Divisions, Links, all_free
-
-IntArray = NDArray[np.int64]
-Masks = Mapping[int, NDArray[Any]]
+from celltrail.data.types import IntArray, Masks
 
 NEVER = 10_000 * NAT  # what it costs to end a kept mother, or to begin a kept daughter, in another way
 

@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from celltrail.data.errors import raise_if
-from celltrail.data.graph.candidates import FORBIDDEN, FREE, KEPT, BoolArray, Candidates, Detections, IntArray, RowArray
+from celltrail.data.graph.candidates import FORBIDDEN, FREE, KEPT, Candidates, Detections
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import BoolArray, IntArray, RowArray
 
 
 @dataclass(frozen=True)

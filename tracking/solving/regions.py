@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array, vstack
 
-from celltrail.data.graph.candidates import BoolArray, FloatArray, IntArray, RowArray
+from celltrail.data.types import BoolArray, FloatArray, IntArray, RowArray
 from celltrail.tracking.solving.blocks import BlockSolutions, Relaxation, Task
 from celltrail.tracking.solving.components import batches
 from celltrail.tracking.solving.first_solution import DualState, keep_cliques, reduced_cost

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from celltrail.data.graph.candidates import BoolArray, IntArray, RowArray
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import BoolArray, IntArray, RowArray
 
 
 @compiled

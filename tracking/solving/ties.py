@@ -16,8 +16,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from celltrail.data.graph.candidates import BoolArray, FloatArray, IntArray, RowArray
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import BoolArray, FloatArray, IntArray, RowArray
 from celltrail.tracking.solving.margins import reduced_cost_of
 from celltrail.tracking.solving.programme import Programme
 from celltrail.tracking.solving.regions import Regions, SideRow

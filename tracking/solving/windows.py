@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from celltrail.data.graph.candidates import IntArray
+from celltrail.data.types import IntArray
 from celltrail.tracking.solving.blocks import Relaxation, Task
 from celltrail.tracking.solving.first_solution import DualState, complete_duals, start, start_alone
 from celltrail.tracking.solving.programme import Programme, columns_touching
