@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.ctc import find_sequences, track_file
-from celltrail.data.files.movie import Frames
+from celltrail.data.files.movie import Frames, LazyFrames
 from celltrail.data.files.tracks import Tracks, clip_tracks
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
@@ -176,29 +176,19 @@ def _read_tables(
     return list(zip(of_markers, of_seg, strict=True))
 
 
-class _Part(Mapping[int, NDArray[Any]]):
+class _Part(LazyFrames):
     """The frames of a truth that can be compared."""
 
     def __init__(self, masks: Frames | SegTruth, frames: Collection[int]) -> None:
+        super().__init__(frame for frame in masks if frame in frames)
         self.masks = masks
-        self.frames = dict.fromkeys(frame for frame in masks if frame in frames)
 
     def between(self, frames: range) -> _Part:
         """The same truth, only the frames whose number is in ``frames``."""
-        kept = [frame for frame in frames if frame in self.frames]
-        return _Part(self.masks.between(frames), kept)
+        return _Part(self.masks.between(frames), [frame for frame in frames if frame in self])
 
     def __getitem__(self, frame: int) -> NDArray[Any]:
         return self.masks[frame]
-
-    def __iter__(self) -> Any:
-        return iter(self.frames)
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __contains__(self, frame: object) -> bool:
-        return frame in self.frames
 
     def slices(self, frame: int) -> list[tuple[int | None, NDArray[Any]]] | None:
         return self.masks.slices(frame) if isinstance(self.masks, SegTruth) else None

@@ -245,7 +245,7 @@ def open_truth(
                 problems += error.problems
     if only_masks and seg is None:
         problems.append(f"{gt} holds no SEG folder with full masks to compare with.")
-    return Truth(Path(gt), truth, markers, tracks, seg), problems
+    return Truth(path=Path(gt), kind=truth, markers=markers, tracks=tracks, seg=seg), problems
 
 
 def open_result(res: Path, *, frames: range | None = None) -> tuple[OpenedResult | None, list[str]]:

@@ -297,7 +297,16 @@ def track(
         "images": None if grey is None else _fingerprint(grey),
         **{name: _fingerprint_file(Path(file)) for name, file in files.items() if isinstance(file, (str, Path))},
     }
-    return TrackResult(lineage.tracks, lineage.track, candidates, solution, run, table, lineage, labels)
+    return TrackResult(
+        tracks=lineage.tracks,
+        track=lineage.track,
+        candidates=candidates,
+        solution=solution,
+        run=run,
+        table=table,
+        lineage=lineage,
+        source=labels,
+    )
 
 
 def _check_settings(method: str, fill: str, max_gap: int | None, foi: int) -> None:

@@ -134,7 +134,15 @@ def prepare(
         f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}",
     ]
     settings = {**asdict(settled), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
-    return Prepared(problem, candidates, model, gap_rate, settled, settings, words)
+    return Prepared(
+        problem=problem,
+        candidates=candidates,
+        model=model,
+        gap_rate=gap_rate,
+        settled=settled,
+        constants=settings,
+        in_words=words,
+    )
 
 
 def gap_cost(wide: UnpricedCandidates, solution: Solution) -> float:

@@ -13,7 +13,6 @@ precedes it, and its daughters are no pieces, as they do not become one again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from celltrail.data.files.movie import part_of
+from celltrail.data.files.movie import DerivedFrames
 from celltrail.data.progress import Progress, silent
 from celltrail.data.types import BoolArray, FloatArray, IntArray, Masks
 from celltrail.tracking.exporting.masks import relabel
@@ -64,18 +63,12 @@ class Repair:
         return range(self.first, self.first + len(self.parts))
 
 
-class RepairableMovie(LayeredMovie):
+class RepairableMovie(DerivedFrames, LayeredMovie):
     """Masks, with what some of them may be instead in a second layer. Frame number → layers (1 or 2, …)."""
 
     def __init__(self, masks: Masks, repairs: Sequence[Repair]) -> None:
-        self.masks, self.repairs = masks, tuple(repairs)
-        self.path, self.voxel = getattr(masks, "path", None), getattr(masks, "voxel", None)
-
-    def between(self, frames: range) -> RepairableMovie:
-        """The same movie, only the frames whose number is in ``frames``."""
-        part = copy(self)
-        part.masks = part_of(self.masks, frames)
-        return part
+        super().__init__(masks)
+        self.repairs = tuple(repairs)
 
     def __getitem__(self, number: int) -> NDArray[Any]:
         labels = np.asarray(self.masks[number])
@@ -87,15 +80,6 @@ class RepairableMovie(LayeredMovie):
             for label, (box, mask) in zip(repair.new, repair.parts, strict=True):
                 other[box][mask] = label
         return np.stack([labels.astype(np.int64), other])
-
-    def __contains__(self, number: object) -> bool:
-        return number in self.masks
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.masks)
-
-    def __len__(self) -> int:
-        return len(self.masks)
 
     def draw(self, number: int, labels: IntArray, new: IntArray) -> NDArray[np.int64]:
         """Label image of chosen masks and parts: ``labels`` become ``new`` (0: left out)."""
@@ -120,7 +104,13 @@ class RepairableMovie(LayeredMovie):
             hypothesis[new] = np.arange(len(new)) + repair.first - 1
             pairs += [(a, b) for a in old for b in new]
         rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        return Evidence(reward, share, hypothesis, np.repeat(np.arange(len(rows)), 2), rows.ravel())
+        return Evidence(
+            reward=reward,
+            share=share,
+            hypothesis=hypothesis,
+            clique_id=np.repeat(np.arange(len(rows)), 2),
+            clique_row=rows.ravel(),
+        )
 
 
 def find_repairs(masks: Masks, table: DetectionTable) -> list[Repair]:
@@ -149,7 +139,7 @@ def find_repairs(masks: Masks, table: DetectionTable) -> list[Repair]:
         for rows, parts in zip(frames.rows, shapes, strict=True):
             number = int(table.frame[rows[0]])
             labels = tuple(sorted(table.label[list(rows)].tolist()))
-            found.append(Repair(kind, number, labels, tuple(parts), int(free[number])))
+            found.append(Repair(kind=kind, frame=number, labels=labels, parts=tuple(parts), first=int(free[number])))
             free[number] += len(parts)
             taken |= set(rows)
     return sorted(found, key=lambda repair: (repair.frame, repair.labels))

@@ -103,7 +103,7 @@ def open_tunable(name: str, masks: Frames, images: Masks | None, truth: Path) ->
     def finder(asked: DetectionTable, *, max_gap: int, mapper: Mapper = map) -> UnpricedCandidates:
         return known(max_gap) if asked is table else find_candidates(asked, max_gap=max_gap, mapper=mapper)
 
-    return Tunable(name, masks, truth, table, finder)
+    return Tunable(name=name, masks=masks, truth=truth, table=table, finder=finder)
 
 
 def suggest(trial: Any, costs: Sequence[str]) -> Settings:

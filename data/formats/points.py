@@ -95,14 +95,14 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
     if problems:
         raise InputError(*problems[:20])
     return Points(
-        frame,
-        label,
-        np.concatenate(positions),
-        np.concatenate(areas).astype(np.float64),
-        tracks,
-        len(masks.shape),
-        masks.voxel,
-        masks.interval,
+        frame=frame,
+        label=label,
+        position=np.concatenate(positions),
+        area=np.concatenate(areas).astype(np.float64),
+        tracks=tracks,
+        ndim=len(masks.shape),
+        voxel=masks.voxel,
+        interval=masks.interval,
     )
 
 
@@ -236,7 +236,16 @@ def points_from_links(
     labels = names[chain] if len(frame) else hint
     rows = np.lexsort((labels, frame))
     sizes = np.full(len(frame), np.nan) if area is None else np.asarray(area, dtype=np.float64)
-    return Points(frame[rows], labels[rows], position[rows], sizes[rows], tracks, ndim, voxel, interval)
+    return Points(
+        frame=frame[rows],
+        label=labels[rows],
+        position=position[rows],
+        area=sizes[rows],
+        tracks=tracks,
+        ndim=ndim,
+        voxel=voxel,
+        interval=interval,
+    )
 
 
 def _name_chains(wanted: IntArray) -> IntArray:

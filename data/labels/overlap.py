@@ -114,16 +114,16 @@ def _summarise(pair_a: IntArray, pair_b: IntArray, sums: IntArray, pixels: int, 
     labels_b, areas_b, centers_b = _margin(pair_b, sums, ndim)
     both = (pair_a > 0) & (pair_b > 0)
     return Overlap(
-        labels_a,
-        areas_a,
-        labels_b,
-        areas_b,
-        np.searchsorted(labels_a, pair_a[both]).astype(np.int64),
-        np.searchsorted(labels_b, pair_b[both]).astype(np.int64),
-        sums[both, 0].copy(),
-        pixels,
-        centers_a,
-        centers_b,
+        labels_a=labels_a,
+        areas_a=areas_a,
+        labels_b=labels_b,
+        areas_b=areas_b,
+        a=np.searchsorted(labels_a, pair_a[both]).astype(np.int64),
+        b=np.searchsorted(labels_b, pair_b[both]).astype(np.int64),
+        count=sums[both, 0].copy(),
+        pixels=pixels,
+        centers_a=centers_a,
+        centers_b=centers_b,
     )
 
 

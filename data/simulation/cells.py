@@ -210,14 +210,14 @@ class Colony:
         mitosis = self.mitosis
         stretch = 1 + (self.stretch - 1) * (1 - mitosis)
         return Snapshot(
-            np.zeros(len(self.cell), dtype=np.int64),
-            self.cell.copy(),
-            self.position.copy(),
-            self.radii,
-            stretch,
-            self.angle.copy(),
-            mitosis,
-            self.dying / DEATH_FRAMES,
+            label=np.zeros(len(self.cell), dtype=np.int64),
+            cell=self.cell.copy(),
+            position=self.position.copy(),
+            radius=self.radii,
+            stretch=stretch,
+            angle=self.angle.copy(),
+            mitosis=mitosis,
+            death=self.dying / DEATH_FRAMES,
         )
 
     def step(self) -> None:

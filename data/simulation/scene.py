@@ -205,7 +205,7 @@ def simulate_scene(
     radius = (crowding * volume / (ball * max(cells, 1))) ** (1 / ndim) if volume > 0 else 0.0
     radius = min(radius, float(physical[-ndim:].min(initial=1e9)) / 3)
     raise_if(_wrong_arguments(frames, cells, size, modality, radius, seed))
-    optics = Optics(tuple(size), aspect, modality, seed, noise, blur)
+    optics = Optics(size=tuple(size), aspect=aspect, modality=modality, seed=seed, noise=noise, blur=blur)
     rng = np.random.default_rng([seed, 0])
     colony = Colony(rng, physical, ndim, cells, radius, Habits(speed, drift, cycle, death_rate))
     shown: list[Snapshot] = []

@@ -177,7 +177,13 @@ def compare_variants(
         "level": 0.95,
     }
     folders = _find_results(sequences, variants)
-    comparison = Comparison(str(dataset), baseline, {n: str(p) for n, p in variants.items()}, settings, {})
+    comparison = Comparison(
+        dataset=str(dataset),
+        baseline=baseline,
+        variants={n: str(p) for n, p in variants.items()},
+        settings=settings,
+        evaluations={},
+    )
     problems: list[str] = []
     for name, gt in sequences.items():
         if name not in folders:

@@ -111,13 +111,13 @@ class Contingency:
         frame_rows = np.isin(self.frames, keep)
         new_gt, new_res = np.cumsum(truth_rows) - 1, np.cumsum(result_rows) - 1
         return Contingency(
-            _rows(self.truth, truth_rows),
-            _rows(self.result, result_rows),
-            new_gt[self.gt[pair_rows]],
-            new_res[self.res[pair_rows]],
-            self.shared[pair_rows],
-            self.frames[frame_rows],
-            self.pixels[frame_rows],
+            truth=_rows(self.truth, truth_rows),
+            result=_rows(self.result, result_rows),
+            gt=new_gt[self.gt[pair_rows]],
+            res=new_res[self.res[pair_rows]],
+            shared=self.shared[pair_rows],
+            frames=self.frames[frame_rows],
+            pixels=self.pixels[frame_rows],
         )
 
     def only_results(self, rows: NDArray[np.bool_]) -> Contingency:
@@ -153,13 +153,13 @@ class _Collector:
         for frame, overlap in self.parts:
             pixels[frame] = pixels.get(frame, 0) + overlap.pixels
         return Contingency(
-            truth,
-            result,
-            _join(gt),
-            _join(res),
-            _join([overlap.count for _, overlap in self.parts]),
-            np.array(list(pixels), dtype=np.int64),
-            np.array(list(pixels.values()), dtype=np.int64),
+            truth=truth,
+            result=result,
+            gt=_join(gt),
+            res=_join(res),
+            shared=_join([overlap.count for _, overlap in self.parts]),
+            frames=np.array(list(pixels), dtype=np.int64),
+            pixels=np.array(list(pixels.values()), dtype=np.int64),
         )
 
 

@@ -77,7 +77,9 @@ def _frames(table: Contingency) -> Iterator[_Frame]:
         truth_rest = truth - np.bincount(table.gt[pairs] - first, weights=cells, minlength=last - first)
         result_rest = result - np.bincount(table.res[pairs] - low, weights=cells, minlength=high - low)
         empty = pixels - truth.sum() - result.sum() + cells.sum()
-        yield _Frame(truth, result, cells, truth_rest, result_rest, empty)
+        yield _Frame(
+            truth=truth, result=result, cells=cells, truth_rest=truth_rest, result_rest=result_rest, empty=empty
+        )
 
 
 def rand_measures(table: Contingency) -> dict[str, float | None]:

@@ -146,7 +146,16 @@ def segment_into(
     note.write_text(json.dumps(same), encoding="utf-8")
     if not isinstance(model, Model) and Path(model).is_file():
         model = Path(model).absolute()  # another process may work in another folder
-    settings = FrameSettings(folder.absolute(), digits_for(images), model, wanted, tta, memory_mb, device, threads)
+    settings = FrameSettings(
+        folder=folder.absolute(),
+        digits=digits_for(images),
+        model=model,
+        output=wanted,
+        tta=tta,
+        memory_mb=memory_mb,
+        device=device,
+        threads=threads,
+    )
     counts: dict[int, int] = {}
     left = []
     for number in sorted(images):

@@ -68,11 +68,11 @@ def lone_daughter_features(part: Part, rows: IntArray) -> Features:
     both = replace(table, **columns)
     sister = n + np.arange(k)
     pair = LinkTable(
-        np.tile(links.source[rows], 2),
-        np.concatenate([daughter, sister]),
-        np.tile(links.span[rows], 2),
-        np.tile(links.distance[rows], 2),
-        np.tile(links.shared[rows], 2),
+        source=np.tile(links.source[rows], 2),
+        target=np.concatenate([daughter, sister]),
+        span=np.tile(links.span[rows], 2),
+        distance=np.tile(links.distance[rows], 2),
+        shared=np.tile(links.shared[rows], 2),
     )
     of_links = {name: np.tile(value[rows], 2) for name, value in part.link_features.items()}
     here = np.arange(k)

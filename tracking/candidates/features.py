@@ -102,12 +102,12 @@ def what_is_usual(table: DetectionTable, links: LinkTable) -> Usual:
     """What the candidate links of a whole movie say about it."""
     before, after = steady_steps(table, links)
     return Usual(
-        typical_diameter(table),
-        usual_step(table, links),
-        np.exp(before_now(np.log(table.area.astype(np.float64)), before)),
-        before_now(table.compactness, before),
-        after,
-        int(table.frame.max(initial=0)),
+        diameter=typical_diameter(table),
+        step=usual_step(table, links),
+        area=np.exp(before_now(np.log(table.area.astype(np.float64)), before)),
+        compactness=before_now(table.compactness, before),
+        after=after,
+        last=int(table.frame.max(initial=0)),
     )
 
 

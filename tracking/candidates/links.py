@@ -68,11 +68,11 @@ class LinkTable:
         """The links out of the rows ``begin`` to ``end`` (not included); rows are counted from ``first`` on."""
         part = slice(*np.searchsorted(self.source, [begin, end]))
         return LinkTable(
-            self.source[part] - first,
-            self.target[part] - first,
-            self.span[part],
-            self.distance[part],
-            self.shared[part],
+            source=self.source[part] - first,
+            target=self.target[part] - first,
+            span=self.span[part],
+            distance=self.distance[part],
+            shared=self.shared[part],
         )
 
 
@@ -122,7 +122,13 @@ def find_links(
         columns.append((source, target, span_of.astype(np.int8), distance, shared))
     if not columns:
         none = np.zeros(0, dtype=np.int64)
-        return LinkTable(none, none, none.astype(np.int8), none.astype(np.float64), none.astype(np.int32))
+        return LinkTable(
+            source=none,
+            target=none,
+            span=none.astype(np.int8),
+            distance=none.astype(np.float64),
+            shared=none.astype(np.int32),
+        )
     return LinkTable(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 

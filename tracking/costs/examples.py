@@ -134,4 +134,10 @@ def read_example(sequence: Sequence, *, frames: range | None = None) -> Example:
     images = None if sequence.images is None else open_images(sequence.images, frames=frames)
     table = measure_movie(masks, images, voxel=masks.voxel)
     name = f"{sequence.dataset.name} {sequence.name}"
-    return Example(name, table, true_cells(table, masks, markers), read_tracks(table_file), {"masks": len(masks)})
+    return Example(
+        name=name,
+        table=table,
+        cell=true_cells(table, masks, markers),
+        tracks=read_tracks(table_file),
+        source={"masks": len(masks)},
+    )

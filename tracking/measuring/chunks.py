@@ -135,7 +135,16 @@ def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
                 overlaps.append(np.stack([rank_a[source] + first_a, rank[target] + total, count]))
         window.append((own, index, centre[order], total, rank))
         total += len(present)
-    return Measured(columns, shifts, overlaps, chunk.numbers[0], shape, single, pieces, following < spans)
+    return Measured(
+        columns=columns,
+        shifts=shifts,
+        overlaps=overlaps,
+        first=chunk.numbers[0],
+        shape=shape,
+        single=single,
+        pieces=pieces,
+        short=following < spans,
+    )
 
 
 def _shape_numbers(sums: FloatArray, scale: FloatArray, ndim: int) -> tuple[FloatArray, FloatArray]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.data.files.movie import LazyFrames
 from celltrail.data.progress import Progress, silent
 from celltrail.data.types import FloatArray, IntArray
 
@@ -38,7 +38,7 @@ class Evidence:
     clique_row: IntArray
 
 
-class LayeredMovie(Mapping[int, NDArray[np.int64]]):
+class LayeredMovie(LazyFrames):
     """Frame number → label images (L, Y, X) or (L, Z, Y, X); a label is unique within its frame.
 
     Attributes

@@ -239,7 +239,11 @@ def measure_movie(
     size = check_voxel(voxel, 2)
     scale = np.ones(3) if size is None else np.array(size) / size[2]
     if mapper is None:
-        parts = [measure_chunk(Chunk(masks, images, numbers, len(numbers), scale, spans), progress)]
+        parts = [
+            measure_chunk(
+                Chunk(masks=masks, images=images, numbers=numbers, own=len(numbers), scale=scale, spans=spans), progress
+            )
+        ]
     else:
         parts = _measure_apart(masks, images, numbers, scale, spans, mapper, progress)
     progress("measure", len(numbers), len(numbers))
@@ -261,33 +265,35 @@ def measure_movie(
         shift_of[span] = np.concatenate([known, np.zeros((total - len(known), 3))])
     overlap = _join_overlaps(parts)
     none = np.zeros(0, dtype=np.int64)
-    evidence = Evidence(np.zeros(total), np.ones(total), np.full(total, -1), none, none)
+    evidence = Evidence(
+        reward=np.zeros(total), share=np.ones(total), hypothesis=np.full(total, -1), clique_id=none, clique_row=none
+    )
     if isinstance(masks, LayeredMovie):
         evidence = masks.evidence(frame, label, progress)
     return DetectionTable(
-        frame.astype(np.int64),
-        label,
-        position,
-        area,
-        box,
-        depth,
-        compactness,
-        elongation,
-        _standardised(mean, centred=False),
-        _standardised(np.log(np.maximum(deviation, 1e-6)), centred=True),
-        shift_of,
-        overlap[0],
-        overlap[1],
-        overlap[2],
-        evidence.reward,
-        evidence.share,
-        evidence.hypothesis,
-        evidence.clique_id,
-        evidence.clique_row,
-        numbers,
-        parts[0].shape,
-        scale,
-        len(evidence.clique_id) > 0,
+        frame=frame.astype(np.int64),
+        label=label,
+        position=position,
+        area=area,
+        box=box,
+        depth=depth,
+        compactness=compactness,
+        elongation=elongation,
+        brightness=_standardised(mean, centred=False),
+        texture=_standardised(np.log(np.maximum(deviation, 1e-6)), centred=True),
+        shift=shift_of,
+        overlap_source=overlap[0],
+        overlap_target=overlap[1],
+        overlap_count=overlap[2],
+        reward=evidence.reward,
+        share=evidence.share,
+        hypothesis=evidence.hypothesis,
+        clique_id=evidence.clique_id,
+        clique_row=evidence.clique_row,
+        numbers=numbers,
+        shape=parts[0].shape,
+        scale=scale,
+        joint=len(evidence.clique_id) > 0,
     )
 
 
@@ -306,7 +312,9 @@ def _measure_apart(
         seen = numbers[begin : begin + CHUNK + reach]
         frames = range(seen[0], seen[-1] + 1)
         grey = None if images is None else part_of(images, frames)
-        return Chunk(part_of(masks, frames), grey, seen, min(CHUNK, len(seen)), scale, spans)
+        return Chunk(
+            masks=part_of(masks, frames), images=grey, numbers=seen, own=min(CHUNK, len(seen)), scale=scale, spans=spans
+        )
 
     parts = []
     begins = range(0, len(numbers), CHUNK)

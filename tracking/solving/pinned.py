@@ -5,8 +5,7 @@ Contradictions are found here, before anything is solved, and named by frame and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import raise_if
-from celltrail.data.files.movie import part_of
+from celltrail.data.files.movie import DerivedFrames
 from celltrail.data.files.pins import Cell, Pin
 from celltrail.data.graph.candidates import FORBIDDEN, KEPT, NAT, Candidates, Divisions, Links, all_free
 from celltrail.data.types import IntArray, Masks
@@ -22,19 +21,12 @@ from celltrail.data.types import IntArray, Masks
 NEVER = 10_000 * NAT  # what it costs to end a kept mother, or to begin a kept daughter, in another way
 
 
-class MergedMasks(Mapping[int, NDArray[Any]]):
+class MergedMasks(DerivedFrames):
     """Masks in which pairs of labels of one frame have become one, the smaller of the two."""
 
     def __init__(self, masks: Masks, pins: Sequence[Pin]) -> None:
-        self.masks = masks
+        super().__init__(masks)
         self.pairs = [(*pin.cells[0], pin.cells[1][1]) for pin in pins if pin.kind == "merge" and pin.action == "keep"]
-        self.path, self.voxel = getattr(masks, "path", None), getattr(masks, "voxel", None)
-
-    def between(self, frames: range) -> MergedMasks:
-        """The same masks, only the frames whose number is in ``frames``."""
-        part = copy(self)
-        part.masks = part_of(self.masks, frames)
-        return part
 
     def __getitem__(self, number: int) -> NDArray[Any]:
         labels = np.asarray(self.masks[number])
@@ -42,15 +34,6 @@ class MergedMasks(Mapping[int, NDArray[Any]]):
             if frame == number:
                 labels = np.where(labels == max(one, two), np.array(min(one, two), labels.dtype), labels)
         return labels
-
-    def __contains__(self, number: object) -> bool:
-        return number in self.masks
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.masks)
-
-    def __len__(self) -> int:
-        return len(self.masks)
 
     def missing(self) -> list[str]:
         """Merges that name a label which its frame does not have."""
@@ -119,11 +102,11 @@ def _with_links(links: Links, pairs: IntArray) -> Links:
     order = np.lexsort((np.append(links.target, new[:, 1]), np.append(links.source, new[:, 0])))
     zero = np.zeros(len(new))
     return Links(
-        np.append(links.source, new[:, 0])[order],
-        np.append(links.target, new[:, 1])[order],
-        np.append(links.cost, zero.astype(np.int64))[order],
-        np.append(links.fixed, all_free(len(new)))[order],
-        {name: np.append(term, zero.astype(term.dtype))[order] for name, term in links.terms.items()},
+        source=np.append(links.source, new[:, 0])[order],
+        target=np.append(links.target, new[:, 1])[order],
+        cost=np.append(links.cost, zero.astype(np.int64))[order],
+        fixed=np.append(links.fixed, all_free(len(new)))[order],
+        terms={name: np.append(term, zero.astype(term.dtype))[order] for name, term in links.terms.items()},
     )
 
 
@@ -136,12 +119,12 @@ def _with_divisions(divisions: Divisions, triples: IntArray) -> Divisions:
     order = np.lexsort((table[:, 2], table[:, 1], table[:, 0]))
     zero = np.zeros(len(new))
     return Divisions(
-        table[order, 0],
-        table[order, 1],
-        table[order, 2],
-        np.append(divisions.cost, zero.astype(np.int64))[order],
-        np.append(divisions.fixed, all_free(len(new)))[order],
-        {name: np.append(term, zero.astype(term.dtype))[order] for name, term in divisions.terms.items()},
+        mother=table[order, 0],
+        first=table[order, 1],
+        second=table[order, 2],
+        cost=np.append(divisions.cost, zero.astype(np.int64))[order],
+        fixed=np.append(divisions.fixed, all_free(len(new)))[order],
+        terms={name: np.append(term, zero.astype(term.dtype))[order] for name, term in divisions.terms.items()},
     )
 
 

@@ -319,8 +319,17 @@ class Regions:
             upper = np.append(upper, [self.side[k].upper for k in side])
         groups = np.concatenate([*owners, owner]) - begin
         nudge = np.where(offers.leaves[part], NUDGE, 0.0)
-        task = Task(offers.cost[part], nudge, csc_array(matrix), lower, upper, groups, end - begin, incumbent)
-        return Block(begin, end, part, rows, np.array(side, dtype=np.int64), task)
+        task = Task(
+            cost=offers.cost[part],
+            nudge=nudge,
+            matrix=csc_array(matrix),
+            lower=lower,
+            upper=upper,
+            group=groups,
+            groups=end - begin,
+            incumbent=incumbent,
+        )
+        return Block(begin=begin, end=end, part=part, rows=rows, side=np.array(side, dtype=np.int64), task=task)
 
     def _least(self, names: IntArray, rows: IntArray, root: IntArray) -> IntArray:
         """What the present duals alone prove of each region, int64 (len(names),); ``rows`` of regions ``root``."""
