@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from celltrail.data.columns import row_of_cell
 from celltrail.data.files.movie import DerivedFrames
 from celltrail.data.progress import Progress, silent
 from celltrail.data.types import BoolArray, FloatArray, IntArray, Masks
@@ -90,7 +91,7 @@ class RepairableMovie(DerivedFrames, LayeredMovie):
 
         Several parts or pieces together count for one typical cell: they must not win by having more links.
         """
-        row_of = {key: row for row, key in enumerate(zip(frame.tolist(), label.tolist(), strict=True))}
+        row_of = row_of_cell(frame, label)
         reward, share, hypothesis = np.zeros(len(frame)), np.ones(len(frame)), np.full(len(frame), -1)
         pairs: list[tuple[int, int]] = []
         odds = np.log(RARE - 1)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.data.columns import row_of_cell
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_labels
@@ -134,13 +135,13 @@ def links_of(points: Points) -> IntArray:
 
     Within a track from frame to frame, and from the last point of a parent to the first of each child.
     """
-    row_of = {key: row for row, key in enumerate(zip(points.label.tolist(), points.frame.tolist(), strict=True))}
+    row_of = row_of_cell(points.frame, points.label)
     ends = {label: end for label, _, end, _ in points.tracks.rows().tolist()}
     links = []
     for label, begin, end, parent in points.tracks.rows().tolist():
         if parent:
-            links.append((row_of[parent, ends[parent]], row_of[label, begin]))
-        links += [(row_of[label, frame - 1], row_of[label, frame]) for frame in range(begin + 1, end + 1)]
+            links.append((row_of[ends[parent], parent], row_of[begin, label]))
+        links += [(row_of[frame - 1, label], row_of[frame, label]) for frame in range(begin + 1, end + 1)]
     return np.array(sorted(links, key=lambda link: link[1]), dtype=np.int64).reshape(-1, 2)
 
 

@@ -52,10 +52,6 @@ class Snapshot:
     mitosis: FloatArray
     death: FloatArray
 
-    def take(self, rows: NDArray[Any]) -> Snapshot:
-        """The given rows (indices or a boolean mask)."""
-        return Snapshot(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
-
     def __len__(self) -> int:
         return len(self.label)
 

@@ -11,7 +11,7 @@ is below 1; where cells meet, the lower level wins, so masks never overlap.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from celltrail.data.columns import take
 from celltrail.data.errors import raise_if
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.movie import ComputedFrames
@@ -215,7 +216,7 @@ def simulate_scene(
             colony.step()
         now = colony.snapshot()
         visible = _visible(now, colony.looks, frame, physical, (1, *size)[-3:], np.isin(now.cell, before))
-        shown.append(now.take(visible))
+        shown.append(take(now, visible))
         before = now.cell[visible]
     snapshots, tracks = _number_tracks(shown, colony.mother)
     return Scene(optics, colony.looks, snapshots, tracks)
@@ -324,6 +325,5 @@ def _number_tracks(shown: list[Snapshot], mother: IntArray) -> tuple[list[Snapsh
             rows.append([alive[cell], frame, frame, parent])
             seen.add(cell)
         current = alive
-        labels = np.array([alive[int(cell)] for cell in now.cell], dtype=np.int64)
-        numbered.append(Snapshot(labels, *(getattr(now, name) for name in list(now.__dataclass_fields__)[1:])))
+        numbered.append(replace(now, label=np.array([alive[int(cell)] for cell in now.cell], dtype=np.int64)))
     return numbered, Tracks.from_rows(rows)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.data.columns import row_of_cell
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.movie import part_of
 from celltrail.data.labels.overlap import Overlap, count_overlap
@@ -46,8 +47,7 @@ class Objects:
     @cached_property
     def index(self) -> dict[tuple[int, int], int]:
         """(frame, label) → row."""
-        keys = zip(self.frame.tolist(), self.label.tolist(), strict=True)
-        return {key: row for row, key in enumerate(keys)}
+        return row_of_cell(self.frame, self.label)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from celltrail.data.columns import ranges
 from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.candidates.links import LinkTable, mother_size, shift_until, typical_diameter
 from celltrail.tracking.measuring.table import DetectionTable
@@ -54,8 +55,8 @@ def _best_compatible(
     order = np.argsort(group, kind="stable")
     begin = np.searchsorted(group[order], group, side="left")
     size = np.searchsorted(group[order], group, side="right") - begin
-    row = np.repeat(np.arange(len(group)), size)
-    rival = order[np.repeat(begin, size) + np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)]
+    row, place = ranges(begin, size)
+    rival = order[place]
     real = (other_end[row] != other_end[rival]) & ~table.exclude_each_other(other_end[row], other_end[rival])
     best = np.full(len(group), default)
     np.minimum.at(best, row[real], value[rival[real]])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from celltrail.data.columns import row_of_cell
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import Sequence, track_file
 from celltrail.data.files.opening import open_images, open_labels
@@ -36,7 +37,7 @@ class Example:
 def true_cells(table: DetectionTable, masks: Masks, markers: Masks) -> IntArray:
     """The true track of each detection, by the CTC's match of markers with masks; 0: none or several."""
     cell = np.zeros(len(table), dtype=np.int64)
-    row_of = {key: row for row, key in enumerate(zip(table.frame.tolist(), table.label.tolist(), strict=True))}
+    row_of = row_of_cell(table.frame, table.label)
     for number in markers:
         if number not in masks:
             continue

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from celltrail.data.columns import row_of_cell
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.pins import Cell, Pin, read_pins
@@ -41,7 +42,7 @@ def fit_corrections(base: LearnedCosts, table: DetectionTable, pins: Sequence[Pi
     InputError
         With every pin on a cell that does not exist, or if no pin speaks of a candidate link or division.
     """
-    row_of = {key: row for row, key in enumerate(zip(table.frame.tolist(), table.label.tolist(), strict=True))}
+    row_of = row_of_cell(table.frame, table.label)
     spoken = [pin for pin in pins if pin.kind in ("link", "division")]
     raise_if(
         f"The pins name cell {label} of frame {frame}, but the masks have no such cell."

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.data.columns import concatenate, row_of_cell, take
 from celltrail.data.errors import raise_if
 from celltrail.data.files.movie import DerivedFrames
 from celltrail.data.files.pins import Cell, Pin
-from celltrail.data.graph.candidates import FORBIDDEN, KEPT, NAT, Candidates, Divisions, Links, all_free
+from celltrail.data.graph.candidates import FORBIDDEN, KEPT, NAT, Candidates, Divisions, Links, Terms, all_free
 from celltrail.data.types import IntArray, Masks
 
 NEVER = 10_000 * NAT  # what it costs to end a kept mother, or to begin a kept daughter, in another way
@@ -57,7 +58,7 @@ def apply_pins(candidates: Candidates, pins: Sequence[Pin]) -> Candidates:
     if not pins:
         return candidates
     d = candidates.detections
-    row_of = {key: row for row, key in enumerate(zip(d.frame.tolist(), d.label.tolist(), strict=True))}
+    row_of = row_of_cell(d.frame, d.label)
     raise_if(
         f"The pins name cell {label} of frame {frame}, but the masks have no such cell."
         for frame, label in dict.fromkeys(cell for pin in pins for cell in pin.cells)
@@ -99,15 +100,9 @@ def _with_links(links: Links, pairs: IntArray) -> Links:
     known = set(zip(links.source.tolist(), links.target.tolist(), strict=True))
     new = np.array([pair for pair in dict.fromkeys(map(tuple, pairs.tolist())) if pair not in known], dtype=np.int64)
     new = new.reshape(-1, 2)
-    order = np.lexsort((np.append(links.target, new[:, 1]), np.append(links.source, new[:, 0])))
-    zero = np.zeros(len(new))
-    return Links(
-        source=np.append(links.source, new[:, 0])[order],
-        target=np.append(links.target, new[:, 1])[order],
-        cost=np.append(links.cost, zero.astype(np.int64))[order],
-        fixed=np.append(links.fixed, all_free(len(new)))[order],
-        terms={name: np.append(term, zero.astype(term.dtype))[order] for name, term in links.terms.items()},
-    )
+    added = Links(source=new[:, 0], target=new[:, 1], **_unpriced(len(new), links.terms))
+    both = concatenate([links, added])
+    return take(both, np.lexsort((both.target, both.source)))
 
 
 def _with_divisions(divisions: Divisions, triples: IntArray) -> Divisions:
@@ -115,17 +110,16 @@ def _with_divisions(divisions: Divisions, triples: IntArray) -> Divisions:
     table = np.stack([divisions.mother, divisions.first, divisions.second], axis=1)
     known = set(map(tuple, table.tolist()))
     new = np.array([t for t in dict.fromkeys(map(tuple, triples.tolist())) if t not in known], dtype=np.int64)
-    table = np.concatenate([table, new.reshape(-1, 3)])
-    order = np.lexsort((table[:, 2], table[:, 1], table[:, 0]))
-    zero = np.zeros(len(new))
-    return Divisions(
-        mother=table[order, 0],
-        first=table[order, 1],
-        second=table[order, 2],
-        cost=np.append(divisions.cost, zero.astype(np.int64))[order],
-        fixed=np.append(divisions.fixed, all_free(len(new)))[order],
-        terms={name: np.append(term, zero.astype(term.dtype))[order] for name, term in divisions.terms.items()},
-    )
+    mother, first, second = new.reshape(-1, 3).T
+    added = Divisions(mother=mother, first=first, second=second, **_unpriced(len(new), divisions.terms))
+    both = concatenate([divisions, added])
+    return take(both, np.lexsort((both.second, both.first, both.mother)))
+
+
+def _unpriced(n: int, terms: Terms) -> dict[str, Any]:
+    """Cost, pins and terms of ``n`` columns that were no candidates."""
+    none = {name: np.zeros(n, dtype=term.dtype) for name, term in terms.items()}
+    return {"cost": np.zeros(n, dtype=np.int64), "fixed": all_free(n), "terms": none}
 
 
 def _fix(candidates: Candidates, pin: Pin, rows: list[int]) -> None:

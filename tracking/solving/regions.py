@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array, vstack
 
+from celltrail.data.columns import ranges
 from celltrail.data.types import BoolArray, FloatArray, IntArray, RowArray
 from celltrail.tracking.solving.blocks import BlockSolutions, Relaxation, Task
 from celltrail.tracking.solving.components import batches
@@ -170,10 +171,8 @@ class Regions:
 
     def _touching(self, rows: RowArray) -> tuple[IntArray, RowArray]:
         """Every (row, column) of some rows, as indices into ``rows`` and columns."""
-        length = self.start[rows + 1] - self.start[rows]
-        index = np.repeat(np.arange(len(rows)), length)
-        offset = np.arange(len(index)) - np.repeat(np.cumsum(length) - length, length)
-        return index, self.columns[self.start[rows][index] + offset]
+        index, place = ranges(self.start[rows], self.start[rows + 1] - self.start[rows])
+        return index, self.columns[place]
 
     def close(self, run: Run, deadline: float | None, report: Callable[[int, int], None]) -> None:
         """Solve and grow regions until each is closed, too large, or out of time."""
