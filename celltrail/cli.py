@@ -313,29 +313,26 @@ def tune_tracking(
 
     Example:  celltrail tune tracking my --trials 30 --out tracking.toml
     """
-    from dataclasses import asdict
-
     from celltrail.data.files.ctc import find_sequences
-    from celltrail.data.files.opening import open_images, open_labels
     from celltrail.data.files.output import output_file, refuse_existing
-    from celltrail.tracking.tuning import open_tunable, search_settings
+    from celltrail.data.settings import to_toml
+    from celltrail.tracking.tuning import open_tunable, search_settings, searched
 
     if out.suffix != ".toml":
         raise InputError(f"{out}: settings are .toml files, for example --out {out.stem}.toml.")
     refuse_existing(out, overwrite=overwrite)
-    found = [s for folder in dataset for s in find_sequences(folder) if s.gt_tra and s.gt]
-    found = [s for s in found if not sequence or s.name in sequence]
+    known = [s for folder in dataset for s in find_sequences(folder) if not sequence or s.name in sequence]
+    found = [(s, gt, s.st_seg or tra) for s in known if (gt := s.gt) and (tra := s.gt_tra)]
     if not found:
         raise InputError(f"{dataset[0]} holds no sequence with a known lineage (NN_GT/TRA) to judge settings by.")
     study = study or out.with_suffix(".sqlite")
     study.parent.mkdir(parents=True, exist_ok=True)
     with console.show_progress(quiet=as_json) as progress:
         movies = []
-        for done, s in enumerate(found):
+        for done, (s, gt, usual) in enumerate(found):
             progress("measure", done, len(found), f"{s.dataset.name} {s.name}")
-            source = s.dataset / masks.replace("NN", s.name) if masks else s.st_seg or s.gt_tra
-            images = None if s.images is None else open_images(s.images)
-            movies.append(open_tunable(f"{s.dataset.name} {s.name}", open_labels(source), images, s.gt))
+            source = s.dataset / masks.replace("NN", s.name) if masks else usual
+            movies.append(open_tunable(f"{s.dataset.name} {s.name}", source, s.images, gt))
         progress("measure", len(found), len(found))
         search = search_settings(
             movies,
@@ -347,16 +344,16 @@ def tune_tracking(
             seed=seed,
             progress=progress,
         )
-    verdict = _verdict(search, measure)
+    verdict, best = _verdict(search, measure), searched(search.best)
     with output_file(out, overwrite=overwrite) as work:
-        work.write_text(f"# {verdict}\n{search.best.as_toml()}", encoding="utf-8")
+        work.write_text(f"# {verdict}\n{to_toml(best)}", encoding="utf-8")
     if as_json:
         console.print_json(
             {
                 "config": out,
                 "study": study,
                 "measure": measure,
-                "best": asdict(search.best),
+                "best": best,
                 "left_out": search.left_out,
                 "default": search.default,
                 "trials": search.trials,

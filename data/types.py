@@ -16,4 +16,3 @@ LabelArray = NDArray[np.int32]
 RowArray = NDArray[np.signedinteger[Any]]  # rows of a table, int32 where there are many
 Codes = NDArray[np.signedinteger[Any]]  # a small number per row, int8 where there are many
 Masks = Mapping[int, NDArray[Any]]  # frame number → label image; a plain dict will do
-Voxel = tuple[float, float, float]  # size (z, y, x) in µm

@@ -43,6 +43,25 @@ class Error(NamedTuple):
     note: str = ""
 
 
+def describe_error(error: Error) -> str:
+    """An error in words."""
+    who = [
+        f"true cell {error.gt_label}" if error.gt_label is not None else "",
+        f"cell {error.res_label} of the result" if error.res_label is not None else "",
+    ]
+    words = f"{MEANING[error.type]} ({', '.join(part for part in who if part)}"
+    if error.frame2 is not None:
+        follower = error.gt_label2 if error.gt_label2 is not None else error.res_label2
+        words += f"; to {follower} in frame {error.frame2}"
+    lost = {
+        "detection": "lost by the detection",
+        "candidate": "not offered to the solver",
+        "solver": "the solver chose otherwise",
+        "export": "lost in writing",
+    }
+    return words + ")" + (f": {lost[error.stage]}" if error.stage in lost else "")
+
+
 def list_errors(table: Contingency, operations: Operations, *, sequence: str = "", ndim: int = 2) -> list[Error]:
     """All operations of AOGM as rows, ordered by frame; the costs sum to ``operations.aogm``."""
     truth, result = table.truth, table.result

@@ -14,8 +14,7 @@ from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.content import Result
 from celltrail.data import Tracks, load_graph
 from celltrail.evaluation import Evaluation
-from celltrail.evaluation.errors import MEANING
-from celltrail.evaluation.reports.sequence_report import describe_error
+from celltrail.evaluation.errors import MEANING, describe_error
 
 OUTLIER = 8.0  # a step is odd when it lies so many median absolute deviations above the median
 SHORT = 3  # frames
