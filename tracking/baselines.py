@@ -118,18 +118,18 @@ def as_solution(candidates: Candidates, link_chosen: BoolArray, division_chosen:
         + divisions.cost[division_chosen].sum()
     )
     bound = int(d.cost.sum() + np.minimum(links.cost, 0).sum() + np.minimum(divisions.cost, 0).sum())
-    unknown = (np.full(len(links), np.nan), np.full(len(divisions), np.nan))
     return Solution(
-        np.ones(len(d), dtype=bool),
-        ~past,
-        ~future,
-        link_chosen,
-        division_chosen,
-        objective,
-        bound,
-        baseline,
-        np.zeros(len(d), dtype=np.int64),
-        *unknown,
-        np.zeros(1, dtype=np.int64),
+        used=np.ones(len(d), dtype=bool),
+        appears=~past,
+        disappears=~future,
+        link_chosen=link_chosen,
+        division_chosen=division_chosen,
+        objective=objective,
+        bound=bound,
+        baseline=baseline,
+        component=np.zeros(len(d), dtype=np.int64),
+        link_margin=np.full(len(links), np.nan),
+        division_margin=np.full(len(divisions), np.nan),
+        past_component=np.zeros(1, dtype=np.int64),
         solver=name,
     )

@@ -73,17 +73,17 @@ def open_movie(
         masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=settings.frames, axes=settings.axes)
     )
     labels, ndim = given, dimensions_of(given)
-    wishes = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
+    wanted = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
     if settings.hypotheses:
-        if not isinstance(given, Frames) or wishes:
+        if not isinstance(given, Frames) or wanted:
             raise InputError("Hypotheses need a folder made by 'celltrail segment --hypotheses', and no pins.")
         labels = HypothesisMovie(given)
-    if any(pin.kind == "merge" for pin in wishes):
-        labels = MergedMasks(labels, wishes)
+    if any(pin.kind == "merge" for pin in wanted):
+        labels = MergedMasks(labels, wanted)
         raise_if(labels.missing())
     grey = open_images_of(labels, images, settings)
     size = check_voxel(settings.voxel, ndim) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
-    return OpenedMovie(masks=labels, given=given, images=grey, voxel=size, pins=wishes)
+    return OpenedMovie(masks=labels, given=given, images=grey, voxel=size, pins=wanted)
 
 
 def open_images_of(masks: Masks, images: Path | str | Masks | None, settings: TrackSettings) -> Masks | None:
@@ -118,7 +118,7 @@ def measure(
     spans : int or None
         How many non-empty frames apart overlaps are kept; ``None``: as far as the settings may link.
     mapper : callable or None
-        Where the stretches of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
+        Where the chunks of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
 
     Returns
     -------

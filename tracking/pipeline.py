@@ -19,7 +19,7 @@ from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.output import output_folder
 from celltrail.data.files.pins import Pin
 from celltrail.data.files.tracks import Tracks
-from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
+from celltrail.data.graph.candidates import Candidates, Solution, save_graph
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.json_text import to_json
 from celltrail.data.running.log_file import write_log
@@ -140,8 +140,8 @@ def track(
         inputs = {"masks": fingerprint(movie.given)}
     with open_workers(settings.jobs, settings.dask) as mapper:
         with clock.stage("measure"):
-            apart = None if settings.jobs == 1 and settings.dask is None else mapper
-            movie, table = measure(movie, settings, mapper=apart, progress=progress)
+            workers = None if settings.jobs == 1 and settings.dask is None else mapper
+            movie, table = measure(movie, settings, mapper=workers, progress=progress)
         keeping = mapper if saved is None else remember(mapper, saved)
 
         def solve(candidates: Candidates) -> Solution:
@@ -229,11 +229,7 @@ def _describe(
     jumps = frame[candidates.links.target[chosen]] - frame[candidates.links.source[chosen]] > 1
     return {
         "schema": SCHEMA,
-        "status": solution.status,
-        "objective": solution.objective / NAT,
-        "bound": solution.bound / NAT,
-        "gap": solution.gap,
-        "relative_gap": solution.relative_gap,
+        **solution.certificate,
         "solver": solution.solver,
         "components": solution.components,
         "detections": len(frame),

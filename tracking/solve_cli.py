@@ -43,7 +43,7 @@ def solve(
     Example:  celltrail solve 01_RES/graph.npz --division 2 --out fewer_divisions.npz
     """
     from celltrail.data.files.output import refuse_existing
-    from celltrail.data.graph.candidates import NAT, load_graph, save_graph
+    from celltrail.data.graph.candidates import load_graph, save_graph
     from celltrail.data.running.workers import open_workers
     from celltrail.tracking.exporting.lineage import build_lineage
     from celltrail.tracking.saved import forget, remember, saved_parts
@@ -77,11 +77,7 @@ def solve(
         if not unfinished:
             forget(saved)
     summary = {
-        "status": solution.status,
-        "objective": solution.objective / NAT,
-        "bound": solution.bound / NAT,
-        "gap": solution.gap,
-        "relative_gap": solution.relative_gap,
+        **solution.certificate,
         "components": solution.components,
         "open_components": len(solution.open_components),
         "links": int(solution.link_chosen.sum()),

@@ -200,11 +200,7 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
     fill = part_of_run(origin, "config").get("fill") != "never"
     lineage = build_lineage(pinned, solution, fill=fill, present=~outside)
     run |= {
-        "status": solution.status,
-        "objective": solution.objective / NAT,
-        "bound": solution.bound / NAT,
-        "gap": solution.gap,
-        "relative_gap": solution.relative_gap,
+        **solution.certificate,
         "solver": solution.solver,
         "components": solution.components,
         "used": int(solution.used.sum()),

@@ -72,9 +72,8 @@ def show_event(selection: state.Selection, result: content.Result, event: Event,
 def show() -> None:
     """The page."""
     selection = parts.selection()
-    result = selection.result
-    if result is None or not len(result.tracks):
-        parts.empty("Nothing to review yet", "Track the movie first.", "celltrail track 01_MASKS --out 01_RES")
+    result = parts.tracked(selection, "Nothing to review yet")
+    if result is None:
         return
     left, right = st.columns([1, 3])
     with left:

@@ -243,6 +243,17 @@ class Solution:
         """``"optimal"`` (relative gap ≤ 1e-9) or ``"gap"``."""
         return "optimal" if self.relative_gap <= 1e-9 else "gap"
 
+    @property
+    def certificate(self) -> dict[str, str | float]:
+        """What is proven, in nats, under the names of ``run.json``."""
+        return {
+            "status": self.status,
+            "objective": self.objective / NAT,
+            "bound": self.bound / NAT,
+            "gap": self.gap,
+            "relative_gap": self.relative_gap,
+        }
+
 
 def save_graph(
     path: Path, candidates: Candidates, solution: Solution | None = None, *, track: IntArray | None = None

@@ -21,7 +21,7 @@ from celltrail.tracking.candidates.links import LinkTable, find_divisions, find_
 from celltrail.tracking.measuring.table import DetectionTable
 
 PART = 50_000  # links of a part, if its frames are not fuller than that
-FEW = 15_000  # cells of a stretch in which links are searched, likewise
+FEW = 15_000  # cells of a chunk in which links are searched, likewise
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def find_candidates(table: DetectionTable, *, max_gap: int = 0, mapper: Mapper =
 
 
 def _find_in_chunks(table: DetectionTable, max_gap: int, mapper: Mapper) -> LinkTable:
-    """The candidate links of a movie, found in stretches of some frames wherever ``mapper`` sends them."""
+    """The candidate links of a movie, found in chunks of some frames wherever ``mapper`` sends them."""
     start = table.frame_starts()
     search = partial(_search, max_gap=max_gap, diameter=typical_diameter(table))
     edges = [0]

@@ -47,7 +47,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a stretch.
+    """What was measured of a chunk.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Measured:
     shifts : dict[int, list[FloatArray]]
         Span → of each own frame with cells the predicted shifts, float64 (n, 3).
     overlaps : list[IntArray]
-        int64 (3, k): source, target, shared voxels; rows are counted from the first cell of the stretch, over the
+        int64 (3, k): source, target, shared voxels; rows are counted from the first cell of the chunk, over the
         frames that follow as well.
     first, shape
         Number and shape of the first frame.
@@ -77,7 +77,7 @@ class Measured:
 
 
 def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
-    """Measure the own frames of a stretch; `InputError` for the first frame that is no mask."""
+    """Measure the own frames of a chunk; `InputError` for the first frame that is no mask."""
     scale, images, spans = chunk.scale, chunk.images, chunk.spans
     shape: tuple[int, ...] = ()
     columns: list[tuple[NDArray[Any], ...]] = []

@@ -1,6 +1,6 @@
 """The table of detections: one row per cell and frame, measured in one pass over the pixels (:mod:`celltrail.tracking.measuring.chunks`).
 
-The pixels are read here or by several workers, a stretch of the movie each; the table is the same.
+The pixels are read here or by several workers, a chunk of the movie each; the table is the same.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def measure_movie(
     spans : int
         Overlaps and drift are kept for frames up to this many non-empty frames apart.
     mapper : Mapper | None
-        Where the stretches of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``:
+        Where the chunks of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``:
         here, as one.
 
     Returns
@@ -306,7 +306,7 @@ def _measure_apart(
     mapper: Mapper,
     progress: Progress,
 ) -> list[Measured]:
-    """Measure a movie in stretches of `CHUNK` frames, each of them wherever ``mapper`` sends it."""
+    """Measure a movie in chunks of `CHUNK` frames, each of them wherever ``mapper`` sends it."""
 
     def chunk(begin: int, reach: int) -> Chunk:
         seen = numbers[begin : begin + CHUNK + reach]
@@ -330,7 +330,7 @@ def _measure_apart(
 
 
 def _join_overlaps(parts: list[Measured]) -> IntArray:
-    """The overlaps of all stretches with rows of the whole table, ordered by source and target, int64 (3, k)."""
+    """The overlaps of all chunks with rows of the whole table, ordered by source and target, int64 (3, k)."""
     first, found = 0, [np.zeros((3, 0), np.int64)]
     for part in parts:
         found += [overlap + np.array([[first], [first], [0]]) for overlap in part.overlaps]

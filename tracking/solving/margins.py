@@ -25,11 +25,11 @@ def choice_margins(regions: Regions, chosen: BoolArray) -> FloatArray:
     """
     programme = regions.programme
     both = programme.first_appear
-    dual, slack, weak = regions.final_duals()
+    dual, slack, weak = regions.proof.final_duals(regions.sets)
     # a division that only the chosen link dominates is an alternative to it
     others = programme.possible & ~chosen
     least = _least_reduced_cost(
-        programme.rows, others, programme.cost, regions.side_share(), dual, weak, regions.region_of_rows()
+        programme.rows, others, programme.cost, regions.side_share(), dual, weak, regions.sets.names()
     )
     wanted = np.flatnonzero(chosen[:both])
     covered = programme.rows[wanted]
