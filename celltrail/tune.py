@@ -131,18 +131,18 @@ def tune_tracking(
     if out.suffix != ".toml":
         raise InputError(f"{out}: settings are .toml files, for example --out {out.stem}.toml.")
     refuse_existing(out, overwrite=overwrite)
-    found = [s for folder in dataset for s in find_sequences(folder) if s.gt_tra and s.gt]
-    found = [s for s in found if not sequence or s.name in sequence]
+    known = [s for folder in dataset for s in find_sequences(folder) if not sequence or s.name in sequence]
+    found = [(s, gt, s.st_seg or tra) for s in known if (gt := s.gt) and (tra := s.gt_tra)]
     if not found:
         raise InputError(f"{dataset[0]} holds no sequence with a known lineage (NN_GT/TRA) to judge settings by.")
     study = study or out.with_suffix(".sqlite")
     study.parent.mkdir(parents=True, exist_ok=True)
     with console.show_progress(quiet=as_json) as progress:
         movies = []
-        for done, s in enumerate(found):
+        for done, (s, gt, usual) in enumerate(found):
             progress("measure", done, len(found), f"{s.dataset.name} {s.name}")
-            source = s.dataset / masks.replace("NN", s.name) if masks else s.st_seg or s.gt_tra
-            movies.append(open_tunable(f"{s.dataset.name} {s.name}", source, s.images, s.gt))
+            source = s.dataset / masks.replace("NN", s.name) if masks else usual
+            movies.append(open_tunable(f"{s.dataset.name} {s.name}", source, s.images, gt))
         progress("measure", len(found), len(found))
         search = search_settings(
             movies,

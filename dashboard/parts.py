@@ -10,7 +10,7 @@ import streamlit as st
 
 from celltrail.dashboard.judging import charts
 from celltrail.dashboard.opening import state
-from celltrail.dashboard.opening.content import FEATURES
+from celltrail.dashboard.opening.content import FEATURES, Result
 from celltrail.dashboard.opening.registry import Dataset
 from celltrail.data import InputError
 
@@ -24,7 +24,8 @@ def put(opened: Dataset) -> None:
 
 def dataset() -> Dataset:
     """The data set that is open."""
-    return st.session_state[_DATASET]
+    opened: Dataset = st.session_state[_DATASET]
+    return opened
 
 
 def selection() -> state.Selection:
@@ -64,6 +65,15 @@ def empty(title: str, what_to_do: str, command: str | None = None) -> None:
         st.text(what_to_do)
         if command is not None:
             st.code(command, language=None, wrap_lines=True)
+
+
+def tracked(selection: state.Selection, title: str) -> Result | None:
+    """The result that is shown; where it has no tracks, a card with this title says how to make one."""
+    result = selection.result
+    if result is not None and len(result.tracks):
+        return result
+    empty(title, "Track the movie first.", "celltrail track 01_MASKS --out 01_RES")
+    return None
 
 
 def sample_banner() -> None:

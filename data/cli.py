@@ -190,11 +190,11 @@ def render(
         return
     movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes)
     style = Style(
-        tail,
-        ids,
-        zoom,
-        _voxel(voxel) or (movie.voxel if movie else None),
-        interval or (movie.interval if movie else None),
+        tail=tail,
+        ids=ids,
+        zoom=zoom,
+        voxel=_voxel(voxel) or (movie.voxel if movie else None),
+        interval=interval or (movie.interval if movie else None),
     )
     with console.show_progress() as progress:
         scenes = []

@@ -43,51 +43,60 @@ class Error(NamedTuple):
     note: str = ""
 
 
+def describe_error(error: Error) -> str:
+    """An error in words."""
+    who = [
+        f"true cell {error.gt_label}" if error.gt_label is not None else "",
+        f"cell {error.res_label} of the result" if error.res_label is not None else "",
+    ]
+    words = f"{MEANING[error.type]} ({', '.join(part for part in who if part)}"
+    if error.frame2 is not None:
+        follower = error.gt_label2 if error.gt_label2 is not None else error.res_label2
+        words += f"; to {follower} in frame {error.frame2}"
+    lost = {
+        "detection": "lost by the detection",
+        "candidate": "not offered to the solver",
+        "solver": "the solver chose otherwise",
+        "export": "lost in writing",
+    }
+    return words + ")" + (f": {lost[error.stage]}" if error.stage in lost else "")
+
+
 def list_errors(table: Contingency, operations: Operations, *, sequence: str = "", ndim: int = 2) -> list[Error]:
     """All operations of AOGM as rows, ordered by frame; the costs sum to ``operations.aogm``."""
     truth, result = table.truth, table.result
     partner = {int(res): gt for gt, res in enumerate(table.unique_match.tolist()) if res >= 0}
 
-    def place(objects: Objects, row: int) -> tuple[float, float, float | None]:
+    def error(kind: str, objects: Objects, row: int, gt: int | None, res: int | None) -> Error:
         z, y, x = (round(value, 2) for value in objects.center[row].tolist())
-        return y, x, z if ndim == 3 else None
+        return Error(
+            sequence=sequence,
+            type=kind,
+            frame=int(objects.frame[row]),
+            y=y,
+            x=x,
+            z=z if ndim == 3 else None,
+            gt_label=gt,
+            res_label=res,
+            gt_track=gt,
+            res_track=res,
+            cost=WEIGHTS[kind],
+        )
 
     def vertex(kind: str, gt: int | None, res: int | None) -> Error:
         objects, row = (truth, gt) if gt is not None else (result, res)
         assert row is not None
         gt_label = None if gt is None else int(truth.label[gt])
         res_label = None if res is None else int(result.label[res])
-        return Error(
-            sequence,
-            kind,
-            int(objects.frame[row]),
-            *place(objects, row),
-            gt_label,
-            res_label,
-            gt_label,
-            res_label,
-            cost=WEIGHTS[kind],
-        )
+        return error(kind, objects, row, gt_label, res_label)
 
     def link(kind: str, gt: tuple[int, int] | None, res: tuple[int, int] | None) -> Error:
         objects, rows = (truth, gt) if gt is not None else (result, res)
         assert rows is not None
         gt_labels = (None, None) if gt is None else (int(truth.label[gt[0]]), int(truth.label[gt[1]]))
         res_labels = (None, None) if res is None else (int(result.label[res[0]]), int(result.label[res[1]]))
-        return Error(
-            sequence,
-            kind,
-            int(objects.frame[rows[0]]),
-            *place(objects, rows[0]),
-            gt_labels[0],
-            res_labels[0],
-            gt_labels[0],
-            res_labels[0],
-            int(objects.frame[rows[1]]),
-            gt_labels[1],
-            res_labels[1],
-            WEIGHTS[kind],
-        )
+        first = error(kind, objects, rows[0], gt_labels[0], res_labels[0])
+        return first._replace(frame2=int(objects.frame[rows[1]]), gt_label2=gt_labels[1], res_label2=res_labels[1])
 
     def matched(gt: tuple[int, int]) -> tuple[int, int] | None:
         a, b = (int(table.unique_match[row]) for row in gt)

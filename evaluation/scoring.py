@@ -66,7 +66,14 @@ def score(
     tracks = None if result.tracks is None else clip_tracks(result.tracks, frames)
     if sparse and tracks is not None and markers is not None:
         tracks = _followed_tracks(markers, tracks)
-    detail = Detail(markers, seg, truth_tracks, tracks, len(result.masks.shape), voxel or result.masks.voxel)
+    detail = Detail(
+        markers=markers,
+        seg=seg,
+        truth=truth_tracks,
+        result=tracks,
+        ndim=len(result.masks.shape),
+        voxel=voxel or result.masks.voxel,
+    )
     evaluation.detail = detail
     _measure_seg(evaluation, truth, seg, markers, shapes, groups, sparse)
     _measure_tracking(evaluation, detail, result, groups, sparse)

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.ctc import find_sequences, track_file
-from celltrail.data.files.movie import Frames
+from celltrail.data.files.movie import Frames, LazyFrames
 from celltrail.data.files.tracks import Tracks, clip_tracks
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import Masks
 from celltrail.evaluation.measures import technical
-from celltrail.evaluation.measures.contingency import Contingency, Masks, shorten, tabulate, tabulate_many
+from celltrail.evaluation.measures.contingency import Contingency, shorten, tabulate, tabulate_many
 from celltrail.evaluation.measures.per_frame import Score, score_shapes
 from celltrail.evaluation.measures.segmentation import pixel_measures
 from celltrail.evaluation.record import DatasetEvaluation, Evaluation
@@ -175,29 +176,19 @@ def _read_tables(
     return list(zip(of_markers, of_seg, strict=True))
 
 
-class _Part(Mapping[int, NDArray[Any]]):
+class _Part(LazyFrames):
     """The frames of a truth that can be compared."""
 
     def __init__(self, masks: Frames | SegTruth, frames: Collection[int]) -> None:
+        super().__init__(frame for frame in masks if frame in frames)
         self.masks = masks
-        self.frames = dict.fromkeys(frame for frame in masks if frame in frames)
 
     def between(self, frames: range) -> _Part:
         """The same truth, only the frames whose number is in ``frames``."""
-        kept = [frame for frame in frames if frame in self.frames]
-        return _Part(self.masks.between(frames), kept)
+        return _Part(self.masks.between(frames), [frame for frame in frames if frame in self])
 
     def __getitem__(self, frame: int) -> NDArray[Any]:
         return self.masks[frame]
-
-    def __iter__(self) -> Any:
-        return iter(self.frames)
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __contains__(self, frame: object) -> bool:
-        return frame in self.frames
 
     def slices(self, frame: int) -> list[tuple[int | None, NDArray[Any]]] | None:
         return self.masks.slices(frame) if isinstance(self.masks, SegTruth) else None

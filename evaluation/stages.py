@@ -13,10 +13,9 @@ from scipy.spatial import cKDTree
 
 from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import Candidates, Solution, load_graph
+from celltrail.data.types import IntArray
 from celltrail.evaluation.errors import Error
 from celltrail.evaluation.measures.contingency import Contingency
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.evaluation.errors import Error
 from celltrail.evaluation.measures.contingency import Objects
 from celltrail.evaluation.measures.technical import ends_of_tracks
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 SAME_PLACE = 0.5  # of the usual distance between neighbours
 
 
@@ -76,22 +74,22 @@ def find_suspects(
             z, y, x = (round(value, 2) for value in objects.center[row].tolist())
             suspects.append(
                 Error(
-                    sequence,
-                    "suspect_gt",
-                    int(objects.frame[row]),
-                    y,
-                    x,
-                    z if ndim == 3 else None,
-                    label,
-                    None,
-                    label,
-                    None,
-                    frame,
-                    near[0],
-                    None,
-                    0.0,
-                    "",
-                    note,
+                    sequence=sequence,
+                    type="suspect_gt",
+                    frame=int(objects.frame[row]),
+                    y=y,
+                    x=x,
+                    z=z if ndim == 3 else None,
+                    gt_label=label,
+                    res_label=None,
+                    gt_track=label,
+                    res_track=None,
+                    frame2=frame,
+                    gt_label2=near[0],
+                    res_label2=None,
+                    cost=0.0,
+                    stage="",
+                    note=note,
                 )
             )
     return suspects

@@ -16,9 +16,9 @@ from celltrail.data.files.ctc import track_file
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import TIFF_SUFFIXES, open_labels
 from celltrail.data.files.tracks import Tracks, frames_of_labels, read_tracks
+from celltrail.data.types import IntArray
 from celltrail.evaluation.measures.contingency import Objects
 
-IntArray = NDArray[np.int64]
 TruthKind = Literal["GT", "ST"]
 _SLICE = re.compile(r"_?(\d+)_(\d+)$")
 
@@ -245,7 +245,7 @@ def open_truth(
                 problems += error.problems
     if only_masks and seg is None:
         problems.append(f"{gt} holds no SEG folder with full masks to compare with.")
-    return Truth(Path(gt), truth, markers, tracks, seg), problems
+    return Truth(path=Path(gt), kind=truth, markers=markers, tracks=tracks, seg=seg), problems
 
 
 def open_result(res: Path, *, frames: range | None = None) -> tuple[OpenedResult | None, list[str]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.opening import open_images, open_labels, parse_frames, refuse_masks
@@ -23,6 +22,7 @@ from celltrail.data.running.console import (
     SeedOption,
 )
 from celltrail.data.settings_cli import takes_settings
+from celltrail.data.types import Masks
 from celltrail.segmentation.preview_cli import preview_app
 from celltrail.segmentation.segment_settings import SegmentSettings
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from celltrail.segmentation.training.augment import Variation
     from celltrail.segmentation.training.examples import AnnotatedMovie
 
-Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], Mapping[str, float | None]]
+Score = Callable[[Masks, Masks], dict[str, float]]
 
 
 def add_commands(app: typer.Typer, score: Score | None = None) -> None:
@@ -182,8 +182,14 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             w0=w0,
             sigma=sigma,
         )
-        changes = {"vector": vector, "zoom": zoom, "brightness": brightness, "contrast": contrast}
-        variation = replace(settings.variation, **{name: value for name, value in changes.items() if value is not None})
+        usual = settings.variation
+        variation = replace(
+            usual,
+            vector=usual.vector if vector is None else vector,
+            zoom=usual.zoom if zoom is None else zoom,
+            brightness=usual.brightness if brightness is None else brightness,
+            contrast=usual.contrast if contrast is None else contrast,
+        )
         settings = replace(settings, variation=_variation(variation, elastic, deform=weights is None))
         movies = open_movies(dataset, sequence or [], truth, labels, frames, channel)
         if weights is not None:

@@ -7,16 +7,13 @@ the movie, and know divisions only as a second cell near a track that would othe
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.types import BoolArray
 from celltrail.tracking.candidates.links import LinkTable
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 REACH = 3.0  # cut-off in units of the 90th percentile of nearest-neighbour steps
 
@@ -121,18 +118,18 @@ def as_solution(candidates: Candidates, link_chosen: BoolArray, division_chosen:
         + divisions.cost[division_chosen].sum()
     )
     bound = int(d.cost.sum() + np.minimum(links.cost, 0).sum() + np.minimum(divisions.cost, 0).sum())
-    unknown = (np.full(len(links), np.nan), np.full(len(divisions), np.nan))
     return Solution(
-        np.ones(len(d), dtype=bool),
-        ~past,
-        ~future,
-        link_chosen,
-        division_chosen,
-        objective,
-        bound,
-        baseline,
-        np.zeros(len(d), dtype=np.int64),
-        *unknown,
-        np.zeros(1, dtype=np.int64),
+        used=np.ones(len(d), dtype=bool),
+        appears=~past,
+        disappears=~future,
+        link_chosen=link_chosen,
+        division_chosen=division_chosen,
+        objective=objective,
+        bound=bound,
+        baseline=baseline,
+        component=np.zeros(len(d), dtype=np.int64),
+        link_margin=np.full(len(links), np.nan),
+        division_margin=np.full(len(divisions), np.nan),
+        past_component=np.zeros(1, dtype=np.int64),
         solver=name,
     )

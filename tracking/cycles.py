@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.types import IntArray
 from celltrail.tracking.exporting.lineage import build_lineage
-
-IntArray = NDArray[np.int64]
 
 ENOUGH = 5  # cycles from which the movie's own length is taken
 SHARE = 0.25  # of the median cycle, within which a second division is an error

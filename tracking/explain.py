@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import NAT, SISTER_OUTSIDE, Candidates, Links, Solution
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.solving.solver import exact_margin
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 SHOWN = 8  # candidates of a cell that are listed on either side
 REJECTED = 20  # rejected divisions that are listed for a movie

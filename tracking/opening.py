@@ -9,21 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.pins import Pin, read_pins
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import Masks
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
 from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
 from celltrail.tracking.repair import RepairableMovie, find_repairs
 from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.pinned import MergedMasks
-
-Masks = Mapping[int, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -76,17 +73,17 @@ def open_movie(
         masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=settings.frames, axes=settings.axes)
     )
     labels, ndim = given, dimensions_of(given)
-    wishes = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
+    wanted = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
     if settings.hypotheses:
-        if not isinstance(given, Frames) or wishes:
+        if not isinstance(given, Frames) or wanted:
             raise InputError("Hypotheses need a folder made by 'celltrail segment --hypotheses', and no pins.")
         labels = HypothesisMovie(given)
-    if any(pin.kind == "merge" for pin in wishes):
-        labels = MergedMasks(labels, wishes)
+    if any(pin.kind == "merge" for pin in wanted):
+        labels = MergedMasks(labels, wanted)
         raise_if(labels.missing())
     grey = open_images_of(labels, images, settings)
     size = check_voxel(settings.voxel, ndim) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
-    return OpenedMovie(labels, given, grey, size, wishes)
+    return OpenedMovie(masks=labels, given=given, images=grey, voxel=size, pins=wanted)
 
 
 def open_images_of(masks: Masks, images: Path | str | Masks | None, settings: TrackSettings) -> Masks | None:
@@ -121,7 +118,7 @@ def measure(
     spans : int or None
         How many non-empty frames apart overlaps are kept; ``None``: as far as the settings may link.
     mapper : callable or None
-        Where the stretches of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
+        Where the chunks of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
 
     Returns
     -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,12 +19,13 @@ from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.output import output_folder
 from celltrail.data.files.pins import Pin
 from celltrail.data.files.tracks import Tracks
-from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
+from celltrail.data.graph.candidates import Candidates, Solution, save_graph
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.json_text import to_json
 from celltrail.data.running.log_file import write_log
 from celltrail.data.running.workers import open_workers
 from celltrail.data.settings import to_config
+from celltrail.data.types import Masks
 from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from celltrail.tracking.candidates.links import typical_diameter
 from celltrail.tracking.explain import list_divisions
@@ -39,7 +40,6 @@ from celltrail.tracking.settings import TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
-Masks = Mapping[int, NDArray[Any]]
 SCHEMA = "celltrail.run/1"
 LIBRARIES = ("celltrail", "numpy", "scipy", "highspy", "pulp", "tifffile")
 
@@ -140,8 +140,8 @@ def track(
         inputs = {"masks": fingerprint(movie.given)}
     with open_workers(settings.jobs, settings.dask) as mapper:
         with clock.stage("measure"):
-            apart = None if settings.jobs == 1 and settings.dask is None else mapper
-            movie, table = measure(movie, settings, mapper=apart, progress=progress)
+            workers = None if settings.jobs == 1 and settings.dask is None else mapper
+            movie, table = measure(movie, settings, mapper=workers, progress=progress)
         keeping = mapper if saved is None else remember(mapper, saved)
 
         def solve(candidates: Candidates) -> Solution:
@@ -199,7 +199,16 @@ def track(
         "images": None if movie.images is None else fingerprint(movie.images),
         **{name: fingerprint_of_file(Path(file)) for name, file in files.items() if isinstance(file, (str, Path))},
     }
-    return TrackResult(lineage.tracks, lineage.track, candidates, solution, run, table, lineage, movie.masks)
+    return TrackResult(
+        tracks=lineage.tracks,
+        track=lineage.track,
+        candidates=candidates,
+        solution=solution,
+        run=run,
+        table=table,
+        lineage=lineage,
+        source=movie.masks,
+    )
 
 
 def peak_memory_mb() -> float | None:
@@ -220,11 +229,7 @@ def _describe(
     jumps = frame[candidates.links.target[chosen]] - frame[candidates.links.source[chosen]] > 1
     return {
         "schema": SCHEMA,
-        "status": solution.status,
-        "objective": solution.objective / NAT,
-        "bound": solution.bound / NAT,
-        "gap": solution.gap,
-        "relative_gap": solution.relative_gap,
+        **solution.certificate,
         "solver": solution.solver,
         "components": solution.components,
         "detections": len(frame),

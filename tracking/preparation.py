@@ -6,7 +6,7 @@ taken from first solutions of the same movie; of a long movie a part is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -14,13 +14,13 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.files.pins import Pin
 from celltrail.data.graph.candidates import Candidates, Solution, to_units
 from celltrail.data.graph.networkx_graph import to_networkx
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper, open_workers
+from celltrail.data.types import Masks
 from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.choice import choose_model
 from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
@@ -30,8 +30,6 @@ from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.settings import AUTO_GAP, TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
-
-Masks = Mapping[int, NDArray[Any]]
 
 DEFAULT_COSTS = TrackSettings.costs
 EXCERPT = 40_000  # cells that are enough to tell the costs of a movie, and whether it has gaps
@@ -130,7 +128,15 @@ def prepare(
         f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}",
     ]
     constants = {**asdict(settled), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
-    return Prepared(problem, candidates, model, gap_rate, settled, constants, words)
+    return Prepared(
+        problem=problem,
+        candidates=candidates,
+        model=model,
+        gap_rate=gap_rate,
+        settled=settled,
+        constants=constants,
+        in_words=words,
+    )
 
 
 def gap_cost(wide: UnpricedCandidates, solution: Solution) -> float:

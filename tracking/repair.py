@@ -12,8 +12,7 @@ precedes it, and its daughters are no pieces, as they do not become one again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -22,16 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from celltrail.data.files.movie import part_of
+from celltrail.data.columns import row_of_cell
+from celltrail.data.files.movie import DerivedFrames
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import BoolArray, FloatArray, IntArray, Masks
 from celltrail.tracking.exporting.masks import relabel
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 from celltrail.tracking.measuring.table import DetectionTable
 
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
-Masks = Mapping[int, NDArray[Any]]
 Shape = tuple[tuple[slice, ...], BoolArray]  # a box, and a mask within it
 
 LONGEST = 5  # frames that such an error lasts at most
@@ -67,18 +64,12 @@ class Repair:
         return range(self.first, self.first + len(self.parts))
 
 
-class RepairableMovie(LayeredMovie):
+class RepairableMovie(DerivedFrames, LayeredMovie):
     """Masks, with what some of them may be instead in a second layer. Frame number → layers (1 or 2, …)."""
 
     def __init__(self, masks: Masks, repairs: Sequence[Repair]) -> None:
-        self.masks, self.repairs = masks, tuple(repairs)
-        self.path, self.voxel = getattr(masks, "path", None), getattr(masks, "voxel", None)
-
-    def between(self, frames: range) -> RepairableMovie:
-        """The same movie, only the frames whose number is in ``frames``."""
-        part = copy(self)
-        part.masks = part_of(self.masks, frames)
-        return part
+        super().__init__(masks)
+        self.repairs = tuple(repairs)
 
     def __getitem__(self, number: int) -> NDArray[Any]:
         labels = np.asarray(self.masks[number])
@@ -91,15 +82,6 @@ class RepairableMovie(LayeredMovie):
                 other[box][mask] = label
         return np.stack([labels.astype(np.int64), other])
 
-    def __contains__(self, number: object) -> bool:
-        return number in self.masks
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.masks)
-
-    def __len__(self) -> int:
-        return len(self.masks)
-
     def draw(self, number: int, labels: IntArray, new: IntArray) -> NDArray[np.int64]:
         """Label image of chosen masks and parts: ``labels`` become ``new`` (0: left out)."""
         return np.asarray(np.max([relabel(layer, labels, new) for layer in self[number]], axis=0))
@@ -109,7 +91,7 @@ class RepairableMovie(LayeredMovie):
 
         Several parts or pieces together count for one typical cell: they must not win by having more links.
         """
-        row_of = {key: row for row, key in enumerate(zip(frame.tolist(), label.tolist(), strict=True))}
+        row_of = row_of_cell(frame, label)
         reward, share, hypothesis = np.zeros(len(frame)), np.ones(len(frame)), np.full(len(frame), -1)
         pairs: list[tuple[int, int]] = []
         odds = np.log(RARE - 1)
@@ -123,7 +105,13 @@ class RepairableMovie(LayeredMovie):
             hypothesis[new] = np.arange(len(new)) + repair.first - 1
             pairs += [(a, b) for a in old for b in new]
         rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        return Evidence(reward, share, hypothesis, np.repeat(np.arange(len(rows)), 2), rows.ravel())
+        return Evidence(
+            reward=reward,
+            share=share,
+            hypothesis=hypothesis,
+            clique_id=np.repeat(np.arange(len(rows)), 2),
+            clique_row=rows.ravel(),
+        )
 
 
 def find_repairs(masks: Masks, table: DetectionTable) -> list[Repair]:
@@ -152,7 +140,7 @@ def find_repairs(masks: Masks, table: DetectionTable) -> list[Repair]:
         for rows, parts in zip(frames.rows, shapes, strict=True):
             number = int(table.frame[rows[0]])
             labels = tuple(sorted(table.label[list(rows)].tolist()))
-            found.append(Repair(kind, number, labels, tuple(parts), int(free[number])))
+            found.append(Repair(kind=kind, frame=number, labels=labels, parts=tuple(parts), first=int(free[number])))
             free[number] += len(parts)
             taken |= set(rows)
     return sorted(found, key=lambda repair: (repair.frame, repair.labels))

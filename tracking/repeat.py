@@ -68,19 +68,19 @@ def options_of_run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What a run has found other than an earlier one, as sentences; empty if it is the same run again."""
-    told = []
+    changes = []
     for name, found in now["inputs"].items():
         known = before["inputs"].get(name)
         if (known or {}).get("sha256") != (found or {}).get("sha256"):
-            told.append(f"The {name} are not those of the earlier run: their fingerprint has changed.")
+            changes.append(f"The {name} are not those of the earlier run: their fingerprint has changed.")
     for name, version in now["versions"].items():
         known = before["versions"].get(name)
         if known != version:
-            told.append(f"{name} is {version} here; the earlier run had {known}.")
+            changes.append(f"{name} is {version} here; the earlier run had {known}.")
     for name in sorted({*before["config"], *now["config"]}):
         then, here = (json.dumps(run["config"].get(name)) for run in (before, now))
         if then != here:
-            told.append(f"The option {name} is {here} here; the earlier run had {then}.")
+            changes.append(f"The option {name} is {here} here; the earlier run had {then}.")
     if before.get("objective") != now["objective"]:
-        told.append(f"The objective is {now['objective']:.6f} here; the earlier run had {before.get('objective')}.")
-    return told
+        changes.append(f"The objective is {now['objective']:.6f} here; the earlier run had {before.get('objective')}.")
+    return changes

@@ -98,7 +98,7 @@ def _name(function: partial[Any], task: Task) -> str:
     )
     digest.update(repr(words).encode())
     matrix = (task.matrix.data, task.matrix.indices, task.matrix.indptr)
-    for array in (*matrix, task.cost, task.nudge, task.lower, task.upper, task.group, task.incumbent):
+    for array in (*matrix, task.cost, task.tie_break, task.lower, task.upper, task.group, task.incumbent):
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from celltrail.data.graph.candidates import IntArray
 from celltrail.data.running import console
 from celltrail.data.running.console import DaskOption, JobsOption, JsonOption, OverwriteOption
 from celltrail.data.settings_cli import option_of
+from celltrail.data.types import IntArray
 from celltrail.tracking.settings import TrackSettings
 
 NatsOption = Annotated[float, typer.Option(metavar="NATS", help="Added to every such cost before solving.")]
@@ -44,7 +44,7 @@ def solve(
     """
     from celltrail.data.files.output import refuse_existing
     from celltrail.data.files.ownership import owned
-    from celltrail.data.graph.candidates import NAT, load_graph, save_graph
+    from celltrail.data.graph.candidates import load_graph, save_graph
     from celltrail.data.running.workers import open_workers
     from celltrail.tracking.exporting.lineage import build_lineage
     from celltrail.tracking.saved import forget, remember, saved_parts
@@ -79,11 +79,7 @@ def solve(
         if not unfinished:
             forget(saved)
     summary = {
-        "status": solution.status,
-        "objective": solution.objective / NAT,
-        "bound": solution.bound / NAT,
-        "gap": solution.gap,
-        "relative_gap": solution.relative_gap,
+        **solution.certificate,
         "components": solution.components,
         "open_components": len(solution.open_components),
         "links": int(solution.link_chosen.sum()),

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import Masks
 from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.pricing import Constants
 from celltrail.tracking.exporting.lineage import build_lineage
@@ -32,7 +32,6 @@ from celltrail.tracking.preparation import prepare
 from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve_candidates
 
-Masks = Mapping[int, NDArray[Any]]
 Score = Callable[[Path, Path], Mapping[str, float | None]]
 LONGEST_GAP = 3
 
@@ -88,7 +87,7 @@ def open_tunable(name: str, masks: Path | Masks, images: Path | Masks | None, tr
     def finder(asked: DetectionTable, *, max_gap: int, mapper: Mapper = map) -> UnpricedCandidates:
         return known(max_gap) if asked is table else find_candidates(asked, max_gap=max_gap, mapper=mapper)
 
-    return Tunable(name, movie.masks, truth, table, finder)
+    return Tunable(name=name, masks=movie.masks, truth=truth, table=table, finder=finder)
 
 
 def suggest(trial: Any, costs: Sequence[str]) -> TrackSettings:

@@ -8,7 +8,7 @@ result is written beside the old one, with its ``pins.csv``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from celltrail.dashboard.opening.content import Result, open_result
 from celltrail.dashboard.opening.registry import opaque_id
 from celltrail.data import Candidates, InputError, Solution, load_graph
 from celltrail.data.files.containment import inside
+from celltrail.data.files.movie import LazyFrames
 from celltrail.data.files.output import output_folder
 from celltrail.data.files.ownership import lock_path
 from celltrail.data.files.pins import Cell, Pin, parse_pin, write_pins
@@ -171,7 +172,15 @@ def solve_again(result: Result, pins: list[Pin]) -> Outcome:
         write_pins(folder / "pins.csv", pins)
     changes = compare_solutions(graph, corrected.candidates, solution)
     before, after = graph.solution.objective / NAT, solution.objective / NAT
-    return Outcome(out, before, after, solution.status, changes, time.perf_counter() - start, merges)
+    return Outcome(
+        out=out,
+        before=before,
+        after=after,
+        status=solution.status,
+        changes=changes,
+        seconds=time.perf_counter() - start,
+        measured_anew=merges,
+    )
 
 
 def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResult:
@@ -197,11 +206,7 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
     fill = part_of_run(origin, "config").get("fill") != "never"
     lineage = build_lineage(pinned, solution, fill=fill, present=~outside)
     run |= {
-        "status": solution.status,
-        "objective": solution.objective / NAT,
-        "bound": solution.bound / NAT,
-        "gap": solution.gap,
-        "relative_gap": solution.relative_gap,
+        **solution.certificate,
         "solver": solution.solver,
         "components": solution.components,
         "used": int(solution.used.sum()),
@@ -214,7 +219,16 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
         "seconds": {"solve": round(time.perf_counter() - start, 4)},
     }
     painted = _table_of(origin, problem, lineage.fills)
-    return TrackResult(lineage.tracks, lineage.track, pinned, solution, run, painted, lineage, origin.labels)
+    return TrackResult(
+        tracks=lineage.tracks,
+        track=lineage.track,
+        candidates=pinned,
+        solution=solution,
+        run=run,
+        table=painted,
+        lineage=lineage,
+        source=origin.labels,
+    )
 
 
 def _key(frame: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -232,10 +246,11 @@ def _track_again(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResult
     return track_again(origin, InputMasks(origin, problem), wanted, None if movie is None else movie.images)
 
 
-class InputMasks(Mapping[int, NDArray[Any]]):
+class InputMasks(LazyFrames):
     """The masks that a result was made from, with their own labels again; filled and dropped cells are left out."""
 
     def __init__(self, result: Result, graph: Graph) -> None:
+        super().__init__(result.labels)
         self.masks, self.graph = result.labels, graph
         self.voxel = graph.candidates.voxel
 
@@ -243,15 +258,6 @@ class InputMasks(Mapping[int, NDArray[Any]]):
         table = self.graph.candidates.detections
         rows = (table.frame == frame) & (self.graph.track > 0)
         return relabel(self.masks[frame], self.graph.track[rows], table.label[rows])
-
-    def __contains__(self, number: object) -> bool:
-        return number in self.masks
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.masks)
-
-    def __len__(self) -> int:
-        return len(self.masks)
 
 
 def _origin(result: Result, graph: Graph) -> tuple[Result, Graph]:

@@ -16,7 +16,7 @@ from celltrail.data.files.pins import Cell, Pin, read_pins
 
 def log_of(result: Result) -> Log:
     """The corrections of a result in this session; a corrected result begins with those it was made with."""
-    logs = st.session_state.setdefault("corrections", {})
+    logs: dict[str, Log] = st.session_state.setdefault("corrections", {})
     key = result.layer.id
     if key not in logs:
         file = result.layer.folder / "pins.csv"

@@ -7,17 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from celltrail.dashboard.opening.content import Result
 from celltrail.data.errors import InputError
 from celltrail.data.files.pins import Pin
+from celltrail.data.types import Masks
 from celltrail.tracking import TrackResult, track
 from celltrail.tracking.opening import fingerprint, fingerprint_of_file, open_images_of
 from celltrail.tracking.repeat import settings_of_run
 from celltrail.tracking.settings import TrackSettings
-
-Masks = Mapping[int, NDArray[Any]]
 
 
 def part_of_run(result: Result, name: str) -> dict[str, Any]:

@@ -17,10 +17,9 @@ from scipy.sparse.csgraph import connected_components
 
 from celltrail.data import Candidates, Solution
 from celltrail.data.graph.candidates import FORBIDDEN, Detections, Divisions, Links
+from celltrail.data.types import BoolArray
 from celltrail.tracking.solving.second_births import find_second_births
 from celltrail.tracking.solving.solver import solve_candidates
-
-BoolArray = NDArray[np.bool_]
 
 
 def solve_touched(problem: Candidates, known: Solution, pinned: Candidates, cells: NDArray[np.int64]) -> Solution:
@@ -137,18 +136,17 @@ def _part(
         pinned,
         detections=Detections(**columns),
         links=Links(
-            new[pinned.links.source[links]],
-            new[pinned.links.target[links]],
-            pinned.links.cost[links],
-            pinned.links.fixed[links],
+            source=new[pinned.links.source[links]],
+            target=new[pinned.links.target[links]],
+            cost=pinned.links.cost[links],
+            fixed=pinned.links.fixed[links],
         ),
         divisions=Divisions(
-            *(
-                new[column[divisions]]
-                for column in (pinned.divisions.mother, pinned.divisions.first, pinned.divisions.second)
-            ),
-            pinned.divisions.cost[divisions],
-            pinned.divisions.fixed[divisions],
+            mother=new[pinned.divisions.mother[divisions]],
+            first=new[pinned.divisions.first[divisions]],
+            second=new[pinned.divisions.second[divisions]],
+            cost=pinned.divisions.cost[divisions],
+            fixed=pinned.divisions.fixed[divisions],
         ),
         clique_id=pinned.clique_id[inside],
         clique_detection=new[pinned.clique_detection[inside]],

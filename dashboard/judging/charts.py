@@ -252,7 +252,7 @@ def draw_over_time(
 ) -> go.Figure:
     """A column for one track over time, in front of the median and the middle half of all cells in each frame."""
     figure = plain_figure(height)
-    spread = cells.groupby("frame")[column].quantile([0.25, 0.5, 0.75]).unstack()
+    spread = cells.groupby("frame")[column].quantile(np.array([0.25, 0.5, 0.75])).unstack()
     for share, fill in ((0.25, None), (0.75, "tonexty")):
         figure.add_scatter(
             x=spread.index,

@@ -99,8 +99,16 @@ def _only_in(
     theirs = other.cells["track"].to_numpy()
 
     def event(kind: str, row: int, twin: int, text: str) -> Event:
-        tracks = (int(label[row]), twin) if name == "A" else (twin, int(label[row]))
-        return Event(f"{kind} only in {name}", int(frame[row]), float(y[row]), float(x[row]), text, *tracks)
+        track, truth_track = (int(label[row]), twin) if name == "A" else (twin, int(label[row]))
+        return Event(
+            kind=f"{kind} only in {name}",
+            frame=int(frame[row]),
+            y=float(y[row]),
+            x=float(x[row]),
+            text=text,
+            track=track,
+            truth_track=truth_track,
+        )
 
     for row in np.flatnonzero(partner < 0).tolist():
         yield event("cell", row, 0, f"Cell {label[row]} of {name} has no counterpart.")

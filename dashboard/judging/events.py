@@ -14,8 +14,7 @@ from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.content import Result
 from celltrail.data import Tracks, load_graph
 from celltrail.evaluation import Evaluation
-from celltrail.evaluation.errors import MEANING
-from celltrail.evaluation.reports.sequence_report import describe_error
+from celltrail.evaluation.errors import MEANING, describe_error
 
 OUTLIER = 8.0  # a step is odd when it lies so many median absolute deviations above the median
 SHORT = 3  # frames
@@ -64,14 +63,14 @@ def errors_of(evaluation: Evaluation) -> list[Event]:
     """Every error against the truth, in order of frames; the costs sum to AOGM."""
     return [
         Event(
-            error.type,
-            error.frame,
-            error.y,
-            error.x,
-            describe_error(error),
-            error.res_track or 0,
-            error.gt_track or 0,
-            error.cost,
+            kind=error.type,
+            frame=error.frame,
+            y=error.y,
+            x=error.x,
+            text=describe_error(error),
+            track=error.res_track or 0,
+            truth_track=error.gt_track or 0,
+            cost=error.cost,
         )
         for error in evaluation.errors
     ]
@@ -113,7 +112,14 @@ def _odd_lives(result: Result, cells: pd.DataFrame) -> Iterable[Event]:
     inside = np.minimum.reduce([y, x, height - 1 - y, width - 1 - x]) > 1.5 * np.sqrt(area)
 
     def event(kind: str, label: int, row: int) -> Event:
-        return Event(kind, int(frame[row]), float(y[row]), float(x[row]), f"Track {label} {RULES[kind]}.", label)
+        return Event(
+            kind=kind,
+            frame=int(frame[row]),
+            y=float(y[row]),
+            x=float(x[row]),
+            text=f"Track {label} {RULES[kind]}.",
+            track=label,
+        )
 
     for label, begin, end, parent in tracks.rows().tolist():
         if label not in row_of:
@@ -139,7 +145,12 @@ def _odd_steps(cells: pd.DataFrame) -> Iterable[Event]:
         odd = within & (size > _limit(size[within]))
         for row in cells[odd].itertuples():
             yield Event(
-                kind, int(row.frame), float(row.y), float(row.x), f"Track {row.track} {RULES[kind]}.", int(row.track)
+                kind=kind,
+                frame=int(row.frame),
+                y=float(row.y),
+                x=float(row.x),
+                text=f"Track {row.track} {RULES[kind]}.",
+                track=int(row.track),
             )
 
 
@@ -166,4 +177,4 @@ def _doubtful_links(result: Result) -> Iterable[Event]:
         _, y, x = table.position[source].tolist()
         margin = max(float(solution.link_margin[row]), 0.0)
         text = f"Track {track[source]}: the best solution without its next link costs only {margin:.2f} nat more."
-        yield Event("doubtful link", int(table.frame[source]), y, x, text, int(track[source]))
+        yield Event(kind="doubtful link", frame=int(table.frame[source]), y=y, x=x, text=text, track=int(track[source]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -24,8 +25,8 @@ def close_up(result: content.Result, across: float = 400) -> float:
 
 def choose_kinds(found: list[Event], key: str) -> list[Event]:
     """The events of the kinds that are chosen; all, where none is."""
-    counts = pd.Series([event.kind for event in found]).value_counts().sort_index()
-    names = {kind: f"{events.NAMES.get(kind, kind)}: {count}" for kind, count in counts.items()}
+    counts = sorted(Counter(event.kind for event in found).items())
+    names = {kind: f"{events.NAMES.get(kind, kind)}: {count}" for kind, count in counts}
     chosen = st.pills(
         "Kinds",
         list(names),

@@ -238,7 +238,7 @@ def track_feature(result: Result, name: str) -> dict[int, float]:
     if name == "speed":
         cells = cells.assign(speed=speed_of(cells))
     means = cells.groupby("track")[name].mean().dropna()
-    return {int(label): float(value) for label, value in means.items()}
+    return dict(zip(means.index.tolist(), means.astype(float).tolist(), strict=True))
 
 
 def feature_colours(result: Result, name: str) -> tuple[dict[int, str], tuple[float, float]]:
@@ -266,4 +266,5 @@ def speed_of(cells: pd.DataFrame) -> NDArray[np.float64]:
     """
     steps = cells[["z", "y", "x"]].diff().to_numpy()
     frames = np.where(cells["track"].diff() == 0, cells["frame"].diff(), np.nan)
-    return np.sqrt(np.square(steps).sum(axis=1)) / frames
+    distance: NDArray[np.float64] = np.sqrt(np.square(steps).sum(axis=1))
+    return distance / frames

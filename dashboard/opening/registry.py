@@ -99,12 +99,14 @@ def open_dataset(path: Path) -> Dataset:
     if track_file(root) is not None and single:
         movies = [_movie(root.parent, single.group(1), only=root)]
     elif track_file(root) is not None:
-        movies = [Movie(opaque_id(root), root.name, root, None, (_layer(root, root, "result"),))]
+        movies = [
+            Movie(id=opaque_id(root), name=root.name, root=root, images=None, layers=(_layer(root, root, "result"),))
+        ]
     elif _has_sequences(root):
         movies = [_movie(root, sequence.name) for sequence in find_sequences(root)]
     else:
         list_frame_files(root)
-        movies = [Movie(opaque_id(root), root.name, root, root, ())]
+        movies = [Movie(id=opaque_id(root), name=root.name, root=root, images=root, layers=())]
     register(*movies)
     return Dataset(root, tuple(movies))
 
@@ -144,14 +146,14 @@ def _has_sequences(root: Path) -> bool:
 
 def _layer(root: Path, folder: Path, kind: Kind, name: str | None = None) -> Layer:
     real = inside(root, folder)
-    return Layer(opaque_id(real), name or folder.name, kind, real, root.resolve())
+    return Layer(id=opaque_id(real), name=name or folder.name, kind=kind, folder=real, root=root.resolve())
 
 
 def _movie(root: Path, name: str, only: Path | None = None) -> Movie:
     sequence = Sequence(root, name)
     layers = [_layer(root, folder, kind, label) for folder, kind, label in _label_folders(root, sequence, only)]
     images = inside(root, sequence.images) if sequence.images else None
-    return Movie(opaque_id(root / name), name, root, images, tuple(layers))
+    return Movie(id=opaque_id(root / name), name=name, root=root, images=images, layers=tuple(layers))
 
 
 def _label_folders(root: Path, sequence: Sequence, only: Path | None) -> list[tuple[Path, Kind, str]]:

@@ -18,7 +18,8 @@ def read_arguments(arguments: list[str]) -> Path | None:
         known, _ = parser.parse_known_args(arguments)
     except (argparse.ArgumentError, SystemExit):
         raise InputError("--data needs a folder:  celltrail dashboard FOLDER.") from None
-    return known.data
+    folder: Path | None = known.data
+    return folder
 
 
 def open_first(arguments: list[str]) -> None:

@@ -75,7 +75,8 @@ def flat_plane(array: NDArray[Any], plane: str, *, labels: bool = False) -> NDAr
         return flatten_stack(array, labels=labels)
     if not 0 <= int(plane) < len(array):
         raise KeyError(plane)
-    return array[int(plane)]
+    chosen: NDArray[Any] = array[int(plane)]
+    return chosen
 
 
 def shrink_mean(image: NDArray[Any], step: int) -> NDArray[np.float32]:
@@ -84,7 +85,9 @@ def shrink_mean(image: NDArray[Any], step: int) -> NDArray[np.float32]:
         return image.astype(np.float32)
     height, width = image.shape
     padded = np.pad(image.astype(np.float32), ((0, -height % step), (0, -width % step)), mode="edge")
-    return padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step).mean(axis=(1, 3))
+    blocks = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
+    means: NDArray[np.float32] = blocks.mean(axis=(1, 3))
+    return means
 
 
 def encode_image(image: NDArray[Any], limits: tuple[float, float]) -> bytes:

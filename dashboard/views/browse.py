@@ -23,11 +23,10 @@ def take_frame() -> None:
 
 def take_row() -> None:
     """A row of the table was clicked."""
-    rows = st.session_state.track_table.selection.rows
-    if rows:
+    rows, result = st.session_state.track_table.selection.rows, parts.selection().result
+    if rows and result is not None:
         label = int(st.session_state.track_rows[rows[0]])
-        tracks = parts.selection().result.tracks
-        state.look_at(t=int(tracks.begin[tracks.row_of(label)]), track=label)
+        state.look_at(t=int(result.tracks.begin[result.tracks.row_of(label)]), track=label)
 
 
 def show_track(selection: state.Selection, result: content.Result) -> None:

@@ -75,7 +75,8 @@ def show_pair(selection: state.Selection, a: content.Result, b: content.Result, 
     marks = () if event is None else ({"t": event.frame, "y": event.y + 0.5, "x": event.x + 0.5},)
     selected = {} if event is None else {a.layer.id: event.track, b.layer.id: event.truth_track}
     panes = [
-        Pane(selection.movie, one.layer, f"{name}: {one.layer.name}", 0, marks) for name, one in (("A", a), ("B", b))
+        Pane(movie=selection.movie, layer=one.layer, title=f"{name}: {one.layer.name}", offset=0, marks=marks)
+        for name, one in (("A", a), ("B", b))
     ]
     show_viewer(
         panes,

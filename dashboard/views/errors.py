@@ -43,11 +43,11 @@ def show_event(selection: state.Selection, result: content.Result, event: Event,
     mark = {"t": event.frame, "y": event.y + 0.5, "x": event.x + 0.5}
     panes = [
         Pane(
-            selection.movie,
-            layer,
-            f"{name}, {f'{step:+d} frame' if step else 'this frame'}",
-            step,
-            (mark, *panel.marks()),
+            movie=selection.movie,
+            layer=layer,
+            title=f"{name}, {f'{step:+d} frame' if step else 'this frame'}",
+            offset=step,
+            marks=(mark, *panel.marks()),
         )
         for layer, name in rows
         for step in (-1, 0, 1)
@@ -72,9 +72,8 @@ def show_event(selection: state.Selection, result: content.Result, event: Event,
 def show() -> None:
     """The page."""
     selection = parts.selection()
-    result = selection.result
-    if result is None or not len(result.tracks):
-        parts.empty("Nothing to review yet", "Track the movie first.", "celltrail track 01_MASKS --out 01_RES")
+    result = parts.tracked(selection, "Nothing to review yet")
+    if result is None:
         return
     left, right = st.columns([1, 3])
     with left:

@@ -85,9 +85,8 @@ def show_job(command: list[str], out: str) -> None:
 def show() -> None:
     """The page."""
     selection = parts.selection()
-    result = selection.result
-    if result is None or not len(result.tracks):
-        parts.empty("Nothing to export yet", "Track the movie first.", "celltrail track 01_MASKS --out 01_RES")
+    result = parts.tracked(selection, "Nothing to export yet")
+    if result is None:
         return
     show_files(selection, result)
     show_film(selection, result)

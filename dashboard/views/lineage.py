@@ -58,9 +58,8 @@ def choose_colours(result: content.Result) -> dict[int, str]:
 def show() -> None:
     """The page."""
     selection = parts.selection()
-    result = selection.result
-    if result is None or not len(result.tracks):
-        parts.empty("No lineages yet", "Track the movie first.", "celltrail track 01_MASKS --out 01_RES")
+    result = parts.tracked(selection, "No lineages yet")
+    if result is None:
         return
     tracks = result.tracks
     layout = lineage_layout.arrange(tracks)

@@ -122,9 +122,8 @@ def show_cells(selection: state.Selection, result: Result, found: CellNumbers, s
 def show() -> None:
     """The page."""
     selection = parts.selection()
-    result = selection.result
-    if result is None or not len(result.tracks):
-        parts.empty("Nothing to measure yet", "Track the movie first.", "celltrail track 01_MASKS --out 01_RES")
+    result = parts.tracked(selection, "Nothing to measure yet")
+    if result is None:
         return
     found = take_measures(selection, result, choose_units(result))
     if found is None:

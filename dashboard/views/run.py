@@ -102,7 +102,7 @@ def choose_name(stem: str, root: Path) -> str | None:
     key = f"run_name_{stem}"
     if key not in st.session_state:
         st.session_state[key] = plans.free_name(root, stem)
-    name = st.text_input("Name of the result", key=key, help="A folder beside the data.")
+    name: str = st.text_input("Name of the result", key=key, help="A folder beside the data.")
     if NAME.fullmatch(name):
         return name
     st.warning("Use letters, digits, - and _ for the name.")

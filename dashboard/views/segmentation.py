@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from celltrail.dashboard import parts
 from celltrail.dashboard.judging import charts, model_cards, objects, review
 from celltrail.dashboard.opening import content, registry, state
-from celltrail.dashboard.opening.registry import Layer
+from celltrail.dashboard.opening.registry import Kind, Layer
 from celltrail.dashboard.viewer import Pane, show_viewer
 from celltrail.data.errors import MissingExtra, import_extra
 from celltrail.evaluation.measures.catalogue import definition
@@ -23,7 +23,7 @@ MEANING = {
     "Variations in training": "Training never sees the same tile twice: it is turned, bent, and made brighter or darker.",
     "Probability of a model": "What the model makes of this frame: how sure it is, pixel by pixel, that there is a cell.",
 }
-FULL_MASKS = ("annotated", "silver", "truth")
+FULL_MASKS: tuple[Kind, ...] = ("annotated", "silver", "truth")
 
 
 def choose_truth(selection: state.Selection, layer: Layer) -> Layer | None:

@@ -44,7 +44,7 @@ def show_study(path: Path, key: str) -> None:
     if ended.empty:
         st.caption("The first short training has not ended yet.")
         return
-    best = ended.loc[ended["value"].idxmax()]
+    best = ended.iloc[int(ended["value"].argmax())]
     st.markdown(f"Best so far: **{best['value']:.3f}** in trial **{int(best['trial'])}** of {len(table)}")
     left, right = st.columns([3, 2])
     left.dataframe(
@@ -91,11 +91,11 @@ def show_comparison(compared: Compared, key: str) -> None:
         alt="Differences to the baseline with intervals",
     )
     sure = table[(table["difference_low"] > 0) | (table["difference_high"] < 0)]
-    for row in sure.itertuples():
-        better = (row.difference > 0) != (row.measure in LOWER_IS_BETTER)
+    for row in sure.to_dict("records"):
+        better = (row["difference"] > 0) != (row["measure"] in LOWER_IS_BETTER)
         st.text(
-            f"{row.variant} is {'better' if better else 'worse'} than {compared.baseline} in {row.measure}: "
-            f"{row.difference:+.3f}, 95 % interval {row.difference_low:+.3f} to {row.difference_high:+.3f}."
+            f"{row['variant']} is {'better' if better else 'worse'} than {compared.baseline} in {row['measure']}: "
+            f"{row['difference']:+.3f}, 95 % interval {row['difference_low']:+.3f} to {row['difference_high']:+.3f}."
         )
     if sure.empty:
         st.text("No difference is surer than chance: every 95 % interval holds zero.")

@@ -97,15 +97,15 @@ def read_job(key: str) -> Job:
     about = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     stage, share = _progress(folder / "progress.jsonl")
     return Job(
-        key,
-        about["title"],
-        about["commands"],
-        about["started"],
-        _state(folder, about["pid"]),
-        stage,
-        share,
-        _tail(folder / "log.txt"),
-        Path(about["result"]) if about.get("result") else None,
+        id=key,
+        title=about["title"],
+        commands=about["commands"],
+        started=about["started"],
+        state=_state(folder, about["pid"]),
+        stage=stage,
+        share=share,
+        log=_tail(folder / "log.txt"),
+        result=Path(about["result"]) if about.get("result") else None,
     )
 
 

@@ -75,7 +75,13 @@ def plan_tracks(
     commands.append(["track", str(masks), "--out", str(out), *images, *track])
     if evaluate and movie.truth is not None:
         commands.append(["evaluate", str(movie.truth.folder.parent), str(out)])
-    return Plan(f"{movie.root.name}, movie {movie.name}: {name}", movie.root, name, commands, out)
+    return Plan(
+        title=f"{movie.root.name}, movie {movie.name}: {name}",
+        root=movie.root,
+        name=name,
+        commands=commands,
+        result=out,
+    )
 
 
 def variants_of(dataset: Dataset) -> dict[str, Path]:
@@ -99,7 +105,9 @@ def plan_comparison(dataset: Dataset, name: str, variants: Mapping[str, Path], b
     out = root / name
     words = [f"{variant}={folder}" for variant, folder in variants.items()]
     command = ["compare", str(root), *words, "--baseline", baseline, "--out", str(out)]
-    return Plan(f"{root.name}: {' and '.join(variants)} compared", root, name, [command], out)
+    return Plan(
+        title=f"{root.name}: {' and '.join(variants)} compared", root=root, name=name, commands=[command], result=out
+    )
 
 
 def plan_search(dataset: Dataset, name: str, movies: Sequence[str], *, trials: int, steps: int | None) -> Plan:
@@ -117,4 +125,4 @@ def plan_search(dataset: Dataset, name: str, movies: Sequence[str], *, trials: i
         command = ["tune", "tracking", *common, str(folder / "tracking.toml")]
     else:
         command = ["tune", "segmentation", *common, str(folder / "model.safetensors"), "--steps", str(steps)]
-    return Plan(f"{root.name}: search {name}", root, name, [command], study)
+    return Plan(title=f"{root.name}: search {name}", root=root, name=name, commands=[command], result=study)

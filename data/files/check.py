@@ -310,7 +310,9 @@ def _looks_like_labels(image: NDArray[Any]) -> bool:
 
 def _problem(path: Path, text: str, *, frame: int | None = None, label: int | None = None) -> Problem:
     what, colon, remedy = text.rpartition(": ")
-    return Problem(str(path), frame, label, what if colon else text, remedy if colon else "")
+    return Problem(
+        path=str(path), frame=frame, label=label, what=what if colon else text, remedy=remedy if colon else ""
+    )
 
 
 def _ranges(numbers: Iterable[int]) -> str:

@@ -19,13 +19,11 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.npz import read_arrays
 from celltrail.data.files.output import output_file
 from celltrail.data.labels.outlines import close_gaps
+from celltrail.data.types import BoolArray, IntArray
 
 SCHEMA = "celltrail.hypotheses/1"
 WIDEST = 50  # pixels; no gap between two cells is closed from farther away
 SHARED = 0.05  # two candidates conflict where they share more than this part of the smaller one
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -104,14 +102,14 @@ def pack_hypotheses(
     packed = [np.packbits(mask.ravel()) for mask in masks]
     bbox = np.array([[s.start for s in box] + [s.stop for s in box] for box in boxes], dtype=np.int64)
     return Hypotheses(
-        tuple(shape),
-        bbox.reshape(-1, 2 * len(shape)),
-        np.concatenate([np.zeros(0, np.uint8), *packed]),
-        np.cumsum([0, *map(len, packed)]).astype(np.int64),
-        np.array(list(score), dtype=np.float32),
-        np.array(list(parent), dtype=np.int64),
-        np.array(list(region), dtype=np.int64),
-        gap,
+        shape=tuple(shape),
+        bbox=bbox.reshape(-1, 2 * len(shape)),
+        bits=np.concatenate([np.zeros(0, np.uint8), *packed]),
+        offset=np.cumsum([0, *map(len, packed)]).astype(np.int64),
+        score=np.array(list(score), dtype=np.float32),
+        parent=np.array(list(parent), dtype=np.int64),
+        region=np.array(list(region), dtype=np.int64),
+        gap=gap,
     )
 
 
@@ -226,14 +224,14 @@ def read_hypotheses(path: Path) -> Hypotheses:
                 "run 'celltrail segment --hypotheses' again."
             )
         result = Hypotheses(
-            tuple(arrays["shape"].tolist()),
-            arrays["bbox"].astype(np.int64),
-            arrays["bits"].astype(np.uint8),
-            arrays["offset"].astype(np.int64),
-            arrays["score"].astype(np.float32),
-            arrays["parent"].astype(np.int64),
-            arrays["region"].astype(np.int64),
-            int(arrays.get("gap", 0)),
+            shape=tuple(arrays["shape"].tolist()),
+            bbox=arrays["bbox"].astype(np.int64),
+            bits=arrays["bits"].astype(np.uint8),
+            offset=arrays["offset"].astype(np.int64),
+            score=arrays["score"].astype(np.float32),
+            parent=arrays["parent"].astype(np.int64),
+            region=arrays["region"].astype(np.int64),
+            gap=int(arrays.get("gap", 0)),
         )
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: run 'celltrail segment --hypotheses'.") from None

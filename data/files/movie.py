@@ -6,9 +6,10 @@ Everything that works on a movie takes a ``Mapping[int, ndarray]``; a plain dict
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.files.omezarr import ZarrSource
 from celltrail.data.files.tiff import read_pages
+from celltrail.data.types import Masks
 
 Kind = Literal["image", "labels"]
 PICTURE_SUFFIXES = (".png", ".bmp")
@@ -44,7 +46,23 @@ class Source:
         return array.reshape(self.shape)
 
 
-class Frames(Mapping[int, NDArray[Any]]):
+class LazyFrames(Mapping[int, NDArray[Any]]):
+    """Frames by number; a subclass reads or computes one in ``__getitem__``. Asking for a number reads nothing."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._numbers = dict.fromkeys(numbers)
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._numbers
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
+class Frames(LazyFrames):
     """The frames of one movie, by the number in the file name; lazy.
 
     Attributes
@@ -73,6 +91,7 @@ class Frames(Mapping[int, NDArray[Any]]):
         voxel: tuple[float, float, float] | None = None,
         interval: float | None = None,
     ) -> None:
+        super().__init__(sorted(sources))
         self.path = path
         self.sources: dict[int, Source | ZarrSource] = {number: sources[number] for number in sorted(sources)}
         self.numbers = tuple(self.sources)
@@ -98,15 +117,6 @@ class Frames(Mapping[int, NDArray[Any]]):
             raise InputError(f"{source.path} holds values that are not finite (NaN or infinity): replace them.")
         return array
 
-    def __contains__(self, number: object) -> bool:  # without it, asking for a frame would read it
-        return number in self.sources
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.numbers)
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
     @property
     def files(self) -> list[Path]:
         """The files behind the movie, each once, in frame order; those of a Zarr array by name."""
@@ -128,27 +138,18 @@ class Frames(Mapping[int, NDArray[Any]]):
         return Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval)
 
 
-class PartOfMovie(Mapping[int, NDArray[Any]]):
+class PartOfMovie(LazyFrames):
     """Some frames of any movie; they are read when they are asked for, or when the part travels to another process."""
 
     def __init__(self, movie: Mapping[int, NDArray[Any]], frames: range) -> None:
+        super().__init__(number for number in frames if number in movie)
         self._movie = movie
-        self._numbers = dict.fromkeys(number for number in frames if number in movie)
 
     def __reduce__(self) -> tuple[type[dict[int, NDArray[Any]]], tuple[dict[int, NDArray[Any]]]]:
         return dict, ({number: self[number] for number in self},)
 
     def __getitem__(self, frame: int) -> NDArray[Any]:
         return self._movie[frame]
-
-    def __contains__(self, number: object) -> bool:
-        return number in self._numbers
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._numbers)
-
-    def __len__(self) -> int:
-        return len(self._numbers)
 
 
 def part_of(movie: Mapping[int, NDArray[Any]], frames: range) -> Mapping[int, NDArray[Any]]:
@@ -160,25 +161,33 @@ def part_of(movie: Mapping[int, NDArray[Any]], frames: range) -> Mapping[int, ND
     return part
 
 
-class ComputedFrames(Mapping[int, NDArray[Any]]):
+class ComputedFrames(LazyFrames):
     """A movie whose frames are computed whenever they are asked for, so that one at a time is in memory."""
 
     def __init__(self, numbers: Iterable[int], compute: Callable[[int], NDArray[Any]]) -> None:
-        self._numbers, self._compute = dict.fromkeys(sorted(numbers)), compute
+        super().__init__(sorted(numbers))
+        self._compute = compute
 
     def __getitem__(self, frame: int) -> NDArray[Any]:
         if frame not in self._numbers:
             raise KeyError(frame)
         return self._compute(frame)
 
-    def __contains__(self, number: object) -> bool:
-        return number in self._numbers
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._numbers)
+class DerivedFrames(LazyFrames):
+    """Masks that are made, frame by frame, from other ``masks``; path and voxel are theirs."""
 
-    def __len__(self) -> int:
-        return len(self._numbers)
+    def __init__(self, masks: Masks) -> None:
+        super().__init__(masks)
+        self.masks = masks
+        self.path, self.voxel = getattr(masks, "path", None), getattr(masks, "voxel", None)
+
+    def between(self, frames: range) -> Self:
+        """The same movie, only the frames whose number is in ``frames``."""
+        part = copy(self)
+        part.masks = part_of(self.masks, frames)
+        LazyFrames.__init__(part, part.masks)
+        return part
 
 
 def read_picture(path: Path) -> NDArray[Any]:

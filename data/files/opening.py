@@ -275,7 +275,7 @@ def inspect_folder(
             problems += [(number, text) for text in error.problems]
             continue
         headers[number] = header
-        sources[number] = Source(path, None, shape, pick, axis)
+        sources[number] = Source(path=path, planes=None, shape=shape, pick=pick, pick_axis=axis)
     if not sources:
         return None, problems
     shapes = [source.shape for source in sources.values()]
@@ -325,7 +325,7 @@ def _open_file(path: Path, kind: Kind, channel: int | None, axes: str | None) ->
         number = number_of(path) or 0
         if number > LAST_FRAME:  # a date: an image that stands alone needs no number
             number = 0
-        source = Source(path, None, shape, pick, axis)
+        source = Source(path=path, planes=None, shape=shape, pick=pick, pick_axis=axis)
         return Frames(path, {number: source}, header.dtype, kind, voxel=header.voxel, interval=header.interval)
     if letters[-2:] != "YX":
         raise InputError(f"{path} has the axes {letters}: save it with Y and X last, as one grey value per pixel.")

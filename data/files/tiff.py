@@ -130,7 +130,14 @@ def read_header(path: Path) -> Header:
             f"{path} declares a frame of {plane / 2**30:.0f} GB, more than the {MAX_FRAME_BYTES >> 30} GB "
             "that are read at once: crop or bin it."
         )
-    return Header(path, tuple(int(n) for n in shape), np.dtype(dtype), str(axes), voxel, interval)
+    return Header(
+        path=path,
+        shape=tuple(int(n) for n in shape),
+        dtype=np.dtype(dtype),
+        axes=str(axes),
+        voxel=voxel,
+        interval=interval,
+    )
 
 
 def _brief(error: BaseException) -> str:

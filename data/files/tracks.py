@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-
-IntArray = NDArray[np.int64]
+from celltrail.data.types import IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +52,8 @@ class Tracks:
     def from_rows(cls, rows: Iterable[Iterable[int]]) -> Tracks:
         """Tracks from rows of (label, begin, end, parent)."""
         table = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 4)
-        return cls(*(table[:, column].copy() for column in range(4)))
+        label, begin, end, parent = table.T.copy()
+        return cls(label=label, begin=begin, end=end, parent=parent)
 
     def row_of(self, label: int) -> int:
         """Index of the row with this label; ``KeyError`` if there is none."""

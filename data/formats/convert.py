@@ -48,14 +48,14 @@ def read_points(
     if path.is_dir() and (track_file(path) is not None or suffix not in (".geff", ".zarr")):
         points = read_result(path, progress=progress)
         return Points(
-            points.frame,
-            points.label,
-            points.position,
-            points.area,
-            points.tracks,
-            points.ndim,
-            voxel or points.voxel,
-            interval or points.interval,
+            frame=points.frame,
+            label=points.label,
+            position=points.position,
+            area=points.area,
+            tracks=points.tracks,
+            ndim=points.ndim,
+            voxel=voxel or points.voxel,
+            interval=interval or points.interval,
         )
     if suffix == ".csv":
         return read_table(path, voxel=voxel, interval=interval)

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.omezarr import LENGTH_IN_UM, TIME_IN_S, refuse_unsafe_codecs
-from celltrail.data.formats.points import FloatArray, IntArray, Points, joined_tracks, links_of, points_from_links
+from celltrail.data.formats.points import Points, joined_tracks, links_of, points_from_links
 from celltrail.data.formats.tables import rows_of_ids
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import FloatArray, IntArray
 
 GRAPH, LABELS = "tracks", "segmentation"
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.formats.points import FloatArray, IntArray, Points, joined_tracks
+from celltrail.data.formats.points import Points, joined_tracks
 from celltrail.data.graph.candidates import load_graph
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.data.columns import row_of_cell
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
 from celltrail.data.labels.overlap import count_overlap
 from celltrail.data.progress import Progress, silent
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from celltrail.data.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -97,14 +96,14 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
     if problems:
         raise InputError(*problems[:20])
     return Points(
-        frame,
-        label,
-        np.concatenate(positions),
-        np.concatenate(areas).astype(np.float64),
-        tracks,
-        len(masks.shape),
-        masks.voxel,
-        masks.interval,
+        frame=frame,
+        label=label,
+        position=np.concatenate(positions),
+        area=np.concatenate(areas).astype(np.float64),
+        tracks=tracks,
+        ndim=len(masks.shape),
+        voxel=masks.voxel,
+        interval=masks.interval,
     )
 
 
@@ -136,13 +135,13 @@ def links_of(points: Points) -> IntArray:
 
     Within a track from frame to frame, and from the last point of a parent to the first of each child.
     """
-    row_of = {key: row for row, key in enumerate(zip(points.label.tolist(), points.frame.tolist(), strict=True))}
+    row_of = row_of_cell(points.frame, points.label)
     ends = {label: end for label, _, end, _ in points.tracks.rows().tolist()}
     links = []
     for label, begin, end, parent in points.tracks.rows().tolist():
         if parent:
-            links.append((row_of[parent, ends[parent]], row_of[label, begin]))
-        links += [(row_of[label, frame - 1], row_of[label, frame]) for frame in range(begin + 1, end + 1)]
+            links.append((row_of[ends[parent], parent], row_of[begin, label]))
+        links += [(row_of[frame - 1, label], row_of[frame, label]) for frame in range(begin + 1, end + 1)]
     return np.array(sorted(links, key=lambda link: link[1]), dtype=np.int64).reshape(-1, 2)
 
 
@@ -238,7 +237,16 @@ def points_from_links(
     labels = names[chain] if len(frame) else hint
     rows = np.lexsort((labels, frame))
     sizes = np.full(len(frame), np.nan) if area is None else np.asarray(area, dtype=np.float64)
-    return Points(frame[rows], labels[rows], position[rows], sizes[rows], tracks, ndim, voxel, interval)
+    return Points(
+        frame=frame[rows],
+        label=labels[rows],
+        position=position[rows],
+        area=sizes[rows],
+        tracks=tracks,
+        ndim=ndim,
+        voxel=voxel,
+        interval=interval,
+    )
 
 
 def _name_chains(wanted: IntArray) -> IntArray:

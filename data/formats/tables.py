@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.formats.points import FloatArray, IntArray, Points, joined_tracks, links_of, points_from_links
+from celltrail.data.formats.points import Points, joined_tracks, links_of, points_from_links
+from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,36 +40,36 @@ class Dialect:
 
 DIALECTS = {
     "intracktive": Dialect(
-        "track_id",
-        "t",
-        ("z", "y", "x"),
-        "parent_track_id",
-        "-1",
-        "A table of points holds no masks, no pixel size and no time between frames; areas and labels are kept.",
+        track="track_id",
+        frame="t",
+        position=("z", "y", "x"),
+        parent="parent_track_id",
+        orphan="-1",
+        loses="A table of points holds no masks, no pixel size and no time between frames; areas and labels are kept.",
     ),
     "napari": Dialect(
-        "track_id",
-        "t",
-        ("z", "y", "x"),
-        "",
-        "",
-        "napari's track table holds no masks, no pixel size and no divisions: daughters become tracks without a parent.",
+        track="track_id",
+        frame="t",
+        position=("z", "y", "x"),
+        parent="",
+        orphan="",
+        loses="napari's track table holds no masks, no pixel size and no divisions: daughters become tracks without a parent.",
     ),
     "btrack": Dialect(
-        "ID",
-        "t",
-        ("z", "y", "x"),
-        "parent",
-        "self",
-        "A table of points holds no masks, no pixel size and no time between frames; areas and labels are kept.",
+        track="ID",
+        frame="t",
+        position=("z", "y", "x"),
+        parent="parent",
+        orphan="self",
+        loses="A table of points holds no masks, no pixel size and no time between frames; areas and labels are kept.",
     ),
     "trackmate": Dialect(
-        "TRACK_ID",
-        "FRAME",
-        ("POSITION_Z", "POSITION_Y", "POSITION_X"),
-        "",
-        "",
-        "TrackMate's tables hold no masks, only a radius, and not the pixel size: repeat --voxel to read them again.",
+        track="TRACK_ID",
+        frame="FRAME",
+        position=("POSITION_Z", "POSITION_Y", "POSITION_X"),
+        parent="",
+        orphan="",
+        loses="TrackMate's tables hold no masks, only a radius, and not the pixel size: repeat --voxel to read them again.",
     ),
 }
 SPOT_HEADS = [

@@ -10,8 +10,9 @@ import numpy as np
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.tiff import LENGTH_IN_UM, TIME_IN_S
-from celltrail.data.formats.points import FloatArray, Points, points_from_links
+from celltrail.data.formats.points import Points, points_from_links
 from celltrail.data.formats.tables import rows_of_ids
+from celltrail.data.types import FloatArray
 
 
 def read_trackmate(

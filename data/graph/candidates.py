@@ -21,16 +21,12 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.npz import read_arrays
 from celltrail.data.files.output import output_file
 from celltrail.data.graph.validation import find_faults
+from celltrail.data.types import BoolArray, Codes, FloatArray, IntArray
 
 NAT = 1_000_000
 SCHEMA = "celltrail.graph/1"
 
-IntArray = NDArray[np.int64]
-RowArray = NDArray[np.signedinteger[Any]]  # int32 where there are many
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 Terms = dict[str, NDArray[Any]]
-Codes = NDArray[np.signedinteger[Any]]  # int8 where there are many
 FREE, FORBIDDEN, KEPT = -1, 0, 1  # values of the ``fixed`` columns
 # Term of a link: how much less it costs as a division with one daughter outside the image.
 SISTER_OUTSIDE = "sister_outside"
@@ -248,6 +244,17 @@ class Solution:
     def status(self) -> str:
         """``"optimal"`` (relative gap ≤ 1e-9) or ``"gap"``."""
         return "optimal" if self.relative_gap <= 1e-9 else "gap"
+
+    @property
+    def certificate(self) -> dict[str, str | float]:
+        """What is proven, in nats, under the names of ``run.json``."""
+        return {
+            "status": self.status,
+            "objective": self.objective / NAT,
+            "bound": self.bound / NAT,
+            "gap": self.gap,
+            "relative_gap": self.relative_gap,
+        }
 
 
 def save_graph(

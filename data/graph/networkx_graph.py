@@ -38,10 +38,10 @@ from celltrail.data.graph.candidates import (
     Candidates,
     Detections,
     Divisions,
-    FloatArray,
     Links,
     Solution,
 )
+from celltrail.data.types import FloatArray
 
 Graph: TypeAlias = "nx.DiGraph[Any]"
 FIXED = {FREE: "free", FORBIDDEN: "forbid", KEPT: "keep"}
@@ -182,8 +182,10 @@ def from_networkx(graph: Graph) -> Candidates:
     voxel = graph.graph.get("voxel")
     return Candidates(
         detections=detections,
-        links=Links(ends[:, 0], ends[:, 1], *_table([values for *_, values in linked])),
-        divisions=Divisions(three[:, 0], three[:, 1], three[:, 2], *_table([entry[3] for entry in triplets])),
+        links=Links(source=ends[:, 0], target=ends[:, 1], **_priced([values for *_, values in linked])),
+        divisions=Divisions(
+            mother=three[:, 0], first=three[:, 1], second=three[:, 2], **_priced([entry[3] for entry in triplets])
+        ),
         clique_id=np.repeat(np.arange(len(cliques)), [len(clique) for clique in cliques]).astype(np.int64),
         clique_detection=np.array([v for clique in cliques for v in clique], dtype=np.int64),
         rebirth_frames=int(graph.graph.get("rebirth_frames", 0)),
@@ -236,14 +238,7 @@ def with_solution(graph: Graph, solution: Solution) -> Graph:
             result.graph["divisions"][key]["margin"] = float(solution.division_margin[k])
             for daughter in key[1:]:
                 result.edges[key[0], daughter].update(chosen=True, division=True)
-    result.graph |= {
-        "objective": solution.objective / NAT,
-        "bound": solution.bound / NAT,
-        "gap": solution.gap,
-        "relative_gap": solution.relative_gap,
-        "status": solution.status,
-        "solver": solution.solver,
-    }
+    result.graph |= {**solution.certificate, "solver": solution.solver}
     return result
 
 
@@ -303,7 +298,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value)
 
 
-def _table(rows: list[dict[str, Any]]) -> tuple[Any, Any, dict[str, FloatArray]]:
+def _priced(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Cost, fixed and terms of links or divisions; a term that a row does not have is NaN."""
     cost = np.rint(np.array([values.get("cost", 0.0) for values in rows], dtype=np.float64) * NAT).astype(np.int64)
     fixed = np.array([_CODE[values.get("fixed", "free")] for values in rows], dtype=np.int64)
@@ -312,4 +307,4 @@ def _table(rows: list[dict[str, Any]]) -> tuple[Any, Any, dict[str, FloatArray]]
         key.removeprefix(_TERM): np.array([values.get(key, math.nan) for values in rows], dtype=np.float64)
         for key in names
     }
-    return cost, fixed, terms
+    return {"cost": cost, "fixed": fixed, "terms": terms}

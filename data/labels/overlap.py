@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.running.machine_code import compiled
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from celltrail.data.types import FloatArray, IntArray
 
 DENSE_PAIRS = 1 << 18  # label pairs up to which a direct table stays in the cache
 HASH_A, HASH_B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # odd, bits well mixed
@@ -116,16 +114,16 @@ def _summarise(pair_a: IntArray, pair_b: IntArray, sums: IntArray, pixels: int, 
     labels_b, areas_b, centers_b = _margin(pair_b, sums, ndim)
     both = (pair_a > 0) & (pair_b > 0)
     return Overlap(
-        labels_a,
-        areas_a,
-        labels_b,
-        areas_b,
-        np.searchsorted(labels_a, pair_a[both]).astype(np.int64),
-        np.searchsorted(labels_b, pair_b[both]).astype(np.int64),
-        sums[both, 0].copy(),
-        pixels,
-        centers_a,
-        centers_b,
+        labels_a=labels_a,
+        areas_a=areas_a,
+        labels_b=labels_b,
+        areas_b=areas_b,
+        a=np.searchsorted(labels_a, pair_a[both]).astype(np.int64),
+        b=np.searchsorted(labels_b, pair_b[both]).astype(np.int64),
+        count=sums[both, 0].copy(),
+        pixels=pixels,
+        centers_a=centers_a,
+        centers_b=centers_b,
     )
 
 

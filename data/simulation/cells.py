@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from celltrail.data.types import FloatArray, IntArray
 
 MITOSIS_FRAMES = 3  # rounding up before a division, and flattening after it
 DEATH_FRAMES = 4  # shrinking before a dead cell is gone
@@ -52,10 +51,6 @@ class Snapshot:
     angle: FloatArray
     mitosis: FloatArray
     death: FloatArray
-
-    def take(self, rows: NDArray[Any]) -> Snapshot:
-        """The given rows (indices or a boolean mask)."""
-        return Snapshot(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -211,14 +206,14 @@ class Colony:
         mitosis = self.mitosis
         stretch = 1 + (self.stretch - 1) * (1 - mitosis)
         return Snapshot(
-            np.zeros(len(self.cell), dtype=np.int64),
-            self.cell.copy(),
-            self.position.copy(),
-            self.radii,
-            stretch,
-            self.angle.copy(),
-            mitosis,
-            self.dying / DEATH_FRAMES,
+            label=np.zeros(len(self.cell), dtype=np.int64),
+            cell=self.cell.copy(),
+            position=self.position.copy(),
+            radius=self.radii,
+            stretch=stretch,
+            angle=self.angle.copy(),
+            mitosis=mitosis,
+            death=self.dying / DEATH_FRAMES,
         )
 
     def step(self) -> None:

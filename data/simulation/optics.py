@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from celltrail.data.simulation.cells import FloatArray, IntArray, Looks, Snapshot
+from celltrail.data.simulation.cells import Looks, Snapshot
+from celltrail.data.types import FloatArray, IntArray
 
 Modality = Literal["fluo", "dic"]
 

@@ -11,7 +11,7 @@ is below 1; where cells meet, the lower level wins, so masks never overlap.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from celltrail.data.columns import take
 from celltrail.data.errors import raise_if
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.movie import ComputedFrames
 from celltrail.data.files.tiff import write_array
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.progress import Progress, silent
-from celltrail.data.simulation.cells import Colony, FloatArray, Habits, IntArray, Looks, Outlines, Snapshot
+from celltrail.data.simulation.cells import Colony, Habits, Looks, Outlines, Snapshot
 from celltrail.data.simulation.optics import CoveredPixels, Modality, Optics, paint
+from celltrail.data.types import FloatArray, IntArray
 
 SHOWN, KEPT_SHOWN = 0.6, 0.9  # level at the nearest image point below which a cell appears, stays
 CHUNK = 50_000  # points evaluated at once while drawing: few enough to stay in the cache of the processor
@@ -204,7 +206,7 @@ def simulate_scene(
     radius = (crowding * volume / (ball * max(cells, 1))) ** (1 / ndim) if volume > 0 else 0.0
     radius = min(radius, float(physical[-ndim:].min(initial=1e9)) / 3)
     raise_if(_wrong_arguments(frames, cells, size, modality, radius, seed))
-    optics = Optics(tuple(size), aspect, modality, seed, noise, blur)
+    optics = Optics(size=tuple(size), aspect=aspect, modality=modality, seed=seed, noise=noise, blur=blur)
     rng = np.random.default_rng([seed, 0])
     colony = Colony(rng, physical, ndim, cells, radius, Habits(speed, drift, cycle, death_rate))
     shown: list[Snapshot] = []
@@ -214,7 +216,7 @@ def simulate_scene(
             colony.step()
         now = colony.snapshot()
         visible = _visible(now, colony.looks, frame, physical, (1, *size)[-3:], np.isin(now.cell, before))
-        shown.append(now.take(visible))
+        shown.append(take(now, visible))
         before = now.cell[visible]
     snapshots, tracks = _number_tracks(shown, colony.mother)
     return Scene(optics, colony.looks, snapshots, tracks)
@@ -323,6 +325,5 @@ def _number_tracks(shown: list[Snapshot], mother: IntArray) -> tuple[list[Snapsh
             rows.append([alive[cell], frame, frame, parent])
             seen.add(cell)
         current = alive
-        labels = np.array([alive[int(cell)] for cell in now.cell], dtype=np.int64)
-        numbered.append(Snapshot(labels, *(getattr(now, name) for name in list(now.__dataclass_fields__)[1:])))
+        numbered.append(replace(now, label=np.array([alive[int(cell)] for cell in now.cell], dtype=np.int64)))
     return numbered, Tracks.from_rows(rows)

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from celltrail.data.types import FloatArray
 from celltrail.evaluation.comparing.lineages import Sums, measures_of_sums
 
-FloatArray = NDArray[np.float64]
 DRAWS = 5000
 LEVEL = 0.95
 MOST_UNDEFINED = 0.5  # share of draws without a value above which no interval is given

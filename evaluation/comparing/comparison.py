@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
 from celltrail.data.errors import InputError, raise_if
@@ -25,6 +24,7 @@ from celltrail.data.files.opening import open_labels
 from celltrail.data.formats.convert import convert_movie, draw_discs, read_points
 from celltrail.data.formats.geff import is_geff
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import FloatArray
 from celltrail.evaluation.comparing.bootstrap import (
     DRAWS,
     Interval,
@@ -46,7 +46,6 @@ from celltrail.evaluation.summary import read_run, versions
 from celltrail.evaluation.truth import TruthKind
 
 SCHEMA = "celltrail.comparison/1"
-FloatArray = NDArray[np.float64]
 FORMATS = ("", ".geff", ".zarr", ".csv", ".xml")  # endings of a result, in the order of preference
 SAME_PLACE = 5.0  # pixels within which two invented masks are the same error
 
@@ -178,7 +177,13 @@ def compare_variants(
         "level": 0.95,
     }
     folders = _find_results(sequences, variants)
-    comparison = Comparison(str(dataset), baseline, {n: str(p) for n, p in variants.items()}, settings, {})
+    comparison = Comparison(
+        dataset=str(dataset),
+        baseline=baseline,
+        variants={n: str(p) for n, p in variants.items()},
+        settings=settings,
+        evaluations={},
+    )
     problems: list[str] = []
     for name, gt in sequences.items():
         if name not in folders:

@@ -7,18 +7,18 @@ lineage of the nearest true cell in the same frame, else in the nearest frame.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.evaluation.measures import biology
 from celltrail.evaluation.measures.contingency import Contingency, Objects
 from celltrail.evaluation.measures.mot import (
-    assigned_trajectories,
     count_pairs,
+    identified,
     identity_switches,
     lengths_of,
     paired_cells,
@@ -27,9 +27,8 @@ from celltrail.evaluation.measures.mot import (
 from celltrail.evaluation.measures.technical import WEIGHTS, Operations
 from celltrail.evaluation.record import Detail
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 Sums = dict[str, FloatArray]
+Count = Callable[..., FloatArray]  # lineages of things, and their weights (1 each) → sums by lineage
 TOLERANCES = (0, 1, 2, 3)
 
 
@@ -84,8 +83,7 @@ def sum_by_lineage(detail: Detail) -> Sums | None:
     return sums
 
 
-def _operation_sums(operations: Operations, lineage: IntArray, of_result: IntArray, count_in: object) -> Sums:
-    assert callable(count_in)
+def _operation_sums(operations: Operations, lineage: IntArray, of_result: IntArray, count_in: Count) -> Sums:
     edges, found = operations.truth_edges, operations.result_edges
     return {
         "NS": count_in(lineage[operations.split]),
@@ -105,9 +103,8 @@ def _track_sums(
     lineage: IntArray,
     of_result: IntArray,
     names: IntArray,
-    count_in: object,
+    count_in: Count,
 ) -> Sums:
-    assert callable(count_in)
     roots = truth.roots()
     number = {int(name): n for n, name in enumerate(names)}
 
@@ -140,15 +137,11 @@ def _track_sums(
     return sums
 
 
-def _identity_sums(table: Contingency, truth: Tracks, result: Tracks, lineage: IntArray, count_in: object) -> Sums:
-    assert callable(count_in)
+def _identity_sums(table: Contingency, truth: Tracks, result: Tracks, lineage: IntArray, count_in: Count) -> Sums:
     mine, theirs = trajectory_of(table.truth, truth), trajectory_of(table.result, result)
     pairs = paired_cells(table)
     gt, res = table.gt[pairs], table.res[pairs]
-    assigned = assigned_trajectories(gt, res, mine, theirs, table.iou[pairs])
-    kept = np.array(
-        [assigned.get(a) == b for a, b in zip(mine[gt].tolist(), theirs[res].tolist(), strict=True)], dtype=bool
-    )
+    kept = identified(gt, res, mine, theirs, table.iou[pairs])
     a, b, index, hits = count_pairs(mine[gt], theirs[res])
     association = (hits / (lengths_of(mine, a) + lengths_of(theirs, b) - hits))[index]
     return {

@@ -100,7 +100,7 @@ def ask_traccuracy(gt: Path, res: Path) -> Opinion:
         except (ValueError, TypeError, KeyError, IndexError, AssertionError) as error:
             raise InputError(f"traccuracy refuses {res} ({type(error).__name__}: {error}).") from error
     values = {ours: float(results[0]["results"][theirs]) for ours, theirs in SAME.items()}
-    return Opinion(str(gt), str(res), version("traccuracy"), results, values)
+    return Opinion(gt=str(gt), res=str(res), version=version("traccuracy"), results=results, values=values)
 
 
 def format_opinion(opinion: Opinion, measures: Mapping[str, float | None]) -> str:

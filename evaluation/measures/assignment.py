@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from celltrail.data.types import FloatArray, IntArray
 
 
 def best_pairs(a: IntArray, b: IntArray, gain: FloatArray) -> IntArray:

@@ -8,12 +8,10 @@ Reference: Ulman et al., Nat. Methods 14 (2017) 1141, supplementary note 3.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.types import IntArray
 from celltrail.evaluation.measures.contingency import Contingency
-
-IntArray = NDArray[np.int64]
 
 
 def labels_followed(table: Contingency) -> dict[int, tuple[IntArray, IntArray]]:

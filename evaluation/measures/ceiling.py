@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.files.tracks import Tracks
 from celltrail.evaluation.measures import biology, technical
 from celltrail.evaluation.measures.contingency import Contingency, Objects
 
-IntArray = NDArray[np.int64]
 NAMES = ("DET", "TRA", "LNK", "CT", "TF", "BC")
 
 

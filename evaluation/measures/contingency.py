@@ -5,7 +5,7 @@ Pixels are read once, frame by frame; after that only these small tables are use
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.data.columns import row_of_cell
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.movie import part_of
 from celltrail.data.labels.overlap import Overlap, count_overlap
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import FloatArray, IntArray, Masks
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-Masks = Mapping[int, NDArray[Any]]
 SHOWN = 20  # problems listed one by one; the rest is counted
 
 
@@ -48,8 +47,7 @@ class Objects:
     @cached_property
     def index(self) -> dict[tuple[int, int], int]:
         """(frame, label) → row."""
-        keys = zip(self.frame.tolist(), self.label.tolist(), strict=True)
-        return {key: row for row, key in enumerate(keys)}
+        return row_of_cell(self.frame, self.label)
 
 
 @dataclass(frozen=True)
@@ -113,13 +111,13 @@ class Contingency:
         frame_rows = np.isin(self.frames, keep)
         new_gt, new_res = np.cumsum(truth_rows) - 1, np.cumsum(result_rows) - 1
         return Contingency(
-            _rows(self.truth, truth_rows),
-            _rows(self.result, result_rows),
-            new_gt[self.gt[pair_rows]],
-            new_res[self.res[pair_rows]],
-            self.shared[pair_rows],
-            self.frames[frame_rows],
-            self.pixels[frame_rows],
+            truth=_rows(self.truth, truth_rows),
+            result=_rows(self.result, result_rows),
+            gt=new_gt[self.gt[pair_rows]],
+            res=new_res[self.res[pair_rows]],
+            shared=self.shared[pair_rows],
+            frames=self.frames[frame_rows],
+            pixels=self.pixels[frame_rows],
         )
 
     def only_results(self, rows: NDArray[np.bool_]) -> Contingency:
@@ -155,13 +153,13 @@ class _Collector:
         for frame, overlap in self.parts:
             pixels[frame] = pixels.get(frame, 0) + overlap.pixels
         return Contingency(
-            truth,
-            result,
-            _join(gt),
-            _join(res),
-            _join([overlap.count for _, overlap in self.parts]),
-            np.array(list(pixels), dtype=np.int64),
-            np.array(list(pixels.values()), dtype=np.int64),
+            truth=truth,
+            result=result,
+            gt=_join(gt),
+            res=_join(res),
+            shared=_join([overlap.count for _, overlap in self.parts]),
+            frames=np.array(list(pixels), dtype=np.int64),
+            pixels=np.array(list(pixels.values()), dtype=np.int64),
         )
 
 

@@ -17,12 +17,11 @@ from scipy import ndimage
 
 from celltrail.data.labels.overlap import count_overlap
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import IntArray
 from celltrail.evaluation.measures.warping import ISBI_THRESHOLDS
 
-IntImage = NDArray[np.int64]
 
-
-def thin_borders(labels: NDArray[np.integer[Any]]) -> IntImage:
+def thin_borders(labels: NDArray[np.integer[Any]]) -> IntArray:
     """Grow all objects at the same speed (4-connected) until lines of one pixel are left between them; int64 (Y, X)."""
     padded = np.full((labels.shape[0] + 2, labels.shape[1] + 2), -1, dtype=np.int64)
     padded[1:-1, 1:-1] = labels

@@ -10,14 +10,12 @@ Bernardin and Stiefelhagen, EURASIP JIVP 2008, 246309 (MOTA).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.types import BoolArray, FloatArray, IntArray
 from celltrail.evaluation.measures.assignment import best_pairs
 from celltrail.evaluation.measures.contingency import Contingency, Objects
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 ALPHAS = tuple(np.arange(5, 100, 5) / 100)
 
 
@@ -119,17 +117,14 @@ def identity_counts(gt: IntArray, res: IntArray, truth: IntArray, result: IntArr
     return found, len(result) - found, len(truth) - found
 
 
-def assigned_trajectories(
-    gt: IntArray, res: IntArray, truth: IntArray, result: IntArray, closeness: FloatArray
-) -> dict[int, int]:
-    """The assignment behind `identity_counts`: truth trajectory → result trajectory.
+def identified(gt: IntArray, res: IntArray, truth: IntArray, result: IntArray, closeness: FloatArray) -> BoolArray:
+    """Which pairs of cells belong to trajectories that the assignment behind `identity_counts` has joined.
 
     ``closeness`` (0 … 1 for each pair of cells, such as their IoU) decides between assignments with as many cells.
     """
     a, b, index, hits = count_pairs(truth[gt], result[res])
     gain = hits + np.bincount(index, weights=closeness, minlength=len(a)) / (len(gt) + 1)
-    kept = best_pairs(a, b, gain)
-    return dict(zip(a[kept].tolist(), b[kept].tolist(), strict=True))
+    return np.isin(index, best_pairs(a, b, gain))
 
 
 def identity_switches(table: Contingency, gt: IntArray, res: IntArray, truth: IntArray, result: IntArray) -> IntArray:

@@ -14,13 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.evaluation.measures.assignment import best_pairs
 from celltrail.evaluation.measures.contingency import Contingency
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 IOU_THRESHOLDS = tuple(step / 100 for step in range(50, 100, 5))
 
 
@@ -79,7 +77,9 @@ def _frames(table: Contingency) -> Iterator[_Frame]:
         truth_rest = truth - np.bincount(table.gt[pairs] - first, weights=cells, minlength=last - first)
         result_rest = result - np.bincount(table.res[pairs] - low, weights=cells, minlength=high - low)
         empty = pixels - truth.sum() - result.sum() + cells.sum()
-        yield _Frame(truth, result, cells, truth_rest, result_rest, empty)
+        yield _Frame(
+            truth=truth, result=result, cells=cells, truth_rest=truth_rest, result_rest=result_rest, empty=empty
+        )
 
 
 def rand_measures(table: Contingency) -> dict[str, float | None]:

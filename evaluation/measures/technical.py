@@ -14,13 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.types import BoolArray, IntArray
 from celltrail.evaluation.measures.contingency import Contingency, Objects
 
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 WEIGHTS = {"NS": 5.0, "FN": 10.0, "FP": 1.0, "ED": 1.0, "EA": 1.5, "EC": 1.0}
 
 

@@ -12,16 +12,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from celltrail.data.files.tracks import Tracks
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.evaluation.measures.assignment import best_pairs
 from celltrail.evaluation.measures.contingency import Contingency
-from celltrail.evaluation.measures.mot import assigned_trajectories, identity_counts, paired_cells, trajectory_of
+from celltrail.evaluation.measures.mot import identified, identity_counts, paired_cells, trajectory_of
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 GATE = 5.0  # pixels, as in the particle tracking challenge
 NAMES = ("ADE", "ADE_track", "FDE", "matched_fraction", "JACT", "JACT_id", "SPT_alpha", "SPT_beta")
 
@@ -47,10 +45,7 @@ def measure_trajectories(
     mine, theirs = trajectory_of(table.truth, truth), trajectory_of(table.result, result)
     pairs = paired_cells(table)
     gt, res = table.gt[pairs], table.res[pairs]
-    assigned = assigned_trajectories(gt, res, mine, theirs, table.iou[pairs])
-    kept = np.array(
-        [assigned.get(a) == b for a, b in zip(mine[gt].tolist(), theirs[res].tolist(), strict=True)], dtype=bool
-    )
+    kept = identified(gt, res, mine, theirs, table.iou[pairs])
     values["matched_fraction"] = float(kept.sum() / len(table.truth))
     for suffix, scale in (("", (1.0, 1.0, 1.0)), ("_um", voxel)):
         if scale is None:

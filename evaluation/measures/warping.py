@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import BoolArray
 
-BoolImage = NDArray[np.bool_]
 ByteImage = NDArray[np.uint8]
 ISBI_THRESHOLDS = tuple(accumulate([0.0] + [0.1] * 9))  # added up, as Fiji does
 AGREES, OBJECT_DELETION, OBJECT_ADDITION, HOLE_DELETION, HOLE_ADDITION, SPLIT, MERGE = range(7)
@@ -35,13 +35,13 @@ class Warping:
 
     Attributes
     ----------
-    warped : BoolImage
+    warped : BoolArray
         bool (Y, X).
     mismatch : ByteImage
         uint8 (Y, X) — `AGREES` or the kind of the mistake.
     """
 
-    warped: BoolImage
+    warped: BoolArray
     mismatch: ByteImage
 
     @property
@@ -55,7 +55,7 @@ class Warping:
         return float((self.mismatch >= SPLIT).mean())
 
 
-def separate_cells(labels: NDArray[np.integer[Any]]) -> BoolImage:
+def separate_cells(labels: NDArray[np.integer[Any]]) -> BoolArray:
     """Cells as foreground, with a border of one pixel between cells that touch; bool, shape of ``labels`` (Y, X)."""
     cells = labels > 0
     right = (labels[:, 1:] != labels[:, :-1]) & cells[:, 1:] & cells[:, :-1]
@@ -125,7 +125,7 @@ def warping_errors(
     )
 
 
-def _simple_points() -> BoolImage:
+def _simple_points() -> BoolArray:
     """For the 256 neighbourhoods: whether flipping the centre keeps the topology.
 
     Bit n is neighbour n of the ring, clockwise from the upper left. Simple: exactly one 4-connected

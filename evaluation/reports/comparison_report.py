@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from html import escape
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 from celltrail.data.files.opening import open_labels
 from celltrail.data.pictures.colours import colour_of_tracks
@@ -15,17 +15,12 @@ from celltrail.evaluation.comparing.bootstrap import Interval
 from celltrail.evaluation.comparing.comparison import Comparison, to_plain
 from celltrail.evaluation.comparing.second_opinion import KNOWN_DIFFERENCES
 from celltrail.evaluation.errors import Error
-from celltrail.evaluation.measures.catalogue import LOWER_IS_BETTER, definition
+from celltrail.evaluation.measures.catalogue import LOWER_IS_BETTER
 from celltrail.evaluation.measures.technical import WEIGHTS
-from celltrail.evaluation.reports.drawing import bar_chart, interval_chart, line_chart
-from celltrail.evaluation.reports.sequence_report import (
-    costliest,
-    describe_error,
-    html_page,
-    images_beside,
-    show_place,
-    tracks_of,
-)
+from celltrail.evaluation.reports.drawing import Png, bar_chart, interval_chart, line_chart
+from celltrail.evaluation.reports.rendering import render
+from celltrail.evaluation.reports.sequence_report import costliest, images_beside, show_place, tracks_of
+from celltrail.evaluation.summary import versions
 
 COLUMNS = (
     "OP_CTB",
@@ -238,151 +233,88 @@ def _title(comparison: Comparison, place: str) -> str:
 
 def format_html(comparison: Comparison) -> str:
     """The comparison as one self-contained page."""
-    intro = (
-        f"<h1>Comparison on {escape(Path(comparison.dataset).name)}</h1>"
-        f"<p>{escape(HOW.format(**comparison.settings))}</p>"
-        + "".join(f"<p><b>Note.</b> {escape(note)}</p>" for note in comparison.notes)
+    return render(
+        "comparison.html.j2",
+        comparison=comparison,
+        how=HOW.format(**comparison.settings),
+        sections=[_section(comparison, place) for place in _places(comparison)],
+        only_counts=_only_counts(comparison),
+        only_lists=_only_lists(comparison),
+        most=SHOWN_ERRORS,
+        galleries=_galleries(comparison),
+        opinions=_opinion_rows(comparison) if comparison.opinions else None,
+        known_differences=KNOWN_DIFFERENCES,
+        columns=_columns(comparison),
+        versions=versions(),
     )
-    parts = [intro, *(_section(comparison, place) for place in _places(comparison))]
-    parts += [
-        _only_section(comparison),
-        _pictures(comparison),
-        _opinions(comparison),
-        _definitions(comparison),
-        _provenance(comparison),
-    ]
-    return html_page(f"Comparison on {Path(comparison.dataset).name}", parts)
 
 
-def _section(comparison: Comparison, place: str) -> str:
+def _section(comparison: Comparison, place: str) -> dict[str, Any]:
+    """What the page says of one sequence, or of their mean."""
     header, rows = _summary(comparison, place)
-    head = "".join(f'<th title="{escape(definition(name))}">{escape(name)}</th>' for name in header)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td class=n>{'<b>' + escape(c) + '</b>' if n in best else escape(c)}</td>"
-            for n, c in zip(header, cells, strict=True)
-        )
-        + "</tr>"
-        for cells, best in rows
-    )
-    text = f"<h2>{escape(_title(comparison, place))}</h2><div class=scroll><table><tr>{head}</tr>{body}</table></div>"
-    for other in comparison.differences.get(place, {}):
-        found = comparison.differences[place][other]
-        shown = {name: _three(found[name]) for name in _columns(comparison) if name in found}
-        chart = interval_chart(
-            {n: (v or 0.0, low, high) for n, (v, low, high) in shown.items()},
-            label=f"{other} minus {comparison.baseline}",
-        )
-        rank = comparison.wilcoxon.get(place, {}).get(other)
-        second = "" if rank is None else f" Wilcoxon's test of the cost per lineage: p {rank:.2g}."
-        table = "".join(
-            f"<tr><td>{name}</td><td class=n>{escape(_difference_text(comparison, place, other, name))}</td></tr>"
-            for name in shown
-        )
-        text += (
-            f"<h3>{escape(other)} minus {escape(comparison.baseline)}</h3>{chart}<p class=soft>Right of zero: "
-            f"{escape(other)} is better.{second}</p><details><summary>Numbers</summary><table>{table}</table></details>"
-        )
+    differences = [_difference(comparison, place, other) for other in comparison.differences.get(place, {})]
+    section = {"title": _title(comparison, place), "header": header, "rows": rows, "differences": differences}
     if place == "mean":
-        return text
+        return section | {"costs": ""}
     evaluations = comparison.evaluations[place]
     costs = {
         variant: {name: WEIGHTS[name] * e.counts[name] for name in WEIGHTS if name in e.counts}
         for variant, e in evaluations.items()
     }
-    text += f"<h3>What costs most (AOGM)</h3>{bar_chart(costs, label='cost of the errors by type')}"
     frames = next(iter(evaluations.values())).frames
     lines = {
         variant: [sum(e.cost for e in found.errors if e.frame == frame) for frame in frames]
         for variant, found in evaluations.items()
     }
-    return text + f"<h3>Cost of the errors by frame</h3>{line_chart(frames, lines, {}, label='cost by frame')}"
+    return section | {
+        "costs": bar_chart(costs, label="cost of the errors by type"),
+        "by_frame": line_chart(frames, lines, {}, label="cost by frame"),
+    }
 
 
-def _only_section(comparison: Comparison) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(text)}</td><td class=n>{count}</td><td class=n>{cost:g}</td></tr>"
-        for text, count, cost in _only_counts(comparison)
-    )
-    text = (
-        "<h2>Errors that only one of two makes</h2><div class=scroll><table><tr><th></th><th>Errors</th><th>Cost</th>"
-        f"</tr>{rows}</table></div>"
-    )
-    for sequence in comparison.evaluations:
-        for variant in comparison.variants:
-            if variant == comparison.baseline:
-                continue
-            for a, b in ((variant, comparison.baseline), (comparison.baseline, variant)):
-                only = sorted(comparison.errors_only_in(sequence, a, b), key=lambda e: -e.cost)
-                listed = "".join(
-                    f"<tr><td>{e.type}</td><td class=n>{e.frame}</td><td class=n>{e.y:.0f}, {e.x:.0f}</td>"
-                    f"<td class=n>{e.cost:g}</td><td>{escape(describe_error(e))}</td></tr>"
-                    for e in only[:SHOWN_ERRORS]
-                )
-                text += (
-                    f"<details><summary>Sequence {escape(sequence)}: only {escape(a)}, not {escape(b)} ({len(only)})"
-                    f"</summary><div class=scroll><table><tr><th>Type</th><th>Frame</th><th>y, x</th><th>Cost</th>"
-                    f"<th>What is wrong</th></tr>{listed}</table></div></details>"
-                )
-    return text
+def _difference(comparison: Comparison, place: str, other: str) -> dict[str, Any]:
+    """How a variant differs from the baseline."""
+    found = comparison.differences[place][other]
+    shown = {name: _three(found[name]) for name in _columns(comparison) if name in found}
+    return {
+        "name": other,
+        "chart": interval_chart(
+            {name: (value or 0.0, low, high) for name, (value, low, high) in shown.items()},
+            label=f"{other} minus {comparison.baseline}",
+        ),
+        "rank": comparison.wilcoxon.get(place, {}).get(other),
+        "numbers": [(name, _difference_text(comparison, place, other, name)) for name in shown],
+    }
 
 
-def _pictures(comparison: Comparison) -> str:
+def _errors_of_one(comparison: Comparison, sequence: str, one: str, other: str) -> list[Error]:
+    """The errors that only the first of two variants makes, the costliest first."""
+    return sorted(comparison.errors_only_in(sequence, one, other), key=lambda error: -error.cost)
+
+
+def _only_lists(comparison: Comparison) -> list[tuple[str, str, str, list[Error]]]:
+    baseline = comparison.baseline
+    pairs = [pair for v in comparison.variants if v != baseline for pair in ((v, baseline), (baseline, v))]
+    return [(s, a, b, _errors_of_one(comparison, s, a, b)) for s in comparison.evaluations for a, b in pairs]
+
+
+def _galleries(comparison: Comparison) -> list[tuple[str, str, str, list[tuple[Error, list[Png]]]]]:
     """The costliest errors that a variant makes and the baseline does not, and the other way round."""
-    text = ""
+    galleries = []
     for sequence, evaluations in comparison.evaluations.items():
         images = images_beside(Path(comparison.dataset) / f"{sequence}_GT")
         for variant in comparison.variants:
             other = comparison.baseline if variant != comparison.baseline else _second(comparison)
-            only = sorted(comparison.errors_only_in(sequence, variant, other), key=lambda e: -e.cost)
-            picked = costliest(only)[:SHOWN_PLACES]
+            picked = costliest(_errors_of_one(comparison, sequence, variant, other))[:SHOWN_PLACES]
             res = Path(evaluations[variant].res)
             tracks = tracks_of(res)
             if not picked or tracks is None:
                 continue
             masks, colours = open_labels(res), colour_of_tracks(tracks)
-            shown = "".join(show_place(error, masks, images, colours) for error in picked)
-            text += f"<h3>Sequence {escape(sequence)}: {escape(variant)}, where {escape(other)} is right</h3>{shown}"
-    head = (
-        "<h2>Where they differ</h2><p class=soft>The frame before, the frame itself, the frame after; outlines of the "
-    )
-    return f"{head}variant that errs, in the colours of its tracks.</p>{text}" if text else ""
-
-
-def _opinions(comparison: Comparison) -> str:
-    if not comparison.opinions:
-        return ""
-    header, rows = _opinion_rows(comparison)
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(f"<td class=n>{escape(c)}</td>" for c in cells) + "</tr>" for cells in rows)
-    known = "".join(f"<li>{escape(text)}</li>" for text in KNOWN_DIFFERENCES)
-    return (
-        f"<h2>Second opinion: traccuracy</h2><div class=scroll><table><tr>{head}</tr>{body}</table></div>"
-        f"<p>Known differences:</p><ul>{known}</ul>"
-    )
+            shown = [(error, show_place(error, masks, images, colours)) for error in picked]
+            galleries.append((sequence, variant, other, shown))
+    return galleries
 
 
 def _second(comparison: Comparison) -> str:
     return next(name for name in comparison.variants if name != comparison.baseline)
-
-
-def _definitions(comparison: Comparison) -> str:
-    rows = "".join(
-        f"<tr><td><b>{name}</b></td><td>{escape(definition(name))}</td></tr>" for name in _columns(comparison)
-    )
-    return f"<h2>What the measures mean</h2><table>{rows}</table>"
-
-
-def _provenance(comparison: Comparison) -> str:
-    plain = to_plain(comparison)
-    used = ", ".join(f"{name} {number}" for name, number in plain["versions"].items())
-    hashes = "".join(
-        f"<tr><td>{escape(Path(path).name)}</td><td><code>{digest[:16]}</code></td></tr>"
-        for path, digest in comparison.hashes.items()
-    )
-    settings = ", ".join(f"{name} {value}" for name, value in comparison.settings.items())
-    return (
-        f"<h2>How this was made</h2><p class=soft>{escape(used)}. {escape(settings)}.</p><details><summary>SHA-256 of "
-        f"the folders</summary><table>{hashes}</table></details>"
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +95,12 @@ def load_model(name: str | Path) -> Model:
             if key in tensors or key.endswith("num_batches_tracked")
         }
         net.load_state_dict(given)
-        instances = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in header["instances"].items()
-        }
+        instances = InstanceSettings(**header["instances"])
         model = Model(
-            net.eval(), Preprocessing(**header["preprocessing"]), InstanceSettings(**instances), header["info"]
+            net=net.eval(),
+            preprocessing=Preprocessing(**header["preprocessing"]),
+            instances=replace(instances, score=tuple(instances.score)),
+            info=header["info"],
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(

@@ -7,7 +7,7 @@ the image), so an image can be cut into tiles and the pieces fit together exactl
 from __future__ import annotations
 
 from math import sqrt
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ def output_size(size: int, depth: int) -> int:
 
 def valid_size(at_least: int, depth: int) -> int:
     """Smallest valid input side ≥ ``at_least``: −4 modulo 2^depth (so 12 mod 16 at depth 4), and larger than the margins."""
-    step = 2**depth
+    step = 1 << depth
     wanted = max(at_least, 2 * margin_of(depth) + 1)
     return wanted + (-4 - wanted) % step
 
@@ -91,7 +91,7 @@ class UNet(nn.Module):
         self.depth = depth
         self.classes = classes
         self.distance = distance
-        self.architecture = {
+        self.architecture: dict[str, Any] = {
             "channels": channels,
             "classes": classes,
             "width": width,

@@ -66,7 +66,10 @@ def label_in_blocks(
 def _remove_small_rows(labels: NDArray[np.int32], count: int, min_size: int, rows: int) -> None:
     """As `celltrail.segmentation.prediction.instances.remove_small`, in place and some rows at a time: without a second whole image."""
     strips = [labels[start : start + rows] for start in range(0, len(labels), rows)]
-    keep = sum(np.bincount(strip.ravel(), minlength=count + 1) for strip in strips) >= min_size
+    areas = np.zeros(count + 1, dtype=np.int64)
+    for strip in strips:
+        areas += np.bincount(strip.ravel(), minlength=count + 1)
+    keep = areas >= min_size
     keep[0] = False
     table = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
     for strip in strips:

@@ -20,11 +20,11 @@ from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 
 from celltrail.data.files.hypotheses import Hypotheses, pack_hypotheses, paint
+from celltrail.data.types import Float32Array
 from celltrail.segmentation.net.instance_settings import InstanceSettings
 from celltrail.segmentation.prediction.instances import find_instances, remove_small
 from celltrail.segmentation.prediction.tiles import Prediction
 
-FloatArray = NDArray[np.float32]
 PROMINENCE = 0.03  # a peak lower than this above its saddles is noise
 SADDLE = 0.1  # basins that meet lower than this are never one cell
 OUTLINES = (0.0, -0.25, 0.25)  # normal, wider and narrower: change of the threshold
@@ -110,7 +110,7 @@ def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> Found
 
 
 def outlines(
-    whole: NDArray[np.bool_], probability: FloatArray, settings: InstanceSettings
+    whole: NDArray[np.bool_], probability: Float32Array, settings: InstanceSettings
 ) -> Iterator[tuple[float, NDArray[np.bool_]]]:
     """The change of the threshold and the mask: the normal outline, then others where they differ enough."""
     areas: list[int] = []
@@ -122,7 +122,7 @@ def outlines(
             yield change, mask
 
 
-def flood(height: FloatArray, foreground: NDArray[np.bool_], settings: InstanceSettings) -> NDArray[np.int32]:
+def flood(height: Float32Array, foreground: NDArray[np.bool_], settings: InstanceSettings) -> NDArray[np.int32]:
     """Basins of all peaks that stand out by `PROMINENCE`, over the widest foreground."""
     smooth = ndimage.gaussian_filter(height, settings.grow)
     inside = np.where(foreground, smooth, 0).astype(np.float64)
@@ -132,7 +132,7 @@ def flood(height: FloatArray, foreground: NDArray[np.bool_], settings: InstanceS
     return remove_small(basins, max(settings.min_size // 4, 1)).astype(np.int32)
 
 
-def join_basins(basins: NDArray[np.int32], height: FloatArray, largest: float = np.inf) -> list[Node]:
+def join_basins(basins: NDArray[np.int32], height: Float32Array, largest: float = np.inf) -> list[Node]:
     """The tree of joins: first one node per basin (node i is basin i + 1), then joins by falling saddle.
 
     Nothing is joined to more than ``largest`` pixels, so that a dense layer of cells stays many small trees.
@@ -158,7 +158,7 @@ def join_basins(basins: NDArray[np.int32], height: FloatArray, largest: float = 
     return nodes
 
 
-def saddles(basins: NDArray[np.int32], height: FloatArray) -> list[tuple[float, int, int]]:
+def saddles(basins: NDArray[np.int32], height: Float32Array) -> list[tuple[float, int, int]]:
     """Where neighbouring basins meet: (height of the highest pass, basin, basin), highest first."""
     keys, values = [], []
     count = int(basins.max(initial=0)) + 1
@@ -204,7 +204,7 @@ def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def features(
-    node: Node, nodes: list[Node], probability: FloatArray, mask: NDArray[np.bool_], typical_area: float
+    node: Node, nodes: list[Node], probability: Float32Array, mask: NDArray[np.bool_], typical_area: float
 ) -> tuple[float, float, float, float]:
     """What speaks for a candidate, all without units.
 

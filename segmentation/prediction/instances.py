@@ -10,22 +10,20 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from celltrail.data.labels.outlines import close_gaps
+from celltrail.data.types import Float32Array, LabelArray
 from celltrail.segmentation.net.instance_settings import InstanceSettings
-
-FloatArray = NDArray[np.float32]
-LabelArray = NDArray[np.int32]
 
 
 def find_instances(
-    probability: FloatArray, distance: FloatArray | None = None, settings: InstanceSettings | None = None
+    probability: Float32Array, distance: Float32Array | None = None, settings: InstanceSettings | None = None
 ) -> LabelArray:
     """Label image of the cells in a map, by seeded watershed or connected components.
 
     Parameters
     ----------
-    probability : FloatArray
+    probability : Float32Array
         float32 (Y, X) or (Z, Y, X). In 3D, slices are joined because regions are connected through them.
-    distance : FloatArray | None
+    distance : Float32Array | None
         float32 of the same shape: relative distance to the edge, or ``None``.
 
     Returns
@@ -36,6 +34,7 @@ def find_instances(
     foreground = probability >= chosen.threshold
     if chosen.method not in ("watershed", "components"):
         raise ValueError(f"the method {chosen.method} needs more than maps: use candidates.label_cells")
+    labels: NDArray[np.integer[Any]]
     if chosen.method == "components":
         labels = ndimage.label(foreground)[0]
     else:
@@ -51,5 +50,5 @@ def remove_small(labels: NDArray[np.integer[Any]], min_size: int) -> NDArray[np.
     areas = np.bincount(labels.ravel())
     keep = areas >= max(min_size, 1)
     keep[0] = False
-    table = np.where(keep, np.cumsum(keep), 0).astype(labels.dtype)
-    return table[labels]
+    renumbered: NDArray[np.integer[Any]] = np.where(keep, np.cumsum(keep), 0).astype(labels.dtype)[labels]
+    return renumbered

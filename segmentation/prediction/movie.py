@@ -64,11 +64,18 @@ def segment_movie(
         progress("segment", done, len(images), f"frame {number}")
 
 
-def label_frame(model: Model, image: NDArray[Any], **options: Any) -> NDArray[np.int32]:
+def label_frame(
+    model: Model,
+    image: NDArray[Any],
+    *,
+    tta: bool | None = None,
+    memory_mb: float = 1024,
+    device: torch.device | str = "cpu",
+) -> NDArray[np.int32]:
     """Label image of one frame: as a whole, or in blocks if it is very large; options of ``predict``."""
     if image.ndim == 2 and image.size > LARGE:
-        return label_in_blocks(model, image, **options)
-    return label_cells(predict(model, image, **options), model.instances)
+        return label_in_blocks(model, image, tta=tta, memory_mb=memory_mb, device=device)
+    return label_cells(predict(model, image, tta=tta, memory_mb=memory_mb, device=device), model.instances)
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,16 @@ def segment_into(
     note.write_text(json.dumps(same), encoding="utf-8")
     if not isinstance(model, Model) and Path(model).is_file():
         model = Path(model).absolute()  # another process may work in another folder
-    settings = FrameSettings(folder.absolute(), digits_for(images), model, wanted, tta, memory_mb, device, threads)
+    settings = FrameSettings(
+        folder=folder.absolute(),
+        digits=digits_for(images),
+        model=model,
+        output=wanted,
+        tta=tta,
+        memory_mb=memory_mb,
+        device=device,
+        threads=threads,
+    )
     counts: dict[int, int] = {}
     left = []
     for number in sorted(images):
@@ -182,11 +198,11 @@ def _segment_frame(settings: FrameSettings, frame: Mapping[int, NDArray[Any]]) -
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     model, wanted = _loaded(settings.model, settings.device), settings.output
-    options = {"tta": settings.tta, "memory_mb": settings.memory_mb, "device": settings.device}
+    tta, memory_mb, device = settings.tta, settings.memory_mb, settings.device
     if wanted == Output():
-        labels = label_frame(model, np.asarray(image), **options)
+        labels = label_frame(model, np.asarray(image), tta=tta, memory_mb=memory_mb, device=device)
     else:
-        maps = predict(model, np.asarray(image), **options)
+        maps = predict(model, np.asarray(image), tta=tta, memory_mb=memory_mb, device=device)
         labels = _write_more(settings.folder, f"{number:0{settings.digits}d}", maps, model, wanted)
     write_labels(settings.mask_file(number), labels)  # last: where it stands, the others stand as well
     return number, int(labels.max(initial=0))

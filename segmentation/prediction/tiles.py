@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.types import Float32Array
 from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.net.unet import UNet, valid_size
 
-FloatArray = NDArray[np.float32]
 PERCENTILE_PIXELS = 4_000_000  # more pixels than these do not make a percentile better
 USEFUL = 12  # margins that the useful part of a tile should be wide: measured, and flat around it
 BYTES_PER_CHANNEL = 40  # peak memory of a forward pass, per pixel of the tile and channel of the first level
@@ -30,14 +30,14 @@ class Prediction:
 
     Attributes
     ----------
-    probability : FloatArray
+    probability : Float32Array
         Of being cell, 0 … 1.
-    distance : FloatArray | None
+    distance : Float32Array | None
         To the edge of the cell relative to the cell's largest, 0 … 1; ``None`` for a net without that output.
     """
 
-    probability: FloatArray
-    distance: FloatArray | None
+    probability: Float32Array
+    distance: Float32Array | None
 
 
 def grey_limits(image: NDArray[Any], low: float, high: float) -> tuple[float, float]:
@@ -55,7 +55,7 @@ def grey_limits(image: NDArray[Any], low: float, high: float) -> tuple[float, fl
     return float(bottom), float(top)
 
 
-def normalise(image: NDArray[Any], limits: tuple[float, float]) -> FloatArray:
+def normalise(image: NDArray[Any], limits: tuple[float, float]) -> Float32Array:
     """Grey values scaled so that the two limits become 0 and 1, float32, cut to −1 … 5.
 
     Equal limits (an image of one grey value) make all values 0.
@@ -64,26 +64,29 @@ def normalise(image: NDArray[Any], limits: tuple[float, float]) -> FloatArray:
     if top <= bottom:
         return np.zeros(image.shape, dtype=np.float32)
     scaled = (image.astype(np.float32) - np.float32(bottom)) / np.float32(top - bottom)
-    return np.clip(scaled, -1, 5, out=scaled)
+    np.clip(scaled, -1, 5, out=scaled)
+    return scaled
 
 
-def reduce_image(image: FloatArray, scale: int) -> FloatArray:
+def reduce_image(image: Float32Array, scale: int) -> Float32Array:
     """Means of blocks of scale × scale pixels; the last block is filled up with the edge."""
     if scale == 1:
         return image
     padded = np.pad(image, [(0, -n % scale) for n in image.shape], mode="edge")
     rows, columns = padded.shape[0] // scale, padded.shape[1] // scale
-    return padded.reshape(rows, scale, columns, scale).mean(axis=(1, 3), dtype=np.float32)
+    means: Float32Array = padded.reshape(rows, scale, columns, scale).mean(axis=(1, 3), dtype=np.float32)
+    return means
 
 
-def enlarge_map(reduced: FloatArray, scale: int, shape: tuple[int, int]) -> FloatArray:
+def enlarge_map(reduced: Float32Array, scale: int, shape: tuple[int, int]) -> Float32Array:
     """Undo `reduce_image` for a map (…, y, x): bilinear, cut to ``shape``."""
     if scale == 1:
         return reduced
     tensor = torch.from_numpy(reduced)
     flat = tensor.reshape(1, -1, *tensor.shape[-2:])
     large = torch.nn.functional.interpolate(flat, scale_factor=scale, mode="bilinear", align_corners=False)
-    return large.reshape(*tensor.shape[:-2], *large.shape[-2:])[..., : shape[0], : shape[1]].numpy()
+    cut: Float32Array = large.reshape(*tensor.shape[:-2], *large.shape[-2:])[..., : shape[0], : shape[1]].numpy()
+    return cut
 
 
 def choose_tile(shape: tuple[int, int], net: UNet, memory_mb: float) -> tuple[int, int]:
@@ -110,12 +113,14 @@ def choose_tile(shape: tuple[int, int], net: UNet, memory_mb: float) -> tuple[in
 
 
 @torch.no_grad()
-def run_tiles(net: UNet, plane: FloatArray, tile: tuple[int, int], device: torch.device | str = "cpu") -> FloatArray:
+def run_tiles(
+    net: UNet, plane: Float32Array, tile: tuple[int, int], device: torch.device | str = "cpu"
+) -> Float32Array:
     """Output of the net for a whole plane, tile by tile.
 
     Parameters
     ----------
-    plane : FloatArray
+    plane : Float32Array
         float32 (Y, X), scaled grey values.
     tile : tuple[int, int]
         Valid input sides (y, x).
@@ -142,9 +147,9 @@ def run_tiles(net: UNet, plane: FloatArray, tile: tuple[int, int], device: torch
     return result
 
 
-def eightfold(net: UNet, plane: FloatArray, memory_mb: float, device: torch.device | str = "cpu") -> FloatArray:
+def eightfold(net: UNet, plane: Float32Array, memory_mb: float, device: torch.device | str = "cpu") -> Float32Array:
     """Mean of the maps over the eight rotations and reflections of the plane (maps, not logits)."""
-    total: FloatArray | None = None
+    total: Float32Array | None = None
     for turns in range(4):
         for flip in (False, True):
             turned = np.rot90(plane, turns)
@@ -156,7 +161,7 @@ def eightfold(net: UNet, plane: FloatArray, memory_mb: float, device: torch.devi
     return total / np.float32(8)
 
 
-def to_maps(net: UNet, output: FloatArray) -> FloatArray:
+def to_maps(net: UNet, output: Float32Array) -> Float32Array:
     """Logits → probability of the foreground (1 − background), then the distance limited to 0 … 1."""
     logits = output[: net.classes]
     exponent = np.exp(logits - logits.max(axis=0))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import LabelArray
 
 FAR = 2**15
 
@@ -33,11 +34,12 @@ def exponential_term(labels: NDArray[np.integer[Any]], w0: float, sigma: float, 
     float32 (Y, X).
     """
     compact = np.ascontiguousarray(labels, dtype=np.int32)
-    return _term(*_nearest_in_columns(compact, reach), w0, sigma, reach)
+    near, near_at, next_, next_at = _nearest_in_columns(compact, reach)
+    return _term(near, near_at, next_, next_at, w0, sigma, reach)
 
 
 @compiled
-def _nearest_in_columns(labels, reach):  # type: ignore[no-untyped-def]
+def _nearest_in_columns(labels: LabelArray, reach: int) -> tuple[LabelArray, LabelArray, LabelArray, LabelArray]:
     """Nearest two distinct labels of each pixel within its column, and how far they are."""
     height, width = labels.shape
     near = np.zeros((height, width), np.int32)
@@ -82,7 +84,15 @@ def _nearest_in_columns(labels, reach):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _term(near, near_at, next_, next_at, w0, sigma, reach):  # type: ignore[no-untyped-def]
+def _term(
+    near: LabelArray,
+    near_at: LabelArray,
+    next_: LabelArray,
+    next_at: LabelArray,
+    w0: float,
+    sigma: float,
+    reach: int,
+) -> NDArray[np.float32]:
     """Combine the columns: for each pixel the two distinct labels of least distance, and their term."""
     height, width = near.shape
     term = np.zeros((height, width), np.float32)
@@ -126,7 +136,7 @@ def _term(near, near_at, next_, next_at, w0, sigma, reach):  # type: ignore[no-u
 
 
 @compiled
-def _two_labels_from(near, next_):  # type: ignore[no-untyped-def]
+def _two_labels_from(near: LabelArray, next_: LabelArray) -> LabelArray:
     """For each column the last column from which on, up to it, more than one label is seen (−FAR: there is none)."""
     start = np.full(len(near), -FAR, np.int32)
     found, label, label_at = -FAR, 0, 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import find_sequence
-from celltrail.data.files.movie import Frames
+from celltrail.data.files.movie import Frames, LazyFrames
 from celltrail.data.files.opening import open_images, open_labels, refuse_masks
 from celltrail.segmentation.net.model import Preprocessing
 from celltrail.segmentation.net.unet import margin_of, valid_size
@@ -93,10 +93,11 @@ def open_movie(
     return replace(movie, name=f"{Path(dataset).name}/{sequence} {truth}")
 
 
-class GoldOverSilver(Mapping[int, NDArray[np.int32]]):
+class GoldOverSilver(LazyFrames):
     """Silver truth in which cells are replaced where there is gold truth of them; frames as in the silver truth."""
 
     def __init__(self, gold: Mapping[int, NDArray[Any]], silver: Mapping[int, NDArray[Any]]) -> None:
+        super().__init__(silver)
         self.gold, self.silver = gold, silver
 
     def __getitem__(self, number: int) -> NDArray[np.int32]:
@@ -111,12 +112,6 @@ class GoldOverSilver(Mapping[int, NDArray[np.int32]]):
         replaced[0] = False
         merged = np.where(replaced[silver], 0, silver)
         return np.where(gold > 0, gold + len(areas), merged).astype(np.int32)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.silver)
-
-    def __len__(self) -> int:
-        return len(self.silver)
 
 
 def pair(images: Frames, labels: Frames, frames: range | None = None, markers: Frames | None = None) -> AnnotatedMovie:
@@ -176,7 +171,8 @@ def unknown_region(labels: NDArray[np.integer[Any]], markers: NDArray[np.integer
         return np.ones(labels.shape, dtype=bool)
     longest = max(max(s.stop - s.start for s in box) for box in ndimage.find_objects(labels) if box is not None)
     to_cell = ndimage.distance_transform_edt(labels == 0)
-    return (labels == 0) & (to_marker < to_cell) & (to_marker <= 2 * longest)
+    unknown: NDArray[np.bool_] = (labels == 0) & (to_marker < to_cell) & (to_marker <= 2 * longest)
+    return unknown
 
 
 def typical_diameter(movies: Iterable[AnnotatedMovie], frames_each: int = 5) -> float:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from celltrail.data.errors import InputError
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import Masks
 from celltrail.segmentation.net.instance_settings import SCORES, InstanceSettings
 from celltrail.segmentation.net.loss import total_loss
 from celltrail.segmentation.net.model import Model, Preprocessing
@@ -38,7 +39,7 @@ from celltrail.segmentation.training.examples import (
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.state import State, load_state, save_state
 
-Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], dict[str, float]]
+Score = Callable[[Masks, Masks], dict[str, float]]
 """Measures of masks against truth (frame → labels), for example IoU, SEG and DET."""
 
 Watch = Callable[[Mapping[str, float]], None]
@@ -250,7 +251,7 @@ def train(
 
     done = share_done()
     while done < 1 and not (patience and state.waited >= patience):
-        losses = []
+        losses: list[float] = []
         while done < 1 and len(losses) < settings.epoch:
             for group in state.optimiser.param_groups:
                 group["lr"] = settings.rate * rate_at(done)

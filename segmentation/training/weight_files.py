@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.movie import LazyFrames
 from celltrail.data.files.opening import number_of, open_images
 from celltrail.data.files.output import output_file
 from celltrail.data.files.tiff import write_array
@@ -41,16 +42,17 @@ def open_weights(folder: Path) -> Mapping[int, NDArray[Any]]:
     return WeightFiles(by_number) if by_number else open_images(folder)
 
 
-class WeightFiles(Mapping[int, NDArray[Any]]):
+class WeightFiles(LazyFrames):
     """Weights in .npy files as a mapping from frame number to array; lazy."""
 
     def __init__(self, paths: Mapping[int, Path]) -> None:
-        self.paths = {number: paths[number] for number in sorted(paths)}
+        super().__init__(sorted(paths))
+        self.paths = paths
 
     def __getitem__(self, number: int) -> NDArray[Any]:
         path = self.paths[number]
         try:
-            weight = np.load(path, allow_pickle=False)
+            weight: NDArray[Any] = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError):
             raise InputError(
                 f"{path} is not a readable NumPy array: write it again with 'celltrail preview weights --write'."
@@ -58,9 +60,3 @@ class WeightFiles(Mapping[int, NDArray[Any]]):
         if weight.dtype.kind not in "fiu" or not np.isfinite(weight).all():
             raise InputError(f"{path} holds values that are no finite numbers: replace them.")
         return weight
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)

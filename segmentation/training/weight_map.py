@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from celltrail.data.types import Float32Array
 from celltrail.segmentation.training.border_term import exponential_term
 
-FloatArray = NDArray[np.float32]
 NEGLIGIBLE = 5e-7  # about the resolution of a float32 weight of 10
 
 
@@ -42,7 +42,7 @@ def carve(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
     return carved
 
 
-def class_weights(pixels_of_class: NDArray[np.integer[Any]] | list[int], strength: float = 1.0) -> FloatArray:
+def class_weights(pixels_of_class: NDArray[np.integer[Any]] | list[int], strength: float = 1.0) -> Float32Array:
     """w_c from the pixels of each class in the whole training set; the mean weight of a pixel is 1.
 
     Parameters
@@ -68,7 +68,7 @@ def reach_of(w0: float, sigma: float) -> int:
     return ceil(sigma * sqrt(2 * log(w0 / NEGLIGIBLE))) if w0 > NEGLIGIBLE and sigma > 0 else 0
 
 
-def border_weights(labels: NDArray[np.integer[Any]], w0: float = 10.0, sigma: float = 5.0) -> FloatArray:
+def border_weights(labels: NDArray[np.integer[Any]], w0: float = 10.0, sigma: float = 5.0) -> Float32Array:
     """The border term w₀ · exp(−(d₁ + d₂)² / 2σ²).
 
     Exact to 1e-6: beyond `reach_of` pixels the term is smaller than 5e-7.
@@ -87,7 +87,7 @@ def border_weights(labels: NDArray[np.integer[Any]], w0: float = 10.0, sigma: fl
     return exponential_term(labels, w0, sigma, reach_of(w0, sigma))
 
 
-def relative_distance(carved: NDArray[np.integer[Any]]) -> FloatArray:
+def relative_distance(carved: NDArray[np.integer[Any]]) -> Float32Array:
     """Distance of every pixel to the edge of its cell, divided by the largest in that cell: the target of the seeds.
 
     Parameters
@@ -104,4 +104,5 @@ def relative_distance(carved: NDArray[np.integer[Any]]) -> FloatArray:
     distance = ndimage.distance_transform_edt(carved) if not carved.all() else np.ones(carved.shape)
     top = np.zeros(int(carved.max()) + 1)
     np.maximum.at(top, carved.ravel(), distance.ravel())
-    return (distance / np.maximum(top, 1)[carved]).astype(np.float32)
+    relative: Float32Array = (distance / np.maximum(top, 1)[carved]).astype(np.float32)
+    return relative

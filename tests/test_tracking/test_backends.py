@@ -8,7 +8,7 @@ from scipy.sparse import csc_array
 
 from celltrail.tracking.solving.backends import LinearProgramme, SolverFailed, backend
 from celltrail.tracking.solving.blocks import Task, solve_task
-from celltrail.tracking.solving.certificate import SIDELESS, dual_bound
+from celltrail.tracking.solving.proof import SIDELESS, dual_bound
 
 SOLVERS = ["highs", "pulp:CBC", "pulp:HiGHS"]
 

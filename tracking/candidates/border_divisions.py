@@ -11,15 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.candidates.features import Features, division_features
 from celltrail.tracking.candidates.links import DAUGHTER_RADIUS, WITH_ONE_DAUGHTER, LinkTable, mother_size
 from celltrail.tracking.candidates.parts import Part
 from celltrail.tracking.measuring.table import PER_ROW, DetectionTable
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 # Features that are what they are only because the sister is taken to be a mirror image.
 ASSUMED = (
@@ -71,11 +68,11 @@ def lone_daughter_features(part: Part, rows: IntArray) -> Features:
     both = replace(table, **columns)
     sister = n + np.arange(k)
     pair = LinkTable(
-        np.tile(links.source[rows], 2),
-        np.concatenate([daughter, sister]),
-        np.tile(links.span[rows], 2),
-        np.tile(links.distance[rows], 2),
-        np.tile(links.shared[rows], 2),
+        source=np.tile(links.source[rows], 2),
+        target=np.concatenate([daughter, sister]),
+        span=np.tile(links.span[rows], 2),
+        distance=np.tile(links.distance[rows], 2),
+        shared=np.tile(links.shared[rows], 2),
     )
     of_links = {name: np.tile(value[rows], 2) for name, value in part.link_features.items()}
     here = np.arange(k)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from celltrail.data.columns import ranges
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.candidates.links import LinkTable, mother_size, shift_until, typical_diameter
 from celltrail.tracking.measuring.table import DetectionTable
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 Features = dict[str, FloatArray]
 
 CLIP = 8.0  # no single feature says more than this many units
@@ -56,8 +55,8 @@ def _best_compatible(
     order = np.argsort(group, kind="stable")
     begin = np.searchsorted(group[order], group, side="left")
     size = np.searchsorted(group[order], group, side="right") - begin
-    row = np.repeat(np.arange(len(group)), size)
-    rival = order[np.repeat(begin, size) + np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)]
+    row, place = ranges(begin, size)
+    rival = order[place]
     real = (other_end[row] != other_end[rival]) & ~table.exclude_each_other(other_end[row], other_end[rival])
     best = np.full(len(group), default)
     np.minimum.at(best, row[real], value[rival[real]])
@@ -104,12 +103,12 @@ def what_is_usual(table: DetectionTable, links: LinkTable) -> Usual:
     """What the candidate links of a whole movie say about it."""
     before, after = steady_steps(table, links)
     return Usual(
-        typical_diameter(table),
-        usual_step(table, links),
-        np.exp(before_now(np.log(table.area.astype(np.float64)), before)),
-        before_now(table.compactness, before),
-        after,
-        int(table.frame.max(initial=0)),
+        diameter=typical_diameter(table),
+        step=usual_step(table, links),
+        area=np.exp(before_now(np.log(table.area.astype(np.float64)), before)),
+        compactness=before_now(table.compactness, before),
+        after=after,
+        last=int(table.frame.max(initial=0)),
     )
 
 

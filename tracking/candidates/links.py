@@ -7,17 +7,15 @@ overlap. A division is a candidate if both daughters are near enough to the moth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from celltrail.data.columns import concatenate, ranges, take
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.measuring.table import DetectionTable
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 FORWARD = 7  # nearest targets of each source
 BACKWARD = 3  # nearest sources of each target
@@ -69,13 +67,8 @@ class LinkTable:
     def leaving(self, begin: int, end: int, first: int) -> LinkTable:
         """The links out of the rows ``begin`` to ``end`` (not included); rows are counted from ``first`` on."""
         part = slice(*np.searchsorted(self.source, [begin, end]))
-        return LinkTable(
-            self.source[part] - first,
-            self.target[part] - first,
-            self.span[part],
-            self.distance[part],
-            self.shared[part],
-        )
+        links = take(self, part)
+        return replace(links, source=links.source - first, target=links.target - first)
 
 
 def typical_diameter(table: DetectionTable) -> float:
@@ -98,7 +91,16 @@ def find_links(
     start = table.frame_starts()
     overlaps = np.searchsorted(table.overlap_source, start)
     reach = min(max_gap + 1, len(table.shift))
-    columns: list[tuple[NDArray[Any], ...]] = []
+    none = np.zeros(0, dtype=np.int64)
+    found = [
+        LinkTable(
+            source=none,
+            target=none,
+            span=none.astype(np.int8),
+            distance=none.astype(np.float64),
+            shared=none.astype(np.int32),
+        )
+    ]
     for i in range(min(len(start) - 2, len(start) if frames is None else frames)):
         a, b, last = start[i], start[i + 1], start[min(i + 1 + reach, len(start) - 1)]
         seen = slice(overlaps[i], overlaps[i + 1])
@@ -121,11 +123,10 @@ def find_links(
         distance = np.linalg.norm(place[target] - place[source] - shift * table.scale, axis=1)
         shared = np.zeros(len(pairs), dtype=np.int32)
         shared[np.searchsorted(pairs, known)] = count
-        columns.append((source, target, span_of.astype(np.int8), distance, shared))
-    if not columns:
-        none = np.zeros(0, dtype=np.int64)
-        return LinkTable(none, none, none.astype(np.int8), none.astype(np.float64), none.astype(np.int32))
-    return LinkTable(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+        found.append(
+            LinkTable(source=source, target=target, span=span_of.astype(np.int8), distance=distance, shared=shared)
+        )
+    return concatenate(found)
 
 
 def _nearest(a: FloatArray, b: FloatArray, k: int, radius: float) -> IntArray:
@@ -175,11 +176,9 @@ def find_divisions(table: DetectionTable, links: LinkTable, typical: float) -> t
     row = row[np.arange(len(row)) - begin < DAUGHTERS * (2 if table.joint else 1)]
     source = links.source[row]
     end = np.searchsorted(source, source, side="right")
-    here = np.arange(len(row))
-    later = end - here - 1
-    first = np.repeat(here, later)
-    offset = np.arange(len(first)) - np.repeat(np.cumsum(later) - later, later)
-    one, two = row[first], row[first + 1 + offset]
+    following = np.arange(1, len(row) + 1)
+    first, second = ranges(following, end - following)
+    one, two = row[first], row[second]
     swap = links.target[one] > links.target[two]
     first, second = np.where(swap, two, one), np.where(swap, one, two)
     together = (links.span[first] == 1) & (links.span[second] == 1)

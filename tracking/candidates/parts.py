@@ -7,23 +7,21 @@ time and forgotten once they have been turned into costs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from celltrail.data.columns import concatenate
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import IntArray
 from celltrail.tracking.candidates.features import Features, Usual, division_features, link_features, what_is_usual
 from celltrail.tracking.candidates.links import LinkTable, find_divisions, find_links, typical_diameter
 from celltrail.tracking.measuring.table import DetectionTable
 
-IntArray = NDArray[np.int64]
-
 PART = 50_000  # links of a part, if its frames are not fuller than that
-FEW = 15_000  # cells of a stretch in which links are searched, likewise
+FEW = 15_000  # cells of a chunk in which links are searched, likewise
 
 
 @dataclass(frozen=True)
@@ -118,31 +116,19 @@ def find_candidates(table: DetectionTable, *, max_gap: int = 0, mapper: Mapper =
 
 
 def _find_in_chunks(table: DetectionTable, max_gap: int, mapper: Mapper) -> LinkTable:
-    """The candidate links of a movie, found in stretches of some frames wherever ``mapper`` sends them."""
+    """The candidate links of a movie, found in chunks of some frames wherever ``mapper`` sends them."""
     start = table.frame_starts()
     search = partial(_search, max_gap=max_gap, diameter=typical_diameter(table))
     edges = [0]
     while edges[-1] < len(start) - 1:
         edges.append(max(int(np.searchsorted(start, start[edges[-1]] + FEW, side="right")) - 1, edges[-1] + 1))
     chunks = ((table.between(start[i], start[min(j + max_gap + 1, len(start) - 1)]), j - i) for i, j in pairwise(edges))
-    columns: list[list[NDArray[Any]]] = [[] for _ in fields(LinkTable)]
-    for i, links in zip(edges, mapper(search, chunks), strict=False):
-        for column, found in zip(
-            columns,
-            (links.source + start[i], links.target + start[i], links.span, links.distance, links.shared),
-            strict=True,
-        ):
-            column.append(found)
-    return LinkTable(*(_joined(column) for column in columns))
+    found = zip(edges, mapper(search, chunks), strict=False)
+    return concatenate(
+        replace(links, source=links.source + start[i], target=links.target + start[i]) for i, links in found
+    )
 
 
 def _search(chunk: tuple[DetectionTable, int], *, max_gap: int, diameter: float) -> LinkTable:
     table, frames = chunk
     return find_links(table, max_gap=max_gap, diameter=diameter, frames=frames)
-
-
-def _joined(column: list[NDArray[Any]]) -> NDArray[Any]:
-    """The pieces of a column as one; they are given up at once, so that only one column is there twice."""
-    whole = np.concatenate(column)
-    column.clear()
-    return whole

@@ -13,18 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.types import BoolArray, FloatArray
 from celltrail.tracking.candidates.features import Features, best_other
 from celltrail.tracking.candidates.links import LinkTable
 from celltrail.tracking.candidates.parts import Part, UnpricedCandidates
 from celltrail.tracking.costs.logistic import Linear, fit_logistic
 from celltrail.tracking.costs.pricing import Constants, price
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 REFITS = 2
 TWICE = 2.0  # a sure link is that many times shorter than any rival

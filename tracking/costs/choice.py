@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.types import FloatArray
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.parts import UnpricedCandidates
 from celltrail.tracking.costs.calibrated import calibrate, sure_links
 from celltrail.tracking.costs.learned import load_costs
 from celltrail.tracking.costs.pricing import Constants, CostModel
-
-FloatArray = NDArray[np.float64]
 
 NAMES = ("calibrated", "learned", "mixed")
 FEWEST_SURE = 50  # sure links below which a movie cannot speak for itself

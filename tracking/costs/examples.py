@@ -8,21 +8,18 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from celltrail.data.columns import row_of_cell
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import Sequence, track_file
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.tracks import Tracks, read_tracks
 from celltrail.data.labels.overlap import count_overlap, match_objects
+from celltrail.data.types import BoolArray, IntArray, Masks
 from celltrail.tracking.candidates.parts import Part
 from celltrail.tracking.measuring.table import PER_ROW, DetectionTable
 from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.settings import TrackSettings
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-Masks = Mapping[int, NDArray[Any]]
 
 SPANS = 2  # links are learned from over one frame in which a cell went unseen at most
 LONE_LOSS = 0.03  # share of masks taken away one by one
@@ -43,7 +40,7 @@ class Example:
 def true_cells(table: DetectionTable, masks: Masks, markers: Masks) -> IntArray:
     """The true track of each detection, by the CTC's match of markers with masks; 0: none or several."""
     cell = np.zeros(len(table), dtype=np.int64)
-    row_of = {key: row for row, key in enumerate(zip(table.frame.tolist(), table.label.tolist(), strict=True))}
+    row_of = row_of_cell(table.frame, table.label)
     for number in markers:
         if number not in masks:
             continue
@@ -141,4 +138,6 @@ def read_example(sequence: Sequence, *, frames: range | None = None) -> Example:
     movie, table = measure(movie, spans=SPANS)
     cells = true_cells(table, movie.masks, markers)
     name = f"{sequence.dataset.name} {sequence.name}"
-    return Example(name, table, cells, read_tracks(table_file), {"masks": len(movie.masks)})
+    return Example(
+        name=name, table=table, cell=cells, tracks=read_tracks(table_file), source={"masks": len(movie.masks)}
+    )

@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from celltrail.data.columns import row_of_cell
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.pins import Cell, Pin
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import BoolArray, IntArray
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.links import LinkTable
 from celltrail.tracking.candidates.parts import Part, find_candidates
@@ -27,9 +28,6 @@ from celltrail.tracking.costs.logistic import Linear, fit_logistic
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.settings import TrackSettings
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 def fit_corrections(base: LearnedCosts, table: DetectionTable, pins: Sequence[Pin], *, name: str) -> LearnedCosts:
@@ -45,7 +43,7 @@ def fit_corrections(base: LearnedCosts, table: DetectionTable, pins: Sequence[Pi
     InputError
         With every pin on a cell that does not exist, or if no pin speaks of a candidate link or division.
     """
-    row_of = {key: row for row, key in enumerate(zip(table.frame.tolist(), table.label.tolist(), strict=True))}
+    row_of = row_of_cell(table.frame, table.label)
     spoken = [pin for pin in pins if pin.kind in ("link", "division")]
     raise_if(
         f"The pins name cell {label} of frame {frame}, but the masks have no such cell."

@@ -15,16 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.types import BoolArray, FloatArray
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.parts import find_candidates
 from celltrail.tracking.costs.examples import Example, thin_out, true_choices, without_images
 from celltrail.tracking.costs.logistic import Linear, fit_logistic
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 SCHEMA = "celltrail.costs/1"
 LINK_WEIGHT = 1000.0  # what the true links of one movie weigh together

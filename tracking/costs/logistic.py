@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from celltrail.data.types import FloatArray
 
 RIDGE = 1.0  # strength of the prior that standardised coefficients are near 0 (variance 1/RIDGE)
 ITERATIONS = 60

@@ -27,14 +27,12 @@ from celltrail.data.graph.candidates import (
 )
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.candidates.border_divisions import find_lone_daughters, lone_daughter_features
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.links import typical_diameter
 from celltrail.tracking.candidates.parts import Part, UnpricedCandidates
 from celltrail.tracking.measuring.table import DetectionTable
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -160,20 +158,33 @@ def price(
     mother, one, two = np.concatenate(rows, axis=1)
     return Candidates(
         Detections(
-            table.frame,
-            table.label,
-            table.position,
-            table.area,
-            table.border,
-            to_units(-gain),
-            to_units(appear),
-            to_units(disappear),
-            specks | alternative,
-            all_free(n),
-            table.hypothesis,
+            frame=table.frame,
+            label=table.label,
+            position=table.position,
+            area=table.area,
+            border=table.border,
+            cost=to_units(-gain),
+            appear=to_units(appear),
+            disappear=to_units(disappear),
+            optional=specks | alternative,
+            fixed=all_free(n),
+            hypothesis=table.hypothesis,
         ),
-        Links(problem.links.source, problem.links.target, link_cost, all_free(len(link_cost)), _joined(link_terms)),
-        Divisions(mother, one, two, np.concatenate(division_cost), all_free(len(mother)), _joined(division_terms)),
+        Links(
+            source=problem.links.source,
+            target=problem.links.target,
+            cost=link_cost,
+            fixed=all_free(len(link_cost)),
+            terms=_joined(link_terms),
+        ),
+        Divisions(
+            mother=mother,
+            first=one,
+            second=two,
+            cost=np.concatenate(division_cost),
+            fixed=all_free(len(mother)),
+            terms=_joined(division_terms),
+        ),
         clique_id=table.clique_id,
         clique_detection=table.clique_row,
         ndim=table.ndim,
@@ -266,7 +277,16 @@ def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Co
     link_terms, division_terms = (
         {name: term.astype(np.float16) for name, term in of.items()} if explained else {} for of in (terms, its_terms)
     )
-    return Priced(part.offset, to_units(cost), triplets, to_units(its_cost), link_terms, division_terms, best, likely)
+    return Priced(
+        offset=part.offset,
+        link_cost=to_units(cost),
+        divisions=triplets,
+        division_cost=to_units(its_cost),
+        link_terms=link_terms,
+        division_terms=division_terms,
+        best=best,
+        likely=likely,
+    )
 
 
 def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[FloatArray, FloatArray, Terms]:

@@ -10,13 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import Candidates, Solution
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
+from celltrail.data.types import BoolArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

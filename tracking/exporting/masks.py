@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.data.types import IntArray
 from celltrail.tracking.exporting.lineage import Lineage
 from celltrail.tracking.measuring.overlapping import LayeredMovie
 from celltrail.tracking.measuring.pixels import LOOKUP_LIMIT
 from celltrail.tracking.measuring.table import DetectionTable
-
-IntArray = NDArray[np.int64]
 
 
 def paint_masks(

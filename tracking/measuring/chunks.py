@@ -8,7 +8,6 @@ the pixels again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -18,13 +17,10 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import FloatArray, IntArray, Masks
 from celltrail.tracking.measuring.drift import predict_shift
 from celltrail.tracking.measuring.overlapping import LayeredMovie
 from celltrail.tracking.measuring.pixels import index_labels, measure_layers, shared_voxels
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-Masks = Mapping[int, NDArray[Any]]
 
 SCATTERED = 30  # the box of a label is that many times its area: grey values, not a cell
 
@@ -51,7 +47,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a stretch.
+    """What was measured of a chunk.
 
     Attributes
     ----------
@@ -60,7 +56,7 @@ class Measured:
     shifts : dict[int, list[FloatArray]]
         Span → of each own frame with cells the predicted shifts, float64 (n, 3).
     overlaps : list[IntArray]
-        int64 (3, k): source, target, shared voxels; rows are counted from the first cell of the stretch, over the
+        int64 (3, k): source, target, shared voxels; rows are counted from the first cell of the chunk, over the
         frames that follow as well.
     first, shape
         Number and shape of the first frame.
@@ -81,7 +77,7 @@ class Measured:
 
 
 def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
-    """Measure the own frames of a stretch; `InputError` for the first frame that is no mask."""
+    """Measure the own frames of a chunk; `InputError` for the first frame that is no mask."""
     scale, images, spans = chunk.scale, chunk.images, chunk.spans
     shape: tuple[int, ...] = ()
     columns: list[tuple[NDArray[Any], ...]] = []
@@ -139,7 +135,16 @@ def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
                 overlaps.append(np.stack([rank_a[source] + first_a, rank[target] + total, count]))
         window.append((own, index, centre[order], total, rank))
         total += len(present)
-    return Measured(columns, shifts, overlaps, chunk.numbers[0], shape, single, pieces, following < spans)
+    return Measured(
+        columns=columns,
+        shifts=shifts,
+        overlaps=overlaps,
+        first=chunk.numbers[0],
+        shape=shape,
+        single=single,
+        pieces=pieces,
+        short=following < spans,
+    )
 
 
 def _shape_numbers(sums: FloatArray, scale: FloatArray, ndim: int) -> tuple[FloatArray, FloatArray]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-FloatArray = NDArray[np.float64]
+from celltrail.data.types import FloatArray
 
 ROUNDS = 3
 NEIGHBOURS = 12

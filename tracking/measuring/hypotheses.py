@@ -7,7 +7,6 @@ be the better choice are not among them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -18,12 +17,11 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.hypotheses import Hypotheses, find_cliques, paint, read_hypotheses
-from celltrail.data.files.movie import Frames
+from celltrail.data.files.movie import Frames, LazyFrames
 from celltrail.data.progress import Progress, silent
+from celltrail.data.types import IntArray
 from celltrail.tracking.measuring.hypothesis_weights import weigh
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
-
-IntArray = NDArray[np.int64]
 
 
 class HypothesisMovie(LayeredMovie):
@@ -49,6 +47,7 @@ class HypothesisMovie(LayeredMovie):
             )
         self.file_of: dict[int, Path] = {number: known[number] for number in masks}
         self.files = list(self.file_of.values())
+        super().__init__(self.file_of)
         self._keep_what_is_read()
 
     def between(self, frames: range) -> HypothesisMovie:
@@ -56,6 +55,7 @@ class HypothesisMovie(LayeredMovie):
         part = copy(self)
         part.file_of = {number: path for number, path in self.file_of.items() if number in frames}
         part.files = list(part.file_of.values())
+        LazyFrames.__init__(part, part.file_of)
         return part
 
     def __getstate__(self) -> dict[str, Any]:
@@ -92,15 +92,6 @@ class HypothesisMovie(LayeredMovie):
             free[box][mask] = row + 1
         return np.stack(layers)
 
-    def __contains__(self, number: object) -> bool:
-        return number in self.file_of
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.file_of)
-
-    def __len__(self) -> int:
-        return len(self.file_of)
-
     def draw(self, number: int, labels: IntArray, new: IntArray) -> NDArray[np.int64]:
         """Label image of chosen hypotheses: ``labels`` become ``new`` (0: left out); a shared pixel goes to the first."""
         used = np.flatnonzero(new)
@@ -122,4 +113,10 @@ class HypothesisMovie(LayeredMovie):
                 ids += [name] * len(clique)
                 members += here[np.searchsorted(rows, clique)].tolist()
         progress("hypotheses", len(self), len(self))
-        return Evidence(reward, share, label - 1, np.array(ids, dtype=np.int64), np.array(members, dtype=np.int64))
+        return Evidence(
+            reward=reward,
+            share=share,
+            hypothesis=label - 1,
+            clique_id=np.array(ids, dtype=np.int64),
+            clique_row=np.array(members, dtype=np.int64),
+        )

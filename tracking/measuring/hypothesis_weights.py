@@ -8,14 +8,11 @@ region has one stake, and the parts of a whole divide the stake of the whole bet
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from celltrail.data.files.hypotheses import Hypotheses, depths, find_conflicts
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from celltrail.data.types import FloatArray, IntArray
 
 CERTAINTY = 3.0  # how much the scores of one frame count against the links between frames
 STAKE = 5.0  # nats for explaining a typical cell at all: less than an appearance and a disappearance cost

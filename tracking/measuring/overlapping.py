@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.data.files.movie import LazyFrames
 from celltrail.data.progress import Progress, silent
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from celltrail.data.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Evidence:
     clique_row: IntArray
 
 
-class LayeredMovie(Mapping[int, NDArray[np.int64]]):
+class LayeredMovie(LazyFrames):
     """Frame number → label images (L, Y, X) or (L, Z, Y, X); a label is unique within its frame.
 
     Attributes

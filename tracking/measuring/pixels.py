@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.running.machine_code import compiled
-
-IntArray = NDArray[np.int64]
+from celltrail.data.types import IntArray
 
 LOOKUP_LIMIT = 2**24  # labels up to here are renumbered by a table, larger ones by sorting
 

@@ -1,13 +1,11 @@
 """The table of detections: one row per cell and frame, measured in one pass over the pixels (:mod:`celltrail.tracking.measuring.chunks`).
 
-The pixels are read here or by several workers, a stretch of the movie each; the table is the same.
+The pixels are read here or by several workers, a chunk of the movie each; the table is the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +14,9 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.movie import part_of
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import FloatArray, IntArray, Masks
 from celltrail.tracking.measuring.chunks import Chunk, Measured, measure_chunk, odd_shape
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-Masks = Mapping[int, NDArray[Any]]
 
 PER_ROW = (
     "frame",
@@ -220,7 +215,7 @@ def measure_movie(
     spans : int
         Overlaps and drift are kept for frames up to this many non-empty frames apart.
     mapper : Mapper | None
-        Where the stretches of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``:
+        Where the chunks of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``:
         here, as one.
 
     Returns
@@ -244,7 +239,11 @@ def measure_movie(
     size = check_voxel(voxel, 2)
     scale = np.ones(3) if size is None else np.array(size) / size[2]
     if mapper is None:
-        parts = [measure_chunk(Chunk(masks, images, numbers, len(numbers), scale, spans), progress)]
+        parts = [
+            measure_chunk(
+                Chunk(masks=masks, images=images, numbers=numbers, own=len(numbers), scale=scale, spans=spans), progress
+            )
+        ]
     else:
         parts = _measure_apart(masks, images, numbers, scale, spans, mapper, progress)
     progress("measure", len(numbers), len(numbers))
@@ -266,33 +265,35 @@ def measure_movie(
         shift_of[span] = np.concatenate([known, np.zeros((total - len(known), 3))])
     overlap = _join_overlaps(parts)
     none = np.zeros(0, dtype=np.int64)
-    evidence = Evidence(np.zeros(total), np.ones(total), np.full(total, -1), none, none)
+    evidence = Evidence(
+        reward=np.zeros(total), share=np.ones(total), hypothesis=np.full(total, -1), clique_id=none, clique_row=none
+    )
     if isinstance(masks, LayeredMovie):
         evidence = masks.evidence(frame, label, progress)
     return DetectionTable(
-        frame.astype(np.int64),
-        label,
-        position,
-        area,
-        box,
-        depth,
-        compactness,
-        elongation,
-        _standardised(mean, centred=False),
-        _standardised(np.log(np.maximum(deviation, 1e-6)), centred=True),
-        shift_of,
-        overlap[0],
-        overlap[1],
-        overlap[2],
-        evidence.reward,
-        evidence.share,
-        evidence.hypothesis,
-        evidence.clique_id,
-        evidence.clique_row,
-        numbers,
-        parts[0].shape,
-        scale,
-        len(evidence.clique_id) > 0,
+        frame=frame.astype(np.int64),
+        label=label,
+        position=position,
+        area=area,
+        box=box,
+        depth=depth,
+        compactness=compactness,
+        elongation=elongation,
+        brightness=_standardised(mean, centred=False),
+        texture=_standardised(np.log(np.maximum(deviation, 1e-6)), centred=True),
+        shift=shift_of,
+        overlap_source=overlap[0],
+        overlap_target=overlap[1],
+        overlap_count=overlap[2],
+        reward=evidence.reward,
+        share=evidence.share,
+        hypothesis=evidence.hypothesis,
+        clique_id=evidence.clique_id,
+        clique_row=evidence.clique_row,
+        numbers=numbers,
+        shape=parts[0].shape,
+        scale=scale,
+        joint=len(evidence.clique_id) > 0,
     )
 
 
@@ -305,13 +306,15 @@ def _measure_apart(
     mapper: Mapper,
     progress: Progress,
 ) -> list[Measured]:
-    """Measure a movie in stretches of `CHUNK` frames, each of them wherever ``mapper`` sends it."""
+    """Measure a movie in chunks of `CHUNK` frames, each of them wherever ``mapper`` sends it."""
 
     def chunk(begin: int, reach: int) -> Chunk:
         seen = numbers[begin : begin + CHUNK + reach]
         frames = range(seen[0], seen[-1] + 1)
         grey = None if images is None else part_of(images, frames)
-        return Chunk(part_of(masks, frames), grey, seen, min(CHUNK, len(seen)), scale, spans)
+        return Chunk(
+            masks=part_of(masks, frames), images=grey, numbers=seen, own=min(CHUNK, len(seen)), scale=scale, spans=spans
+        )
 
     parts = []
     begins = range(0, len(numbers), CHUNK)
@@ -327,7 +330,7 @@ def _measure_apart(
 
 
 def _join_overlaps(parts: list[Measured]) -> IntArray:
-    """The overlaps of all stretches with rows of the whole table, ordered by source and target, int64 (3, k)."""
+    """The overlaps of all chunks with rows of the whole table, ordered by source and target, int64 (3, k)."""
     first, found = 0, [np.zeros((3, 0), np.int64)]
     for part in parts:
         found += [overlap + np.array([[first], [first], [0]]) for overlap in part.overlaps]

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import csc_array
 
 from celltrail.data.errors import InputError
-from celltrail.data.graph.candidates import FloatArray
+from celltrail.data.types import FloatArray
 
 
 class SolverFailed(RuntimeError):

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csc_array
 
-from celltrail.data.graph.candidates import BoolArray, FloatArray, IntArray
+from celltrail.data.types import BoolArray, FloatArray, IntArray
 from celltrail.tracking.solving.backends import Answer, LinearProgramme, backend
-from celltrail.tracking.solving.certificate import SIDELESS, dual_bound
+from celltrail.tracking.solving.proof import SIDELESS, dual_bound
 
 SCALE = 1000.0  # the solver sees costs in 10⁻³ nat, well above its tolerances
 
@@ -28,7 +28,7 @@ class Task:
     ----------
     cost : IntArray
         int64 (columns,) units.
-    nudge : FloatArray
+    tie_break : FloatArray
         float64 (columns,), below one unit: which column to take among equals.
     group : IntArray
         int64 (rows + columns,) — the block of each row, then of each column.
@@ -37,7 +37,7 @@ class Task:
     """
 
     cost: IntArray
-    nudge: FloatArray
+    tie_break: FloatArray
     matrix: csc_array
     lower: IntArray
     upper: IntArray
@@ -53,8 +53,8 @@ class BlockSolutions:
     Attributes
     ----------
     chosen : BoolArray
-        bool (columns,) — feasible, never dearer than the incumbent; in a block whose relaxation takes nudged
-        columns and is fractional, only those.
+        bool (columns,) — feasible, never dearer than the incumbent; in a block whose relaxation takes columns
+        with a tie break and is fractional, only those.
     bound : IntArray
         int64 (groups,), of each optimum.
     proven : BoolArray
@@ -115,7 +115,7 @@ def solve_task(task: Task, solver: str, deadline: float | None) -> BlockSolution
     undecided = ~proven
     if relaxed.x is not None:
         # no need for the integer optimum of a region that must grow anyway
-        leaving = (task.nudge > 0) & (relaxed.x > 1e-6)
+        leaving = (task.tie_break > 0) & (relaxed.x > 1e-6)
         grows = np.zeros(task.groups, dtype=np.bool_)
         grows[column_group[leaving]] = True
         grows &= fractional
@@ -161,5 +161,5 @@ def _problem(task: Task, rows: IntArray, columns: IntArray) -> LinearProgramme:
     lower, upper = task.lower[rows].astype(np.float64), task.upper[rows].astype(np.float64)
     lower[lower <= -SIDELESS], upper[upper >= SIDELESS] = -np.inf, np.inf
     return LinearProgramme(
-        (task.cost[columns] + task.nudge[columns]) / SCALE, csc_array(part[:, columns]), lower, upper
+        (task.cost[columns] + task.tie_break[columns]) / SCALE, csc_array(part[:, columns]), lower, upper
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.graph.candidates import IntArray
+from celltrail.data.types import IntArray
 from celltrail.tracking.solving.programme import Programme
 from celltrail.tracking.solving.row_sets import join, join_columns, roots
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from celltrail.data.graph.candidates import BoolArray, IntArray, RowArray
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import BoolArray, IntArray, RowArray
 from celltrail.tracking.solving.matching import match
 from celltrail.tracking.solving.programme import Programme
 

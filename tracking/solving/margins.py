@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from celltrail.data.graph.candidates import NAT, BoolArray, FloatArray, IntArray, RowArray
+from celltrail.data.graph.candidates import NAT
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import BoolArray, FloatArray, IntArray, RowArray
 from celltrail.tracking.solving.regions import Regions
 
 
@@ -24,11 +25,11 @@ def choice_margins(regions: Regions, chosen: BoolArray) -> FloatArray:
     """
     programme = regions.programme
     both = programme.first_appear
-    dual, slack, weak = regions.final_duals()
+    dual, slack, weak = regions.proof.final_duals(regions.sets)
     # a division that only the chosen link dominates is an alternative to it
     others = programme.possible & ~chosen
     least = _least_reduced_cost(
-        programme.rows, others, programme.cost, regions.side_share(), dual, weak, regions.region_of_rows()
+        programme.rows, others, programme.cost, regions.side_share(), dual, weak, regions.sets.names()
     )
     wanted = np.flatnonzero(chosen[:both])
     covered = programme.rows[wanted]

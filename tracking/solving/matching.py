@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from celltrail.data.graph.candidates import IntArray, RowArray
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import IntArray, RowArray
 
 
 @compiled

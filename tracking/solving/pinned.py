@@ -5,38 +5,29 @@ Contradictions are found here, before anything is solved, and named by frame and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.data.columns import concatenate, row_of_cell, take
 from celltrail.data.errors import raise_if
-from celltrail.data.files.movie import part_of
+from celltrail.data.files.movie import DerivedFrames
 from celltrail.data.files.pins import Cell, Pin
-from celltrail.data.graph.candidates import FORBIDDEN, KEPT, NAT, Candidates, Divisions, Links, all_free
-
-IntArray = NDArray[np.int64]
-Masks = Mapping[int, NDArray[Any]]
+from celltrail.data.graph.candidates import FORBIDDEN, KEPT, NAT, Candidates, Divisions, Links, Terms, all_free
+from celltrail.data.types import IntArray, Masks
 
 NEVER = 10_000 * NAT  # what it costs to end a kept mother, or to begin a kept daughter, in another way
 
 
-class MergedMasks(Mapping[int, NDArray[Any]]):
+class MergedMasks(DerivedFrames):
     """Masks in which pairs of labels of one frame have become one, the smaller of the two."""
 
     def __init__(self, masks: Masks, pins: Sequence[Pin]) -> None:
-        self.masks = masks
+        super().__init__(masks)
         self.pairs = [(*pin.cells[0], pin.cells[1][1]) for pin in pins if pin.kind == "merge" and pin.action == "keep"]
-        self.path, self.voxel = getattr(masks, "path", None), getattr(masks, "voxel", None)
-
-    def between(self, frames: range) -> MergedMasks:
-        """The same masks, only the frames whose number is in ``frames``."""
-        part = copy(self)
-        part.masks = part_of(self.masks, frames)
-        return part
 
     def __getitem__(self, number: int) -> NDArray[Any]:
         labels = np.asarray(self.masks[number])
@@ -44,15 +35,6 @@ class MergedMasks(Mapping[int, NDArray[Any]]):
             if frame == number:
                 labels = np.where(labels == max(one, two), np.array(min(one, two), labels.dtype), labels)
         return labels
-
-    def __contains__(self, number: object) -> bool:
-        return number in self.masks
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.masks)
-
-    def __len__(self) -> int:
-        return len(self.masks)
 
     def missing(self) -> list[str]:
         """Merges that name a label which its frame does not have."""
@@ -76,7 +58,7 @@ def apply_pins(candidates: Candidates, pins: Sequence[Pin]) -> Candidates:
     if not pins:
         return candidates
     d = candidates.detections
-    row_of = {key: row for row, key in enumerate(zip(d.frame.tolist(), d.label.tolist(), strict=True))}
+    row_of = row_of_cell(d.frame, d.label)
     raise_if(
         f"The pins name cell {label} of frame {frame}, but the masks have no such cell."
         for frame, label in dict.fromkeys(cell for pin in pins for cell in pin.cells)
@@ -118,15 +100,9 @@ def _with_links(links: Links, pairs: IntArray) -> Links:
     known = set(zip(links.source.tolist(), links.target.tolist(), strict=True))
     new = np.array([pair for pair in dict.fromkeys(map(tuple, pairs.tolist())) if pair not in known], dtype=np.int64)
     new = new.reshape(-1, 2)
-    order = np.lexsort((np.append(links.target, new[:, 1]), np.append(links.source, new[:, 0])))
-    zero = np.zeros(len(new))
-    return Links(
-        np.append(links.source, new[:, 0])[order],
-        np.append(links.target, new[:, 1])[order],
-        np.append(links.cost, zero.astype(np.int64))[order],
-        np.append(links.fixed, all_free(len(new)))[order],
-        {name: np.append(term, zero.astype(term.dtype))[order] for name, term in links.terms.items()},
-    )
+    added = Links(source=new[:, 0], target=new[:, 1], **_unpriced(len(new), links.terms))
+    both = concatenate([links, added])
+    return take(both, np.lexsort((both.target, both.source)))
 
 
 def _with_divisions(divisions: Divisions, triples: IntArray) -> Divisions:
@@ -134,17 +110,16 @@ def _with_divisions(divisions: Divisions, triples: IntArray) -> Divisions:
     table = np.stack([divisions.mother, divisions.first, divisions.second], axis=1)
     known = set(map(tuple, table.tolist()))
     new = np.array([t for t in dict.fromkeys(map(tuple, triples.tolist())) if t not in known], dtype=np.int64)
-    table = np.concatenate([table, new.reshape(-1, 3)])
-    order = np.lexsort((table[:, 2], table[:, 1], table[:, 0]))
-    zero = np.zeros(len(new))
-    return Divisions(
-        table[order, 0],
-        table[order, 1],
-        table[order, 2],
-        np.append(divisions.cost, zero.astype(np.int64))[order],
-        np.append(divisions.fixed, all_free(len(new)))[order],
-        {name: np.append(term, zero.astype(term.dtype))[order] for name, term in divisions.terms.items()},
-    )
+    mother, first, second = new.reshape(-1, 3).T
+    added = Divisions(mother=mother, first=first, second=second, **_unpriced(len(new), divisions.terms))
+    both = concatenate([divisions, added])
+    return take(both, np.lexsort((both.second, both.first, both.mother)))
+
+
+def _unpriced(n: int, terms: Terms) -> dict[str, Any]:
+    """Cost, pins and terms of ``n`` columns that were no candidates."""
+    none = {name: np.zeros(n, dtype=term.dtype) for name, term in terms.items()}
+    return {"cost": np.zeros(n, dtype=np.int64), "fixed": all_free(n), "terms": none}
 
 
 def _fix(candidates: Candidates, pin: Pin, rows: list[int]) -> None:

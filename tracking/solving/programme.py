@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from celltrail.data.errors import raise_if
-from celltrail.data.graph.candidates import FORBIDDEN, FREE, KEPT, BoolArray, Candidates, Detections, IntArray, RowArray
+from celltrail.data.graph.candidates import FORBIDDEN, FREE, KEPT, Candidates, Detections
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import BoolArray, IntArray, RowArray
 
 
 @dataclass(frozen=True)
@@ -113,16 +114,18 @@ def build_programme(candidates: Candidates) -> Programme:
     rows[m + d + n : m + d + 2 * n, 0] = n + everyone
     rows[m + d + 2 * n :, 0], rows[m + d + 2 * n :, 1] = everyone, n + everyone
     cost = np.concatenate([links.cost, divisions.cost, detections.appear, detections.disappear, -detections.cost])
+    everything = np.ones(len(rows), dtype=np.bool_)
     programme = Programme(
-        n,
-        m,
-        d,
-        rows,
-        cost.astype(np.int64, copy=False),
-        *(np.ones(len(rows), dtype=np.bool_),) * 2,
-        int(detections.cost.sum()),
-        candidates.clique_id,
-        candidates.clique_detection,
+        detections=n,
+        links=m,
+        divisions=d,
+        rows=rows,
+        cost=cost.astype(np.int64, copy=False),
+        allowed=everything,
+        possible=everything,
+        constant=int(detections.cost.sum()),
+        clique_id=candidates.clique_id,
+        clique_detection=candidates.clique_detection,
     )
     programme = _apply_pins(programme, candidates)
     programme = _use_what_pays(programme, candidates)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from celltrail.data.graph.candidates import BoolArray, IntArray, RowArray
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import BoolArray, IntArray, RowArray
 
 
 @compiled
@@ -65,3 +65,26 @@ def columns_of_rows(rows: RowArray, columns: IntArray, count: int) -> tuple[IntA
                 found[place[row]] = columns[k]
                 place[row] += 1
     return start, found
+
+
+class RowSets:
+    """Disjoint sets of rows that only grow, each named after its smallest row; most rows are in none."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = np.arange(count)
+        self._member = np.zeros(count, dtype=np.bool_)
+
+    def unite(self, lines: RowArray) -> None:
+        """Unite the rows of each line (−1: none)."""
+        first, rest = np.repeat(lines[:, 0], lines.shape[1] - 1), lines[:, 1:].ravel()
+        join(self._parent, first[rest >= 0], rest[rest >= 0])
+        self._member[lines[lines >= 0]] = True
+
+    def names(self, rows: RowArray | None = None) -> IntArray:
+        """The name of the set of each row (its own number where it is in none)."""
+        return roots(self._parent, np.arange(len(self._parent)) if rows is None else rows)
+
+    def members(self) -> tuple[IntArray, IntArray]:
+        """All rows that are in a set, ascending, and the names of their sets."""
+        rows = np.flatnonzero(self._member)
+        return rows, roots(self._parent, rows)

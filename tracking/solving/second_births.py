@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.graph.candidates import BoolArray, Candidates
+from celltrail.data.graph.candidates import Candidates
+from celltrail.data.types import BoolArray
 
 
 def find_second_births(

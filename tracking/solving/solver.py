@@ -21,12 +21,13 @@ from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.tracking.solving.backends import backend
 from celltrail.tracking.solving.blocks import relax_task, solve_task
-from celltrail.tracking.solving.certificate import SIDELESS
 from celltrail.tracking.solving.components import split
 from celltrail.tracking.solving.first_solution import keep_cliques, start, start_alone
 from celltrail.tracking.solving.margins import choice_margins
+from celltrail.tracking.solving.pricing import Cliques, SideRow
 from celltrail.tracking.solving.programme import Programme, build_programme, clique_rows
-from celltrail.tracking.solving.regions import Regions, SideRow
+from celltrail.tracking.solving.proof import SIDELESS
+from celltrail.tracking.solving.regions import Regions
 from celltrail.tracking.solving.second_births import find_second_births
 from celltrail.tracking.solving.ties import settle_ties
 from celltrail.tracking.solving.windows import solve_windows
@@ -80,20 +81,21 @@ def solve_candidates(
     run = partial(mapper, partial(solve_task, solver=solver, deadline=deadline))
     relax = partial(mapper, partial(relax_task, solver=solver, deadline=deadline))
     matched = solver == "highs" and not cliques
-    regions = Regions(programme, start(programme) if matched else start_alone(programme), cliques)
+    unpriced = Cliques(cliques, np.zeros(len(cliques), dtype=np.int64))
+    regions = Regions(programme, start(programme) if matched else start_alone(programme), unpriced)
     try:
         if matched:
             regions.open_everywhere()
         elif solver == "highs":
             state, price = solve_windows(programme, candidates.detections.frame, cliques, relax)
-            regions = Regions(programme, state, cliques, price)
+            regions = Regions(programme, state, Cliques(cliques, price))
             regions.open_everywhere()
         else:
             regions.adopt(np.arange(len(cliques)))
             regions.cover(split(programme, [row.columns for row in cliques])[0])
         while True:
             regions.close(run, deadline, report)
-            if not len(regions.unproven_rows()):
+            if not len(regions.proof.open_rows(regions.sets)):
                 settle_ties(regions, plain)
             births = _second_births(candidates, regions)
             new = [path for path in births if tuple(path.tolist()) not in known]
@@ -104,9 +106,9 @@ def solve_candidates(
             regions.add_side_rows(penalties, programme)
     except KeyboardInterrupt:
         interrupted = True
-        regions.state.holder = regions.safe
+        regions.holder = regions.safe
     # what the time was too short for may still break a clique
-    keep_cliques(plain, regions.state.holder, [row.columns for row in cliques])
+    keep_cliques(plain, regions.holder, [row.columns for row in cliques])
     births = _second_births(candidates, regions)
     unpaid = [path for path in births if tuple(path.tolist()) not in known]
     return _solution(candidates, plain, regions, births, unpaid, solver, interrupted)
@@ -156,7 +158,7 @@ def exact_margin(
 
 
 def _second_births(candidates: Candidates, regions: Regions) -> list[NDArray[np.int64]]:
-    chosen = regions.state.chosen(len(regions.programme.rows))
+    chosen = regions.chosen
     return find_second_births(
         candidates, chosen[: len(candidates.links)], chosen[len(candidates.links) :][: len(candidates.divisions)]
     )
@@ -199,7 +201,7 @@ def _solution(
         Those of them that no row of the programme knows.
     """
     n, m, d = programme.detections, programme.links, programme.divisions
-    chosen = regions.state.chosen(len(programme.rows))
+    chosen = regions.chosen[: len(programme.rows)]
     covered = programme.rows[chosen]
     if not np.array_equal(np.bincount(covered[covered >= 0], minlength=2 * n), np.ones(2 * n)):
         raise AssertionError("the solution does not give every detection one past and one future")
@@ -209,11 +211,11 @@ def _solution(
     bound = regions.total_bound() + programme.constant
     if bound > objective:
         raise AssertionError(f"the bound {bound} is above the objective {objective}")
-    row_group, _ = split(programme, [row.columns for row in regions.side])
+    row_group, _ = split(programme, [row.columns for row in regions.pricing.side])
     used = ~chosen[programme.first_drop :]
     alone = candidates.detections.appear + candidates.detections.disappear + candidates.detections.cost
     margin = choice_margins(regions, chosen)
-    open_rows = np.concatenate([regions.unproven_rows(), *(programme.rows[path, 0] for path in unpaid)])
+    open_rows = np.concatenate([regions.proof.open_rows(regions.sets), *(programme.rows[path, 0] for path in unpaid)])
     open_rows = open_rows if bound < objective else open_rows[:0]
     return Solution(
         used=used,

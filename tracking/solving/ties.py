@@ -16,11 +16,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from celltrail.data.graph.candidates import BoolArray, FloatArray, IntArray, RowArray
 from celltrail.data.running.machine_code import compiled
+from celltrail.data.types import BoolArray, FloatArray, IntArray, RowArray
 from celltrail.tracking.solving.margins import reduced_cost_of
+from celltrail.tracking.solving.pricing import SideRow
 from celltrail.tracking.solving.programme import Programme
-from celltrail.tracking.solving.regions import Regions, SideRow
+from celltrail.tracking.solving.regions import Regions
 from celltrail.tracking.solving.row_sets import columns_of_rows, join, join_columns, roots
 
 STEPS = 20_000  # columns that are tried in one place; where they do not suffice, the solver's own choice stays
@@ -32,10 +33,10 @@ def settle_ties(regions: Regions, plain: Programme) -> bool:
 
     Every region must be proven. plain : the model without the prices of cliques.
     """
-    programme, holder = regions.programme, regions.state.holder
-    dual, slack, weak = regions.final_duals()
-    excess = _excess(programme.rows, programme.cost, regions.side_share(), dual, slack, weak, regions.region_of_rows())
-    chosen = regions.state.chosen(len(programme.rows))
+    programme, holder, side = regions.programme, regions.holder, regions.pricing.side
+    dual, slack, weak = regions.proof.final_duals(regions.sets)
+    excess = _excess(programme.rows, programme.cost, regions.side_share(), dual, slack, weak, regions.sets.names())
+    chosen = regions.chosen
     open_ = (excess < ROUNDING)[: len(plain.rows)] & plain.allowed & ~chosen[: len(plain.rows)]
     others = np.flatnonzero(open_)
     _drop_vain(programme.rows, holder, open_, *columns_of_rows(programme.rows, others, len(holder)))
@@ -44,7 +45,7 @@ def settle_ties(regions: Regions, plain: Programme) -> bool:
         return False
     dual = np.append(dual, 0.0)
     cost = np.append(plain.cost, programme.cost[len(plain.rows) :])
-    rules = regions.cliques + [row for row in regions.side if row.coefficients[-1] < 0]
+    rules = regions.pricing.cliques.rows + [row for row in side if row.coefficients[-1] < 0]
     changed = False
     for columns, touched in _places(programme, holder, others, rules):
         columns = _in_order(programme, columns)

@@ -2,7 +2,7 @@
 
 The relaxation of the whole programme leaves few places open; its duals are then the best ones that there are. What is
 too large for one linear programme is cut into windows of frames. Columns that leave a window are offered at the price
-of the present duals (:mod:`celltrail.tracking.solving.regions`); its duals replace the present ones, which raises the bound and keeps
+of the present duals (:mod:`celltrail.tracking.solving.pricing`); its duals replace the present ones, which raises the bound and keeps
 every reduced cost ≥ 0. Windows that are shifted by half then mend what the borders of the first ones could not see.
 """
 
@@ -13,11 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from celltrail.data.graph.candidates import IntArray
+from celltrail.data.types import IntArray
 from celltrail.tracking.solving.blocks import Relaxation, Task
 from celltrail.tracking.solving.first_solution import DualState, complete_duals, start, start_alone
+from celltrail.tracking.solving.pricing import Cliques, SideRow, discounted
 from celltrail.tracking.solving.programme import Programme, columns_touching
-from celltrail.tracking.solving.regions import Regions, SideRow
+from celltrail.tracking.solving.regions import Regions
 
 WINDOW = 120_000  # detections: about 20 CPU-seconds and 1 GB
 
@@ -41,13 +42,12 @@ def solve_windows(
     alone = start_alone(programme)
     for step in range(2 if n > WINDOW else 1):
         window = (before + (WINDOW // 2) * step) // WINDOW
-        regions = Regions(programme, DualState(alone.holder.copy(), dual), cliques, price)
+        priced = Cliques(cliques, price)
+        regions = Regions(programme, DualState(alone.holder.copy(), dual), priced)
         regions.adopt(np.arange(len(cliques)))
         regions.cover(np.concatenate([window, window]))
         chosen, row_dual, price = regions.relax(relax)
-        cost = programme.cost.copy()
-        np.subtract.at(cost, regions.members, price[regions.member_of])
-        dual = complete_duals(programme, cost, row_dual[:n])
+        dual = complete_duals(programme, discounted(programme.cost, priced, price), row_dual[:n])
     return DualState(_round(programme, chosen, [row.columns for row in cliques]), dual), price
 
 
