@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from data.errors import InputError
-from data.movie import PICTURE_SUFFIXES, Frames, Kind, Source, read_picture
+from data.labels import refuse_masks
+from data.movie import AnySource, Frames
+from data.names import OWN_NAMES, choose_files, frame_number
+from data.names import Movie as NamedFiles
 from data.omezarr import is_zarr, open_zarr
-from data.tiff import Header, read_header
+from data.file_formats import FORMATS, SlicesSource, format_of, read_file_header, source_of
+from data.stacks import Header, Kind, Layout, choose_series, cut_problem, lay_out, name_axes, whole_frames
 
-TIFF_SUFFIXES = (".tif", ".tiff")
-SAME_AS_NEIGHBOUR = 0.8  # share of foreground pixels; 8-bit images of a microscope stay below 0.1
-KNOWN_PREFIXES = ("mask", "man_track", "man_seg", "t")
-LAST_FRAME = 9_999_999  # a larger number in a name is no frame number
-_NUMBER = re.compile(r"(\d+)(?!.*\d)")
+__all__ = ["Wish", "inspect_folder", "list_frame_files", "number_of", "open_frames", "open_images", "open_labels", "parse_frames",
+           "refuse_masks"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user says about files: which channel, what the axes are, which position (``None``: nothing)."""
+
+    channel: int | None = None
+    axes: str | None = None
+    series: int | None = None
 
 
 def number_of(path: Path) -> int | None:
-    """The frame number in a file name: its last group of digits; ``None`` if it has none."""
-    found = _NUMBER.search(path.stem)
-    return int(found.group(1)) if found else None
+    """The frame number in a file name (:func:`data.names.frame_number`); ``None`` if it has none."""
+    return frame_number(path)
 
 
-def list_frame_files(folder: Path) -> dict[int, Path]:
-    """The image files of one movie in a folder, by frame number.
-
-    Files are grouped by the text before their number. Where a folder holds several groups, the
-    one with a name of the CTC is taken (``mask``, ``man_track``, ``man_seg``, ``t``).
-
-    Raises
-    ------
-    InputError
-        If the folder is missing, holds no numbered image, mixes unknown groups, or has two files
-        with one number.
-    """
+def image_files(folder: Path) -> list[Path]:
+    """The files of a folder that may hold frames, by name; :class:`InputError` where it cannot be read or has none."""
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: give the folder that holds the frames.")
@@ -45,40 +42,29 @@ def list_frame_files(folder: Path) -> dict[int, Path]:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise InputError(f"{folder} cannot be read ({error.strerror}): change its permissions.") from None
-    groups: dict[str, list[tuple[int, Path]]] = {}
+    found = [path for path in entries if path.suffix.lower() in FORMATS and not path.name.startswith(".") and path.is_file()]
+    if found:
+        return found
+    inside = [entry.name for entry in entries if entry.is_dir()][:5]
+    if inside:
+        raise InputError(f"{folder} holds no images that can be read: give one of its folders ({', '.join(inside)}).")
     for path in entries:
-        if path.name.startswith(".") or path.suffix.lower() not in (*TIFF_SUFFIXES, *PICTURE_SUFFIXES):
-            continue
-        found = _NUMBER.search(path.stem)
-        if found is not None and path.is_file():
-            groups.setdefault(path.stem[: found.start()], []).append((int(found.group(1)), path))
-    if not groups:
-        inside = [entry.name for entry in entries if entry.is_dir()][:5]
-        hint = f"give one of its folders ({', '.join(inside)})" if inside else "name the frames like t000.tif"
-        raise InputError(f"{folder} holds no numbered TIFF or PNG files: {hint}.")
-    if len(groups) > 1:
-        known = [prefix for prefix in KNOWN_PREFIXES if prefix in groups]
-        if not known:
-            names = ", ".join(f"{group[0][1].name}" for group in list(groups.values())[:4])
-            raise InputError(
-                f"{folder} mixes files of several kinds ({names} …): put each movie into a folder of its own."
-            )
-        groups = {known[0]: groups[known[0]]}
-    (files,) = groups.values()
-    by_number: dict[int, Path] = {}
-    problems = []
-    for number, path in files:
-        if number in by_number:
-            problems.append(
-                f"{folder}: {by_number[number].name} and {path.name} have the same frame number {number}: keep one."
-            )
-        by_number.setdefault(number, path)
-    if max(by_number) > LAST_FRAME:
-        problems.append(f"{by_number[max(by_number)]} has the frame number {max(by_number)}, which looks like a date: "
-                        "number the frames 0, 1, 2 …")  # fmt: skip
-    if problems:
-        raise InputError(*problems)
-    return by_number
+        format_of(path)  # a known format that is not read says so
+    raise InputError(f"{folder} holds no images (TIFF, PNG, BMP, JPEG, NPY …): give the folder that holds the frames.")
+
+
+def list_frame_files(
+    folder: Path, kind: Kind = "image", channel: int | None = None, series: int | None = None
+) -> dict[int, Path]:
+    """The image files of one movie in a folder, by frame number (of several slices, the first).
+
+    Raises
+    ------
+    InputError
+        If the folder is missing, holds no image, mixes files of several kinds, or has two files for one frame.
+    """
+    files = choose_files(image_files(folder), folder, kind, channel, series).files
+    return {number: paths[0] for number, paths in files.items()}
 
 
 def parse_frames(text: str | None) -> range | None:
@@ -98,46 +84,37 @@ def parse_frames(text: str | None) -> range | None:
     return range(start, stop)
 
 
-def refuse_masks(images: Frames) -> None:
-    """Raise :class:`InputError` if the first frame is a label image or a binary mask, not a picture of cells.
-
-    In a mask nearly every pixel of an object equals its neighbour; in a picture few do.
-    """
-    frame = images[images.numbers[0]]
-    right = frame[..., 1:]
-    inside = right > 0
-    equal = (right == frame[..., :-1])[inside]
-    if frame.dtype.kind in "uib" and equal.size and float(equal.mean()) > SAME_AS_NEIGHBOUR:
-        raise InputError(f"{images.path} holds masks, not images: give the folder with the grey images.")
-
-
 def open_images(
-    path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
-) -> Frames:
+    path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None,
+    series: int | None = None,
+) -> Frames:  # fmt: skip
     """Open a movie of grey images; see :func:`open_frames`."""
-    return open_frames(path, "image", frames=frames, channel=channel, axes=axes)
+    return open_frames(path, "image", frames=frames, channel=channel, axes=axes, series=series)
 
 
 def open_labels(
-    path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
-) -> Frames:
+    path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None,
+    series: int | None = None,
+) -> Frames:  # fmt: skip
     """Open a movie of label images; see :func:`open_frames`."""
-    return open_frames(path, "labels", frames=frames, channel=channel, axes=axes)
+    return open_frames(path, "labels", frames=frames, channel=channel, axes=axes, series=series)
 
 
 def open_frames(
-    path: Path, kind: Kind, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
-) -> Frames:
-    """Open a movie: a folder with one file per frame, a stack in one TIFF file, a single image, or an OME-Zarr.
+    path: Path, kind: Kind, *, frames: range | None = None, channel: int | None = None, axes: str | None = None,
+    series: int | None = None,
+) -> Frames:  # fmt: skip
+    """Open a movie: a folder with one file per frame, a stack in one file, a single image, or an OME-Zarr.
 
     Parameters
     ----------
-    path : folder or file.
-    kind : ``"labels"`` demands integers; ``"image"`` any grey values.
+    path : folder or file. A folder with one stack is that movie.
+    kind : ``"labels"`` demands whole numbers; ``"image"`` any grey values.
     frames : the frame numbers to keep (``None``: all).
-    channel : which channel to take where a file has several.
+    channel : which channel to take where a file, or the names of the files, have several.
     axes : axes of a stack ("TYX", "ZYX", "TZYX", "TCYX" …). Otherwise from its metadata; where
         the file does not say, the first axis is time.
+    series : which position to take where a file, or the names of the files, have several.
 
     Returns
     -------
@@ -146,85 +123,76 @@ def open_frames(
     Raises
     ------
     InputError
-        With every file that is wrong: unreadable, of another shape or dtype than most, RGB
-        without ``channel``, floating point where labels are expected.
+        With every file that is wrong: unreadable, cut off, of another shape than most, of several channels or
+        positions of which none is chosen.
     """
-    path = Path(path)
+    path, wish = Path(path), Wish(channel, axes, series)
     if path.is_dir() and is_zarr(path):
-        movie = _open_zarr(path, kind, channel, axes)
+        movie = _open_zarr(path, kind, wish)
     elif path.is_dir():
-        movie = _open_folder(path, kind, channel, axes, frames)
+        movie = _open_folder(path, kind, wish, frames)
     elif path.is_file():
-        movie = _open_file(path, kind, channel, axes)
+        movie = _open_file(path, kind, wish, frames)
     else:
         raise InputError(f"{path} does not exist: give a folder of frames, or an image file.")
     return movie.between(frames)
 
 
-def _header(path: Path) -> Header:
-    if path.suffix.lower() in PICTURE_SUFFIXES:
-        picture = read_picture(path)
-        return Header(path, picture.shape, picture.dtype, "YX" if picture.ndim == 2 else "YXS")
-    return read_header(path)
-
-
 def _dtype_problem(header: Header, kind: Kind) -> str | None:
-    if kind == "labels" and header.dtype.kind not in "uib":
-        return (f"{header.path} holds {header.dtype} values, but a mask holds whole numbers "
-                "(0 for background, one number per cell): save it as 16-bit labels.")  # fmt: skip
     if header.dtype.kind not in "uifb":
-        return f"{header.path} holds {header.dtype} values: save it with real grey values."
+        what = "whole numbers" if kind == "labels" else "real grey values"
+        return f"{header.path} holds {header.dtype} values: save it with {what}."
     return None
 
 
-def _one_channel(path: Path, kind: Kind, channel: int | None) -> None:
-    """Refuse a channel where there is one only; masks may come with images that have several."""
-    if channel and kind == "image":
-        raise InputError(f"{path} has one channel only, there is no channel {channel}: leave --channel out.")
+def _open_zarr(path: Path, kind: Kind, wish: Wish) -> Frames:
+    movie = open_zarr(path, labels=kind == "labels", channel=wish.channel, axes=wish.axes)
+    if problem := _dtype_problem(Header(path, (), movie.dtype, ""), kind):
+        raise InputError(problem)
+    return Frames(path, movie.sources, movie.dtype, kind, voxel=movie.voxel, interval=movie.interval, notes=movie.notes)
 
 
-def _frame_layout(
-    header: Header, kind: Kind, channel: int | None, axes: str | None
-) -> tuple[tuple[int, ...], int | None, int]:
-    """Shape of the frame in a file that holds one frame, and the channel axis to pick from.
-
-    Raises :class:`InputError` where the axes cannot be understood.
-    """
-    letters = header.axes
-    if axes is not None:
-        given = axes.upper()
-        letters = given if len(given) == len(header.shape) else given.replace("T", "")
-        _check_axes(letters, header, axes)
-    shape = header.shape
-    drop = [i for i, (letter, n) in enumerate(zip(letters, shape, strict=True)) if n == 1 and letter not in "YX"]
-    keep = [i for i in range(len(shape)) if i not in drop]
-    letters, shape = "".join(letters[i] for i in keep), tuple(shape[i] for i in keep)
-    for letter in "SC":
-        if letter in letters:
-            axis = letters.index(letter)
-            count = shape[axis]
-            if channel is None:
-                colour = "is a colour image" if letter == "S" else "has several channels"
-                raise InputError(f"{header.path} {colour} ({count} values per pixel): "
-                                 f"choose one with --channel 0 … {count - 1}, or save it as grey values.")  # fmt: skip
-            if not 0 <= channel < count:
-                raise InputError(f"{header.path} has channels 0 … {count - 1}; there is no channel {channel}.")
-            return tuple(n for i, n in enumerate(shape) if i != axis), channel, axis
-    _one_channel(header.path, kind, channel)
-    if len(shape) not in (2, 3):
-        raise InputError(
-            f"{header.path} has the axes {header.axes} {header.shape}: one frame must be (Y, X) or (Z, Y, X)."
-        )
-    return shape, None, 0
+def _open_file(path: Path, kind: Kind, wish: Wish, frames: range | None) -> Frames:
+    header, layout = _understand(path, kind, wish, alone=True)
+    if header.others and not layout.timed:
+        raise InputError(f"{path} is one of a set of {len(header.others) + 1} files ({header.others[0]} …): give their folder, "
+                         "or --axes to read this file alone.")  # fmt: skip
+    return _movie_of_file(path, header, layout, kind, frames)
 
 
-def _check_axes(letters: str, header: Header, axes: str) -> None:
-    """Raise :class:`InputError` unless ``letters`` name every axis of the file, each once."""
-    fits = len(letters) == len(header.shape) and len(set(letters)) == len(letters)
-    if not fits or not set("YX") <= set(letters) <= set("TZCYXS"):
-        raise InputError(
-            f"--axes {axes} does not fit {header.path}, whose shape is {header.shape}: give one letter of TZCYX for each axis."
-        )
+def _understand(path: Path, kind: Kind, wish: Wish, *, alone: bool) -> tuple[Header, Layout]:
+    """The header of a file and the frames in it; :class:`InputError` where a choice is open or it cannot be used."""
+    header = choose_series(lambda number: read_file_header(path, kind, number), path, wish.series, kind)
+    if problem := _dtype_problem(header, kind):
+        raise InputError(problem)
+    letters = name_axes(header, wish.axes, alone=alone)
+    return header, lay_out(header, letters, kind, wish.channel, said=wish.axes is not None)
+
+
+def _movie_of_file(path: Path, header: Header, layout: Layout, kind: Kind, frames: range | None) -> Frames:
+    whole = whole_frames(header, layout)
+    if problem := cut_problem(header, whole, frames):
+        raise InputError(problem)
+    first = 0
+    if not layout.timed:
+        number = number_of(header.path) or 0
+        first = number if number <= 9_999_999 else 0  # a date: an image that stands alone needs no number
+    sources: dict[int, AnySource] = {
+        number + first: source_of(header, index, layout.shape, kind)
+        for number, index in layout.index.items() if whole[number]
+    }  # fmt: skip
+    notes = (layout.note,) if layout.note else ()
+    return Frames(path, sources, header.dtype, kind, voxel=header.voxel, interval=header.interval, notes=notes)
+
+
+@dataclass
+class _Folder:
+    """What the files of a folder turn out to be."""
+
+    headers: dict[int, Header] = field(default_factory=dict)
+    sources: dict[int, AnySource] = field(default_factory=dict)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    stacks: dict[Path, int] = field(default_factory=dict)  # files that are movies themselves, with their frames
 
 
 def inspect_folder(
@@ -234,6 +202,7 @@ def inspect_folder(
     frames: range | None = None,
     channel: int | None = None,
     axes: str | None = None,
+    series: int | None = None,
 ) -> tuple[Frames | None, list[tuple[int, str]]]:
     """The movie of the files in a folder that are fine, and what is wrong with the others.
 
@@ -246,25 +215,57 @@ def inspect_folder(
     Raises
     ------
     InputError
-        Where the folder is no movie at all, see :func:`list_frame_files`.
+        Where the folder is no movie at all, see :func:`list_frame_files`; where it holds several time stacks.
     """
-    files = list_frame_files(folder)
+    folder, wish = Path(folder), Wish(channel, axes, series)
+    paths = image_files(folder)
+    if len(paths) == 1 and (movie := _lone_stack(paths[0], folder, kind, wish, frames)) is not None:
+        return movie, []
+    named = choose_files(paths, folder, kind, channel, series)
+    if not named.files:
+        return _without_numbers(folder, paths, kind, wish), []
+    files = named.files
     if frames is not None:
-        files = {number: path for number, path in files.items() if number in frames} or files
-    headers: dict[int, Header] = {}
-    sources: dict[int, Source] = {}
-    problems: list[tuple[int, str]] = []
-    for number, path in sorted(files.items()):
+        files = {number: slices for number, slices in files.items() if number in frames} or files
+    found = _Folder()
+    inner = Wish(None if named.by_channel else channel, axes, None if series is not None and len(paths) > 1 else series)
+    for number, slices in sorted(files.items()):
         try:
-            header = _header(path)
-            if problem := _dtype_problem(header, kind):
-                raise InputError(problem)
-            shape, pick, axis = _frame_layout(header, kind, channel, axes)
+            _take_frame(found, number, slices, kind, inner, named)
         except InputError as error:
-            problems += [(number, text) for text in error.problems]
-            continue
-        headers[number] = header
-        sources[number] = Source(path, None, shape, pick, axis)
+            found.problems += [(number, text) for text in error.problems]
+    if found.stacks:
+        raise InputError(_several_stacks(folder, found.stacks))
+    return _one_shape(folder, kind, found)
+
+
+def _take_frame(
+    found: _Folder, number: int, slices: tuple[Path, ...], kind: Kind, wish: Wish, named: NamedFiles
+) -> None:
+    """Add the frame of one file, or of the files of its slices; :class:`InputError` says what is wrong with it."""
+    opened = [_understand(path, kind, wish, alone=False) for path in slices]
+    header, layout = opened[0]
+    if layout.timed and len(layout.index) > 1:
+        found.stacks[header.path] = len(layout.index)
+        return
+    if len(layout.shape) == 3 and wish.axes is None and named.numbered_as[1] == "series" and set(header.axes) & set("IQ"):
+        raise InputError(f"{header.path} holds {layout.shape[0]} planes and does not say what they are; it is named "
+                         f"like one of several movies ({named.numbered_as[0]}): give this file alone if they are time, or --axes ZYX if "
+                         "they are slices.")  # fmt: skip
+    for one, its in opened:
+        if problem := cut_problem(one, whole_frames(one, its), None):
+            raise InputError(problem)
+    sources = [source_of(one, its.index[0], its.shape, kind) for one, its in opened]
+    if len(sources) > 1 and (len(layout.shape) == 3 or len({source.shape for source in sources}) > 1):
+        raise InputError(f"{header.path} and the other slices of frame {number} are no planes of one shape: "
+                         "save one plane in each, of equal size.")  # fmt: skip
+    found.headers[number] = header
+    found.sources[number] = sources[0] if len(sources) == 1 else SlicesSource(tuple(sources))
+
+
+def _one_shape(folder: Path, kind: Kind, found: _Folder) -> tuple[Frames | None, list[tuple[int, str]]]:
+    """The frames that have the usual shape, and what is to be said of the others."""
+    sources, problems = found.sources, found.problems
     if not sources:
         return None, problems
     shapes = [source.shape for source in sources.values()]
@@ -273,71 +274,56 @@ def inspect_folder(
         odd = sources.pop(number)
         text = f"{odd.path} has the shape {odd.shape}, the other frames have {usual}: crop or remove it."
         problems.append((number, text))
-    first = headers[min(sources)]
+    first = found.headers[min(sources)]
     movie = Frames(folder, sources, first.dtype, kind, voxel=first.voxel, interval=first.interval)
     return movie, sorted(problems)
 
 
-def _open_folder(folder: Path, kind: Kind, channel: int | None, axes: str | None, frames: range | None) -> Frames:
-    movie, problems = inspect_folder(folder, kind, frames=frames, channel=channel, axes=axes)
+def _several_stacks(folder: Path, stacks: dict[Path, int]) -> str:
+    names = ", ".join(f"{path.name} ({count} frames)" for path, count in list(stacks.items())[:5])
+    more = f" and {len(stacks) - 5} more" if len(stacks) > 5 else ""
+    which = "a time stack among other files" if len(stacks) == 1 else f"{len(stacks)} time stacks"
+    return f"{folder} holds {which}: {names}{more}: give one of them, for example {next(iter(stacks))}."
+
+
+def _lone_stack(path: Path, folder: Path, kind: Kind, wish: Wish, frames: range | None) -> Frames | None:
+    """The movie of a folder with one file, where that is a stack; ``None`` where it is one frame, with its number.
+
+    A volume under a name of the Challenge, which says nothing of its axes, is one frame of a 3D movie.
+    """
+    if not format_of(path).many:
+        return None
+    if wish.axes is None and OWN_NAMES.fullmatch(path.stem) and not (_says_time(path, kind, wish)):
+        return None
+    header, layout = _understand(path, kind, wish, alone=True)
+    if not layout.timed and not layout.note and number_of(path) is not None:
+        return None
+    movie = _movie_of_file(path, header, layout, kind, frames)
+    movie.path = folder
+    return movie
+
+
+def _says_time(path: Path, kind: Kind, wish: Wish) -> bool:
+    header = choose_series(lambda number: read_file_header(path, kind, number), path, wish.series, kind)
+    return "T" in header.axes
+
+
+def _without_numbers(folder: Path, paths: list[Path], kind: Kind, wish: Wish) -> Frames:
+    """A folder whose files have no numbers is a movie only where there is one file."""
+    if len(paths) > 1:
+        raise InputError(f"{folder} holds files without a number ({paths[0].name}, {paths[1].name} …): give one of them, or "
+                         "name the frames like t000.tif.")  # fmt: skip
+    header, layout = _understand(paths[0], kind, wish, alone=True)
+    movie = _movie_of_file(paths[0], header, layout, kind, None)
+    movie.path = folder
+    return movie
+
+
+def _open_folder(folder: Path, kind: Kind, wish: Wish, frames: range | None) -> Frames:
+    movie, problems = inspect_folder(folder, kind, frames=frames, **vars(wish))
     if movie is None or problems:
         shown = [text for _, text in problems[:20]]
         if len(problems) > 20:
             shown.append(f"{folder}: {len(problems) - 20} more files have problems.")
         raise InputError(*shown)
     return movie
-
-
-def _open_zarr(path: Path, kind: Kind, channel: int | None, axes: str | None) -> Frames:
-    movie = open_zarr(path, labels=kind == "labels", channel=channel, axes=axes)
-    if problem := _dtype_problem(Header(path, (), movie.dtype, ""), kind):
-        raise InputError(problem)
-    return Frames(path, movie.sources, movie.dtype, kind, voxel=movie.voxel, interval=movie.interval)
-
-
-def _open_file(path: Path, kind: Kind, channel: int | None, axes: str | None) -> Frames:
-    header = _header(path)
-    if problem := _dtype_problem(header, kind):
-        raise InputError(problem)
-    letters = header.axes
-    if axes is not None:
-        letters = axes.upper()
-        _check_axes(letters, header, axes)
-    else:
-        # What the file does not say: time first, then depth.
-        for meaning in "TZ":
-            unknown = next((i for i, letter in enumerate(letters) if letter not in "TZCYXS"), None)
-            if unknown is not None and meaning not in letters:
-                letters = letters[:unknown] + meaning + letters[unknown + 1 :]
-    if "T" not in letters:
-        shape, pick, axis = _frame_layout(replace(header, axes=letters), kind, channel, None)
-        number = number_of(path) or 0
-        if number > LAST_FRAME:  # a date: an image that stands alone needs no number
-            number = 0
-        source = Source(path, None, shape, pick, axis)
-        return Frames(path, {number: source}, header.dtype, kind, voxel=header.voxel, interval=header.interval)
-    if letters[-2:] != "YX":
-        raise InputError(f"{path} has the axes {letters}: save it with Y and X last, as one grey value per pixel.")
-    outer = letters[:-2]
-    index = np.arange(int(np.prod(header.shape[:-2]))).reshape(header.shape[:-2])
-    if "C" in outer:
-        axis, count = outer.index("C"), header.shape[outer.index("C")]
-        if channel is None and count > 1:
-            raise InputError(f"{path} has {count} channels: choose one with --channel 0 … {count - 1}.")
-        if channel is not None and not 0 <= channel < count:
-            raise InputError(f"{path} has channels 0 … {count - 1}; there is no channel {channel}.")
-        index = np.take(index, channel or 0, axis=axis)
-        outer = outer.replace("C", "")
-    else:
-        _one_channel(path, kind, channel)
-    if set(outer) - set("TZ") or len(set(outer)) != len(outer):
-        raise InputError(
-            f"{path} has the axes {header.axes} {header.shape}, which are not understood: name them with --axes, for example TZYX."
-        )
-    index = np.moveaxis(index, outer.index("T"), 0)
-    sources = {}
-    for number, planes in enumerate(index):
-        depth = planes.shape if planes.ndim else ()
-        shape = (*(n for n in depth if n > 1), *header.shape[-2:])
-        sources[number] = Source(path, tuple(int(p) for p in planes.ravel()), shape)
-    return Frames(path, sources, header.dtype, kind, voxel=header.voxel, interval=header.interval)

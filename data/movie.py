@@ -6,43 +6,18 @@ Everything that works on a movie takes a ``Mapping[int, ndarray]``; a plain dict
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
 from data.omezarr import ZarrSource
-from data.tiff import read_pages
+from data.file_formats import SlicesSource, Source
+from data.stacks import Kind
 
-Kind = Literal["image", "labels"]
-PICTURE_SUFFIXES = (".png", ".bmp")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where one frame lies: a file, and the planes of it (``None``: all), with their shape."""
-
-    path: Path
-    planes: tuple[int, ...] | None
-    shape: tuple[int, ...]
-    pick: int | None = None  # index along a channel axis inside the plane
-    pick_axis: int = 0
-
-    def read(self) -> NDArray[Any]:
-        """The pixels of the frame; :class:`InputError` where they cannot be read."""
-        picture = self.path.suffix.lower() in PICTURE_SUFFIXES
-        array = read_picture(self.path) if picture else read_pages(self.path, self.planes)
-        channels, rest = divmod(array.size, int(np.prod(self.shape)))
-        if rest or (self.pick is None and channels != 1) or (self.pick is not None and channels <= self.pick):
-            raise InputError(f"{self.path} has changed since the movie was opened: start again.")
-        if self.pick is not None:
-            before, after = self.shape[: self.pick_axis], self.shape[self.pick_axis :]
-            array = np.take(array.reshape(*before, channels, *after), self.pick, axis=self.pick_axis)
-        return array.reshape(self.shape)
-
+AnySource = Source | SlicesSource | ZarrSource
 
 class Frames(Mapping[int, NDArray[Any]]):
     """The frames of one movie, by the number in the file name; lazy.
@@ -55,20 +30,23 @@ class Frames(Mapping[int, NDArray[Any]]):
     voxel : size (z, y, x) in µm, or ``None``.
     interval : seconds between frames, or ``None``.
     path : the folder or file that the movie came from.
+    notes : what a person should be told about how the files were understood, one sentence each.
     """
 
     def __init__(
         self,
         path: Path,
-        sources: Mapping[int, Source | ZarrSource],
+        sources: Mapping[int, AnySource],
         dtype: np.dtype[Any],
         kind: Kind,
         *,
         voxel: tuple[float, float, float] | None = None,
         interval: float | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.path = path
-        self.sources: dict[int, Source | ZarrSource] = {number: sources[number] for number in sorted(sources)}
+        self.notes = notes
+        self.sources: dict[int, AnySource] = {number: sources[number] for number in sorted(sources)}
         self.numbers = tuple(self.sources)
         self.shape = next(iter(self.sources.values())).shape
         self.dtype = dtype
@@ -78,7 +56,7 @@ class Frames(Mapping[int, NDArray[Any]]):
 
     def __getstate__(self) -> dict[str, Any]:
         """A movie that travels to another process names its files from the root: that one may work elsewhere."""
-        sources = {number: replace(source, path=source.path.absolute()) for number, source in self.sources.items()}
+        sources = {number: source.absolute() for number, source in self.sources.items()}
         return {**self.__dict__, "path": self.path.absolute(), "sources": sources}
 
     def __getitem__(self, number: int) -> NDArray[Any]:
@@ -86,6 +64,8 @@ class Frames(Mapping[int, NDArray[Any]]):
         array = source.read()
         if array.dtype.kind == "b":
             array = array.astype(np.uint8)
+        if self.kind == "labels" and array.dtype.kind == "f":
+            array = whole_numbers(array, source.path)
         if self.kind == "labels" and array.dtype.kind == "i" and int(array.min(initial=0)) < 0:
             raise InputError(f"{source.path} holds the label {int(array.min())}: labels must not be negative.")
         if self.kind == "image" and array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -117,7 +97,17 @@ class Frames(Mapping[int, NDArray[Any]]):
         if not kept:
             raise InputError(f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
                              f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames.")  # fmt: skip
-        return Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval)
+        return Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval, notes=self.notes)
+
+
+def whole_numbers(array: NDArray[Any], path: Path) -> NDArray[np.int64]:
+    """Labels that were saved as floating point; :class:`InputError` where they are no whole numbers."""
+    whole = np.zeros(array.shape, np.int64)
+    np.copyto(whole, array, where=np.abs(array) < 2**53, casting="unsafe")
+    if not np.array_equal(whole, array):
+        raise InputError(f"{path} holds {array.dtype} values that are no whole numbers, as a map of probabilities does, but a mask "
+                         "holds 0 for background and one number per cell: save it as 16-bit labels.")  # fmt: skip
+    return whole
 
 
 class PartOfMovie(Mapping[int, NDArray[Any]]):
@@ -171,14 +161,3 @@ class ComputedFrames(Mapping[int, NDArray[Any]]):
 
     def __len__(self) -> int:
         return len(self._numbers)
-
-
-def read_picture(path: Path) -> NDArray[Any]:
-    """Read a PNG or BMP file; :class:`InputError` if it cannot be read."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path} is not a readable picture ({type(error).__name__}): save it again.") from None
