@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data import pictures
-from data.errors import InputError
-from data.stacks import Header, Index, Kind, planes_of
-from data.tiff import read_header, read_pages
+from celltrail.data import pictures
+from celltrail.data.errors import InputError
+from celltrail.data.files.tiff import read_header, read_pages
+from celltrail.data.stacks import Header, Index, Kind, planes_of
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 NOT_READ = (".vsi", ".ims", ".oib", ".oif", ".oir", ".lsm5", ".h5", ".hdf5", ".mvd2", ".dv", ".stk", ".xlif", ".gif", ".webp", ".psd",
@@ -58,7 +58,9 @@ def format_of(path: Path) -> Format:
     """
     suffix = path.suffix.lower()
     if suffix in NOT_READ:
-        raise InputError(f"{path} is a {suffix} file, which is not read here: export it as OME-TIFF (Fiji: File > Save As).")
+        raise InputError(
+            f"{path} is a {suffix} file, which is not read here: export it as OME-TIFF (Fiji: File > Save As)."
+        )
     return FORMATS.get(suffix, _TIFF)
 
 

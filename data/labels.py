@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
+from celltrail.data.errors import InputError
 
 SAMPLE = 7  # frames that are looked at, spread over the movie
 WINDOW = 2048  # pixels in y and x in which pictures are told from masks
@@ -129,7 +129,11 @@ def mask_problem(parts: Sequence[Parts]) -> str | None:
     single = len(values) == 1 and bool(semantic)
     if 2 * len(semantic) > len(filled) or single:
         most = max(int(np.unique(frame.value, return_counts=True)[1].max()) for frame in filled)
-        what = f"hold one label only ({values[0]})" if single else f"hold a few labels ({', '.join(map(str, values[:5]))} …)"
+        what = (
+            f"hold one label only ({values[0]})"
+            if single
+            else f"hold a few labels ({', '.join(map(str, values[:5]))} …)"
+        )
         return (f"the masks {what}, in up to {most} separate pieces of one label: these are binary masks or a map of classes, but "
                 "every cell needs a number of its own: label the connected parts with --split-binary, or give instance masks.")  # fmt: skip
     return None

@@ -14,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from data.errors import InputError
-from data.stacks import Kind, list_choices
+from celltrail.data.errors import InputError
+from celltrail.data.stacks import Kind, list_choices
 
 Role = Literal["time", "z", "channel", "series", ""]
 LAST_FRAME = 9_999_999  # a larger number in a name is no frame number
@@ -71,9 +71,19 @@ def frame_number(path: Path) -> int | None:
 
 def take_apart(path: Path) -> Name:
     """Texts and numbers of a name; a clock (``00d03h15m``, ``2021-03-04_10-15``) is one number, in minutes."""
-    stem = path.name[: -len("".join(path.suffixes[-2:]))] if path.name.lower().endswith((".ome.tif", ".ome.tiff")) else path.stem
+    stem = (
+        path.name[: -len("".join(path.suffixes[-2:]))]
+        if path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+        else path.stem
+    )
     if found := _MICRO_MANAGER.fullmatch(stem):
-        return Name(path, (int(found.group(1)), int(found.group(3))), ("time", "z"), ("img", ""), ("img_", f"_{found.group(2)}_", ""))
+        return Name(
+            path,
+            (int(found.group(1)), int(found.group(3))),
+            ("time", "z"),
+            ("img", ""),
+            ("img_", f"_{found.group(2)}_", ""),
+        )
     numbers: list[int] = []
     roles: list[Role] = []
     words: list[str] = []
@@ -165,7 +175,9 @@ def choose_files(paths: Sequence[Path], folder: Path, kind: Kind, channel: int |
             continue
         groups: dict[tuple[object, ...], list[Name]] = {}
         for name in chosen:
-            groups.setdefault((*(name.numbers[i] for i in places), *((_text_key(name),) if texts else ())), []).append(name)
+            groups.setdefault((*(name.numbers[i] for i in places), *((_text_key(name),) if texts else ())), []).append(
+                name
+            )
         keys = sorted(groups, key=str if texts else None)  # type: ignore[arg-type]
         labels = [_label(groups[key][0], places, texts) for key in keys]
         listed = list_choices(option, labels)
@@ -273,7 +285,9 @@ def _frames(names: Sequence[Name], time: int, slices: list[int], folder: Path) -
         number, depth = name.numbers[time], tuple(name.numbers[i] for i in slices)
         there = found.setdefault(number, {})
         if depth in there:
-            problems.append(f"{folder}: {there[depth].name} and {name.path.name} have the same frame number {number}: keep one.")
+            problems.append(
+                f"{folder}: {there[depth].name} and {name.path.name} have the same frame number {number}: keep one."
+            )
         there.setdefault(depth, name.path)
     most = set().union(*(set(there) for there in found.values()))
     for number, there in found.items():
@@ -282,7 +296,9 @@ def _frames(names: Sequence[Name], time: int, slices: list[int], folder: Path) -
                             "add it, or remove the frame.")  # fmt: skip
     if max(found) > LAST_FRAME:
         path = min(found[max(found)].items())[1]
-        problems.append(f"{path} has the frame number {max(found)}, which looks like a date: number the frames 0, 1, 2 …")
+        problems.append(
+            f"{path} has the frame number {max(found)}, which looks like a date: number the frames 0, 1, 2 …"
+        )
     if problems:
         raise InputError(*problems[:20])
     return {number: tuple(found[number][depth] for depth in sorted(found[number])) for number in sorted(found)}

@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
-from data.stacks import Header, Kind
+from celltrail.data.errors import InputError
+from celltrail.data.stacks import Header, Kind
 
 PICTURE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg")
 ARRAY_SUFFIX = ".npy"
-GREY_MODES = {"1": bool, "L": np.uint8, "I;16": np.uint16, "I;16L": np.uint16, "I;16B": np.uint16, "I": np.int32, "F": np.float32}
+GREY_MODES = {
+    "1": bool,
+    "L": np.uint8,
+    "I;16": np.uint16,
+    "I;16L": np.uint16,
+    "I;16B": np.uint16,
+    "I": np.int32,
+    "F": np.float32,
+}
 
 
 def read_picture_header(path: Path, kind: Kind) -> Header:
@@ -44,7 +52,7 @@ def read_picture(path: Path, kind: Kind = "image") -> NDArray[Any]:
     with _opened(path) as picture:
         mode = _mode(picture, kind)
         try:
-            return np.asarray(picture if mode == picture.mode or picture.mode == "P" and mode == "L" and kind == "labels"
+            return np.asarray(picture if mode == picture.mode or (picture.mode == "P" and mode == "L" and kind == "labels")
                               else picture.convert(mode))  # fmt: skip
         except (OSError, SyntaxError, ValueError) as error:
             raise InputError(f"{path} is not a readable picture ({type(error).__name__}): save it again.") from None
@@ -93,7 +101,11 @@ def _map_array(path: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        why = "it holds Python objects, which could run code" if "pickle" in str(error) or "object" in str(error) else "it is damaged"
+        why = (
+            "it holds Python objects, which could run code"
+            if "pickle" in str(error) or "object" in str(error)
+            else "it is damaged"
+        )
         raise InputError(f"{path} cannot be read: {why}; save the image as TIFF, or as an array of numbers.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or type(error).__name__}): save it again.") from None

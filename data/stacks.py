@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from data.errors import InputError
+from celltrail.data.errors import InputError
 
 Kind = Literal["image", "labels"]
 Index = tuple[int | slice, ...]
@@ -201,9 +201,7 @@ def whole_frames(header: Header, layout: Layout) -> dict[int, bool]:
     """Of each frame whether all its planes are in the file."""
     if not header.missing:
         return dict.fromkeys(layout.index, True)
-    return {
-        number: header.missing.isdisjoint(planes_of(header, index)) for number, index in layout.index.items()
-    }
+    return {number: header.missing.isdisjoint(planes_of(header, index)) for number, index in layout.index.items()}
 
 
 def cut_problem(header: Header, whole: Mapping[int, bool], wanted: range | None) -> str | None:

@@ -59,7 +59,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Series:
-    """One position of a file: what :class:`data.stacks.Header` says of it, and its pages (``None``: not in the file)."""
+    """One position of a file: what :class:`celltrail.data.stacks.Header` says of it, and its pages (``None``: not in the file)."""
 
     name: str
     shape: tuple[int, ...]
@@ -123,7 +123,11 @@ def own_series(tiff: tifffile.TiffFile) -> list[Series]:
             pages = tuple(page for one in same for page in one.pages)
             axes = ("I" if len(same) > 1 else "") + first.axes
             outer = (len(same),) if len(same) > 1 else ()
-            return [Series("", outer + _ints(first.shape), axes, np.dtype(first.dtype), len(first.shape), pages, frozenset())]
+            return [
+                Series(
+                    "", outer + _ints(first.shape), axes, np.dtype(first.dtype), len(first.shape), pages, frozenset()
+                )
+            ]
         found = [one for one in found if not one.keyframe.is_reduced]
     return [_as_series(one) for one in found]
 
@@ -147,7 +151,9 @@ def _as_series(series: Any) -> Series:
     pages = tuple(series.pages)
     if len(pages) == total:
         there = np.array([item is not None for item in pages], dtype=bool).reshape(outer)
-        kept = [np.flatnonzero(there.any(axis=tuple(j for j in range(len(outer)) if j != i))) for i in range(len(outer))]
+        kept = [
+            np.flatnonzero(there.any(axis=tuple(j for j in range(len(outer)) if j != i))) for i in range(len(outer))
+        ]
         if outer and int(np.prod([len(k) for k in kept])) == int(there.sum()) < total and _is_part_of_set(series):
             outer = tuple(len(k) for k in kept)
             pages = tuple(item for item in pages if item is not None)
@@ -187,7 +193,9 @@ def _described(tiff: tifffile.TiffFile) -> tuple[tuple[int, ...], str] | None:
 
 
 def _bytes_of(page: Any) -> int:
-    return int(np.prod(page.shape, dtype=np.int64)) * int(np.dtype(page.dtype).itemsize) if page.dtype is not None else 0
+    return (
+        int(np.prod(page.shape, dtype=np.int64)) * int(np.dtype(page.dtype).itemsize) if page.dtype is not None else 0
+    )
 
 
 def _is_plain(page: Any) -> bool:
