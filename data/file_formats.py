@@ -16,17 +16,45 @@ from celltrail.data.files.tiff import read_header, read_pages
 from celltrail.data.stacks import Header, Index, Kind, planes_of
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-NOT_READ = (".vsi", ".ims", ".oib", ".oif", ".oir", ".lsm5", ".h5", ".hdf5", ".mvd2", ".dv", ".stk", ".xlif", ".gif", ".webp", ".psd",
-            ".mat", ".npz", ".n5", ".svs", ".ndpi", ".jp2", ".heic", ".raw")  # fmt: skip
+NOT_READ = (
+    ".vsi",
+    ".ims",
+    ".oib",
+    ".oif",
+    ".oir",
+    ".lsm5",
+    ".h5",
+    ".hdf5",
+    ".mvd2",
+    ".dv",
+    ".stk",
+    ".xlif",
+    ".gif",
+    ".webp",
+    ".psd",
+    ".mat",
+    ".npz",
+    ".n5",
+    ".svs",
+    ".ndpi",
+    ".jp2",
+    ".heic",
+    ".raw",
+)
 
 
 @dataclass(frozen=True)
 class Format:
     """How one format is read.
 
-    header : (path, kind, series) → what the file declares.
-    planes : (path, kind, series, planes or all, plane) → pixels (n, …), or all of the file.
-    many : whether a file may hold many frames.
+    Attributes
+    ----------
+    header : Callable[[Path, Kind, int], Header]
+        (path, kind, series) → what the file declares.
+    planes
+        (path, kind, series, planes or all, plane) → pixels (n, …), or all of the file.
+    many : bool
+        Whether a file may hold many frames.
     """
 
     header: Callable[[Path, Kind, int], Header]
@@ -34,12 +62,19 @@ class Format:
     many: bool = True
 
 
-_TIFF = Format(lambda path, kind, series: read_header(path, series),
-               lambda path, kind, series, planes, plane: read_pages(path, planes, series))  # fmt: skip
-_PICTURE = Format(lambda path, kind, series: pictures.read_picture_header(path, kind),
-                  lambda path, kind, series, planes, plane: pictures.read_picture(path, kind), many=False)  # fmt: skip
-_ARRAY = Format(lambda path, kind, series: pictures.read_array_header(path),
-                lambda path, kind, series, planes, plane: pictures.read_array(path, planes, plane))  # fmt: skip
+_TIFF = Format(
+    lambda path, kind, series: read_header(path, series),
+    lambda path, kind, series, planes, plane: read_pages(path, planes, series),
+)
+_PICTURE = Format(
+    lambda path, kind, series: pictures.read_picture_header(path, kind),
+    lambda path, kind, series, planes, plane: pictures.read_picture(path, kind),
+    many=False,
+)
+_ARRAY = Format(
+    lambda path, kind, series: pictures.read_array_header(path),
+    lambda path, kind, series, planes, plane: pictures.read_array(path, planes, plane),
+)
 
 FORMATS: dict[str, Format] = {
     **dict.fromkeys(TIFF_SUFFIXES, _TIFF),
@@ -73,9 +108,14 @@ def read_file_header(path: Path, kind: Kind, series: int = 0) -> Header:
 class Source:
     """Where one frame lies in a file.
 
-    planes : the planes that are read (``None``: all of the file), which have the shape ``stored`` together.
-    index : what of them is the frame, one index for each axis of ``stored``.
-    shape : of the frame.
+    Attributes
+    ----------
+    planes : tuple[int, ...] | None
+        The planes that are read (``None``: all of the file), which have the shape ``stored`` together.
+    index : Index
+        What of them is the frame, one index for each axis of ``stored``.
+    shape : tuple[int, ...]
+        Of the frame.
     """
 
     path: Path
@@ -93,7 +133,7 @@ class Source:
         return replace(self, path=self.path.absolute())
 
     def read(self) -> NDArray[Any]:
-        """The pixels of the frame; :class:`InputError` where they cannot be read."""
+        """The pixels of the frame; `InputError` where they cannot be read."""
         array = format_of(self.path).planes(self.path, self.kind, self.series, self.planes, self.plane)
         if array.size != int(np.prod(self.stored, dtype=np.int64)) or array.shape[-1:] != self.stored[-1:]:
             raise InputError(f"{self.path} has changed since the movie was opened: start again.")
@@ -122,7 +162,7 @@ class SlicesSource:
         return (len(self.slices), *self.slices[0].shape)
 
     def read(self) -> NDArray[Any]:
-        """The pixels of the frame; :class:`InputError` where they cannot be read."""
+        """The pixels of the frame; `InputError` where they cannot be read."""
         return np.stack([one.read() for one in self.slices])
 
 

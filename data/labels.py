@@ -31,8 +31,16 @@ Array = NDArray[Any]
 class Parts:
     """The separate parts of the labels of one frame.
 
-    value, area : int64 (n,), of each part that is no crumb. radius : float64 (n,). centre : float64 (n, ndim).
-    background : the label that covers most of the frame and touches its sides, with its share; or ``None``.
+    Attributes
+    ----------
+    value, area : NDArray[np.int64]
+        int64 (n,), of each part that is no crumb.
+    radius : NDArray[np.float64]
+        float64 (n,).
+    centre : NDArray[np.float64]
+        float64 (n, ndim).
+    background : tuple[int, float] | None
+        The label that covers most of the frame and touches its sides, with its share; or ``None``.
     """
 
     value: NDArray[np.int64]
@@ -114,7 +122,8 @@ def mask_problem(parts: Sequence[Parts]) -> str | None:
 
     Parameters
     ----------
-    parts : of all frames of a movie, or of some spread over it.
+    parts : Sequence[Parts]
+        Of all frames of a movie, or of some spread over it.
     """
     filled = [frame for frame in parts if len(frame.value)]
     if not filled:
@@ -122,8 +131,10 @@ def mask_problem(parts: Sequence[Parts]) -> str | None:
     backgrounds = [frame.background for frame in filled if frame.background is not None]
     if 2 * len(backgrounds) > len(filled):
         label, share = backgrounds[0]
-        return (f"in {len(backgrounds)} of {len(filled)} frames the 'cell' with the label {label} covers {100 * share:.0f} % of the frame "
-                "and touches its sides, so it is the background: give the background the number 0.")  # fmt: skip
+        return (
+            f"in {len(backgrounds)} of {len(filled)} frames the 'cell' with the label {label} covers {100 * share:.0f} % of the frame "
+            "and touches its sides, so it is the background: give the background the number 0."
+        )
     values = sorted({int(value) for frame in filled for value in np.unique(frame.value)[:5]})
     semantic = [frame for frame in filled if frame.is_semantic]
     single = len(values) == 1 and bool(semantic)
@@ -134,8 +145,10 @@ def mask_problem(parts: Sequence[Parts]) -> str | None:
             if single
             else f"hold a few labels ({', '.join(map(str, values[:5]))} …)"
         )
-        return (f"the masks {what}, in up to {most} separate pieces of one label: these are binary masks or a map of classes, but "
-                "every cell needs a number of its own: label the connected parts with --split-binary, or give instance masks.")  # fmt: skip
+        return (
+            f"the masks {what}, in up to {most} separate pieces of one label: these are binary masks or a map of classes, but "
+            "every cell needs a number of its own: label the connected parts with --split-binary, or give instance masks."
+        )
     return None
 
 
@@ -153,8 +166,10 @@ def judge_masks(masks: Mapping[int, Array], name: object = "") -> tuple[str, ...
 
     Parameters
     ----------
-    masks : frame number → integer labels (Y, X) or (Z, Y, X).
-    name : what the sentences begin with; otherwise the path of the movie.
+    masks : Mapping[int, Array]
+        Frame number → integer labels (Y, X) or (Z, Y, X).
+    name : object
+        What the sentences begin with; otherwise the path of the movie.
 
     Raises
     ------
@@ -232,7 +247,7 @@ def looks_like_masks(movie: Mapping[int, Array]) -> bool:
 
 
 def refuse_masks(images: Mapping[int, Array]) -> None:
-    """Raise :class:`InputError` if a movie holds masks, not pictures of cells."""
+    """Raise `InputError` if a movie holds masks, not pictures of cells."""
     if looks_like_masks(images):
         path = getattr(images, "path", "The movie")
         raise InputError(f"{path} holds masks, not images: give the folder with the grey images.")
@@ -268,7 +283,7 @@ def _is_border(mask: NDArray[np.bool_], labels: Array) -> bool:
 
 
 class SplitMasks(Mapping[int, NDArray[np.int32]]):
-    """A movie of black-and-white masks or maps of classes, each frame split (:func:`split_parts`) when it is read."""
+    """A movie of black-and-white masks or maps of classes, each frame split (`split_parts`) when it is read."""
 
     def __init__(self, masks: Mapping[int, Array]) -> None:
         self.masks = masks

@@ -25,9 +25,30 @@ WORDS: dict[str, Role] = {
     **dict.fromkeys(("t", "time", "timepoint", "tp", "frame", "sk", "cycle"), "time"),
     **dict.fromkeys(("z", "slice", "zslice", "plane", "depth", "focus"), "z"),
     **dict.fromkeys(("c", "ch", "channel", "chan", "w", "wave", "wavelength"), "channel"),
-    **dict.fromkeys(("s", "p", "pos", "position", "series", "site", "stage", "xy", "fov", "field", "well", "point", "scene",
-                     "movie", "video", "film", "exp", "experiment"), "series"),
-}  # fmt: skip
+    **dict.fromkeys(
+        (
+            "s",
+            "p",
+            "pos",
+            "position",
+            "series",
+            "site",
+            "stage",
+            "xy",
+            "fov",
+            "field",
+            "well",
+            "point",
+            "scene",
+            "movie",
+            "video",
+            "film",
+            "exp",
+            "experiment",
+        ),
+        "series",
+    ),
+}
 _PARTS = re.compile(r"\d+")
 _WORD = re.compile(r"([A-Za-z]+)[ _=\-]?$")
 _ELAPSED = re.compile(r"(?:(\d+)d)?(\d+)h(?:(\d+)m)?(?:(\d+)s)?(?![A-Za-z])")
@@ -50,9 +71,14 @@ class Name:
 class Movie:
     """The files of one movie in a folder.
 
-    files : frame → its file, or its slices in order.
-    by_channel : whether the channel was chosen by the names; then no file is asked for one.
-    numbered_as : the word before the frame number, with its role ("pos", "series"); ("", "") for plain names.
+    Attributes
+    ----------
+    files : dict[int, tuple[Path, ...]]
+        Frame → its file, or its slices in order.
+    by_channel : bool
+        Whether the channel was chosen by the names; then no file is asked for one.
+    numbered_as : tuple[str, Role]
+        The word before the frame number, with its role ("pos", "series"); ("", "") for plain names.
     """
 
     files: dict[int, tuple[Path, ...]]
@@ -145,7 +171,8 @@ def choose_files(paths: Sequence[Path], folder: Path, kind: Kind, channel: int |
 
     Parameters
     ----------
-    channel, series : which one, where the names tell several channels or positions.
+    channel, series : int | None
+        Which one, where the names tell several channels or positions.
 
     Raises
     ------
@@ -183,8 +210,10 @@ def choose_files(paths: Sequence[Path], folder: Path, kind: Kind, channel: int |
         listed = list_choices(option, labels)
         if value is None:
             what = "channels" if role == "channel" else "positions or parts"
-            raise InputError(f"The names of the files in {folder} tell {len(keys)} {what}: choose one with {listed}, "
-                             "or put each into a folder of its own.")  # fmt: skip
+            raise InputError(
+                f"The names of the files in {folder} tell {len(keys)} {what}: choose one with {listed}, "
+                "or put each into a folder of its own."
+            )
         if not 0 <= value < len(keys):
             raise InputError(f"{folder} has no {option} {value}: choose one with {listed}.")
         chosen = groups[keys[value]]
@@ -211,8 +240,10 @@ def _refuse_mixtures(names: Sequence[Name], folder: Path) -> None:
     for name in names:
         number = frame_number(name.path)
         if number is not None and number in taken and take_apart(taken[number]).texts != name.texts:
-            raise InputError(f"{folder} mixes files of several kinds ({shown} …): {taken[number].name} and {name.path.name} have "
-                             f"the same frame number {number}: put each movie into a folder of its own.")  # fmt: skip
+            raise InputError(
+                f"{folder} mixes files of several kinds ({shown} …): {taken[number].name} and {name.path.name} have "
+                f"the same frame number {number}: put each movie into a folder of its own."
+            )
         if number is not None:
             taken[number] = name.path
     raise InputError(f"{folder} mixes files of several kinds ({shown} …): put each movie into a folder of its own.")
@@ -258,9 +289,11 @@ def _roles_of(names: Sequence[Name], varying: list[int], folder: Path) -> dict[i
         return {}
     first, last = names[0].path.name, names[-1].path.name
     told = ", ".join(_range_of(names, i) for i in roles)
-    raise InputError(f"Several numbers vary in the names of the files in {folder} ({first} … {last}: {told}), and none of "
-                     "them says that it is the frame: put each movie into a folder of its own, or name the frame like "
-                     "t000.")  # fmt: skip
+    raise InputError(
+        f"Several numbers vary in the names of the files in {folder} ({first} … {last}: {told}), and none of "
+        "them says that it is the frame: put each movie into a folder of its own, or name the frame like "
+        "t000."
+    )
 
 
 def _range_of(names: Sequence[Name], place: int) -> str:
@@ -278,7 +311,7 @@ def _label(name: Name, places: Sequence[int], texts: bool) -> str:
 
 
 def _frames(names: Sequence[Name], time: int, slices: list[int], folder: Path) -> dict[int, tuple[Path, ...]]:
-    """Files by frame, the slices of each in order; :class:`InputError` where two are the same or some lack slices."""
+    """Files by frame, the slices of each in order; `InputError` where two are the same or some lack slices."""
     found: dict[int, dict[tuple[int, ...], Path]] = {}
     problems = []
     for name in names:
@@ -292,8 +325,10 @@ def _frames(names: Sequence[Name], time: int, slices: list[int], folder: Path) -
     most = set().union(*(set(there) for there in found.values()))
     for number, there in found.items():
         if lost := sorted(most - set(there)):
-            problems.append(f"{folder}: frame {number} lacks the slice {'/'.join(map(str, lost[0]))} that others have: "
-                            "add it, or remove the frame.")  # fmt: skip
+            problems.append(
+                f"{folder}: frame {number} lacks the slice {'/'.join(map(str, lost[0]))} that others have: "
+                "add it, or remove the frame."
+            )
     if max(found) > LAST_FRAME:
         path = min(found[max(found)].items())[1]
         problems.append(

@@ -48,12 +48,15 @@ def read_picture_header(path: Path, kind: Kind) -> Header:
 
 
 def read_picture(path: Path, kind: Kind = "image") -> NDArray[Any]:
-    """The pixels of a picture (Y, X) or (Y, X, samples); :class:`InputError` if it cannot be read."""
+    """The pixels of a picture (Y, X) or (Y, X, samples); `InputError` if it cannot be read."""
     with _opened(path) as picture:
         mode = _mode(picture, kind)
         try:
-            return np.asarray(picture if mode == picture.mode or (picture.mode == "P" and mode == "L" and kind == "labels")
-                              else picture.convert(mode))  # fmt: skip
+            return np.asarray(
+                picture
+                if mode == picture.mode or (picture.mode == "P" and mode == "L" and kind == "labels")
+                else picture.convert(mode)
+            )
         except (OSError, SyntaxError, ValueError) as error:
             raise InputError(f"{path} is not a readable picture ({type(error).__name__}): save it again.") from None
 
@@ -80,7 +83,7 @@ def _mode(picture: Any, kind: Kind) -> str:
 
 
 def read_array_header(path: Path) -> Header:
-    """Shape and dtype of a ``.npy`` file, whose axes are not said; :class:`InputError` where it holds objects."""
+    """Shape and dtype of a ``.npy`` file, whose axes are not said; `InputError` where it holds objects."""
     array = _map_array(path)
     if array.dtype.hasobject or array.ndim < 2:
         raise InputError(f"{path} holds no image, but an array {array.shape} of {array.dtype}: save an image in it.")

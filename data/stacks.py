@@ -26,14 +26,28 @@ MANY_CHANNELS = 5  # so many channels may well be time points
 class Header:
     """What a file declares.
 
-    shape, axes : belong together ("TZCYX", "YXS" …; "I" or "Q" where the file does not say).
-    voxel : size (z, y, x) in µm; interval : seconds between frames; ``None`` where the file does not say.
-    plane : how many of the last axes are stored, and read, as one plane.
-    missing : planes (numbered along the axes before the plane, in order) that are declared but not in the file.
-    series : positions or scenes in the file, by name; number : which of them this is.
-    channels : names of the channels, where the file has them.
-    inverted : small values are bright (a TIFF whose minimum is white).
-    others : further files that hold parts of the same movie.
+    Attributes
+    ----------
+    shape, axes
+        Belong together ("TZCYX", "YXS" …; "I" or "Q" where the file does not say).
+    voxel : tuple[float, float, float] | None
+        Size (z, y, x) in µm;
+    interval : float | None
+        Seconds between frames; ``None`` where the file does not say.
+    plane : int
+        How many of the last axes are stored, and read, as one plane.
+    missing : frozenset[int]
+        Planes (numbered along the axes before the plane, in order) that are declared but not in the file.
+    series : tuple[str, ...]
+        Positions or scenes in the file, by name;
+    number : int
+        Which of them this is.
+    channels : tuple[str, ...]
+        Names of the channels, where the file has them.
+    inverted : bool
+        Small values are bright (a TIFF whose minimum is white).
+    others : tuple[str, ...]
+        Further files that hold parts of the same movie.
     """
 
     path: Path
@@ -55,10 +69,16 @@ class Header:
 class Layout:
     """Where the frames lie in a file.
 
-    index : frame → one index per axis of the file.
-    shape : shape of a frame, (Y, X) or (Z, Y, X).
-    timed : whether the file has an axis of time.
-    note : what a person should be told about the reading, or ``None``.
+    Attributes
+    ----------
+    index : Mapping[int, Index]
+        Frame → one index per axis of the file.
+    shape : tuple[int, ...]
+        Shape of a frame, (Y, X) or (Z, Y, X).
+    timed : bool
+        Whether the file has an axis of time.
+    note : str | None
+        What a person should be told about the reading, or ``None``.
     """
 
     index: Mapping[int, Index]
@@ -68,7 +88,7 @@ class Layout:
 
 
 def choose_series(header: Callable[[int], Header], path: Path, series: int | None, kind: Kind) -> Header:
-    """The header of the chosen position of a file; :class:`InputError` lists them where the choice is open."""
+    """The header of the chosen position of a file; `InputError` lists them where the choice is open."""
     first = header(0)
     names = first.series
     if len(names) == 1:
@@ -127,7 +147,8 @@ def lay_out(header: Header, letters: str, kind: Kind, channel: int | None, *, sa
 
     Parameters
     ----------
-    said : whether the user named the axes; then nothing is said about them.
+    said : bool
+        Whether the user named the axes; then nothing is said about them.
 
     Raises
     ------
@@ -139,8 +160,10 @@ def lay_out(header: Header, letters: str, kind: Kind, channel: int | None, *, sa
     held = "".join(letters[i] for i in kept)
     order = held.replace("T", "").replace("C", "").replace("S", "")
     if set(held) - set(MEANINGS) or len(set(held)) < len(held) or order not in ("YX", "ZYX"):
-        raise InputError(f"{path} has the axes {header.axes} {shape}, which are not understood: name them with --axes, "
-                         "for example TZYX (Y and X last, Z before them).")  # fmt: skip
+        raise InputError(
+            f"{path} has the axes {header.axes} {shape}, which are not understood: name them with --axes, "
+            "for example TZYX (Y and X last, Z before them)."
+        )
     picks: dict[int, int | slice] = {i: slice(None) if i in kept else 0 for i in range(len(shape))}
     picks.update(_pick_channel(header, letters, held, kind, channel))
     time = letters.index("T") if "T" in held else None
@@ -154,8 +177,10 @@ def lay_out(header: Header, letters: str, kind: Kind, channel: int | None, *, sa
     if time is None and "Z" in held and not said:
         swapped = letters.replace("T", "Z") if "T" not in letters else _swap(letters, "T", "Z")
         swapped = swapped if "T" in swapped else swapped.replace("Z", "T")
-        note = (f"{path} holds one frame of {shape[letters.index('Z')]} slices: if this is time, give --axes {swapped}; "
-                f"if it is one volume, --axes {letters}.")  # fmt: skip
+        note = (
+            f"{path} holds one frame of {shape[letters.index('Z')]} slices: if this is time, give --axes {swapped}; "
+            f"if it is one volume, --axes {letters}."
+        )
     return Layout(index, frame, "T" in letters, note)
 
 
@@ -173,8 +198,10 @@ def _pick_channel(header: Header, letters: str, held: str, kind: Kind, channel: 
         names = list(header.channels) if len(header.channels) == total else []
         options = list_choices("--channel", names) if names else f"--channel 0 … {total - 1}"
         if "C" not in held:
-            raise InputError(f"{path} is a colour image ({total} values per pixel): choose one with {options}, "
-                             "or save it as grey values.")  # fmt: skip
+            raise InputError(
+                f"{path} is a colour image ({total} values per pixel): choose one with {options}, "
+                "or save it as grey values."
+            )
         time = ""
         if "T" not in held and header.shape[letters.index("C")] >= MANY_CHANNELS:
             swapped = _swap(letters, "C", "T") if "T" in letters else letters.replace("C", "T")
@@ -217,6 +244,8 @@ def cut_problem(header: Header, whole: Mapping[int, bool], wanted: range | None)
     while whole.get(last + 1):
         last += 1
     missing = [number for number, is_there in whole.items() if not is_there]
-    return (f"{header.path} is cut off, or was never finished: {len(there)} of its {len(whole)} frames are whole, "
-            f"frame {missing[0]} is the first that is not: copy it again, or read what is there with "
-            f"--frames {first}:{last}.")  # fmt: skip
+    return (
+        f"{header.path} is cut off, or was never finished: {len(there)} of its {len(whole)} frames are whole, "
+        f"frame {missing[0]} is the first that is not: copy it again, or read what is there with "
+        f"--frames {first}:{last}."
+    )

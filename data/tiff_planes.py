@@ -24,7 +24,10 @@ SMALL = ("thumbnail", "label", "macro", "overview")  # pictures beside the movie
 class Planes:
     """What is in the file: the first ``whole`` planes; ``cut`` where there were more, ``claimed`` at least.
 
-    contiguous : the planes lie one after the other, and the first directory alone describes them.
+    Attributes
+    ----------
+    contiguous : bool
+        The planes lie one after the other, and the first directory alone describes them.
     """
 
     whole: int
@@ -59,7 +62,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Series:
-    """One position of a file: what :class:`celltrail.data.stacks.Header` says of it, and its pages (``None``: not in the file)."""
+    """One position of a file: what `celltrail.data.stacks.Header` says of it, and its pages (``None``: not in the file)."""
 
     name: str
     shape: tuple[int, ...]
@@ -200,8 +203,13 @@ def _bytes_of(page: Any) -> int:
 
 def _is_plain(page: Any) -> bool:
     """Whether planes may lie one after the other: uncompressed, whole bytes, in one piece."""
-    return bool(int(page.compression) == 1 and not page.is_tiled and page.is_contiguous and page.dataoffsets
-                and page.bitspersample == 8 * np.dtype(page.dtype).itemsize)  # fmt: skip
+    return bool(
+        int(page.compression) == 1
+        and not page.is_tiled
+        and page.is_contiguous
+        and page.dataoffsets
+        and page.bitspersample == 8 * np.dtype(page.dtype).itemsize
+    )
 
 
 def _is_whole(page: Any, size: int) -> bool:

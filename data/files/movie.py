@@ -25,13 +25,20 @@ class Frames(Mapping[int, NDArray[Any]]):
 
     Attributes
     ----------
-    numbers : frame numbers, ascending. Missing numbers are gaps, not ends.
-    shape : shape of each frame, (Y, X) or (Z, Y, X).
-    dtype : dtype of the frames on disk.
-    voxel : size (z, y, x) in µm, or ``None``.
-    interval : seconds between frames, or ``None``.
-    path : the folder or file that the movie came from.
-    notes : what a person should be told about how the files were understood, one sentence each.
+    numbers
+        Frame numbers, ascending. Missing numbers are gaps, not ends.
+    shape
+        Shape of each frame, (Y, X) or (Z, Y, X).
+    dtype : np.dtype[Any]
+        Dtype of the frames on disk.
+    voxel : tuple[float, float, float] | None
+        Size (z, y, x) in µm, or ``None``.
+    interval : float | None
+        Seconds between frames, or ``None``.
+    path : Path
+        The folder or file that the movie came from.
+    notes : tuple[str, ...]
+        What a person should be told about how the files were understood, one sentence each.
     """
 
     def __init__(
@@ -96,20 +103,24 @@ class Frames(Mapping[int, NDArray[Any]]):
         few = frames if len(frames) < len(self.sources) else self.sources
         kept = {number: self.sources[number] for number in few if number in frames and number in self.sources}
         if not kept:
-            raise InputError(f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
-                             f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames.")  # fmt: skip
+            raise InputError(
+                f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
+                f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames."
+            )
         return Frames(
             self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval, notes=self.notes
         )
 
 
 def whole_numbers(array: NDArray[Any], path: Path) -> NDArray[np.int64]:
-    """Labels that were saved as floating point; :class:`InputError` where they are no whole numbers."""
+    """Labels that were saved as floating point; `InputError` where they are no whole numbers."""
     whole = np.zeros(array.shape, np.int64)
     np.copyto(whole, array, where=np.abs(array) < 2**53, casting="unsafe")
     if not np.array_equal(whole, array):
-        raise InputError(f"{path} holds {array.dtype} values that are no whole numbers, as a map of probabilities does, but a mask "
-                         "holds 0 for background and one number per cell: save it as 16-bit labels.")  # fmt: skip
+        raise InputError(
+            f"{path} holds {array.dtype} values that are no whole numbers, as a map of probabilities does, but a mask "
+            "holds 0 for background and one number per cell: save it as 16-bit labels."
+        )
     return whole
 
 

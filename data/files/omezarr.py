@@ -41,7 +41,7 @@ class ZarrSource:
         return replace(self, path=self.path.absolute())
 
     def read(self) -> NDArray[Any]:
-        """The pixels of the frame; :class:`InputError` where they cannot be decoded."""
+        """The pixels of the frame; `InputError` where they cannot be decoded."""
         try:
             return np.asarray(_open_array(self.path)[self.index]).reshape(self.shape)
         except InputError:
@@ -73,9 +73,12 @@ def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, a
 
     Parameters
     ----------
-    path : the image's group; with ``labels`` also a group with one label image in ``labels``.
-    channel : needed where there are several.
-    axes : what they are ("TZYX"), whatever the metadata say. Otherwise those of the OME-Zarr, or of a plain array by
+    path : Path
+        The image's group; with ``labels`` also a group with one label image in ``labels``.
+    channel : int | None
+        Needed where there are several.
+    axes : str | None
+        What they are ("TZYX"), whatever the metadata say. Otherwise those of the OME-Zarr, or of a plain array by
         their number: YX, TYX, TZYX, TCZYX.
 
     Raises
@@ -95,8 +98,15 @@ def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, a
     array = _open_array(array_path)
     if 0 in array.shape:
         raise InputError(f"{path} holds an image without pixels: write it again.")
-    header = Header(path, tuple(int(n) for n in array.shape), np.dtype(array.dtype), letters or USUAL_AXES.get(array.ndim, ""),
-                    _voxel(scale, units), _interval(scale, units), channels=channels)  # fmt: skip
+    header = Header(
+        path,
+        tuple(int(n) for n in array.shape),
+        np.dtype(array.dtype),
+        letters or USUAL_AXES.get(array.ndim, ""),
+        _voxel(scale, units),
+        _interval(scale, units),
+        channels=channels,
+    )
     if len(header.axes) != array.ndim and not axes:
         raise InputError(
             f"{array_path} has the shape {header.shape} and unknown axes: name them with --axes, for example TZYX."
@@ -106,15 +116,17 @@ def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, a
     bytes_of_frame = int(np.prod([int(n) for n in layout.shape], dtype=object)) * array.dtype.itemsize
     bytes_of_chunk = int(np.prod([int(n) for n in array.chunks], dtype=object)) * array.dtype.itemsize
     if max(bytes_of_frame, bytes_of_chunk) > MAX_FRAME_BYTES:
-        raise InputError(f"{path} declares frames of {max(bytes_of_frame, bytes_of_chunk) / 2**30:.0f} GB, more than the "
-                         f"{MAX_FRAME_BYTES >> 30} GB that are read at once: crop or bin it.")  # fmt: skip
+        raise InputError(
+            f"{path} declares frames of {max(bytes_of_frame, bytes_of_chunk) / 2**30:.0f} GB, more than the "
+            f"{MAX_FRAME_BYTES >> 30} GB that are read at once: crop or bin it."
+        )
     sources = {number: ZarrSource(array_path, index, layout.shape) for number, index in layout.index.items()}
     notes = (layout.note,) if layout.note else ()
     return ZarrMovie(sources, np.dtype(array.dtype), header.voxel, header.interval, notes)
 
 
 def refuse_unsafe_codecs(folder: Path, *, deep: bool = False) -> None:
-    """Raise :class:`InputError` where the metadata of a store ask for a codec that runs code from the file.
+    """Raise `InputError` where the metadata of a store ask for a codec that runs code from the file.
 
     ``deep``: look at the metadata of all arrays below the folder as well.
     """
@@ -182,8 +194,10 @@ def _find_image(path: Path, labels: bool) -> tuple[Path, dict[str, Any] | None]:
     if labels and isinstance(names, list) and "image-label" not in attributes:
         below = path if "labels" in attributes else path / "labels"
         if len(names) != 1:
-            raise InputError(f"{path} holds the label images {', '.join(map(str, names))}: give the folder of one, "
-                             f"like {below / str((names or ['NAME'])[0])}.")  # fmt: skip
+            raise InputError(
+                f"{path} holds the label images {', '.join(map(str, names))}: give the folder of one, "
+                f"like {below / str((names or ['NAME'])[0])}."
+            )
         return _find_image(below / str(names[0]), labels)
     scales = attributes.get("multiscales")
     if not isinstance(scales, list) or not scales or not isinstance(scales[0], dict):
@@ -231,7 +245,7 @@ def _axes_of(image: dict[str, Any], transforms: list[dict[str, Any]]) -> list[An
 
 
 def _scale_of(path: Path, transform: dict[str, Any], count: int) -> NDArray[np.float64]:
-    """The factors of scale of a transformation; :class:`InputError` where it does more than scale and shift."""
+    """The factors of scale of a transformation; `InputError` where it does more than scale and shift."""
     kind = transform.get("type")
     if kind == "sequence":
         factors = np.ones(count)
@@ -241,8 +255,10 @@ def _scale_of(path: Path, transform: dict[str, Any], count: int) -> NDArray[np.f
     if kind in ("identity", "translation"):
         return np.ones(count)
     if kind != "scale" or "scale" not in transform:
-        raise InputError(f"{path} has a coordinate transformation of the type '{kind}', but only scales and translations are "
-                         "read here: write it again with those, or give the array in it with --axes.")  # fmt: skip
+        raise InputError(
+            f"{path} has a coordinate transformation of the type '{kind}', but only scales and translations are "
+            "read here: write it again with those, or give the array in it with --axes."
+        )
     factors = np.array(transform["scale"], dtype=np.float64)
     if factors.shape != (count,):
         raise ValueError("one factor of scale for each axis expected")

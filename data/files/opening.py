@@ -15,8 +15,17 @@ from celltrail.data.names import OWN_NAMES, choose_files, frame_number
 from celltrail.data.names import Movie as NamedFiles
 from celltrail.data.stacks import Header, Kind, Layout, choose_series, cut_problem, lay_out, name_axes, whole_frames
 
-__all__ = ["Wish", "inspect_folder", "list_frame_files", "number_of", "open_frames", "open_images", "open_labels", "parse_frames",
-           "refuse_masks"]  # fmt: skip
+__all__ = [
+    "Wish",
+    "inspect_folder",
+    "list_frame_files",
+    "number_of",
+    "open_frames",
+    "open_images",
+    "open_labels",
+    "parse_frames",
+    "refuse_masks",
+]
 
 
 @dataclass(frozen=True)
@@ -29,12 +38,12 @@ class Wish:
 
 
 def number_of(path: Path) -> int | None:
-    """The frame number in a file name (:func:`celltrail.data.names.frame_number`); ``None`` if it has none."""
+    """The frame number in a file name (`celltrail.data.names.frame_number`); ``None`` if it has none."""
     return frame_number(path)
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The files of a folder that may hold frames, by name; :class:`InputError` where it cannot be read or has none."""
+    """The files of a folder that may hold frames, by name; `InputError` where it cannot be read or has none."""
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: give the folder that holds the frames.")
@@ -87,36 +96,55 @@ def parse_frames(text: str | None) -> range | None:
 
 
 def open_images(
-    path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None,
+    path: Path,
+    *,
+    frames: range | None = None,
+    channel: int | None = None,
+    axes: str | None = None,
     series: int | None = None,
-) -> Frames:  # fmt: skip
-    """Open a movie of grey images; see :func:`open_frames`."""
+) -> Frames:
+    """Open a movie of grey images; see `open_frames`."""
     return open_frames(path, "image", frames=frames, channel=channel, axes=axes, series=series)
 
 
 def open_labels(
-    path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None,
+    path: Path,
+    *,
+    frames: range | None = None,
+    channel: int | None = None,
+    axes: str | None = None,
     series: int | None = None,
-) -> Frames:  # fmt: skip
-    """Open a movie of label images; see :func:`open_frames`."""
+) -> Frames:
+    """Open a movie of label images; see `open_frames`."""
     return open_frames(path, "labels", frames=frames, channel=channel, axes=axes, series=series)
 
 
 def open_frames(
-    path: Path, kind: Kind, *, frames: range | None = None, channel: int | None = None, axes: str | None = None,
+    path: Path,
+    kind: Kind,
+    *,
+    frames: range | None = None,
+    channel: int | None = None,
+    axes: str | None = None,
     series: int | None = None,
-) -> Frames:  # fmt: skip
+) -> Frames:
     """Open a movie: a folder with one file per frame, a stack in one file, a single image, or an OME-Zarr.
 
     Parameters
     ----------
-    path : folder or file. A folder with one stack is that movie.
-    kind : ``"labels"`` demands whole numbers; ``"image"`` any grey values.
-    frames : the frame numbers to keep (``None``: all).
-    channel : which channel to take where a file, or the names of the files, have several.
-    axes : axes of a stack ("TYX", "ZYX", "TZYX", "TCYX" …). Otherwise from its metadata; where
-        the file does not say, the first axis is time.
-    series : which position to take where a file, or the names of the files, have several.
+    path : Path
+        Folder or file. A folder with one stack is that movie.
+    kind : Kind
+        ``"labels"`` demands whole numbers; ``"image"`` any grey values.
+    frames : range | None
+        The frame numbers to keep (``None``: all).
+    channel : int | None
+        Which channel to take where a file, or the names of the files, have several.
+    axes : str | None
+        Axes of a stack ("TYX", "ZYX", "TZYX", "TCYX" …). Otherwise from its metadata; where the file does not say,
+        the first axis is time.
+    series : int | None
+        Which position to take where a file, or the names of the files, have several.
 
     Returns
     -------
@@ -157,13 +185,15 @@ def _open_zarr(path: Path, kind: Kind, wish: Wish) -> Frames:
 def _open_file(path: Path, kind: Kind, wish: Wish, frames: range | None) -> Frames:
     header, layout = _understand(path, kind, wish, alone=True)
     if header.others and not layout.timed:
-        raise InputError(f"{path} is one of a set of {len(header.others) + 1} files ({header.others[0]} …): give their folder, "
-                         "or --axes to read this file alone.")  # fmt: skip
+        raise InputError(
+            f"{path} is one of a set of {len(header.others) + 1} files ({header.others[0]} …): give their folder, "
+            "or --axes to read this file alone."
+        )
     return _movie_of_file(path, header, layout, kind, frames)
 
 
 def _understand(path: Path, kind: Kind, wish: Wish, *, alone: bool) -> tuple[Header, Layout]:
-    """The header of a file and the frames in it; :class:`InputError` where a choice is open or it cannot be used."""
+    """The header of a file and the frames in it; `InputError` where a choice is open or it cannot be used."""
     header = choose_series(lambda number: read_file_header(path, kind, number), path, wish.series, kind)
     if problem := _dtype_problem(header, kind):
         raise InputError(problem)
@@ -181,8 +211,9 @@ def _movie_of_file(path: Path, header: Header, layout: Layout, kind: Kind, frame
         first = number if number <= 9_999_999 else 0  # a date: an image that stands alone needs no number
     sources: dict[int, AnySource] = {
         number + first: source_of(header, index, layout.shape, kind)
-        for number, index in layout.index.items() if whole[number]
-    }  # fmt: skip
+        for number, index in layout.index.items()
+        if whole[number]
+    }
     notes = (layout.note,) if layout.note else ()
     return Frames(path, sources, header.dtype, kind, voxel=header.voxel, interval=header.interval, notes=notes)
 
@@ -217,7 +248,7 @@ def inspect_folder(
     Raises
     ------
     InputError
-        Where the folder is no movie at all, see :func:`list_frame_files`; where it holds several time stacks.
+        Where the folder is no movie at all, see `list_frame_files`; where it holds several time stacks.
     """
     folder, wish = Path(folder), Wish(channel, axes, series)
     paths = image_files(folder)
@@ -244,7 +275,7 @@ def inspect_folder(
 def _take_frame(
     found: _Folder, number: int, slices: tuple[Path, ...], kind: Kind, wish: Wish, named: NamedFiles
 ) -> None:
-    """Add the frame of one file, or of the files of its slices; :class:`InputError` says what is wrong with it."""
+    """Add the frame of one file, or of the files of its slices; `InputError` says what is wrong with it."""
     opened = [_understand(path, kind, wish, alone=False) for path in slices]
     header, layout = opened[0]
     if layout.timed and len(layout.index) > 1:
@@ -256,16 +287,20 @@ def _take_frame(
         and named.numbered_as[1] == "series"
         and set(header.axes) & set("IQ")
     ):
-        raise InputError(f"{header.path} holds {layout.shape[0]} planes and does not say what they are; it is named "
-                         f"like one of several movies ({named.numbered_as[0]}): give this file alone if they are time, or --axes ZYX if "
-                         "they are slices.")  # fmt: skip
+        raise InputError(
+            f"{header.path} holds {layout.shape[0]} planes and does not say what they are; it is named "
+            f"like one of several movies ({named.numbered_as[0]}): give this file alone if they are time, or --axes ZYX if "
+            "they are slices."
+        )
     for one, its in opened:
         if problem := cut_problem(one, whole_frames(one, its), None):
             raise InputError(problem)
     sources = [source_of(one, its.index[0], its.shape, kind) for one, its in opened]
     if len(sources) > 1 and (len(layout.shape) == 3 or len({source.shape for source in sources}) > 1):
-        raise InputError(f"{header.path} and the other slices of frame {number} are no planes of one shape: "
-                         "save one plane in each, of equal size.")  # fmt: skip
+        raise InputError(
+            f"{header.path} and the other slices of frame {number} are no planes of one shape: "
+            "save one plane in each, of equal size."
+        )
     found.headers[number] = header
     found.sources[number] = sources[0] if len(sources) == 1 else SlicesSource(tuple(sources))
 
@@ -318,8 +353,10 @@ def _says_time(path: Path, kind: Kind, wish: Wish) -> bool:
 def _without_numbers(folder: Path, paths: list[Path], kind: Kind, wish: Wish) -> Frames:
     """A folder whose files have no numbers is a movie only where there is one file."""
     if len(paths) > 1:
-        raise InputError(f"{folder} holds files without a number ({paths[0].name}, {paths[1].name} …): give one of them, or "
-                         "name the frames like t000.tif.")  # fmt: skip
+        raise InputError(
+            f"{folder} holds files without a number ({paths[0].name}, {paths[1].name} …): give one of them, or "
+            "name the frames like t000.tif."
+        )
     header, layout = _understand(paths[0], kind, wish, alone=True)
     movie = _movie_of_file(paths[0], header, layout, kind, None)
     movie.path = folder

@@ -29,9 +29,28 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAX_FRAME_BYTES = 16 * 2**30
 MAX_EXPANSION = 10_000  # declared bytes per byte of the file; zlib reaches about 1,000
-CODECS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "packbits", 34925: "LZMA", 50000: "zstd", 34926: "zstd"}  # fmt: skip
-LENGTH_IN_UM = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "\\u00b5m": 1.0,
-                "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}  # fmt: skip
+CODECS = {
+    1: "none",
+    5: "LZW",
+    8: "deflate",
+    32946: "deflate",
+    32773: "packbits",
+    34925: "LZMA",
+    50000: "zstd",
+    34926: "zstd",
+}
+LENGTH_IN_UM = {
+    "µm": 1.0,
+    "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "\\u00b5m": 1.0,
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+}
 TIME_IN_S = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0}
 
 
@@ -41,8 +60,10 @@ def _page_problem(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> s
     if tile > MAX_EXPANSION * max(path.stat().st_size, 1):
         return f"{path} declares blocks of {tile:,} bytes, far more than it can hold: it is damaged, save it again."
     if int(page.compression) not in CODECS:
-        return (f"{path} is compressed with {page.compression.name}, which is not read here: "
-                "save it uncompressed or with LZW, deflate or zstd.")  # fmt: skip
+        return (
+            f"{path} is compressed with {page.compression.name}, which is not read here: "
+            "save it uncompressed or with LZW, deflate or zstd."
+        )
     return None
 
 
@@ -51,7 +72,8 @@ def read_header(path: Path, series: int = 0) -> Header:
 
     Parameters
     ----------
-    series : which of the positions in the file.
+    series : int
+        Which of the positions in the file.
 
     Raises
     ------
@@ -83,12 +105,16 @@ def read_header(path: Path, series: int = 0) -> Header:
     declared = int(np.prod([int(n) for n in shape], dtype=object)) * itemsize
     stored = path.stat().st_size
     if declared > MAX_EXPANSION * max(stored, 1):
-        raise InputError(f"{path} declares {declared:,} bytes of pixels but is only {stored:,} bytes long: "
-                         "it is damaged, save it again.")  # fmt: skip
+        raise InputError(
+            f"{path} declares {declared:,} bytes of pixels but is only {stored:,} bytes long: "
+            "it is damaged, save it again."
+        )
     plane = int(np.prod([int(n) for n in shape[-3:]], dtype=object)) * itemsize
     if plane > MAX_FRAME_BYTES:
-        raise InputError(f"{path} declares a frame of {plane / 2**30:.0f} GB, more than the {MAX_FRAME_BYTES >> 30} GB "
-                         "that are read at once: crop or bin it.")  # fmt: skip
+        raise InputError(
+            f"{path} declares a frame of {plane / 2**30:.0f} GB, more than the {MAX_FRAME_BYTES >> 30} GB "
+            "that are read at once: crop or bin it."
+        )
     return header
 
 
@@ -104,16 +130,45 @@ def _header_of(path: Path, tiff: tifffile.TiffFile, page: Any, series: int) -> H
     plain = len(tiff.pages) == 1 and not tiff.is_imagej and not tiff.is_ome and not tiff.is_shaped
     declared = None if plain and not planes_there(tiff).cut else declared_stack(tiff)
     if declared is not None:  # the file is shorter than it says
-        return Header(path, declared.shape, np.dtype(page.dtype), declared.axes, voxel, interval, page.ndim,
-                      declared.missing, inverted=inverted)  # fmt: skip
+        return Header(
+            path,
+            declared.shape,
+            np.dtype(page.dtype),
+            declared.axes,
+            voxel,
+            interval,
+            page.ndim,
+            declared.missing,
+            inverted=inverted,
+        )
     if plain:
         shape, axes, dtype = page.shape, page.axes, page.dtype
-        return Header(path, tuple(int(n) for n in shape), np.dtype(dtype), str(axes), voxel, interval, len(shape),
-                      inverted=inverted)  # fmt: skip
+        return Header(
+            path,
+            tuple(int(n) for n in shape),
+            np.dtype(dtype),
+            str(axes),
+            voxel,
+            interval,
+            len(shape),
+            inverted=inverted,
+        )
     found = own_series(tiff)
     chosen = found[series]
-    return Header(path, chosen.shape, chosen.dtype, chosen.axes, voxel, interval, chosen.plane, chosen.missing,
-                  tuple(one.name for one in found), series, inverted=inverted, others=set_members(tiff))  # fmt: skip
+    return Header(
+        path,
+        chosen.shape,
+        chosen.dtype,
+        chosen.axes,
+        voxel,
+        interval,
+        chosen.plane,
+        chosen.missing,
+        tuple(one.name for one in found),
+        series,
+        inverted=inverted,
+        others=set_members(tiff),
+    )
 
 
 def _brief(error: BaseException) -> str:
@@ -169,7 +224,7 @@ def _imagej_scale(tiff: tifffile.TiffFile) -> tuple[tuple[float, float, float] |
 def read_pages(path: Path, pages: Sequence[int] | None = None, series: int = 0) -> NDArray[Any]:
     """Read a TIFF file, or the given planes of one of its series stacked along a new first axis.
 
-    The header must have been checked with :func:`read_header`.
+    The header must have been checked with `read_header`.
 
     Raises
     ------
@@ -201,7 +256,7 @@ def read_pages(path: Path, pages: Sequence[int] | None = None, series: int = 0) 
 def _read_page(page: Any) -> NDArray[Any]:
     """The pixels of one page. Deflated strips, as the CTC's masks have them, are decoded in place, which takes a third
     of the time of the general way.
-    """  # fmt: skip
+    """
     plain = (
         isinstance(page, tifffile.TiffPage)
         and int(page.compression) in (8, 32946)
@@ -233,7 +288,8 @@ def write_labels(path: Path, labels: NDArray[np.integer[Any]]) -> None:
 
     Parameters
     ----------
-    labels : integer array (Y, X) or (Z, Y, X), values 0 … 65,535.
+    labels : NDArray[np.integer[Any]]
+        Integer array (Y, X) or (Z, Y, X), values 0 … 65,535.
 
     Raises
     ------
@@ -242,8 +298,10 @@ def write_labels(path: Path, labels: NDArray[np.integer[Any]]) -> None:
     """
     top = int(labels.max(initial=0))
     if top > 65_535 or int(labels.min(initial=0)) < 0:
-        raise InputError(f"{path}: label {top} does not fit into the 16 bits of a CTC mask: "
-                         "split the movie, or write another format.")  # fmt: skip
+        raise InputError(
+            f"{path}: label {top} does not fit into the 16 bits of a CTC mask: "
+            "split the movie, or write another format."
+        )
     write_array(path, np.ascontiguousarray(labels, dtype=np.uint16))
 
 
