@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.file_formats import SlicesSource, Source
+from celltrail.data.files.file_formats import SlicesSource, Source
 from celltrail.data.files.omezarr import ZarrSource
-from celltrail.data.stacks import Kind
+from celltrail.data.readers.stacks import Kind
 
 AnySource = Source | SlicesSource | ZarrSource
 

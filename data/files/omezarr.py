@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.tiff import MAX_FRAME_BYTES
-from celltrail.data.stacks import Header, lay_out, name_axes
+from celltrail.data.readers.stacks import Header, lay_out, name_axes
 
 METADATA = (".zgroup", ".zattrs", ".zarray", "zarr.json")
 UNSAFE_CODECS = ("pickle", "numcodecs.pickle")  # decoding them runs whatever the file says

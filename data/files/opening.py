@@ -7,13 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from celltrail.data.errors import InputError
-from celltrail.data.file_formats import FORMATS, SlicesSource, format_of, read_file_header, source_of
+from celltrail.data.files.file_formats import FORMATS, SlicesSource, format_of, read_file_header, source_of
 from celltrail.data.files.movie import AnySource, Frames
 from celltrail.data.files.omezarr import is_zarr, open_zarr
-from celltrail.data.labels import refuse_masks
-from celltrail.data.names import OWN_NAMES, choose_files, frame_number
-from celltrail.data.names import Movie as NamedFiles
-from celltrail.data.stacks import Header, Kind, Layout, choose_series, cut_problem, lay_out, name_axes, whole_frames
+from celltrail.data.labels.instances import refuse_masks
+from celltrail.data.readers.file_names import OWN_NAMES, choose_files, frame_number
+from celltrail.data.readers.file_names import Movie as NamedFiles
+from celltrail.data.readers.stacks import (
+    Header,
+    Kind,
+    Layout,
+    choose_series,
+    cut_problem,
+    lay_out,
+    name_axes,
+    whole_frames,
+)
 
 __all__ = [
     "Wish",
@@ -38,7 +47,7 @@ class Wish:
 
 
 def number_of(path: Path) -> int | None:
-    """The frame number in a file name (`celltrail.data.names.frame_number`); ``None`` if it has none."""
+    """The frame number in a file name (`celltrail.data.readers.file_names.frame_number`); ``None`` if it has none."""
     return frame_number(path)
 
 

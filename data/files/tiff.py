@@ -21,8 +21,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.stacks import Header
-from celltrail.data.tiff_planes import declared_stack, own_series, planes_there, set_members
+from celltrail.data.readers.stacks import Header
+from celltrail.data.readers.tiff_planes import declared_stack, own_series, planes_there, set_members
 
 # What tifffile has to say about a damaged file is said in the InputError; it need not log it as well.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.stacks import Header, Kind
+from celltrail.data.readers.stacks import Header, Kind
 
 PICTURE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg")
 ARRAY_SUFFIX = ".npy"

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data import pictures
 from celltrail.data.errors import InputError
 from celltrail.data.files.tiff import read_header, read_pages
-from celltrail.data.stacks import Header, Index, Kind, planes_of
+from celltrail.data.readers import pictures
+from celltrail.data.readers.stacks import Header, Index, Kind, planes_of
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 NOT_READ = (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from celltrail.data.errors import InputError
-from celltrail.data.stacks import Kind, list_choices
+from celltrail.data.readers.stacks import Kind, list_choices
 
 Role = Literal["time", "z", "channel", "series", ""]
 LAST_FRAME = 9_999_999  # a larger number in a name is no frame number

@@ -62,7 +62,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Series:
-    """One position of a file: what `celltrail.data.stacks.Header` says of it, and its pages (``None``: not in the file)."""
+    """One position of a file: what `celltrail.data.readers.stacks.Header` says of it, and its pages (``None``: not in the file)."""
 
     name: str
     shape: tuple[int, ...]
