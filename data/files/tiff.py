@@ -84,8 +84,6 @@ def read_header(path: Path, series: int = 0) -> Header:
     path = Path(path)
     try:
         with _open(path) as tiff:
-            if not tiff.pages:
-                raise InputError(f"{path} holds no image: remove it or save it again.")
             page = tiff.pages.first
             header = _header_of(path, tiff, page, series)
             problem = _page_problem(path, page)
@@ -127,8 +125,9 @@ def _header_of(path: Path, tiff: tifffile.TiffFile, page: Any, series: int) -> H
     """What a TIFF file declares; shape () where it declares nothing."""
     voxel, interval = _scale(tiff)
     inverted = int(page.photometric) == 0
-    plain = len(tiff.pages) == 1 and not tiff.is_imagej and not tiff.is_ome and not tiff.is_shaped
-    declared = None if plain and not planes_there(tiff).cut else declared_stack(tiff)
+    there = planes_there(tiff)
+    plain = there.claimed == 1 and not tiff.is_imagej and not tiff.is_ome and not tiff.is_shaped
+    declared = declared_stack(tiff, there)
     if declared is not None:  # the file is shorter than it says
         return Header(
             path,
@@ -222,7 +221,7 @@ def _imagej_scale(tiff: tifffile.TiffFile) -> tuple[tuple[float, float, float] |
 
 
 def read_pages(path: Path, pages: Sequence[int] | None = None, series: int = 0) -> NDArray[Any]:
-    """Read a TIFF file, or the given planes of one of its series stacked along a new first axis.
+    """Read a TIFF file, or some planes of one of its positions stacked along a new first axis (all: where it has several).
 
     The header must have been checked with `read_header`.
 
@@ -233,13 +232,13 @@ def read_pages(path: Path, pages: Sequence[int] | None = None, series: int = 0) 
     """
     try:
         with _open(path) as tiff:
-            if len(tiff.pages) == 1 and pages is None:
+            if pages is None and len(tiff.pages) == 1:
                 return np.asarray(_read_page(tiff.pages.first))
             there = planes_there(tiff)
             if there.contiguous:  # one directory for many planes (ImageJ beyond 4 GB, a stack that was cut)
                 return there.read(range(there.whole) if pages is None else pages)
-            planes = list(tiff.pages) if there.cut else own_series(tiff)[series].pages
-            picked = [planes[page] for page in (range(len(planes)) if pages is None else pages)]
+            planes = tiff.pages if there.cut else own_series(tiff)[series].pages
+            picked = list(planes) if pages is None else [planes[page] for page in pages]
             if problem := next(filter(None, (_page_problem(path, page) for page in picked)), None):
                 raise InputError(problem)
             return np.stack([page.asarray() for page in picked])

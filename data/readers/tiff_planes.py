@@ -17,12 +17,13 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+MOST_DIRECTORIES = 10_000_000  # a ring of directories is no file
 SMALL = ("thumbnail", "label", "macro", "overview")  # pictures beside the movie
 
 
 @dataclass(frozen=True)
 class Planes:
-    """What is in the file: the first ``whole`` planes; ``cut`` where there were more, ``claimed`` at least.
+    """What is in the file: the first ``whole`` planes of ``claimed``; ``cut`` where planes or directories are missing.
 
     Attributes
     ----------
@@ -74,36 +75,32 @@ class Series:
 
 
 def planes_there(tiff: tifffile.TiffFile) -> Planes:
-    """Compare directories and length of a file."""
-    first, count = tiff.pages.first, len(tiff.pages)
+    """Compare directories, description and length of a file."""
+    first = tiff.pages.first
     size = int(tiff.filehandle.size)
-    following = _next_directory(tiff, tiff.pages[count - 1].offset)
-    dangling = following != 0
-    plane = _bytes_of(first)
-    if count == 1 and plane and _is_plain(first):
-        offset = int(first.dataoffsets[0])
-        whole = (size - offset) // plane
-        described = _described(tiff)
-        claimed = int(np.prod(described[0], dtype=np.int64)) if described else 1
-        if dangling:
-            claimed = max(claimed, (following - offset) // plane)
-        if claimed > 1 and (dangling or described):
-            claimed = max(claimed, 2 if dangling else 1)
-            return Planes(max(0, min(whole, claimed)), claimed, whole < claimed, True, first)
-        return Planes(1, 1, False, False, first)
-    whole = count
-    if count > 1 or dangling:
-        while whole and not _is_whole(tiff.pages[whole - 1], size):
-            whole -= 1
+    directories, following = _directories(tiff)
+    count, broken = len(directories), following != 0
     described = _described(tiff)
-    claimed = max(count + dangling, int(np.prod(described[0], dtype=np.int64)) if described else 0)
-    cut = dangling or whole < count or (bool(described) and count > 1 and count < claimed)
-    return Planes(whole, claimed, cut, False, first)
+    told = int(np.prod(described[0], dtype=np.int64)) if described else 1
+    plane = _bytes_of(first)
+    if plane and _is_plain(first):  # where the second directory is, or was, the planes before it end
+        offset = int(first.dataoffsets[0])
+        second = directories[1] if count > 1 else following
+        claimed = max(1, (second - offset) // plane if second > offset else told if count == 1 else 1)
+        if claimed > 1 and (broken or count == 1):
+            whole = max(0, min((size - offset) // plane, claimed))
+            return Planes(whole, claimed, broken or whole < claimed, True, first)
+    if count == 1 and not broken:
+        return Planes(1, max(told, 1), told > 1, False, first)
+    whole = count
+    while whole and not _is_whole(tiff.pages[whole - 1], size):
+        whole -= 1
+    claimed = max(count + broken, told if told >= count else 0)
+    return Planes(whole, claimed, whole < claimed, False, first)
 
 
-def declared_stack(tiff: tifffile.TiffFile) -> Declared | None:
+def declared_stack(tiff: tifffile.TiffFile, there: Planes) -> Declared | None:
     """The stack that a file declares where it is shorter than that; ``None`` where it is whole."""
-    there = planes_there(tiff)
     if not there.cut:
         return None
     page = there.page
@@ -216,13 +213,23 @@ def _is_whole(page: Any, size: int) -> bool:
     return all(offset + count <= size for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True))
 
 
-def _next_directory(tiff: tifffile.TiffFile, offset: int) -> int:
-    """Where the directory after the one at ``offset`` should be; 0: it is the last."""
-    kind, stream = tiff.tiff, tiff.filehandle
-    stream.seek(offset)
-    count = int.from_bytes(stream.read(kind.tagnosize), _order(tiff))
-    stream.seek(offset + kind.tagnosize + count * kind.tagsize)
-    return int.from_bytes(stream.read(kind.offsetsize), _order(tiff))
+def _directories(tiff: tifffile.TiffFile) -> tuple[list[int], int]:
+    """Where the directories are that lie in the file, and where the next one should be (0: there is none)."""
+    kind, stream, size = tiff.tiff, tiff.filehandle, int(tiff.filehandle.size)
+    found: list[int] = []
+    offset = int(tiff.pages.first.offset)
+    while offset and offset + kind.tagnosize <= size and (not found or offset not in found[-1:]):
+        stream.seek(offset)
+        count = int.from_bytes(stream.read(kind.tagnosize), _order(tiff))
+        end = offset + kind.tagnosize + count * kind.tagsize
+        if end + kind.offsetsize > size:
+            break
+        found.append(offset)
+        if len(found) > MOST_DIRECTORIES:
+            break
+        stream.seek(end)
+        offset = int.from_bytes(stream.read(kind.offsetsize), _order(tiff))
+    return found, offset
 
 
 def _order(tiff: tifffile.TiffFile) -> Any:
