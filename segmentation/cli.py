@@ -13,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.opening import open_images, open_labels, parse_frames, refuse_masks
+from celltrail.data.files.opening import open_images, parse_frames, refuse_masks
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import (
     AxesOption,
@@ -24,6 +24,8 @@ from celltrail.data.running.console import (
     JsonOption,
     OverwriteOption,
     SeedOption,
+    SeriesOption,
+    SplitOption,
 )
 from celltrail.segmentation.preview_cli import preview_app
 
@@ -79,6 +81,9 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         ] = "fast",
         frames: FramesOption = None,
         channel: ChannelOption = None,
+        axes: AxesOption = None,
+        series: SeriesOption = None,
+        split_binary: SplitOption = False,
         validation: Annotated[
             str,
             typer.Option(
@@ -186,7 +191,8 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         changes = {"vector": vector, "zoom": zoom, "brightness": brightness, "contrast": contrast}
         variation = replace(settings.variation, **{name: value for name, value in changes.items() if value is not None})
         settings = replace(settings, variation=_variation(variation, elastic, deform=weights is None))
-        movies = open_movies(dataset, sequence or [], truth, labels, frames, channel)
+        reading = {"axes": axes, "series": series, "split_binary": split_binary}
+        movies = open_movies(dataset, sequence or [], truth, labels, frames, channel, **reading)
         if weights is not None:
             movies = [replace(movie, weights=open_weights(weights)) for movie in movies]
         training, held_back = hold_back(movies, validation)
@@ -240,6 +246,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         frames: FramesOption = None,
         channel: ChannelOption = None,
         axes: AxesOption = None,
+        series: SeriesOption = None,
         tta: Annotated[
             bool | None,
             typer.Option(
@@ -281,8 +288,9 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         if threads is None and jobs > 1:
             threads = max(1, (os.cpu_count() or 1) // jobs)
         find_model(model)
-        movie = open_images(images, frames=parse_frames(frames), channel=channel, axes=axes)
+        movie = open_images(images, frames=parse_frames(frames), channel=channel, axes=axes, series=series)
         refuse_masks(movie)
+        console.tell(movie.notes)
         log_file.announce(out)
         with (
             console.show_progress() as progress,
@@ -363,21 +371,24 @@ def open_movies(
     labels: Path | None,
     frames: str | None,
     channel: int | None,
+    **reading: Any,
 ) -> list[AnnotatedMovie]:
-    """The annotated movies that the options of a command name."""
-    from celltrail.segmentation.training.examples import open_movie, pair
+    """The annotated movies that the options of a command name; ``reading``: see `open_pair`."""
+    from celltrail.segmentation.training.examples import open_movie, open_pair
 
     chosen = parse_frames(frames)
     if labels is not None:
         if len(datasets) != 1:
             raise InputError("--labels goes with one folder of images.")
-        return [pair(open_images(datasets[0], channel=channel), open_labels(labels), chosen)]
+        return [open_pair(datasets[0], labels, chosen, channel=channel, **reading)]
     if not sequences:
         raise InputError(
             "Name what to learn from: --sequence 01, or --labels FOLDER for images outside the CTC layout."
         )
     return [
-        open_movie(folder, name, truth, frames=chosen, channel=channel) for folder in datasets for name in sequences
+        open_movie(folder, name, truth, frames=chosen, channel=channel, **reading)
+        for folder in datasets
+        for name in sequences
     ]
 
 
@@ -389,7 +400,7 @@ def open_also(pairs: list[str], channel: int | None) -> list[AnnotatedMovie]:
     InputError
         If a text has another form, a folder is missing, or images and masks do not fit.
     """
-    from celltrail.segmentation.training.examples import pair
+    from celltrail.segmentation.training.examples import open_pair
 
     wrong = [text for text in pairs if not all(text.partition("="))]
     if wrong:
@@ -399,7 +410,7 @@ def open_also(pairs: list[str], channel: int | None) -> list[AnnotatedMovie]:
     movies = []
     for text in pairs:
         images, _, masks = text.partition("=")
-        movie = pair(open_images(Path(images), channel=channel), open_labels(Path(masks)))
+        movie = open_pair(Path(images), Path(masks), channel=channel)
         movies.append(replace(movie, name="/".join(Path(images).resolve().parts[-2:])))
     return movies
 

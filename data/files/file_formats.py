@@ -128,6 +128,11 @@ class Source:
     shape: tuple[int, ...]
     inverted: bool = False
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files in which the frame lies."""
+        return (self.path,)
+
     def absolute(self) -> Source:
         """The same place, named from the root."""
         return replace(self, path=self.path.absolute())
@@ -146,6 +151,11 @@ class SlicesSource:
     """A frame whose slices lie in files of their own."""
 
     slices: tuple[Source, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files in which the frame lies."""
+        return tuple(one.path for one in self.slices)
 
     def absolute(self) -> SlicesSource:
         """The same place, named from the root."""

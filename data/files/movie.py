@@ -6,6 +6,7 @@ Everything that works on a movie takes a ``Mapping[int, ndarray]``; a plain dict
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.files.file_formats import SlicesSource, Source
 from celltrail.data.files.omezarr import ZarrSource
+from celltrail.data.labels.instances import split_parts
 from celltrail.data.readers.stacks import Kind
 
 AnySource = Source | SlicesSource | ZarrSource
@@ -54,6 +56,7 @@ class Frames(Mapping[int, NDArray[Any]]):
     ) -> None:
         self.path = path
         self.notes = notes
+        self.splits = False
         self.sources: dict[int, AnySource] = {number: sources[number] for number in sorted(sources)}
         self.numbers = tuple(self.sources)
         self.shape = next(iter(self.sources.values())).shape
@@ -78,7 +81,7 @@ class Frames(Mapping[int, NDArray[Any]]):
             raise InputError(f"{source.path} holds the label {int(array.min())}: labels must not be negative.")
         if self.kind == "image" and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(f"{source.path} holds values that are not finite (NaN or infinity): replace them.")
-        return array
+        return split_parts(array) if self.splits else array
 
     def __contains__(self, number: object) -> bool:  # without it, asking for a frame would read it
         return number in self.sources
@@ -92,7 +95,7 @@ class Frames(Mapping[int, NDArray[Any]]):
     @property
     def files(self) -> list[Path]:
         """The files behind the movie, each once, in frame order; those of a Zarr array by name."""
-        paths = dict.fromkeys(source.path for source in self.sources.values())
+        paths = dict.fromkeys(path for source in self.sources.values() for path in source.paths)
         files = [sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] for path in paths]
         return [file for group in files for file in group]
 
@@ -107,9 +110,15 @@ class Frames(Mapping[int, NDArray[Any]]):
                 f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
                 f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames."
             )
-        return Frames(
-            self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval, notes=self.notes
-        )
+        part = copy(self)
+        part.sources, part.numbers = kept, tuple(kept)
+        return part
+
+    def with_parts_split(self) -> Frames:
+        """The same movie; every connected part of a label becomes a cell of its own when a frame is read."""
+        masks = copy(self)
+        masks.splits = True
+        return masks
 
 
 def whole_numbers(array: NDArray[Any], path: Path) -> NDArray[np.int64]:

@@ -36,6 +36,11 @@ class ZarrSource:
     index: tuple[int | slice, ...]
     shape: tuple[int, ...]
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files in which the frame lies."""
+        return (self.path,)
+
     def absolute(self) -> ZarrSource:
         """The same place, named from the root."""
         return replace(self, path=self.path.absolute())

@@ -18,7 +18,7 @@ from celltrail.data.errors import InputError
 
 SAMPLE = 7  # frames that are looked at, spread over the movie
 WINDOW = 2048  # pixels in y and x in which pictures are told from masks
-SAME_AS_NEIGHBOUR = 0.8  # share of pixels of an object that equal their neighbour; in pictures few do
+SAME_AS_NEIGHBOUR = 0.8  # share of neighbours inside of objects that are equal; in pictures few are
 SMALLEST_REGION = 20  # mean pixels of a region of one value: what is smaller is noise
 LARGE_PART = 0.25  # of the largest part with the same number; smaller ones are crumbs
 DISTANT = 2.0  # parts further apart than this many of their radii together are two cells
@@ -203,16 +203,16 @@ def looks_like_mask(frame: Array) -> bool | None:
     ground = 0 if values[0] == 0 and counts[0] >= 0.05 * plane.size else int(np.argmax(counts))
     if values[0] == 0 and counts[0] < 0.05 * plane.size and counts[ground] < 0.5 * plane.size:
         ground = 0  # cells fill the frame
-    right = dense[:, 1:]
-    inside = right != ground
-    if not inside.any() or float((right == dense[:, :-1])[inside].mean()) <= SAME_AS_NEIGHBOUR:
+    left, right = dense[:, :-1], dense[:, 1:]
+    inside = (left != ground) & (right != ground)
+    if not inside.any() or float((left == right)[inside].mean()) <= SAME_AS_NEIGHBOUR:
         return False
     if len(values) == 2:
         return True
     shifted = np.where(dense == ground, 0, np.where(dense < ground, dense + 1, dense))
     region = connect(shifted, background=0, connectivity=1)
     area = np.bincount(region.ravel())[1:]
-    if float(area.mean()) < SMALLEST_REGION:
+    if float(area.mean()) < SMALLEST_REGION and len(area) > 2 * (len(values) - 1):
         return False
     first = np.unique(region, return_index=True)[1][1 if (region == 0).any() else 0 :]
     value = shifted.ravel()[first]
@@ -241,7 +241,12 @@ def _borders_on_ground(shifted: Array, count: int) -> bool:
 
 def looks_like_masks(movie: Mapping[int, Array]) -> bool:
     """Whether a movie holds masks of any kind, from a few of its frames; flat ones do not count."""
-    seen = [looks_like_mask(np.asarray(movie[number])) for number in sample_frames(movie, 5)]
+    seen = []
+    for number in sample_frames(movie, 5):
+        try:
+            seen.append(looks_like_mask(np.asarray(movie[number])))
+        except InputError:  # said where the frame is read
+            continue
     decided = [verdict for verdict in seen if verdict is not None]
     return bool(decided) and all(decided)
 
@@ -280,26 +285,3 @@ def _is_border(mask: NDArray[np.bool_], labels: Array) -> bool:
     other = ndimage.binary_dilation((labels > 0) & ~mask, structure=np.ones((3,) * mask.ndim, bool))
     touching = len(np.unique(parts[other & (parts > 0)]))
     return bool(thin and 2 * touching > count)
-
-
-class SplitMasks(Mapping[int, NDArray[np.int32]]):
-    """A movie of black-and-white masks or maps of classes, each frame split (`split_parts`) when it is read."""
-
-    def __init__(self, masks: Mapping[int, Array]) -> None:
-        self.masks = masks
-        self.path = getattr(masks, "path", None)
-        self.voxel = getattr(masks, "voxel", None)
-        self.interval = getattr(masks, "interval", None)
-        self.files = getattr(masks, "files", [])
-
-    def __getitem__(self, number: int) -> NDArray[np.int32]:
-        return split_parts(np.asarray(self.masks[number]))
-
-    def __iter__(self) -> Any:
-        return iter(self.masks)
-
-    def __contains__(self, number: object) -> bool:
-        return number in self.masks
-
-    def __len__(self) -> int:
-        return len(self.masks)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from celltrail.data.errors import InputError
-from celltrail.data.readers.stacks import Kind, list_choices
+from celltrail.data.readers.stacks import list_choices
 
 Role = Literal["time", "z", "channel", "series", ""]
 LAST_FRAME = 9_999_999  # a larger number in a name is no frame number
@@ -68,7 +68,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Movie:
+class NamedMovie:
     """The files of one movie in a folder.
 
     Attributes
@@ -166,7 +166,7 @@ def _clock(stem: str, begin: int) -> tuple[int, int, int] | None:
     return None
 
 
-def choose_files(paths: Sequence[Path], folder: Path, kind: Kind, channel: int | None, series: int | None) -> Movie:
+def choose_files(paths: Sequence[Path], folder: Path, channel: int | None, series: int | None) -> NamedMovie:
     """The frames among the image files of a folder.
 
     Parameters
@@ -184,7 +184,7 @@ def choose_files(paths: Sequence[Path], folder: Path, kind: Kind, channel: int |
     names = [name for name in names if name.numbers]
     movie_names = [name for name in names if not BY_PRODUCTS.fullmatch(name.path.stem)] or names
     if not movie_names:
-        return Movie({})
+        return NamedMovie({})
     _refuse_mixtures(movie_names, folder)
     count = len(movie_names[0].numbers)
     varying = [i for i in range(count) if len({name.numbers[i] for name in movie_names}) > 1]
@@ -220,7 +220,7 @@ def choose_files(paths: Sequence[Path], folder: Path, kind: Kind, channel: int |
         by_channel = by_channel or role == "channel"
     slices = [i for i, role in roles.items() if role == "z"]
     word = movie_names[0].words[time], movie_names[0].roles[time]
-    return Movie(_frames(chosen, time, slices, folder), by_channel, word if len(paths) > 1 else ("", ""))
+    return NamedMovie(_frames(chosen, time, slices, folder), by_channel, word if len(paths) > 1 else ("", ""))
 
 
 def _refuse_mixtures(names: Sequence[Name], folder: Path) -> None:

@@ -42,6 +42,18 @@ AxesOption = Annotated[
         "--axes", help="Axes of a stack: TYX, ZYX, TZYX, TCYX. Otherwise from its metadata.", show_default=False
     ),
 ]
+SeriesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--series",
+        min=0,
+        help="Which position, where a file or the names of the files have several.",
+        show_default=False,
+    ),
+]
+SplitOption = Annotated[
+    bool, typer.Option("--split-binary", help="Each connected part of black-and-white masks is a cell of its own.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
@@ -255,6 +267,12 @@ def _show_progress(*, quiet: bool) -> Iterator[Progress]:
             bars.update(tasks[stage], completed=done, total=total, note=note)
 
         yield report
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Say on stderr what a person should know of the input, each sentence once."""
+    for note in dict.fromkeys(notes):
+        typer.echo(note, err=True)
 
 
 def print_json(value: Any) -> None:
