@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.tiff import read_header, read_pages
-from celltrail.data.readers import pictures
+from celltrail.data.readers import films, microscopes, pictures
 from celltrail.data.readers.stacks import Header, Index, Kind, planes_of
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -76,10 +76,27 @@ _ARRAY = Format(
     lambda path, kind, series, planes, plane: pictures.read_array(path, planes, plane),
 )
 
+_FILM = Format(
+    lambda path, kind, series: films.read_film_header(path),
+    lambda path, kind, series, planes, plane: films.read_film(path, planes, plane),
+)
+
+
+def _of_microscope(header: Callable[[Path, int], Header], planes: Callable[..., NDArray[Any]]) -> Format:
+    return Format(
+        lambda path, kind, series: header(path, series),
+        lambda path, kind, series, wanted, plane: planes(path, series, wanted),
+    )
+
+
 FORMATS: dict[str, Format] = {
     **dict.fromkeys(TIFF_SUFFIXES, _TIFF),
     **dict.fromkeys(pictures.PICTURE_SUFFIXES, _PICTURE),
     pictures.ARRAY_SUFFIX: _ARRAY,
+    **dict.fromkeys(films.FILM_SUFFIXES, _FILM),
+    ".nd2": _of_microscope(microscopes.read_nd2_header, microscopes.read_nd2),
+    ".czi": _of_microscope(microscopes.read_czi_header, microscopes.read_czi),
+    ".lif": _of_microscope(microscopes.read_lif_header, microscopes.read_lif),
 }
 
 
