@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.readers.stacks import Header
 
+_PPM = re.compile(rb"P6\s(\d+) (\d+)\s255\s")
 FILM_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".m4v", ".wmv", ".mpg", ".mpeg")
 
 
@@ -27,9 +28,9 @@ def read_film_header(path: Path) -> Header:
     """
     ffmpeg = import_extra("imageio_ffmpeg", "interop")
     try:
-        first = next(_frames(path, 0))
+        first = _read(path, 0, 1)[0]
         count, _ = ffmpeg.count_frames_and_secs(str(path))
-    except (OSError, RuntimeError, StopIteration, ValueError) as error:
+    except (OSError, RuntimeError, IndexError, ValueError) as error:
         raise InputError(f"{path} is not a readable film ({_brief(error)}): save it again, best as TIFF.") from None
     height, width = first.shape[:2]
     grey = bool((first == first[..., :1]).all())
@@ -39,34 +40,36 @@ def read_film_header(path: Path) -> Header:
 
 def read_film(path: Path, planes: tuple[int, ...] | None, plane: int) -> NDArray[np.uint8]:
     """Frames of a film: (n, Y, X) where it is grey (``plane`` 2), else (n, Y, X, 3)."""
-    wanted = None if planes is None else set(planes)
-    found: dict[int, NDArray[np.uint8]] = {}
-    start = 0 if planes is None else min(planes)
     try:
-        for number, frame in enumerate(_frames(path, start), start=start):
-            if wanted is None or number in wanted:
-                found[number] = frame[..., 0] if plane == 2 else frame
-            if wanted is not None and len(found) == len(wanted):
-                break
+        if planes is None:
+            found = _read(path, 0, None)
+        else:
+            first, last = min(planes), max(planes)
+            between = _read(path, first, last - first + 1)
+            found = [between[number - first] for number in planes]
+    except IndexError:
+        raise InputError(f"{path} ends before its last frame: save it again, best as TIFF.") from None
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{path} is damaged ({_brief(error)}): save it again, best as TIFF.") from None
-    order = sorted(found) if planes is None else list(planes)
-    if not all(number in found for number in order):
-        raise InputError(f"{path} ends before the frame {max(order)}: save it again, best as TIFF.")
-    return np.stack([found[number] for number in order])
+    frames = np.stack(found)
+    return frames[..., 0] if plane == 2 else frames
 
 
-def _frames(path: Path, start: int) -> Iterator[NDArray[np.uint8]]:
-    """The frames from ``start`` on, uint8 (Y, X, 3), numbered exactly (no seeking by time)."""
-    ffmpeg = import_extra("imageio_ffmpeg", "interop")
-    choose = ["-vf", f"select=gte(n\\,{start})", "-fps_mode", "passthrough"] if start else ["-fps_mode", "passthrough"]
-    reader = ffmpeg.read_frames(str(path), pix_fmt="rgb24", output_params=choose)
-    try:
-        size: Any = next(reader)["size"]
-        for content in reader:
-            yield np.frombuffer(content, np.uint8).reshape(size[1], size[0], 3)
-    finally:
-        reader.close()
+def _read(path: Path, first: int, count: int | None) -> list[NDArray[np.uint8]]:
+    """Frames uint8 (Y, X, 3) from number ``first`` on; numbered as they lie in the film, not by time."""
+    program = import_extra("imageio_ffmpeg", "interop").get_ffmpeg_exe()
+    command = [program, "-v", "error", "-nostdin", "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough"]
+    command += ["-vf", f"select=gte(n\\,{first})", *(["-frames:v", str(count)] if count is not None else [])]
+    command += ["-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    frames, at = [], 0
+    while found := _PPM.match(done.stdout, at):  # each frame brings its size
+        width, height = int(found.group(1)), int(found.group(2))
+        at = found.end() + width * height * 3
+        frames.append(np.frombuffer(done.stdout[found.end() : at], np.uint8).reshape(height, width, 3))
+    if not frames:
+        raise RuntimeError(done.stderr.decode(errors="replace") or "it has no frame")
+    return frames
 
 
 def _brief(error: BaseException) -> str:

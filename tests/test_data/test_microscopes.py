@@ -155,7 +155,6 @@ def test_without_the_extra_one_sentence_names_it(tmp_path: Path, monkeypatch: py
             open_images(path)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio-ffmpeg leaves its pipes open
 @pytest.mark.parametrize("suffix", ["nd2", "czi", "lif", "mp4", "avi"])
 def test_a_damaged_file_is_one_sentence(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"exp.{suffix}").write_bytes(b"\xda\xce\xbe\x0a" + b"\0" * 5000)
