@@ -83,7 +83,7 @@ def read_header(path: Path, series: int = 0) -> Header:
     """
     path = Path(path)
     try:
-        with _open(path) as tiff:
+        with tifffile.TiffFile(path) as tiff:
             page = tiff.pages.first
             header = _header_of(path, tiff, page, series)
             problem = _page_problem(path, page)
@@ -116,17 +116,14 @@ def read_header(path: Path, series: int = 0) -> Header:
     return header
 
 
-def _open(path: Path) -> tifffile.TiffFile:
-    """One file alone: what OME metadata say of other files of a set is not followed."""
-    return tifffile.TiffFile(path, _multifile=False)
-
-
 def _header_of(path: Path, tiff: tifffile.TiffFile, page: Any, series: int) -> Header:
     """What a TIFF file declares; shape () where it declares nothing."""
     voxel, interval = _scale(tiff)
     inverted = int(page.photometric) == 0
     there = planes_there(tiff)
-    plain = there.claimed == 1 and not tiff.is_imagej and not tiff.is_ome and not tiff.is_shaped
+    others = set_members(tiff)
+    # of a set with one plane a file, the names say which it is; to look at all files from each takes long
+    plain = there.claimed == 1 and not tiff.is_imagej and not tiff.is_shaped and (bool(others) or not tiff.is_ome)
     declared = declared_stack(tiff, there)
     if declared is not None:  # the file is shorter than it says
         return Header(
@@ -151,6 +148,7 @@ def _header_of(path: Path, tiff: tifffile.TiffFile, page: Any, series: int) -> H
             interval,
             len(shape),
             inverted=inverted,
+            others=others,
         )
     found = own_series(tiff)
     chosen = found[series]
@@ -166,7 +164,7 @@ def _header_of(path: Path, tiff: tifffile.TiffFile, page: Any, series: int) -> H
         tuple(one.name for one in found),
         series,
         inverted=inverted,
-        others=set_members(tiff),
+        others=others,
     )
 
 
@@ -231,7 +229,7 @@ def read_pages(path: Path, pages: Sequence[int] | None = None, series: int = 0) 
         If the pixels cannot be decoded.
     """
     try:
-        with _open(path) as tiff:
+        with tifffile.TiffFile(path) as tiff:
             if pages is None and len(tiff.pages) == 1:
                 return np.asarray(_read_page(tiff.pages.first))
             there = planes_there(tiff)

@@ -114,7 +114,7 @@ def declared_stack(tiff: tifffile.TiffFile, there: Planes) -> Declared | None:
 
 def own_series(tiff: tifffile.TiffFile) -> list[Series]:
     """The positions of which a file holds planes; pages of equal shape without a description are one stack."""
-    found = [series for series in tiff.series if any(page is not None for page in series.pages)]
+    found = [series for series in tiff.series if any(_is_of(tiff, page) for page in series.pages)]
     found = [series for series in found if not series.name.lower().startswith(SMALL)] or found
     if len(found) > 1 and not tiff.is_ome:
         first = found[0]
@@ -129,7 +129,7 @@ def own_series(tiff: tifffile.TiffFile) -> list[Series]:
                 )
             ]
         found = [one for one in found if not one.keyframe.is_reduced]
-    return [_as_series(one) for one in found]
+    return [_as_series(tiff, one) for one in found]
 
 
 def set_members(tiff: tifffile.TiffFile) -> tuple[str, ...]:
@@ -142,29 +142,30 @@ def set_members(tiff: tifffile.TiffFile) -> tuple[str, ...]:
     return tuple(sorted(named - {own}))
 
 
-def _as_series(series: Any) -> Series:
+def _is_of(tiff: tifffile.TiffFile, page: Any) -> bool:
+    """Whether a page lies in this file, not in another one of its set."""
+    return page is not None and page.parent is tiff
+
+
+def _as_series(tiff: tifffile.TiffFile, series: Any) -> Series:
     shape, axes = _ints(series.shape), str(series.axes)
     page = series.keyframe
     plane = len(page.shape) if shape[-len(page.shape) :] == tuple(page.shape) else 2
     outer = shape[: len(shape) - plane]
     total = int(np.prod(outer, dtype=np.int64))
-    pages = tuple(series.pages)
+    pages = tuple(page if _is_of(tiff, page) else None for page in series.pages)
     if len(pages) == total:
         there = np.array([item is not None for item in pages], dtype=bool).reshape(outer)
         kept = [
             np.flatnonzero(there.any(axis=tuple(j for j in range(len(outer)) if j != i))) for i in range(len(outer))
         ]
-        if outer and int(np.prod([len(k) for k in kept])) == int(there.sum()) < total and _is_part_of_set(series):
+        if outer and int(np.prod([len(k) for k in kept])) == int(there.sum()) < total and set_members(tiff):
             outer = tuple(len(k) for k in kept)
             pages = tuple(item for item in pages if item is not None)
             return Series(series.name, outer + shape[-plane:], axes, np.dtype(series.dtype), plane, pages, frozenset())
         missing = frozenset(np.flatnonzero(~there.ravel()).tolist())
         return Series(series.name, shape, axes, np.dtype(series.dtype), plane, pages, missing)
     return Series(series.name, shape, axes, np.dtype(series.dtype), plane, pages, frozenset())
-
-
-def _is_part_of_set(series: Any) -> bool:
-    return bool(set_members(series.parent))
 
 
 def _ints(shape: Sequence[int]) -> tuple[int, ...]:
