@@ -273,3 +273,21 @@ def test_asking_for_a_frame_reads_nothing(tmp_path: Path) -> None:
         raise AssertionError(number)
 
     assert 1 in ComputedFrames([1], refuse)
+
+
+def test_opening_reads_no_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_frames(tmp_path / "frames", [f"t{number:03d}.tif" for number in range(4)])
+    stack = np.zeros((3, 8, 9), np.uint8)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, imagej=True, metadata={"axes": "TYX"})
+    np.save(tmp_path / "stack.npy", stack)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a pixel was read")
+
+    for name in ("TiffPage.asarray", "TiffFrame.asarray", "TiffPageSeries.asarray"):
+        monkeypatch.setattr(f"tifffile.tifffile.{name}", refuse)
+    monkeypatch.setattr("celltrail.data.files.tiff.imagecodecs.deflate_decode", refuse)
+    for path in ("frames", "stack.tif", "stack.npy"):
+        assert len(open_images(tmp_path / path)) in (3, 4)
+    with pytest.raises((AssertionError, InputError)):
+        open_images(tmp_path / "frames")[0]
