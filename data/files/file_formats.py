@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,7 +158,7 @@ class Source:
     def read(self) -> NDArray[Any]:
         """The pixels of the frame; `InputError` where they cannot be read."""
         array = format_of(self.path).planes(self.path, self.kind, self.series, self.planes, self.plane)
-        if array.size != int(np.prod(self.stored, dtype=np.int64)) or array.shape[-1:] != self.stored[-1:]:
+        if array.size != math.prod(self.stored) or array.shape[-1:] != self.stored[-1:]:
             raise InputError(f"{self.path} has changed since the movie was opened: start again.")
         frame = array.reshape(self.stored)[self.index].reshape(self.shape)
         return upright(frame, self.kind) if self.inverted else frame
@@ -196,7 +197,7 @@ class SlicesSource:
 def source_of(header: Header, index: Index, shape: tuple[int, ...], kind: Kind) -> Source:
     """Where a frame lies: in the planes of a file, and there in a part of them."""
     outer = len(header.shape) - header.plane
-    if int(np.prod(header.shape[:outer], dtype=np.int64)) == 1:
+    if math.prod(header.shape[:outer]) == 1:
         planes, stored, inner = None, header.shape, index
     else:
         planes = planes_of(header, index)

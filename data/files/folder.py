@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,8 +140,7 @@ def _one_shape(folder: Path, kind: Kind, found: _Folder) -> tuple[Frames | None,
     sources, problems = found.sources, found.problems
     if not sources:
         return None, problems
-    shapes = [source.shape for source in sources.values()]
-    usual = max(shapes, key=shapes.count)
+    usual = Counter(source.shape for source in sources.values()).most_common(1)[0][0]
     for number in [number for number, source in sources.items() if source.shape != usual]:
         odd = sources.pop(number)
         text = f"{odd.path} has the shape {odd.shape}, the other frames have {usual}: crop or remove it."

@@ -56,7 +56,7 @@ TIME_IN_S = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0}
 
 def _page_problem(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> str | None:
     page = page.keyframe
-    tile = int(np.prod([int(n) for n in page.chunks], dtype=object)) * max(int(page.bitspersample) // 8, 1)
+    tile = math.prod(int(n) for n in page.chunks) * max(int(page.bitspersample) // 8, 1)
     if tile > MAX_EXPANSION * max(path.stat().st_size, 1):
         return f"{path} declares blocks of {tile:,} bytes, far more than it can hold: it is damaged, save it again."
     if int(page.compression) not in CODECS:
@@ -100,14 +100,14 @@ def read_header(path: Path, series: int = 0) -> Header:
     shape, itemsize = header.shape, header.dtype.itemsize
     if 0 in shape or not shape:
         raise InputError(f"{path} holds an image without pixels: remove it or save it again.")
-    declared = int(np.prod([int(n) for n in shape], dtype=object)) * itemsize
+    declared = math.prod(int(n) for n in shape) * itemsize
     stored = path.stat().st_size
     if declared > MAX_EXPANSION * max(stored, 1):
         raise InputError(
             f"{path} declares {declared:,} bytes of pixels but is only {stored:,} bytes long: "
             "it is damaged, save it again."
         )
-    plane = int(np.prod([int(n) for n in shape[-3:]], dtype=object)) * itemsize
+    plane = math.prod(int(n) for n in shape[-3:]) * itemsize
     if plane > MAX_FRAME_BYTES:
         raise InputError(
             f"{path} declares a frame of {plane / 2**30:.0f} GB, more than the {MAX_FRAME_BYTES >> 30} GB "

@@ -7,6 +7,7 @@ acquisition aborted, and only some planes are whole.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def planes_there(tiff: tifffile.TiffFile) -> Planes:
     directories, following = _directories(tiff)
     count, broken = len(directories), following != 0
     described = _described(tiff)
-    told = int(np.prod(described[0], dtype=np.int64)) if described else 1
+    told = math.prod(described[0]) if described else 1
     plane = _bytes_of(first)
     if plane and _is_plain(first):  # where the second directory is, or was, the planes before it end
         offset = int(first.dataoffsets[0])
@@ -106,7 +107,7 @@ def declared_stack(tiff: tifffile.TiffFile, there: Planes) -> Declared | None:
     page = there.page
     described = _described(tiff)
     outer, letters = (there.claimed,), "I"
-    if described and int(np.prod(described[0], dtype=np.int64)) == there.claimed:
+    if described and math.prod(described[0]) == there.claimed:
         outer, letters = described
     shape = (*outer, *(int(n) for n in page.shape))
     return Declared(shape, letters + page.axes, frozenset(range(there.whole, there.claimed)))
@@ -152,7 +153,7 @@ def _as_series(tiff: tifffile.TiffFile, series: Any) -> Series:
     page = series.keyframe
     plane = len(page.shape) if shape[-len(page.shape) :] == tuple(page.shape) else 2
     outer = shape[: len(shape) - plane]
-    total = int(np.prod(outer, dtype=np.int64))
+    total = math.prod(outer)
     pages = tuple(page if _is_of(tiff, page) else None for page in series.pages)
     if len(pages) == total:
         there = np.array([item is not None for item in pages], dtype=bool).reshape(outer)
@@ -178,7 +179,7 @@ def _described(tiff: tifffile.TiffFile) -> tuple[tuple[int, ...], str] | None:
         meta = tiff.imagej_metadata or {}
         outer = tuple(int(meta.get(key, 1)) for key in ("frames", "slices", "channels"))
         images = int(meta.get("images", 1))
-        if int(np.prod(outer)) == images and min(outer) > 0:
+        if math.prod(outer) == images and min(outer) > 0:
             kept = [(n, letter) for n, letter in zip(outer, "TZC", strict=True) if n > 1]
             return tuple(n for n, _ in kept), "".join(letter for _, letter in kept)
         return (images,), "I"
@@ -194,9 +195,7 @@ def _described(tiff: tifffile.TiffFile) -> tuple[tuple[int, ...], str] | None:
 
 
 def _bytes_of(page: Any) -> int:
-    return (
-        int(np.prod(page.shape, dtype=np.int64)) * int(np.dtype(page.dtype).itemsize) if page.dtype is not None else 0
-    )
+    return math.prod(page.shape) * int(np.dtype(page.dtype).itemsize) if page.dtype is not None else 0
 
 
 def _is_plain(page: Any) -> bool:
