@@ -17,8 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from celltrail.dashboard.opening.reading import Reading, reading_of
-from celltrail.dashboard.opening.registry import Layer, Movie, inside
+from celltrail.dashboard.opening.registry import Layer, Movie
 from celltrail.data import Frames, InputError, Tracks, load_graph, open_images, open_labels, read_tracks
+from celltrail.data.files.containment import inside
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_instances
 from celltrail.data.graph.candidates import Detections

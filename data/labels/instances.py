@@ -19,7 +19,8 @@ from celltrail.data.errors import InputError
 SAMPLE = 7  # frames that are looked at, spread over the movie
 WINDOW = 2048  # pixels in y and x in which pictures are told from masks
 SAME_AS_NEIGHBOUR = 0.8  # share of neighbours inside of objects that are equal; in pictures few are
-SMALLEST_REGION = 20  # mean pixels of a region of one value: what is smaller is noise
+SMALLEST_REGION = 20  # pixels of a region of one value, on average: what is smaller is noise
+MANY_CLASSES = 8  # a map of classes has fewer
 LARGE_PART = 0.25  # of the largest part with the same number; smaller ones are crumbs
 DISTANT = 2.0  # parts further apart than this many of their radii together are two cells
 BACKGROUND = 0.5  # share of the frame from which a "cell" that touches three sides is the background
@@ -138,6 +139,11 @@ def mask_problem(parts: Sequence[Parts]) -> str | None:
     values = sorted({int(value) for frame in filled for value in np.unique(frame.value)[:5]})
     semantic = [frame for frame in filled if frame.is_semantic]
     single = len(values) == 1 and bool(semantic)
+    if 2 * len(semantic) > len(filled) and _are_grey(semantic):
+        return (
+            "these are grey values or probabilities, not masks, in which every cell has a number of its own: "
+            "segment the images first, or give the masks."
+        )
     if 2 * len(semantic) > len(filled) or single:
         most = max(int(np.unique(frame.value, return_counts=True)[1].max()) for frame in filled)
         what = (
@@ -150,6 +156,13 @@ def mask_problem(parts: Sequence[Parts]) -> str | None:
             "every cell needs a number of its own: label the connected parts with --split-binary, or give instance masks."
         )
     return None
+
+
+def _are_grey(frames: Sequence[Parts]) -> bool:
+    """Whether most labels of the frames lie on crumbs alone: levels of a picture, not classes."""
+    many = [frame for frame in frames if len(np.unique(frame.value)) > MANY_CLASSES]
+    tiny = [frame for frame in many if float(np.median(frame.area)) < SMALLEST_REGION]
+    return 2 * len(tiny) > len(frames)
 
 
 def mask_warning(parts: Sequence[Parts]) -> str | None:

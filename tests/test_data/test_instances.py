@@ -59,9 +59,12 @@ def write(folder: Path, movie: Masks, name: str = "mask{:03d}.tif") -> Path:
 @pytest.mark.parametrize("kind", NO_INSTANCES)
 def test_masks_without_a_number_for_every_cell_are_refused_with_the_remedy(tmp_path: Path, kind: str) -> None:
     folder = write(tmp_path / "masks", NO_INSTANCES[kind])
-    with pytest.raises(InputError, match=r"masks: the masks hold .* separate pieces .* --split-binary"):
+    what, remedy = r"masks: the masks hold .* separate pieces .*", "--split-binary"
+    if "probabilities" in kind:
+        what, remedy = "grey values or probabilities, not masks.*", "segment the images first"
+    with pytest.raises(InputError, match=what + remedy):
         open_instances(folder)
-    problems = [problem for problem in find_problems(folder) if "--split-binary" in problem.remedy]
+    problems = [problem for problem in find_problems(folder) if remedy in problem.remedy]
     assert len(problems) == 1
 
 
