@@ -19,7 +19,11 @@ def add_commands(app: typer.Typer) -> None:
     @app.command(cls=console.Command)
     def dashboard(
         folder: Annotated[
-            Path | None, typer.Argument(metavar="[DIR]", help="A data set in CTC layout; without it, the sample.")
+            Path | None,
+            typer.Argument(
+                metavar="[DIR]",
+                help="A data set in CTC layout, a result, images, or a movie file; without it, the sample.",
+            ),
         ] = None,
         port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where the page is served.")] = 8501,
         host: Annotated[
@@ -48,13 +52,13 @@ def serve(folder: Path | None, *, port: int = 8501, host: str = "127.0.0.1", bro
     Raises
     ------
     InputError
-        If ``folder`` is not a folder.
+        If ``folder`` does not exist.
     MissingExtra
         If Streamlit is not installed.
     """
     import_extra("streamlit", "dashboard")
-    if folder is not None and not folder.is_dir():
-        raise InputError(f"{folder} is not a folder: give the folder that holds 01, 01_GT, 01_RES …")
+    if folder is not None and not folder.exists():
+        raise InputError(f"{folder} does not exist: give the folder that holds 01, 01_GT, 01_RES …")
     launcher = Path(__file__).with_name("app.py")
     command = [sys.executable, "-m", "streamlit", "run", str(launcher), "--server.port", str(port)]
     if host != "127.0.0.1":

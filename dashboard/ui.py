@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from celltrail.dashboard import parts
+from celltrail.dashboard import parts, reading_panel
 from celltrail.dashboard.opening import registry, sample, state
 from celltrail.dashboard.opening.registry import Dataset
 from celltrail.dashboard.opening.warm import read_arguments
@@ -94,6 +94,7 @@ def main() -> None:
         if given is None:
             parts.sample_banner()
         parts.put(dataset)
+        reading_panel.ask(parts.selection().movie)
         page.run()
         state.write_address()
     except InputError as error:

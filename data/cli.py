@@ -59,6 +59,8 @@ def check(
     frames: console.FramesOption = None,
     channel: console.ChannelOption = None,
     axes: console.AxesOption = None,
+    series: console.SeriesOption = None,
+    split_binary: console.SplitOption = False,
     as_json: console.JsonOption = False,
 ) -> None:
     """List every problem of a data set, a result, or a movie at once.
@@ -70,7 +72,7 @@ def check(
     from celltrail.data.files.check import Section, find_problems
     from celltrail.data.files.opening import parse_frames
 
-    part = Section(parse_frames(frames), channel, axes)
+    part = Section(parse_frames(frames), channel, axes, series, split_binary)
     with console.show_progress() as progress:
         problems = find_problems(path, part, progress=progress)
     if as_json:

@@ -16,5 +16,7 @@ FRAMES = Option(
 )
 CHANNEL = Option("Which channel, where images have several.", minimum=0, shown=False)
 AXES = Option("Axes of a stack: TYX, ZYX, TZYX, TCYX. Otherwise from its metadata.", shown=False)
+SERIES = Option("Which position, where a file or the names of the files have several.", minimum=0, shown=False)
+SPLIT_BINARY = Option("Each connected part of black-and-white masks, or of a map of classes, is a cell of its own.")
 JOBS = Option("Number of processes; the result does not depend on it.", minimum=1, kept=False)
 DASK = Option("Work on a Dask cluster (extra 'cluster').", metavar="ADDRESS|local", shown=False, kept=False)

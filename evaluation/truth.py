@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import track_file
+from celltrail.data.files.file_formats import TIFF_SUFFIXES
 from celltrail.data.files.movie import Frames
-from celltrail.data.files.opening import TIFF_SUFFIXES, open_labels
+from celltrail.data.files.opening import open_instances, open_labels
 from celltrail.data.files.tracks import Tracks, frames_of_labels, read_tracks
 from celltrail.data.types import IntArray
 from celltrail.evaluation.measures.contingency import Objects
@@ -74,7 +75,7 @@ def open_seg(folder: Path, frames: range | None = None) -> SegTruth:
         if found:
             single.setdefault(int(found.group(1)), []).append((int(found.group(2)), path))
     if not single:
-        return SegTruth(folder, open_labels(folder, frames=frames), {})
+        return SegTruth(folder, open_instances(folder, frames=frames), {})
     if sum(len(group) for group in single.values()) < len(files):
         raise InputError(
             f"{folder} mixes whole frames (man_segTTT.tif) and single slices (man_seg_TTT_ZZZ.tif): keep one kind."
@@ -250,8 +251,9 @@ def open_truth(
 
 def open_result(res: Path, *, frames: range | None = None) -> tuple[OpenedResult | None, list[str]]:
     """Open a result folder; returns it (``None`` if it cannot be used) and every problem."""
-    masks, problems = _open_labels(Path(res), frames)
     file = track_file(Path(res)) if Path(res).is_dir() else None
+    # what a tracker has made is judged as it is; plain masks must have a number for every cell
+    masks, problems = _open_labels(Path(res), frames, open_labels if file is not None else open_instances)
     tracks = None
     if file is not None:
         tracks, found = check_tracks(file)
@@ -259,8 +261,10 @@ def open_result(res: Path, *, frames: range | None = None) -> tuple[OpenedResult
     return (None if masks is None else OpenedResult(Path(res), masks, tracks)), problems
 
 
-def _open_labels(path: Path, frames: range | None) -> tuple[Frames | None, list[str]]:
+def _open_labels(
+    path: Path, frames: range | None, opened: Callable[..., Frames] = open_labels
+) -> tuple[Frames | None, list[str]]:
     try:
-        return open_labels(path, frames=frames), []
+        return opened(path, frames=frames), []
     except InputError as error:
         return None, list(error.problems)

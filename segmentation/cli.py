@@ -7,19 +7,22 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.opening import open_images, open_labels, parse_frames, refuse_masks
+from celltrail.data.files.opening import open_images, parse_frames, refuse_masks
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import (
+    AxesOption,
     ChannelOption,
     FramesOption,
     JsonOption,
     OverwriteOption,
     SeedOption,
+    SeriesOption,
+    SplitOption,
 )
 from celltrail.data.settings_cli import takes_settings
 from celltrail.data.types import Masks
@@ -78,6 +81,9 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         ] = "fast",
         frames: FramesOption = None,
         channel: ChannelOption = None,
+        axes: AxesOption = None,
+        series: SeriesOption = None,
+        split_binary: SplitOption = False,
         validation: Annotated[
             str,
             typer.Option(
@@ -191,7 +197,8 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             contrast=usual.contrast if contrast is None else contrast,
         )
         settings = replace(settings, variation=_variation(variation, elastic, deform=weights is None))
-        movies = open_movies(dataset, sequence or [], truth, labels, frames, channel)
+        reading = {"axes": axes, "series": series, "split_binary": split_binary}
+        movies = open_movies(dataset, sequence or [], truth, labels, frames, channel, **reading)
         if weights is not None:
             movies = [replace(movie, weights=open_weights(weights)) for movie in movies]
         training, held_back = hold_back(movies, validation)
@@ -264,8 +271,11 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         if threads is None and settings.jobs > 1:
             threads = max(1, (os.cpu_count() or 1) // settings.jobs)
         find_model(model)
-        movie = open_images(images, frames=settings.frames, channel=settings.channel, axes=settings.axes)
+        movie = open_images(
+            images, frames=settings.frames, channel=settings.channel, axes=settings.axes, series=settings.series
+        )
         refuse_masks(movie)
+        console.tell(movie.notes)
         log_file.announce(out)
         with (
             console.show_progress() as progress,
@@ -346,21 +356,24 @@ def open_movies(
     labels: Path | None,
     frames: str | None,
     channel: int | None,
+    **reading: Any,
 ) -> list[AnnotatedMovie]:
-    """The annotated movies that the options of a command name."""
-    from celltrail.segmentation.training.examples import open_movie, pair
+    """The annotated movies that the options of a command name; ``reading``: see `open_pair`."""
+    from celltrail.segmentation.training.examples import open_movie, open_pair
 
     chosen = parse_frames(frames)
     if labels is not None:
         if len(datasets) != 1:
             raise InputError("--labels goes with one folder of images.")
-        return [pair(open_images(datasets[0], channel=channel), open_labels(labels), chosen)]
+        return [open_pair(datasets[0], labels, chosen, channel=channel, **reading)]
     if not sequences:
         raise InputError(
             "Name what to learn from: --sequence 01, or --labels FOLDER for images outside the CTC layout."
         )
     return [
-        open_movie(folder, name, truth, frames=chosen, channel=channel) for folder in datasets for name in sequences
+        open_movie(folder, name, truth, frames=chosen, channel=channel, **reading)
+        for folder in datasets
+        for name in sequences
     ]
 
 
@@ -372,7 +385,7 @@ def open_also(pairs: list[str], channel: int | None) -> list[AnnotatedMovie]:
     InputError
         If a text has another form, a folder is missing, or images and masks do not fit.
     """
-    from celltrail.segmentation.training.examples import pair
+    from celltrail.segmentation.training.examples import open_pair
 
     wrong = [text for text in pairs if not all(text.partition("="))]
     if wrong:
@@ -382,7 +395,7 @@ def open_also(pairs: list[str], channel: int | None) -> list[AnnotatedMovie]:
     movies = []
     for text in pairs:
         images, _, masks = text.partition("=")
-        movie = pair(open_images(Path(images), channel=channel), open_labels(Path(masks)))
+        movie = open_pair(Path(images), Path(masks), channel=channel)
         movies.append(replace(movie, name="/".join(Path(images).resolve().parts[-2:])))
     return movies
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from celltrail.data.errors import raise_if
 from celltrail.data.settings import Option, described, problems_of, setting
-from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS
+from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SERIES
 
 
 @described
@@ -17,6 +17,7 @@ class SegmentSettings:
     frames: range | None = setting(None, FRAMES)
     channel: int | None = setting(None, CHANNEL)
     axes: str | None = setting(None, AXES)
+    series: int | None = setting(None, SERIES)
     tta: bool | None = setting(
         None, Option("Average over 8 rotations and reflections; otherwise as the model says.", off="no-tta")
     )

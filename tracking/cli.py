@@ -84,6 +84,7 @@ def track(
         unfinished = result.run["status"] != "optimal" and stopped
         if not unfinished:
             forget(saved)
+        console.tell(result.run["notes"])
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)
     if repeat is not None:
         for change in changes_since(read_run(repeat), run):

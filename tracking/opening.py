@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from celltrail.data.errors import InputError, raise_if
-from celltrail.data.files.movie import Frames
-from celltrail.data.files.opening import open_images, open_labels
+from celltrail.data.files.movie import ComputedFrames, Frames
+from celltrail.data.files.opening import open_images, open_instances
 from celltrail.data.files.pins import Pin, read_pins
+from celltrail.data.labels.instances import judge_masks, split_parts
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.data.types import Masks
@@ -69,9 +70,7 @@ def open_movie(
         If a file cannot be used, hypotheses are missing, or a pin merges cells that are not there.
     """
     settings = settings or TrackSettings()
-    given = (
-        masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=settings.frames, axes=settings.axes)
-    )
+    given = open_masks(masks, settings)
     labels, ndim = given, dimensions_of(given)
     wanted = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
     if settings.hypotheses:
@@ -86,6 +85,24 @@ def open_movie(
     return OpenedMovie(masks=labels, given=given, images=grey, voxel=size, pins=wanted)
 
 
+def open_masks(masks: Path | str | Masks, settings: TrackSettings) -> Masks:
+    """Instance masks, from files or as they are given; `InputError` where they are none, or are one frame of slices."""
+    if isinstance(masks, Mapping):
+        masks = ComputedFrames(masks, lambda number: split_parts(masks[number])) if settings.split_binary else masks
+        judge_masks(masks)
+        return masks
+    opened = open_instances(
+        Path(masks),
+        frames=settings.frames,
+        axes=settings.axes,
+        series=settings.series,
+        split_binary=settings.split_binary,
+    )
+    if len(opened) == 1 and (slices := [note for note in opened.notes if "slices" in note]):
+        raise InputError(*slices)
+    return opened
+
+
 def open_images_of(masks: Masks, images: Path | str | Masks | None, settings: TrackSettings) -> Masks | None:
     """The images of the frames that have masks; `InputError` if they cannot be used."""
     if images is None or isinstance(images, Mapping):
@@ -95,6 +112,7 @@ def open_images_of(masks: Masks, images: Path | str | Masks | None, settings: Tr
         Path(images),
         channel=settings.channel,
         axes=settings.image_axes,
+        series=settings.series,
         frames=range(numbers[0], numbers[-1] + 1),
     )
 

@@ -199,6 +199,7 @@ def track(
         "images": None if movie.images is None else fingerprint(movie.images),
         **{name: fingerprint_of_file(Path(file)) for name, file in files.items() if isinstance(file, (str, Path))},
     }
+    run["notes"] = [*getattr(movie.given, "notes", ()), *getattr(movie.images, "notes", ())]
     return TrackResult(
         tracks=lineage.tracks,
         track=lineage.track,

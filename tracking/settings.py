@@ -9,7 +9,7 @@ from typing import Any
 
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.settings import Option, changed, described, problems_of, setting
-from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS
+from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SERIES, SPLIT_BINARY
 
 nats = partial(Option, minimum=0, unit="nats", metavar="NATS")
 AUTO_GAP = 4  # frames a cell may go unseen in a movie that shows gaps
@@ -76,6 +76,8 @@ class TrackSettings:
     channel: int | None = setting(None, CHANNEL)
     axes: str | None = setting(None, AXES)
     image_axes: str | None = setting(None, Option("The same for the images, whose axes may differ.", shown=False))
+    series: int | None = setting(None, SERIES)
+    split_binary: bool = setting(False, SPLIT_BINARY)
     jobs: int = setting(1, JOBS)
     dask: str | None = setting(None, DASK)
     time_limit: float | None = setting(

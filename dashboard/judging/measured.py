@@ -63,7 +63,7 @@ def measure(movie: Movie, result: Result, units: Units, progress: Progress = sil
 
 
 def _key(movie: Movie, result: Result, units: Units) -> tuple[str, str, Units]:
-    images = "" if movie.images is None else content.stamp(movie.images)
+    images = "" if movie.images is None else content.images_stamp(movie)
     return result.layer.id, content.stamp(result.layer.folder) + images, units
 
 

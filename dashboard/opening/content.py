@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from celltrail.dashboard.opening.reading import Reading, reading_of
 from celltrail.dashboard.opening.registry import Layer, Movie
 from celltrail.data import Frames, InputError, Tracks, load_graph, open_images, open_labels, read_tracks
 from celltrail.data.files.containment import inside
 from celltrail.data.files.ctc import track_file
+from celltrail.data.files.opening import open_instances
 from celltrail.data.graph.candidates import Detections
 from celltrail.data.pictures.colours import PALETTE as RGB
 from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
@@ -55,9 +57,10 @@ def open_result(layer: Layer) -> Result:
 
 @lru_cache(maxsize=16)
 def _open_result(layer: Layer, _stamp: str) -> Result:
-    labels = open_labels(layer.folder)
-    _stay_inside(layer.root, labels)
     file = track_file(layer.folder)
+    # what a tracker has made is shown as it is; plain masks must have a number for every cell
+    labels = open_labels(layer.folder) if file is not None else open_instances(layer.folder)
+    _stay_inside(layer.root, labels)
     tracks = NO_TRACKS if file is None else read_tracks(inside(layer.root, file))
     problems = tracks.problems()
     if problems:
@@ -67,13 +70,19 @@ def _open_result(layer: Layer, _stamp: str) -> Result:
 
 def open_movie(movie: Movie) -> Frames | None:
     """The images of a movie, or ``None`` where it has none."""
-    return None if movie.images is None else _open_movie(movie, stamp(movie.images))
+    return None if movie.images is None else _open_movie(movie, images_stamp(movie), reading_of(movie.id))
+
+
+def images_stamp(movie: Movie) -> str:
+    """A short text that changes when the images change, or are read in another way."""
+    assert movie.images is not None
+    return stamp(movie.images) + reading_of(movie.id).mark
 
 
 @lru_cache(maxsize=16)
-def _open_movie(movie: Movie, _stamp: str) -> Frames:
+def _open_movie(movie: Movie, _stamp: str, reading: Reading) -> Frames:
     assert movie.images is not None
-    images = open_images(movie.images)
+    images = open_images(movie.images, channel=reading.channel, axes=reading.axes, series=reading.series)
     _stay_inside(movie.root, images)
     return images
 
@@ -100,7 +109,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def grey_range(movie: Movie) -> tuple[float, float]:
     """Black and white point of a movie, the same for all its frames, so that playing does not flicker."""
     assert movie.images is not None
-    return _grey_range(movie, stamp(movie.images))
+    return _grey_range(movie, images_stamp(movie))
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,8 @@ from typing import Literal
 from celltrail.data import InputError, Sequence, find_sequences
 from celltrail.data.files.containment import inside
 from celltrail.data.files.ctc import TRACK_FILES, track_file
-from celltrail.data.files.opening import list_frame_files
+from celltrail.data.files.folder import image_files
+from celltrail.data.files.omezarr import is_zarr
 
 Kind = Literal["result", "masks", "truth", "silver", "annotated"]
 KIND_NAMES: dict[Kind, str] = {
@@ -84,7 +85,7 @@ def opaque_id(path: Path) -> str:
 
 
 def open_dataset(path: Path) -> Dataset:
-    """Register a data set in CTC layout, a folder made by ``celltrail demo``, one result, or a folder of images.
+    """Register a data set in CTC layout, a folder made by ``celltrail demo``, one result, a folder of images, or a movie in one file.
 
     Raises
     ------
@@ -92,9 +93,13 @@ def open_dataset(path: Path) -> Dataset:
         If the folder is missing, holds nothing that can be shown, or has links that lead out of it.
     """
     path = Path(path).expanduser()
-    if not path.is_dir():
-        raise InputError(f"{path} is not a folder: give the folder that holds 01, 01_GT, 01_RES …")
+    if not path.exists():
+        raise InputError(f"{path} does not exist: give the folder that holds 01, 01_GT, 01_RES …")
     root = path.resolve()
+    if root.is_file() or is_zarr(root):
+        movies = [Movie(opaque_id(root), root.name, root.parent, root, ())]
+        register(*movies)
+        return Dataset(root.parent, tuple(movies))
     single = re.fullmatch(r"(\d{2,})_RES.*", root.name)
     if track_file(root) is not None and single:
         movies = [_movie(root.parent, single.group(1), only=root)]
@@ -105,7 +110,7 @@ def open_dataset(path: Path) -> Dataset:
     elif _has_sequences(root):
         movies = [_movie(root, sequence.name) for sequence in find_sequences(root)]
     else:
-        list_frame_files(root)
+        image_files(root)
         movies = [Movie(id=opaque_id(root), name=root.name, root=root, images=root, layers=())]
     register(*movies)
     return Dataset(root, tuple(movies))

@@ -120,7 +120,7 @@ async def image_frame(request: Request) -> Response:
             return encode_image(shrink_mean(image, step), content.grey_range(movie))
 
         assert movie.images is not None
-        key = (movie.id, content.stamp(movie.images), number, plane, step, crop)
+        key = (movie.id, content.images_stamp(movie), number, plane, step, crop)
         return Response(CACHE.get(key, encode), media_type="image/jpeg", headers=FOR_GOOD)
 
     return await _answer(make)

@@ -70,7 +70,7 @@ class Pane:
         if self.movie.images is not None:
             spec |= {
                 "image": f"/movies/{self.movie.id}/frames",
-                "imageVersion": content.stamp(self.movie.images),
+                "imageVersion": content.images_stamp(self.movie),
             }
         if self.layer is not None:
             version = content.stamp(self.layer.folder)

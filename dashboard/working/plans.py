@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from celltrail.dashboard.opening.reading import reading_of
 from celltrail.dashboard.opening.registry import Dataset, Movie
 
 SETTINGS = {"tracking.toml": "track", "model.toml": "train"}  # what searches end with: file → command that reads it
@@ -68,10 +69,13 @@ def plan_tracks(
     folder = movie.root / name
     out = folder / f"{movie.name}_RES"
     commands = []
+    reading = reading_of(movie.id)
     if masks is None:
         masks = folder / f"{movie.name}_MASKS"
-        commands.append(["segment", str(movie.images), "--model", str(model), "--out", str(masks), *segment])
-    images = [] if movie.images is None else ["--images", str(movie.images)]
+        commands.append(
+            ["segment", str(movie.images), "--model", str(model), "--out", str(masks), *reading.words, *segment]
+        )
+    images = [] if movie.images is None else ["--images", str(movie.images), *reading.words_for_track]
     commands.append(["track", str(masks), "--out", str(out), *images, *track])
     if evaluate and movie.truth is not None:
         commands.append(["evaluate", str(movie.truth.folder.parent), str(out)])

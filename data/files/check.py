@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import Sequence, find_sequences, track_file
@@ -19,6 +18,7 @@ from celltrail.data.files.movie import Frames, Kind
 from celltrail.data.files.omezarr import is_zarr
 from celltrail.data.files.opening import inspect_folder, open_frames
 from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
+from celltrail.data.labels.instances import Parts, find_parts, looks_like_masks, mask_problem, mask_warning
 from celltrail.data.progress import Progress, silent
 
 Role = Literal["image", "labels", "sparse labels"]
@@ -28,11 +28,13 @@ LABEL_PREFIXES = ("mask", "man_seg", "man_track")
 
 @dataclass(frozen=True)
 class Section:
-    """Which part of the files is checked: frame numbers, a channel, the axes of stacks (``None``: as they are)."""
+    """Which part of the files is checked, and how they are read (as `open_frames` and `open_instances`)."""
 
     frames: range | None = None
     channel: int | None = None
     axes: str | None = None
+    series: int | None = None
+    split_binary: bool = False
 
 
 WHOLE = Section()
@@ -125,13 +127,16 @@ class _Movie:
 
     def __init__(self, path: Path, role: Role, part: Section, progress: Progress) -> None:
         self.path, self.role, self.progress = path, role, progress
-        self.part = part if role == "image" else replace(part, channel=None)
+        self.options: dict[str, Any] = {"frames": part.frames, "axes": part.axes, "series": part.series}
+        if role == "image":
+            self.options["channel"] = part.channel
+        self.frames, self.splits = part.frames, part.split_binary and role != "image"
         self.kind: Kind = "image" if role == "image" else "labels"
         self.problems: list[Problem] = []
         self.numbers: tuple[int, ...] = ()
         self.shape: tuple[int, ...] = ()
         self.labels: dict[int, NDArray[np.int64]] = {}
-        self.pieces = 0  # most separate pieces in a frame with one label
+        self.parts: dict[int, Parts] = {}
         slices = sorted(file for file in path.iterdir() if SLICE.fullmatch(file.name)) if path.is_dir() else []
         frames = None if slices else self._open()
         self.problems += self._read_slices(slices)
@@ -140,7 +145,8 @@ class _Movie:
             self.numbers = frames.numbers
             self.problems += self._missing_frames()
             self.problems += self._read(frames)
-            self.problems += self._binary()
+            self.problems += [_problem(self.path, note) for note in frames.notes]
+            self.problems += self._instances(frames)
         tracks = track_file(path) if path.is_dir() else None
         if tracks is not None:
             self.problems += self._compare_tracks(tracks)
@@ -166,10 +172,11 @@ class _Movie:
     def _open(self) -> Frames | None:
         try:
             if self.path.is_dir() and not is_zarr(self.path):
-                frames, problems = inspect_folder(self.path, self.kind, **vars(self.part))
+                frames, problems = inspect_folder(self.path, self.kind, **self.options)
                 self.problems += [_problem(self.path, text, frame=frame) for frame, text in problems]
-                return frames
-            return open_frames(self.path, self.kind, **vars(self.part))
+            else:
+                frames = open_frames(self.path, self.kind, **self.options)
+            return frames.with_parts_split() if frames is not None and self.splits else frames
         except InputError as error:
             self.problems += [_problem(self.path, text) for text in error.problems]
             return None
@@ -200,8 +207,7 @@ class _Movie:
             if self.kind == "labels":
                 self.labels[number] = np.unique(array).astype(np.int64)
                 self.labels[number] = self.labels[number][self.labels[number] > 0]
-                if len(self.labels[number]) == 1:
-                    self.pieces = max(self.pieces, int(ndimage.label(array)[1]))
+                self.parts[number] = find_parts(array)
                 if not len(self.labels[number]):
                     yield _problem(file, f"Frame {number} has no cell in {file}: check that this is so.", frame=number)
             elif flat:
@@ -220,14 +226,29 @@ class _Movie:
                 )
             previous = digest
 
-    def _binary(self) -> Iterator[Problem]:
-        """Masks in which all cells of all frames share one label."""
-        single = {int(label) for labels in self.labels.values() for label in labels}
-        if self.kind == "labels" and len(single) == 1 and self.pieces > 1:
+    def _instances(self, frames: Frames) -> Iterator[Problem]:
+        """Masks that are no instance masks; else each label that lies on two cells, named once."""
+        if self.kind == "image":
+            if looks_like_masks(frames):
+                yield _problem(self.path, f"{self.path} holds masks, not images: give the folder with the grey images.")
+            return
+        if problem := mask_problem(list(self.parts.values())):
+            yield _problem(self.path, f"{self.path}: {problem}")
+            return
+        tracked = self.path.is_dir() and track_file(self.path) is not None
+        if (warning := mask_warning(list(self.parts.values()))) and not tracked:
+            yield _problem(self.path, f"{self.path}: {warning}")
+        doubles: dict[int, list[int]] = {}
+        for number, parts in self.parts.items():
+            for label in parts.doubles:
+                doubles.setdefault(label, []).append(number)
+        for label, where in sorted(doubles.items()):
             yield _problem(
                 self.path,
-                f"{self.path} holds one label only ({single.pop()}), in up to {self.pieces} separate pieces: "
-                "these are binary masks; give every cell a number of its own first.",
+                f"Label {label} in {self.path} lies on cells that are far apart in frames {_ranges(where)}: "
+                "give each of them a number of its own.",
+                frame=where[0],
+                label=label,
             )
 
     def _compare_tracks(self, file: Path) -> Iterator[Problem]:
@@ -239,7 +260,7 @@ class _Movie:
         yield from (
             _problem(file, f"{file}: {text}", frame=frame, label=label) for label, frame, text in tracks.faults()
         )
-        yield from _compare_labels(self.path, file, clip_tracks(tracks, self.part.frames), self.labels)
+        yield from _compare_labels(self.path, file, clip_tracks(tracks, self.frames), self.labels)
 
 
 def _compare_labels(path: Path, file: Path, tracks: Tracks, labels: dict[int, NDArray[np.int64]]) -> Iterator[Problem]:
@@ -295,17 +316,11 @@ def _role_of(path: Path, part: Section) -> Role:
         return "labels"
     try:
         folder = path.is_dir() and not is_zarr(path)
-        options: dict[str, Any] = {"channel": part.channel, "axes": part.axes}
+        options: dict[str, Any] = {"channel": part.channel, "axes": part.axes, "series": part.series}
         movie = inspect_folder(path, "image", **options)[0] if folder else open_frames(path, "image", **options)
-        first = next((movie[number] for number in movie.numbers), None) if movie is not None else None
+        return "labels" if movie is not None and looks_like_masks(movie) else "image"
     except InputError:
         return "image"
-    return "labels" if first is not None and _looks_like_labels(first) else "image"
-
-
-def _looks_like_labels(image: NDArray[Any]) -> bool:
-    """Masks are whole numbers in patches: nearly every pixel equals its right neighbour."""
-    return bool(image.dtype.kind in "uib" and np.mean(image[..., 1:] == image[..., :-1]) > 0.8)
 
 
 def _problem(path: Path, text: str, *, frame: int | None = None, label: int | None = None) -> Problem:

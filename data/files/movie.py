@@ -7,43 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.file_formats import SlicesSource, Source
 from celltrail.data.files.omezarr import ZarrSource
-from celltrail.data.files.tiff import read_pages
+from celltrail.data.labels.instances import split_parts
+from celltrail.data.readers.stacks import Kind
 from celltrail.data.types import Masks
 
-Kind = Literal["image", "labels"]
-PICTURE_SUFFIXES = (".png", ".bmp")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where one frame lies: a file, and the planes of it (``None``: all), with their shape."""
-
-    path: Path
-    planes: tuple[int, ...] | None
-    shape: tuple[int, ...]
-    pick: int | None = None  # index along a channel axis inside the plane
-    pick_axis: int = 0
-
-    def read(self) -> NDArray[Any]:
-        """The pixels of the frame; `InputError` where they cannot be read."""
-        picture = self.path.suffix.lower() in PICTURE_SUFFIXES
-        array = read_picture(self.path) if picture else read_pages(self.path, self.planes)
-        channels, rest = divmod(array.size, int(np.prod(self.shape)))
-        if rest or (self.pick is None and channels != 1) or (self.pick is not None and channels <= self.pick):
-            raise InputError(f"{self.path} has changed since the movie was opened: start again.")
-        if self.pick is not None:
-            before, after = self.shape[: self.pick_axis], self.shape[self.pick_axis :]
-            array = np.take(array.reshape(*before, channels, *after), self.pick, axis=self.pick_axis)
-        return array.reshape(self.shape)
+AnySource = Source | SlicesSource | ZarrSource
 
 
 class LazyFrames(Mapping[int, NDArray[Any]]):
@@ -79,21 +56,26 @@ class Frames(LazyFrames):
         Seconds between frames, or ``None``.
     path : Path
         The folder or file that the movie came from.
+    notes : tuple[str, ...]
+        What a person should be told about how the files were understood, one sentence each.
     """
 
     def __init__(
         self,
         path: Path,
-        sources: Mapping[int, Source | ZarrSource],
+        sources: Mapping[int, AnySource],
         dtype: np.dtype[Any],
         kind: Kind,
         *,
         voxel: tuple[float, float, float] | None = None,
         interval: float | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         super().__init__(sorted(sources))
         self.path = path
-        self.sources: dict[int, Source | ZarrSource] = {number: sources[number] for number in sorted(sources)}
+        self.notes = notes
+        self.splits = False
+        self.sources: dict[int, AnySource] = {number: sources[number] for number in sorted(sources)}
         self.numbers = tuple(self.sources)
         self.shape = next(iter(self.sources.values())).shape
         self.dtype = dtype
@@ -103,7 +85,7 @@ class Frames(LazyFrames):
 
     def __getstate__(self) -> dict[str, Any]:
         """A movie that travels to another process names its files from the root: that one may work elsewhere."""
-        sources = {number: replace(source, path=source.path.absolute()) for number, source in self.sources.items()}
+        sources = {number: source.absolute() for number, source in self.sources.items()}
         return {**self.__dict__, "path": self.path.absolute(), "sources": sources}
 
     def __getitem__(self, number: int) -> NDArray[Any]:
@@ -111,16 +93,18 @@ class Frames(LazyFrames):
         array = source.read()
         if array.dtype.kind == "b":
             array = array.astype(np.uint8)
+        if self.kind == "labels" and array.dtype.kind == "f":
+            array = whole_numbers(array, source.path)
         if self.kind == "labels" and array.dtype.kind == "i" and int(array.min(initial=0)) < 0:
             raise InputError(f"{source.path} holds the label {int(array.min())}: labels must not be negative.")
         if self.kind == "image" and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(f"{source.path} holds values that are not finite (NaN or infinity): replace them.")
-        return array
+        return split_parts(array) if self.splits else array
 
     @property
     def files(self) -> list[Path]:
         """The files behind the movie, each once, in frame order; those of a Zarr array by name."""
-        paths = dict.fromkeys(source.path for source in self.sources.values())
+        paths = dict.fromkeys(path for source in self.sources.values() for path in source.paths)
         files = [sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] for path in paths]
         return [file for group in files for file in group]
 
@@ -135,7 +119,28 @@ class Frames(LazyFrames):
                 f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
                 f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames."
             )
-        return Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval)
+        part = copy(self)
+        LazyFrames.__init__(part, kept)
+        part.sources, part.numbers = kept, tuple(kept)
+        return part
+
+    def with_parts_split(self) -> Frames:
+        """The same movie; every connected part of a label becomes a cell of its own when a frame is read."""
+        masks = copy(self)
+        masks.splits = True
+        return masks
+
+
+def whole_numbers(array: NDArray[Any], path: Path) -> NDArray[np.int64]:
+    """Labels that were saved as floating point; `InputError` where they are no whole numbers."""
+    whole = np.zeros(array.shape, np.int64)
+    np.copyto(whole, array, where=np.abs(array) < 2**53, casting="unsafe")
+    if not np.array_equal(whole, array):
+        raise InputError(
+            f"{path} holds {array.dtype} values that are no whole numbers, as a map of probabilities does, but a mask "
+            "holds 0 for background and one number per cell: save it as 16-bit labels."
+        )
+    return whole
 
 
 class PartOfMovie(LazyFrames):
@@ -188,14 +193,3 @@ class DerivedFrames(LazyFrames):
         part.masks = part_of(self.masks, frames)
         LazyFrames.__init__(part, part.masks)
         return part
-
-
-def read_picture(path: Path) -> NDArray[Any]:
-    """Read a PNG or BMP file; `InputError` if it cannot be read."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path} is not a readable picture ({type(error).__name__}): save it again.") from None

@@ -1,9 +1,9 @@
-"""Movies in OME-Zarr (versions 0.4 and 0.5) and in plain Zarr arrays, one frame at a time."""
+"""Movies in OME-Zarr (versions 0.4, 0.5 and 0.6) and in plain Zarr arrays, one frame at a time."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.tiff import MAX_FRAME_BYTES
+from celltrail.data.readers.stacks import Header, lay_out, name_axes
 
 METADATA = (".zgroup", ".zattrs", ".zarray", "zarr.json")
 UNSAFE_CODECS = ("pickle", "numcodecs.pickle")  # decoding them runs whatever the file says
@@ -35,6 +36,15 @@ class ZarrSource:
     index: tuple[int | slice, ...]
     shape: tuple[int, ...]
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files in which the frame lies."""
+        return (self.path,)
+
+    def absolute(self) -> ZarrSource:
+        """The same place, named from the root."""
+        return replace(self, path=self.path.absolute())
+
     def read(self) -> NDArray[Any]:
         """The pixels of the frame; `InputError` where they cannot be decoded."""
         try:
@@ -55,6 +65,7 @@ class ZarrMovie:
     dtype: np.dtype[Any]
     voxel: tuple[float, float, float] | None
     interval: float | None
+    notes: tuple[str, ...] = ()
 
 
 def is_zarr(path: Path) -> bool:
@@ -72,8 +83,8 @@ def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, a
     channel : int | None
         Needed where there are several.
     axes : str | None
-        For a plain array ("TZYX"); an OME-Zarr knows its own. Otherwise by the number of axes: YX, TYX, TZYX,
-        TCZYX.
+        What they are ("TZYX"), whatever the metadata say. Otherwise those of the OME-Zarr, or of a plain array by
+        their number: YX, TYX, TZYX, TCZYX.
 
     Raises
     ------
@@ -85,40 +96,38 @@ def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, a
     scale: dict[str, float] = {}
     units: dict[str, str] = {}
     if image is None:
-        array_path, letters = path, axes.upper() if axes else ""
+        array_path, letters = path, ""
     else:
         array_path, letters, scale, units = _read_multiscale(path, image)
+    channels = _channel_names(path)
     array = _open_array(array_path)
-    letters = letters or USUAL_AXES.get(array.ndim, "")
-    if len(letters) != array.ndim or len(set(letters)) != len(letters) or not set("YX") <= set(letters) <= set("TCZYX"):
-        raise InputError(
-            f"{array_path} has the shape {tuple(array.shape)} and the axes {letters or 'unknown'}: "
-            "name them with --axes, for example TZYX."
-        )
-    if letters.replace("T", "").replace("C", "") not in ("YX", "ZYX"):
-        raise InputError(f"{array_path} has the axes {letters}: save it in the order T, C, Z, Y, X.")
-    sizes = dict(zip(letters, array.shape, strict=True))
-    if sizes.get("C", 1) > 1 and channel is None:
-        raise InputError(f"{path} has {sizes['C']} channels: choose one with --channel 0 … {sizes['C'] - 1}.")
-    if channel is not None and not 0 <= channel < sizes.get("C", 1):
-        raise InputError(
-            f"{path} has channels 0 … {sizes.get('C', 1) - 1}; there is no channel {channel}: choose another."
-        )
-    shape = tuple(sizes[letter] for letter in "ZYX" if letter == "Y" or letter == "X" or sizes.get(letter, 1) > 1)
     if 0 in array.shape:
         raise InputError(f"{path} holds an image without pixels: write it again.")
-    bytes_of_frame = int(np.prod([int(n) for n in shape], dtype=object)) * array.dtype.itemsize
+    header = Header(
+        path,
+        tuple(int(n) for n in array.shape),
+        np.dtype(array.dtype),
+        letters or USUAL_AXES.get(array.ndim, ""),
+        _voxel(scale, units),
+        _interval(scale, units),
+        channels=channels,
+    )
+    if len(header.axes) != array.ndim and not axes:
+        raise InputError(
+            f"{array_path} has the shape {header.shape} and unknown axes: name them with --axes, for example TZYX."
+        )
+    letters = name_axes(header, axes, alone=True)
+    layout = lay_out(header, letters, "image", channel, said=axes is not None or image is None)
+    bytes_of_frame = int(np.prod([int(n) for n in layout.shape], dtype=object)) * array.dtype.itemsize
     bytes_of_chunk = int(np.prod([int(n) for n in array.chunks], dtype=object)) * array.dtype.itemsize
     if max(bytes_of_frame, bytes_of_chunk) > MAX_FRAME_BYTES:
         raise InputError(
             f"{path} declares frames of {max(bytes_of_frame, bytes_of_chunk) / 2**30:.0f} GB, more than the "
             f"{MAX_FRAME_BYTES >> 30} GB that are read at once: crop or bin it."
         )
-    sources = {}
-    for number in range(sizes.get("T", 1)):
-        picks = {"T": number, "C": channel or 0}
-        sources[number] = ZarrSource(array_path, tuple(picks.get(letter, slice(None)) for letter in letters), shape)
-    return ZarrMovie(sources, np.dtype(array.dtype), _voxel(scale, units), _interval(scale, units))
+    sources = {number: ZarrSource(array_path, index, layout.shape) for number, index in layout.index.items()}
+    notes = (layout.note,) if layout.note else ()
+    return ZarrMovie(sources, np.dtype(array.dtype), header.voxel, header.interval, notes)
 
 
 def refuse_unsafe_codecs(folder: Path, *, deep: bool = False) -> None:
@@ -207,26 +216,67 @@ def _read_multiscale(path: Path, image: dict[str, Any]) -> tuple[Path, str, dict
     """Array of the first (finest) level, its axes, its scale and units by axis."""
     try:
         level = image["datasets"][0]
-        axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
+        own = level.get("coordinateTransformations", [])
+        newer = "coordinateSystems" in image  # since 0.6 the axes are those of a coordinate system
+        axes = [
+            axis if isinstance(axis, dict) else {"name": axis}
+            for axis in (_axes_of(image, own) if newer else image["axes"])
+        ]
         letters = "".join(str(axis["name"]).upper() for axis in axes)
         if len(letters) != len(axes):
             raise ValueError("axes with names of one letter expected")
         array = path / str(level["path"])
         scale = np.ones(len(axes))
-        for transform in (*level.get("coordinateTransformations", ()), *image.get("coordinateTransformations", ())):
-            if transform.get("type") == "scale":
-                factors = np.array(transform["scale"], dtype=np.float64)
-                if factors.shape != scale.shape:
-                    raise ValueError("one factor of scale for each axis expected")
-                scale = scale * factors
+        for transform in (*own, *(() if newer else image.get("coordinateTransformations", ()))):
+            scale = scale * _scale_of(path, transform, len(axes))
+    except InputError:
+        raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{path} has incomplete metadata ({_brief(error)}): write it as OME-Zarr 0.4 or 0.5."
+            f"{path} has incomplete metadata ({_brief(error)}): write it as OME-Zarr 0.4, 0.5 or 0.6."
         ) from None
     if not array.resolve().is_relative_to(path.resolve()):
         raise InputError(f"{path} points to the array {level['path']} outside of itself: write it again.")
     units = {letter: str(axis.get("unit", "")) for letter, axis in zip(letters, axes, strict=True)}
     return array, letters, dict(zip(letters, scale.tolist(), strict=True)), units
+
+
+def _axes_of(image: dict[str, Any], transforms: list[dict[str, Any]]) -> list[Any]:
+    """The axes of the coordinate system into which the transformations of a level lead (OME-Zarr 0.6)."""
+    systems = {system["name"]: system["axes"] for system in image["coordinateSystems"]}
+    target = transforms[0].get("output") if transforms else None
+    name = target.get("name") if isinstance(target, dict) else target
+    return list(systems[name] if name in systems else next(iter(systems.values())))
+
+
+def _scale_of(path: Path, transform: dict[str, Any], count: int) -> NDArray[np.float64]:
+    """The factors of scale of a transformation; `InputError` where it does more than scale and shift."""
+    kind = transform.get("type")
+    if kind == "sequence":
+        factors = np.ones(count)
+        for step in transform["transformations"]:
+            factors = factors * _scale_of(path, step, count)
+        return factors
+    if kind in ("identity", "translation"):
+        return np.ones(count)
+    if kind != "scale" or "scale" not in transform:
+        raise InputError(
+            f"{path} has a coordinate transformation of the type '{kind}', but only scales and translations are "
+            "read here: write it again with those, or give the array in it with --axes."
+        )
+    factors = np.array(transform["scale"], dtype=np.float64)
+    if factors.shape != (count,):
+        raise ValueError("one factor of scale for each axis expected")
+    return factors
+
+
+def _channel_names(path: Path) -> tuple[str, ...]:
+    """The names of the channels, where the image has some."""
+    channels = _attributes(path).get("omero")
+    found = channels.get("channels") if isinstance(channels, dict) else None
+    if not isinstance(found, list):
+        return ()
+    return tuple(str(one.get("label", "")) if isinstance(one, dict) else "" for one in found)
 
 
 def _open_array(path: Path) -> Any:

@@ -11,7 +11,6 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,6 +21,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.readers.stacks import Header
+from celltrail.data.readers.tiff_planes import declared_stack, own_series, planes_there, set_members
 
 # What tifffile has to say about a damaged file is said in the InputError; it need not log it as well.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -53,26 +54,9 @@ LENGTH_IN_UM = {
 TIME_IN_S = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0}
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a TIFF file declares.
-
-    ``shape`` and ``axes`` belong together ("TZCYX", "YXS" …; tifffile's letters, "I" or "Q" where
-    the file does not say). ``voxel`` is the size (z, y, x) in µm and ``interval`` the time between
-    frames in seconds, or ``None`` where the file does not say.
-    """
-
-    path: Path
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    axes: str
-    voxel: tuple[float, float, float] | None = None
-    interval: float | None = None
-
-
 def _page_problem(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> str | None:
     page = page.keyframe
-    tile = int(np.prod([int(n) for n in page.chunks], dtype=object)) * max(int(page.bitspersample) // 8, 1)
+    tile = math.prod(int(n) for n in page.chunks) * max(int(page.bitspersample) // 8, 1)
     if tile > MAX_EXPANSION * max(path.stat().st_size, 1):
         return f"{path} declares blocks of {tile:,} bytes, far more than it can hold: it is damaged, save it again."
     if int(page.compression) not in CODECS:
@@ -83,8 +67,13 @@ def _page_problem(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> s
     return None
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, series: int = 0) -> Header:
     """Read and check the header of a TIFF file, without reading a pixel.
+
+    Parameters
+    ----------
+    series : int
+        Which of the positions in the file.
 
     Raises
     ------
@@ -95,16 +84,9 @@ def read_header(path: Path) -> Header:
     path = Path(path)
     try:
         with tifffile.TiffFile(path) as tiff:
-            if not tiff.pages:
-                raise InputError(f"{path} holds no image: remove it or save it again.")
             page = tiff.pages.first
-            if len(tiff.pages) == 1 and not tiff.is_imagej and not tiff.is_ome:
-                shape, axes, dtype = page.shape, page.axes, page.dtype
-            else:
-                series = tiff.series[0]
-                shape, axes, dtype = series.shape, series.axes, series.dtype
+            header = _header_of(path, tiff, page, series)
             problem = _page_problem(path, page)
-            voxel, interval = _scale(tiff)
     except InputError:
         raise
     except FileNotFoundError:
@@ -115,28 +97,74 @@ def read_header(path: Path) -> Header:
         raise InputError(f"{path} is not a TIFF image ({_brief(error)}): save it as TIFF.") from None
     if problem is not None:
         raise InputError(problem)
-    if dtype is None or 0 in shape or not shape:
+    shape, itemsize = header.shape, header.dtype.itemsize
+    if 0 in shape or not shape:
         raise InputError(f"{path} holds an image without pixels: remove it or save it again.")
-    declared = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+    declared = math.prod(int(n) for n in shape) * itemsize
     stored = path.stat().st_size
     if declared > MAX_EXPANSION * max(stored, 1):
         raise InputError(
             f"{path} declares {declared:,} bytes of pixels but is only {stored:,} bytes long: "
             "it is damaged, save it again."
         )
-    plane = int(np.prod([int(n) for n in shape[-3:]], dtype=object)) * dtype.itemsize
+    plane = math.prod(int(n) for n in shape[-3:]) * itemsize
     if plane > MAX_FRAME_BYTES:
         raise InputError(
             f"{path} declares a frame of {plane / 2**30:.0f} GB, more than the {MAX_FRAME_BYTES >> 30} GB "
             "that are read at once: crop or bin it."
         )
+    return header
+
+
+def _header_of(path: Path, tiff: tifffile.TiffFile, page: Any, series: int) -> Header:
+    """What a TIFF file declares; shape () where it declares nothing."""
+    voxel, interval = _scale(tiff)
+    inverted = int(page.photometric) == 0
+    there = planes_there(tiff)
+    others = set_members(tiff)
+    # of a set with one plane a file, the names say which it is; to look at all files from each takes long
+    plain = there.claimed == 1 and not tiff.is_imagej and not tiff.is_shaped and (bool(others) or not tiff.is_ome)
+    declared = declared_stack(tiff, there)
+    if declared is not None:  # the file is shorter than it says
+        return Header(
+            path,
+            declared.shape,
+            np.dtype(page.dtype),
+            declared.axes,
+            voxel,
+            interval,
+            page.ndim,
+            declared.missing,
+            inverted=inverted,
+        )
+    if plain:
+        shape, axes, dtype = page.shape, page.axes, page.dtype
+        return Header(
+            path,
+            tuple(int(n) for n in shape),
+            np.dtype(dtype),
+            str(axes),
+            voxel,
+            interval,
+            len(shape),
+            inverted=inverted,
+            others=others,
+        )
+    found = own_series(tiff)
+    chosen = found[series]
     return Header(
-        path=path,
-        shape=tuple(int(n) for n in shape),
-        dtype=np.dtype(dtype),
-        axes=str(axes),
-        voxel=voxel,
-        interval=interval,
+        path,
+        chosen.shape,
+        chosen.dtype,
+        chosen.axes,
+        voxel,
+        interval,
+        chosen.plane,
+        chosen.missing,
+        tuple(one.name for one in found),
+        series,
+        inverted=inverted,
+        others=others,
     )
 
 
@@ -190,8 +218,8 @@ def _imagej_scale(tiff: tifffile.TiffFile) -> tuple[tuple[float, float, float] |
     return (float(meta.get("spacing", 1.0)) * unit, yd / yn * unit, xd / xn * unit), interval
 
 
-def read_pages(path: Path, pages: Sequence[int] | None = None) -> NDArray[Any]:
-    """Read a TIFF file, or the given planes of its first series stacked along a new first axis.
+def read_pages(path: Path, pages: Sequence[int] | None = None, series: int = 0) -> NDArray[Any]:
+    """Read a TIFF file, or some planes of one of its positions stacked along a new first axis (all: where it has several).
 
     The header must have been checked with `read_header`.
 
@@ -202,17 +230,16 @@ def read_pages(path: Path, pages: Sequence[int] | None = None) -> NDArray[Any]:
     """
     try:
         with tifffile.TiffFile(path) as tiff:
-            if pages is None:
-                return np.asarray(_read_page(tiff.pages.first) if len(tiff.pages) == 1 else tiff.series[0].asarray())
-            planes = tiff.series[0].pages
-            if len(planes) > max(pages):
-                picked = [planes[page] for page in pages]
-                if problem := next(filter(None, (_page_problem(path, page) for page in picked)), None):
-                    raise InputError(problem)
-                return np.stack([page.asarray() for page in picked])
-            # One directory for many planes (ImageJ beyond 4 GB, tifffile with truncate=True)
-            whole = tiff.series[0].asarray(out="memmap")
-            return np.array(whole.reshape(-1, *whole.shape[-2:])[list(pages)])
+            if pages is None and len(tiff.pages) == 1:
+                return np.asarray(_read_page(tiff.pages.first))
+            there = planes_there(tiff)
+            if there.contiguous:  # one directory for many planes (ImageJ beyond 4 GB, a stack that was cut)
+                return there.read(range(there.whole) if pages is None else pages)
+            planes = tiff.pages if there.cut else own_series(tiff)[series].pages
+            picked = list(planes) if pages is None else [planes[page] for page in pages]
+            if problem := next(filter(None, (_page_problem(path, page) for page in picked)), None):
+                raise InputError(problem)
+            return np.stack([page.asarray() for page in picked])
     except InputError:
         raise
     except FileNotFoundError:

@@ -27,7 +27,7 @@ from celltrail.data.running import log_file
 from celltrail.data.running.json_text import to_json
 from celltrail.data.settings import did_you_mean
 from celltrail.data.settings_cli import as_typer
-from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS
+from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SERIES, SPLIT_BINARY
 
 PROGRESS_FILE = "CELLTRAIL_PROGRESS"
 CONFIG_FILE = "celltrail.config"  # where a command's context keeps the path of its configuration file
@@ -35,6 +35,8 @@ CONFIG_FILE = "celltrail.config"  # where a command's context keeps the path of 
 FramesOption = Annotated[str | None, as_typer("frames", FRAMES)]
 ChannelOption = Annotated[int | None, as_typer("channel", CHANNEL)]
 AxesOption = Annotated[str | None, as_typer("axes", AXES)]
+SeriesOption = Annotated[int | None, as_typer("series", SERIES)]
+SplitOption = Annotated[bool, as_typer("split_binary", SPLIT_BINARY)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
@@ -238,6 +240,12 @@ def _show_progress(*, quiet: bool) -> Iterator[Progress]:
             bars.update(tasks[stage], completed=done, total=total, note=note)
 
         yield report
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Say on stderr what a person should know of the input, each sentence once."""
+    for note in dict.fromkeys(notes):
+        typer.echo(note, err=True)
 
 
 def print_json(value: Any) -> None:

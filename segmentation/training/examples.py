@@ -19,6 +19,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import find_sequence
 from celltrail.data.files.movie import Frames, LazyFrames
 from celltrail.data.files.opening import open_images, open_labels, refuse_masks
+from celltrail.data.labels.instances import judge_masks
 from celltrail.segmentation.net.model import Preprocessing
 from celltrail.segmentation.net.unet import margin_of, valid_size
 from celltrail.segmentation.prediction.tiles import grey_limits, normalise, reduce_image
@@ -53,8 +54,42 @@ class AnnotatedMovie:
     name: str = "movie"
 
 
+def open_pair(
+    images: Path,
+    labels: Path,
+    frames: range | None = None,
+    *,
+    channel: int | None = None,
+    axes: str | None = None,
+    series: int | None = None,
+    split_binary: bool = False,
+) -> AnnotatedMovie:
+    """Images and instance masks of any form on disk (`celltrail.data.files.opening`) as one movie.
+
+    Parameters
+    ----------
+    channel : int | None
+        Which channel of the images.
+    axes, series
+        How images and masks are read alike, see `celltrail.data.files.opening.open_frames`.
+    split_binary : bool
+        See `celltrail.data.files.opening.open_instances`.
+    """
+    grey = open_images(images, channel=channel, axes=axes, series=series)
+    masks = open_labels(labels, axes=axes, series=series)
+    return pair(grey, masks.with_parts_split() if split_binary else masks, frames)
+
+
 def open_movie(
-    dataset: Path, sequence: str, truth: str = "auto", *, frames: range | None = None, channel: int | None = None
+    dataset: Path,
+    sequence: str,
+    truth: str = "auto",
+    *,
+    frames: range | None = None,
+    channel: int | None = None,
+    axes: str | None = None,
+    series: int | None = None,
+    split_binary: bool = False,
 ) -> AnnotatedMovie:
     """A sequence of a CTC data set with its silver ("ST") or gold ("GT") truth, or gold over silver ("mixed").
 
@@ -87,7 +122,9 @@ def open_movie(
     silver = open_labels(found.st_seg) if truth != "GT" and found.st_seg is not None else None
     labels = silver or gold
     assert labels is not None
-    movie = pair(open_images(found.images, channel=channel), labels, frames, markers)
+    if split_binary:
+        labels = labels.with_parts_split()
+    movie = pair(open_images(found.images, channel=channel, axes=axes, series=series), labels, frames, markers)
     if silver is not None and gold is not None:
         movie = replace(movie, labels=GoldOverSilver(gold, silver))
     return replace(movie, name=f"{Path(dataset).name}/{sequence} {truth}")
@@ -134,6 +171,7 @@ def pair(images: Frames, labels: Frames, frames: range | None = None, markers: F
             "images and labels must have the same shape."
         )
     refuse_masks(images)
+    judge_masks(labels)
     numbers = tuple(number for number in labels if frames is None or number in frames)
     if not numbers:
         raise InputError(f"{labels.path} has no labels in the chosen frames: choose other --frames.")
@@ -205,13 +243,8 @@ def read_labels(movie: AnnotatedMovie, number: int) -> NDArray[np.int32]:
     """
     labels = np.asarray(movie.labels[number])
     values, index = np.unique(labels, return_inverse=True)
-    if labels.dtype == bool or (len(values) == 2 and values[0] == 0 and values[1] == 255):
-        pieces = ndimage.label(labels)[1]
-        if pieces > 1 or labels.dtype == bool:
-            raise InputError(
-                f"{movie.name}, frame {number}: the mask holds only 0 and {int(values[-1])}, but labels are "
-                "needed: give each cell its own number."
-            )
+    if labels.dtype == bool:
+        judge_masks({number: labels}, movie.name)
     if values[0] != 0:
         index = index + 1
     return index.reshape(labels.shape).astype(np.int32)

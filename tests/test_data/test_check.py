@@ -75,7 +75,7 @@ def test_a_sound_result_has_no_problem(tmp_path: Path) -> None:
     [
         (lambda f: (f / "mask001.tif").unlink(), 1, None, "lacks frames 1"),
         (lambda f: write_array(f / "mask003.tif", np.ones((9, 9), np.uint16)), 3, None, "has the shape (9, 9)"),
-        (lambda f: write_array(f / "mask000.tif", np.ones((8, 12), np.float32)), 0, None, "holds float32 values"),
+        (lambda f: write_array(f / "mask000.tif", np.full((8, 12), 0.5, np.float32)), 0, None, "no whole numbers"),
         (lambda f: (f / "mask002.tif").write_text("no image"), 2, None, "is not a TIFF image"),
         (paint(1, 1, 0), 1, None, "Frame 1 has no cell"),
         (paint(3, 3, 0), 3, 3, "track 3 is in frames 2–3, but the masks lack it in 3"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -35,3 +36,12 @@ def test_every_command_runs_and_every_column_is_written(
         assert listed is not None
         names = set(re.findall(r"`(\w+)`", listed.group(1)))
         assert names <= set((tmp_path / file).read_text().splitlines()[0].split(","))
+
+
+def test_what_comes_of_inputs_is_as_the_page_says(root: Path) -> None:
+    spec = importlib.util.spec_from_file_location("inputs", root / "docs" / "inputs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    inputs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(inputs)
+    assert f"{inputs.BEGIN}\n{inputs.table()}\n{inputs.END}" in inputs.PAGE.read_text(encoding="utf-8")

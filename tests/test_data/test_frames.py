@@ -54,11 +54,17 @@ def test_frames_are_read_when_asked_for(tmp_path: Path) -> None:
         movie[1]
 
 
-def test_a_folder_with_truth_and_notes_gives_the_masks(tmp_path: Path) -> None:
+def test_notes_and_what_segment_writes_beside_its_masks_do_not_matter(tmp_path: Path) -> None:
     folder = write_frames(tmp_path, ["mask000.tif", "mask001.tif"])
-    write_frames(folder, ["overview1.tif"])
+    write_frames(folder, ["probability000.tif", "probability001.tif", "overview.tif"])
     (folder / "res_track.txt").write_text("1 0 1 0\n")
-    assert open_labels(folder).numbers == (0, 1)
+    assert open_labels(folder)[1].max() == 2
+
+
+def test_two_files_for_one_frame_are_refused_whatever_their_names(tmp_path: Path) -> None:
+    write_frames(tmp_path, ["mask000.tif", "mask001.tif", "m001.tif"])
+    with pytest.raises(InputError, match=r"m001\.tif and mask001\.tif have the same frame number 1"):
+        open_labels(tmp_path)
 
 
 def test_pictures_are_read_too(tmp_path: Path) -> None:
@@ -159,14 +165,14 @@ def test_colour_images_want_a_channel(tmp_path: Path) -> None:
 def test_every_bad_file_is_named_at_once(tmp_path: Path) -> None:
     write_frames(tmp_path, ["mask000.tif", "mask001.tif", "mask002.tif"])
     write_array(tmp_path / "mask003.tif", np.ones((9, 9), np.uint16))
-    write_array(tmp_path / "mask004.tif", np.ones((5, 6), np.float32))
+    write_array(tmp_path / "mask004.tif", np.ones((5, 6), np.complex64))
     (tmp_path / "mask005.tif").write_text("not an image")
     with pytest.raises(InputError) as caught:
         open_labels(tmp_path)
     text = str(caught.value)
     assert len(caught.value.problems) == 3
     assert "mask003.tif has the shape (9, 9), the other frames have (5, 6)" in text
-    assert "mask004.tif holds float32 values" in text
+    assert "mask004.tif holds complex64 values" in text
     assert "mask005.tif is not a TIFF image" in text
 
 
@@ -183,7 +189,7 @@ def test_two_files_of_one_number_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_a_missing_one_and_a_data_set(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no numbered TIFF"):
+    with pytest.raises(InputError, match="holds no images"):
         open_images(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         open_images(tmp_path / "nowhere")
@@ -267,3 +273,21 @@ def test_asking_for_a_frame_reads_nothing(tmp_path: Path) -> None:
         raise AssertionError(number)
 
     assert 1 in ComputedFrames([1], refuse)
+
+
+def test_opening_reads_no_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_frames(tmp_path / "frames", [f"t{number:03d}.tif" for number in range(4)])
+    stack = np.zeros((3, 8, 9), np.uint8)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, imagej=True, metadata={"axes": "TYX"})
+    np.save(tmp_path / "stack.npy", stack)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a pixel was read")
+
+    for name in ("TiffPage.asarray", "TiffFrame.asarray", "TiffPageSeries.asarray"):
+        monkeypatch.setattr(f"tifffile.tifffile.{name}", refuse)
+    monkeypatch.setattr("celltrail.data.files.tiff.imagecodecs.deflate_decode", refuse)
+    for path in ("frames", "stack.tif", "stack.npy"):
+        assert len(open_images(tmp_path / path)) in (3, 4)
+    with pytest.raises((AssertionError, InputError)):
+        open_images(tmp_path / "frames")[0]

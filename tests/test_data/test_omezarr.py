@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.check import find_problems
@@ -98,7 +99,7 @@ def test_a_plain_array_needs_no_metadata(tmp_path: Path) -> None:
     assert (open_images(tmp_path / "a.zarr").shape, len(open_images(tmp_path / "a.zarr"))) == ((4, 8, 9), 2)
     movie = open_images(tmp_path / "a.zarr", axes="TCYX", channel=3)
     np.testing.assert_array_equal(movie[1], MOVIE[1, 0, 3])
-    with pytest.raises(InputError, match="name them with --axes"):
+    with pytest.raises(InputError, match="does not fit"):
         open_images(tmp_path / "a.zarr", axes="TYX")
 
 
@@ -113,9 +114,9 @@ def test_the_image_of_a_converted_microscope_file(tmp_path: Path) -> None:
 
 
 def test_floats_are_no_labels(tmp_path: Path, version: str) -> None:
-    path = write_image(tmp_path / "a.zarr", MOVIE[:, 0, 0].astype(np.float32), "tyx", version)
-    with pytest.raises(InputError, match="holds float32 values"):
-        open_labels(path)
+    path = write_image(tmp_path / "a.zarr", MOVIE[:, 0, 0].astype(np.float32) + 0.5, "tyx", version)
+    with pytest.raises(InputError, match="no whole numbers"):
+        open_labels(path)[0]
 
 
 def edit_json(file: Path, edit: Any) -> None:
@@ -169,3 +170,61 @@ def test_a_store_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.geff" / "nodes" / "ids" / ".zarray").write_text('{"filters": [{"id": "pickle"}]}')
     with pytest.raises(InputError, match="codec 'pickle'"):
         read_geff(tmp_path / "b.geff")
+
+
+def write_v06(path: Path, array: NDArray[np.uint16], axes: str, transforms: list[dict[str, Any]]) -> Path:
+    """An image of OME-Zarr 0.6: axes in coordinate systems, transformations that name input and output."""
+    kinds = {"t": ("time", "second"), "c": ("channel", None)}
+    described = []
+    for axis in axes:
+        kind, unit = kinds.get(axis, ("space", "micrometer"))
+        described.append({"name": axis, "type": kind, **({"unit": unit} if unit else {})})
+    group = zarr.open_group(str(path), mode="w", zarr_format=3)
+    level = group.create_array(
+        "s0", shape=array.shape, dtype=array.dtype, chunks=(1,) * (array.ndim - 2) + array.shape[-2:]
+    )
+    level[...] = array
+    ends = {"input": {"path": "s0"}, "output": {"name": "physical"}}
+    group.attrs["ome"] = {
+        "version": "0.6",
+        "multiscales": [
+            {
+                "coordinateSystems": [{"name": "physical", "axes": described}],
+                "datasets": [{"path": "s0", "coordinateTransformations": [{**one, **ends} for one in transforms]}],
+            }
+        ],
+    }
+    return path
+
+
+SCALE = {"type": "scale", "scale": [5.0, 2.0, 0.5, 0.25]}
+SHIFT = {"type": "translation", "translation": [0.0, 1.0, 2.0, 3.0]}
+
+
+@pytest.mark.parametrize(
+    "transforms", [[SCALE], [{"type": "sequence", "transformations": [SCALE, SHIFT]}]], ids=["scale", "sequence"]
+)
+def test_version_06_with_scales_and_translations(tmp_path: Path, transforms: list[dict[str, Any]]) -> None:
+    path = write_v06(tmp_path / "a.zarr", MOVIE[:, 0], "tzyx", transforms)
+    movie = open_images(path)
+    assert (movie.numbers, movie.shape) == ((0, 1, 2), MOVIE.shape[2:])
+    assert (movie.voxel, movie.interval) == ((2.0, 0.5, 0.25), 5.0)
+    np.testing.assert_array_equal(movie[2], MOVIE[2, 0])
+
+
+@pytest.mark.parametrize("kind", ["affine", "rotation", "mapAxis", "displacements"])
+def test_other_transformations_of_version_06_are_refused(tmp_path: Path, kind: str) -> None:
+    path = write_v06(tmp_path / "a.zarr", MOVIE[:, 0], "tzyx", [{"type": kind, kind: [0, 1, 2, 3]}])
+    with pytest.raises(InputError, match=f"transformation of the type '{kind}', but only scales and translations"):
+        open_images(path)
+
+
+def test_axes_that_the_user_says_are_obeyed_in_zarr_too(tmp_path: Path) -> None:
+    path = write_v06(tmp_path / "a.zarr", MOVIE[:, 0, 0], "zyx", [{"type": "identity"}])
+    assert "one frame of 3 slices: if this is time, give --axes TYX" in open_images(path).notes[0]
+    movie = open_images(path, axes="TYX")
+    assert (movie.numbers, movie.notes) == ((0, 1, 2), ())
+    np.testing.assert_array_equal(movie[1], MOVIE[1, 0, 0])
+    for wrong in ("YX", "TZYX", "TYQ"):
+        with pytest.raises(InputError, match="does not fit"):
+            open_images(path, axes=wrong)

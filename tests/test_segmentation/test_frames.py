@@ -22,9 +22,11 @@ from celltrail.segmentation.training.examples import (  # noqa: E402
     automatic_scale,
     make_targets,
     open_movie,
+    open_pair,
     pair,
     read_labels,
     split_in_time,
+    typical_diameter,
     unknown_region,
 )
 from celltrail.segmentation.training.settings import FAST, PAPER  # noqa: E402
@@ -148,12 +150,19 @@ def test_scale_brings_cells_to_a_common_size() -> None:
         automatic_scale([AnnotatedMovie({0: np.zeros((5, 5))}, {0: np.zeros((5, 5), np.uint8)}, (0,))])
 
 
-def test_masks_of_0_and_255_are_no_labels() -> None:
-    mask = np.zeros((40, 40), dtype=np.uint8)
-    mask[3:9, 3:9] = mask[20:30, 20:30] = 255
-    movie = AnnotatedMovie({0: mask}, {0: mask}, (0,))
-    with pytest.raises(InputError, match="own number"):
-        read_labels(movie, 0)
+@pytest.mark.parametrize("value", [1, 2, 200, 65535])
+def test_black_and_white_masks_are_no_labels(tmp_path: Path, value: int) -> None:
+    for folder, movie in (("images", discs().images), ("masks", discs().labels)):
+        (tmp_path / folder).mkdir()
+        for number, frame in movie.items():
+            grey = np.random.default_rng(number).integers(0, 99, frame.shape).astype(np.uint16)
+            write_array(
+                tmp_path / folder / f"t{number:03d}.tif", grey if folder == "images" else (frame > 0) * np.uint16(value)
+            )
+    with pytest.raises(InputError, match="--split-binary"):
+        open_pair(tmp_path / "images", tmp_path / "masks")
+    split = open_pair(tmp_path / "images", tmp_path / "masks", split_binary=True)
+    assert typical_diameter([split]) == pytest.approx(typical_diameter([discs()]), rel=0.02)
 
 
 def test_labels_are_numbered_compactly() -> None:

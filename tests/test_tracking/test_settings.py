@@ -75,7 +75,7 @@ def test_a_line_in_one_place_makes_an_option_everywhere(tmp_path: Path, root: Pa
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": str(root), "COLUMNS": "200"},
     )
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "found.json").read_text()) == {

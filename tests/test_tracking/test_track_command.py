@@ -72,14 +72,14 @@ def spoil_missing(folder):
 def spoil_empty(folder):
     for path in folder.iterdir():
         path.unlink()
-    return "holds no numbered"
+    return "holds no images"
 
 
 def spoil_grey(folder):
     rng = np.random.default_rng(0)
     for path in folder.iterdir():
         tifffile.imwrite(path, rng.integers(100, 1500, (40, 40)).astype(np.uint16))
-    return "grey values, not masks"
+    return "grey values or probabilities, not masks"
 
 
 def spoil_rgb(folder):
@@ -90,8 +90,8 @@ def spoil_rgb(folder):
 
 def spoil_float(folder):
     for path in folder.iterdir():
-        tifffile.imwrite(path, np.zeros((40, 40), np.float32))
-    return "whole numbers"
+        tifffile.imwrite(path, np.full((40, 40), 0.5, np.float32))
+    return "no whole numbers"
 
 
 def spoil_shape(folder):

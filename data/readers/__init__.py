@@ -1,0 +1,1 @@
+"""What one file declares and holds: axes, planes, names; one module for each kind of file."""
