@@ -73,6 +73,16 @@ class TrackResult:
         """Frame number and label image of every frame, with the labels of the tracks."""
         return paint_masks(self.source, self.table, self.lineage)
 
+    def __repr__(self) -> str:
+        return (
+            f"TrackResult({len(self.tracks)} tracks, {len(self.tracks.divisions())} divisions, "
+            f"{self.solution.status}, objective {self.solution.objective / NAT:.6g} nats)"
+        )
+
+    def write(self, out: Path | str, *, overwrite: bool = False, graph: bool = True) -> dict[str, Any]:
+        """Write the result into a folder, see `write_result`."""
+        return write_result(self, Path(out), overwrite=overwrite, graph=graph)
+
     @property
     def gap(self) -> float:
         """Objective minus bound in nats: 0 for a proven optimum."""

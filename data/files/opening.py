@@ -100,6 +100,25 @@ def parse_frames(text: str | None) -> range | None:
     return range(start, stop)
 
 
+def as_frames(given: object) -> range | None:
+    """Frames as a range: of a range, of (first, last) with both included, of a text ``A:B``; ``None`` → all.
+
+    Raises
+    ------
+    InputError
+        If it is none of these.
+    """
+    if given is None or isinstance(given, range):
+        return given
+    if isinstance(given, str):
+        return parse_frames(given)
+    if isinstance(given, (tuple, list)) and len(given) == 2 and all(isinstance(n, (int, np.integer)) for n in given):
+        first, last = map(int, given)
+        if 0 <= first <= last:
+            return range(first, last + 1)
+    raise InputError(f"frames is {given!r}: give (first, last), both included, for example (0, 40).")
+
+
 def refuse_masks(images: Frames) -> None:
     """Raise `InputError` if the first frame is a label image or a binary mask, not a picture of cells.
 
@@ -114,21 +133,26 @@ def refuse_masks(images: Frames) -> None:
 
 
 def open_images(
-    path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
+    path: Path, *, frames: range | tuple[int, int] | None = None, channel: int | None = None, axes: str | None = None
 ) -> Frames:
     """Open a movie of grey images; see `open_frames`."""
     return open_frames(path, "image", frames=frames, channel=channel, axes=axes)
 
 
 def open_labels(
-    path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
+    path: Path, *, frames: range | tuple[int, int] | None = None, channel: int | None = None, axes: str | None = None
 ) -> Frames:
     """Open a movie of label images; see `open_frames`."""
     return open_frames(path, "labels", frames=frames, channel=channel, axes=axes)
 
 
 def open_frames(
-    path: Path, kind: Kind, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
+    path: Path,
+    kind: Kind,
+    *,
+    frames: range | tuple[int, int] | None = None,
+    channel: int | None = None,
+    axes: str | None = None,
 ) -> Frames:
     """Open a movie: a folder with one file per frame, a stack in one TIFF file, a single image, or an OME-Zarr.
 
@@ -138,8 +162,8 @@ def open_frames(
         Folder or file.
     kind : Kind
         ``"labels"`` demands integers; ``"image"`` any grey values.
-    frames : range | None
-        The frame numbers to keep (``None``: all).
+    frames : range | tuple[int, int] | None
+        The frame numbers to keep, a range or (first, last) with both included (``None``: all).
     channel : int | None
         Which channel to take where a file has several.
     axes : str | None
@@ -156,7 +180,7 @@ def open_frames(
         With every file that is wrong: unreadable, of another shape or dtype than most, RGB
         without ``channel``, floating point where labels are expected.
     """
-    path = Path(path)
+    path, frames = Path(path), as_frames(frames)
     if path.is_dir() and is_zarr(path):
         movie = _open_zarr(path, kind, channel, axes)
     elif path.is_dir():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,16 +73,8 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
     tracks = read_tracks(file)
     problems = [f"{file}: {text}" for text in tracks.problems()]
     masks = open_labels(folder)
-    frames, labels, positions, areas = [], [], [], []
-    for done, number in enumerate(masks, start=1):
-        mask = masks[number]
-        table = count_overlap(mask, mask)
-        frames.append(np.full(len(table.labels_a), number, dtype=np.int64))
-        labels.append(table.labels_a)
-        positions.append(np.pad(table.centers_a, ((0, 0), (3 - mask.ndim, 0))))
-        areas.append(table.areas_a)
-        progress("read", done, len(masks))
-    frame, label = np.concatenate(frames), np.concatenate(labels)
+    points = points_of_masks(masks, tracks, progress=progress)
+    frame, label = points.frame, points.label
     found = set(zip(label.tolist(), frame.tolist(), strict=True))
     # A table may claim any frames; one outside the movie is enough to be found missing.
     first, last = masks.numbers[0] - 1, masks.numbers[-1] + 1
@@ -100,15 +92,34 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
             )
     if problems:
         raise InputError(*problems[:20])
+    return replace(points, voxel=masks.voxel, interval=masks.interval)
+
+
+def points_of_masks(masks: Mapping[int, NDArray[Any]], tracks: Tracks, *, progress: Progress = silent) -> Points:
+    """The points of label images whose labels are those of ``tracks``, without a scale.
+
+    Parameters
+    ----------
+    masks : Mapping[int, NDArray[Any]]
+        Frame number → label image, at least one.
+    """
+    frames, labels, positions, areas = [], [], [], []
+    for done, number in enumerate(masks, start=1):
+        mask = masks[number]
+        table = count_overlap(mask, mask)
+        frames.append(np.full(len(table.labels_a), number, dtype=np.int64))
+        labels.append(table.labels_a)
+        positions.append(np.pad(table.centers_a, ((0, 0), (3 - mask.ndim, 0))))
+        areas.append(table.areas_a)
+        progress("read", done, len(masks))
+    ndim = masks[next(iter(masks))].ndim
     return Points(
-        frame,
-        label,
+        np.concatenate(frames),
+        np.concatenate(labels),
         np.concatenate(positions),
         np.concatenate(areas).astype(np.float64),
         tracks,
-        len(masks.shape),
-        masks.voxel,
-        masks.interval,
+        ndim,
     )
 
 
