@@ -102,7 +102,7 @@ def format_table(evaluations: Sequence[Evaluation], *, everything: bool = False)
     Measures without a value are told in one line for each reason.
     """
     mean = DatasetEvaluation(list(evaluations)).mean
-    shown = [name for name in mean if everything or name in QUOTED]
+    shown = list(mean) if everything else [name for name in QUOTED if name in mean]
     valued = [name for name in shown if any(e.measures.get(name) is not None for e in evaluations)]
     titles = [evaluation.name for evaluation in evaluations]
     columns: list[Mapping[str, float | None]] = [evaluation.measures for evaluation in evaluations]
