@@ -89,9 +89,9 @@ def run_one(method: str, path: Path, target: Path, step: str) -> dict[str, float
     if method == "celltrail":
         read, write = (lambda: read_points(path)), (lambda points: write_ours(points, target))
     small = path.with_name(f"small{path.suffix}")  # imports and what is made at the first call
-    warm, warm_write = steps_alone(small, target.with_name(f"warm{path.suffix}"))
+    warm, warm_write = steps_alone(small, target.with_name(f"warm-{method}-{step}{path.suffix}"))
     if method == "celltrail":
-        write_ours(read_points(small), target.with_name(f"warm{path.suffix}"))
+        write_ours(read_points(small), target.with_name(f"warm-{method}-{step}{path.suffix}"))
     else:
         warm_write(warm())
     table = None if step == "read" else read()

@@ -13,8 +13,8 @@ from celltrail.evaluation.errors import list_errors
 from celltrail.evaluation.measures import biology, technical
 from celltrail.evaluation.measures.catalogue import in_order
 from celltrail.evaluation.measures.ceiling import measure_ceiling
+from celltrail.evaluation.measures.chota import measure_chota
 from celltrail.evaluation.measures.contingency import Contingency, tabulate
-from celltrail.evaluation.measures.lineages import measure_chota
 from celltrail.evaluation.measures.mot import hota_over_thresholds, measure_identity, trajectory_of
 from celltrail.evaluation.measures.per_frame import NAMES as SHAPE_NAMES
 from celltrail.evaluation.measures.per_frame import Score, mean_scores
