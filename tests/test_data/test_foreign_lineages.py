@@ -322,3 +322,36 @@ def test_btracks_hdf5(tmp_path: Path) -> None:
     (tmp_path / "b.h5").write_bytes(b"no hdf5")
     with pytest.raises(InputError, match="is no HDF5 file of btrack"):
         read_points(tmp_path / "b.h5")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_geff_keeps_costs_and_margins_of_links(tmp_path: Path) -> None:
+    read_to_memory = pytest.importorskip("geff.core_io").read_to_memory
+    tracking = pytest.importorskip("celltrail.tracking")
+    masks = {}
+    for t in range(4):
+        masks[t] = np.zeros((40, 60), dtype=np.int64)
+        masks[t][5:13, 5 + 2 * t : 13 + 2 * t] = 1
+        masks[t][25:33, 30:38] = 2
+    result = tracking.track(masks)
+    result.write(tmp_path / "RES")
+    convert_movie(tmp_path / "RES", tmp_path / "a.geff")
+    graph = read_to_memory(str(tmp_path / "a.geff"), structure_validation=True)
+    edges, links = graph["edge_props"], result.candidates.links
+    chosen = result.solution.link_chosen
+    assert sorted(edges) == ["cost", "margin", "parent_link"]
+    np.testing.assert_allclose(np.sort(edges["cost"]["values"]), np.sort(links.cost[chosen] / 1e6))
+    np.testing.assert_allclose(np.sort(edges["margin"]["values"]), np.sort(result.solution.link_margin[chosen]))
+    assert not edges["parent_link"]["values"].any()
+    assert read_points(tmp_path / "a.geff").tracks == result.tracks
+
+
+def test_what_follows_its_only_parent_at_once_stays_apart(tmp_path: Path) -> None:
+    """So is a division written whose other daughter is outside the image."""
+    rows = [(1, t, 20.0, 20.0, -1) for t in range(3)] + [(2, t, 22.0, 20.0, 1) for t in (3, 4)]
+    pd.DataFrame(rows, columns=["track_id", "t", "y", "x", "parent_track_id"]).to_csv(tmp_path / "a.csv", index=False)
+    for name in ("b.csv", "b.geff", "b"):
+        if name == "b.geff":
+            pytest.importorskip("geff")
+        convert_movie(tmp_path / "a.csv", tmp_path / name)
+        assert read_points(tmp_path / name).tracks.rows().tolist() == [[1, 0, 2, 0], [2, 3, 4, 1]]
