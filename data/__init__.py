@@ -5,7 +5,9 @@ from celltrail.data.files.ctc import Sequence, find_sequence, find_sequences
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import open_frames, open_images, open_labels
 from celltrail.data.files.tracks import Tracks, read_tracks
+from celltrail.data.formats.measuring import measure
 from celltrail.data.graph.candidates import Candidates, Solution, load_graph, save_graph
+from celltrail.data.pictures.lineage_tree import plot_lineages
 
 __all__ = [
     "Candidates",
@@ -18,9 +20,11 @@ __all__ = [
     "find_sequence",
     "find_sequences",
     "load_graph",
+    "measure",
     "open_frames",
     "open_images",
     "open_labels",
+    "plot_lineages",
     "read_tracks",
     "save_graph",
 ]

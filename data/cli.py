@@ -86,8 +86,12 @@ def check(
 
 
 def convert_result(
-    source: Annotated[Path, typer.Argument(help="A result folder, a .geff or .zarr, a .csv, or a TrackMate .xml.")],
-    target: Annotated[Path, typer.Argument(help="NAME.csv, NAME.geff, NAME.zarr, or a name for a CTC folder.")],
+    source: Annotated[
+        Path, typer.Argument(help="A result folder, a .geff or .zarr, a .csv, TrackMate's .xml, btrack's .h5.")
+    ],
+    target: Annotated[
+        Path, typer.Argument(help="NAME.csv, NAME.geff, NAME.zarr, NAME.xml, or a name for a CTC folder.")
+    ],
     columns: Annotated[
         Literal["intracktive", "napari", "btrack", "trackmate"],
         typer.Option("--columns", help="Which program's columns a CSV gets."),

@@ -72,6 +72,7 @@ def evaluate(
     sparse: Annotated[
         bool, typer.Option("--sparse-truth", help="The truth shows some lineages only; nothing else counts.")
     ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show every measure, not only those people quote.")] = False,
     second: Annotated[
         SecondOpinion | None, typer.Option("--with", help="Show its measures beside ours.", show_default=False)
     ] = None,
@@ -87,6 +88,7 @@ def evaluate(
     from celltrail.data.files.opening import parse_frames
     from celltrail.data.files.output import refuse_existing
     from celltrail.data.running.workers import open_workers
+    from celltrail.evaluation.border import describe_border
     from celltrail.evaluation.comparing.second_opinion import ask_traccuracy, format_opinion
     from celltrail.evaluation.errors import write_errors
     from celltrail.evaluation.reports.sequence_report import write_report
@@ -99,8 +101,6 @@ def evaluate(
             refuse_existing(out, overwrite=overwrite)
     if report is not None and res is None:
         raise InputError("--report shows one sequence: name the folders of the truth and of the result.")
-    if second is not None and frames is not None:
-        raise InputError("traccuracy compares whole sequences: leave out --frames or --with.")
     wanted, size = parse_frames(frames), _parse_voxel(voxel)
     with console.show_progress() as progress, open_workers(jobs, dask) as mapper:
         if res is not None:
@@ -130,9 +130,11 @@ def evaluate(
     document = to_document(
         evaluations, settings={"frames": frames, "truth": truth.value, "only_masks": only_masks, "sparse": sparse}
     )
-    text = format_table(evaluations)
+    text = format_table(evaluations, everything=everything)
+    if not screen:
+        text = "\n".join([text, *filter(None, map(describe_border, evaluations))])
     if second is not None:
-        opinions = [ask_traccuracy(Path(e.gt), Path(e.res)) for e in evaluations]
+        opinions = [ask_traccuracy(Path(e.gt), Path(e.res), frames=wanted) for e in evaluations]
         document["second_opinion"] = [opinion.to_dict() for opinion in opinions]
         text += "\n\n" + "\n\n".join(
             format_opinion(opinion, {**e.measures, **e.counts})
@@ -165,9 +167,9 @@ def _parse_voxel(text: str | None) -> tuple[float, float, float] | None:
 
 
 def compare(
-    dataset: Annotated[Path, typer.Argument(help="Data set with the truth of its sequences (NN_GT).")],
+    dataset: Annotated[Path, typer.Argument(help="Data set with the truth of its sequences (NN_GT), or one NN_GT.")],
     variants: Annotated[
-        list[str], typer.Argument(metavar="NAME=DIR...", help="Results: folders with NN_RES, or single results.")
+        list[str], typer.Argument(metavar="NAME=DIR...", help="Results: folders with NN_RES, or a single NN_RES.")
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the comparison.")],
     baseline: Annotated[

@@ -13,6 +13,7 @@ from celltrail.evaluation.errors import list_errors
 from celltrail.evaluation.measures import biology, technical
 from celltrail.evaluation.measures.catalogue import in_order
 from celltrail.evaluation.measures.ceiling import measure_ceiling
+from celltrail.evaluation.measures.chota import measure_chota
 from celltrail.evaluation.measures.contingency import Contingency, tabulate
 from celltrail.evaluation.measures.mot import hota_over_thresholds, measure_identity, trajectory_of
 from celltrail.evaluation.measures.per_frame import NAMES as SHAPE_NAMES
@@ -146,6 +147,7 @@ def _tracking_names(groups: Collection[str]) -> list[str]:
             "DetA",
             "AssA",
             "HOTA_CTC",
+            "CHOTA",
             "IDF1",
             "IDP",
             "IDR",
@@ -238,6 +240,8 @@ def _count_per_frame(evaluation: Evaluation, table: Contingency, truth: Tracks, 
 
 def _measure_tracks(evaluation: Evaluation, detail: Detail, table: Contingency, truth: Tracks, tracks: Tracks) -> None:
     evaluation.put(measure_identity(table, truth, tracks), "the truth or the result holds no object")
+    chota = measure_chota(table, truth, tracks)
+    evaluation.put({"CHOTA": chota}, "the truth and the result hold no object")
     evaluation.put(measure_trajectories(table, truth, tracks, voxel=detail.voxel), "no cell of the truth is followed")
     full, reason = _full_markers(table, detail.seg)
     found: dict[str, float | None] = dict.fromkeys(("HOTA", "DetA", "AssA"))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.ctc import find_sequences, track_file
 from celltrail.data.files.movie import Frames, LazyFrames
+from celltrail.data.files.opening import as_frames
 from celltrail.data.files.tracks import Tracks, clip_tracks
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
@@ -37,7 +38,7 @@ def evaluate_sequence(
     gt: Path,
     res: Path,
     *,
-    frames: range | None = None,
+    frames: range | tuple[int, int] | None = None,
     truth: TruthKind = "GT",
     only_masks: bool = False,
     groups: Collection[str] = GROUPS,
@@ -55,8 +56,8 @@ def evaluate_sequence(
     res : Path
         Folder of the result (``maskTTT.tif``, ``res_track.txt``). Without ``res_track.txt`` only the measures of
         masks and detections have values.
-    frames : range | None
-        Compare only these frame numbers; tracks are clipped to them.
+    frames : range | tuple[int, int] | None
+        Compare only these frame numbers, a range or (first, last) with both included; tracks are clipped to them.
     truth : TruthKind
         ``"ST"`` takes the full masks from the silver truth ``NN_ST/SEG`` beside ``gt``.
     only_masks : bool
@@ -95,7 +96,7 @@ def evaluate_many(
     gt: Path,
     results: Mapping[str, Path],
     *,
-    frames: range | None = None,
+    frames: range | tuple[int, int] | None = None,
     truth: TruthKind = "GT",
     only_masks: bool = False,
     groups: Collection[str] = GROUPS,
@@ -105,6 +106,7 @@ def evaluate_many(
     progress: Progress = silent,
 ) -> dict[str, Evaluation]:
     """Compare several results with one truth, which is read once; see `evaluate_sequence`."""
+    frames = as_frames(frames)
     opened, problems = open_truth(gt, frames=frames, truth=truth, only_masks=only_masks)
     candidates: dict[str, OpenedResult] = {}
     for name, path in results.items():
@@ -219,7 +221,7 @@ def segmentation_scores(truth: Masks, masks: Masks) -> dict[str, float]:
 def evaluate_dataset(
     dataset: Path,
     *,
-    frames: range | None = None,
+    frames: range | tuple[int, int] | None = None,
     truth: TruthKind = "GT",
     groups: Collection[str] = GROUPS,
     voxel: tuple[float, float, float] | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,21 @@ from celltrail.evaluation.measures.catalogue import definition
 from celltrail.evaluation.record import DatasetEvaluation, Evaluation
 
 SCHEMA = "celltrail.evaluation/1"
+QUOTED = (
+    "SEG",
+    "DET",
+    "TRA",
+    "OP_CTB",
+    "LNK",
+    "BIO",
+    "OP_CLB",
+    "BC",
+    "CT",
+    "HOTA",
+    "CHOTA",
+    "IDF1",
+    "division_F1",
+)  # what people quote; the rest is in the JSON, and in the table with --all
 EXPLAINED = ("ADE", "JACT", "warping_error", "V_rand")  # measures that others define otherwise, or not at all
 PACKAGES = ("celltrail", "numpy", "scipy", "numba", "tifffile")
 
@@ -81,35 +96,51 @@ def format_value(value: float | None) -> str:
     return "–" if value is None else f"{value:.6f}"
 
 
-def format_table(evaluations: Sequence[Evaluation]) -> str:
-    """The measures of all sequences side by side with their mean, why some have no value, and the errors."""
+def format_table(evaluations: Sequence[Evaluation], *, everything: bool = False) -> str:
+    """The measures that people quote, or all, of all sequences side by side with their mean; and the errors.
+
+    Measures without a value are told in one line for each reason.
+    """
     mean = DatasetEvaluation(list(evaluations)).mean
+    shown = list(mean) if everything else [name for name in QUOTED if name in mean]
+    valued = [name for name in shown if any(e.measures.get(name) is not None for e in evaluations)]
     titles = [evaluation.name for evaluation in evaluations]
     columns: list[Mapping[str, float | None]] = [evaluation.measures for evaluation in evaluations]
     if len(evaluations) > 1:
         titles.append("mean")
         columns.append(mean)
     width = max(10, *(len(title) for title in titles)) + 2
-    name_width = max(len(name) for name in mean) + 2
+    name_width = max((len(name) for name in shown), default=0) + 2
     lines = [_describe(evaluation) for evaluation in evaluations]
     lines += ["", " " * name_width + "".join(title.rjust(width) for title in titles)]
-    ceilings = {
-        name: [e.ceiling.get(name) for e in evaluations] for name in mean if any(name in e.ceiling for e in evaluations)
-    }
-    for name in mean:
+    for name in valued:
         values = "".join(format_value(column.get(name)).rjust(width) for column in columns)
-        reasons = dict.fromkeys(e.reasons[name] for e in evaluations if e.reasons.get(name))
-        note = f"   ({'; '.join(reasons)})" if reasons else ""
-        if name in ceilings:
-            note += (
-                "   (at most " + ", ".join(format_value(value) for value in ceilings[name]) + " with these detections)"
-            )
+        ceilings = [e.ceiling.get(name) for e in evaluations]
+        note = ""
+        if any(name in e.ceiling for e in evaluations):
+            note = f"   (at most {', '.join(format_value(value) for value in ceilings)} with these detections)"
         lines.append(name.ljust(name_width) + values + note)
-    explained = [name for name in EXPLAINED if name in mean]
-    lines += ["", *(f"{name}: {definition(name)}" for name in explained)]
+    missing = list(_without_value(evaluations, shown))
+    lines += ["", *missing] if missing else []
+    explained = [name for name in EXPLAINED if name in valued]
+    lines += ["", *(f"{name}: {definition(name)}" for name in explained)] if explained else []
     for evaluation in evaluations:
         lines += ["", *_describe_errors(evaluation)]
     return "\n".join(lines)
+
+
+def _without_value(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Iterator[str]:
+    """One line for each reason why measures have no value, with their names and, where it is not all, the sequences."""
+    groups: dict[str, dict[str, list[str]]] = {}
+    for evaluation in evaluations:
+        for name in names:
+            if evaluation.measures.get(name) is None and name in evaluation.measures:
+                row = groups.setdefault(evaluation.reasons.get(name) or "not measured", {})
+                row.setdefault(evaluation.name, []).append(name)
+    for reason, row in groups.items():
+        where = "" if len(row) == len(evaluations) else f" ({', '.join(row)})"
+        without = dict.fromkeys(name for names_ in row.values() for name in names_)
+        yield f"– {', '.join(without)}{where}: {reason}"
 
 
 def _describe(evaluation: Evaluation) -> str:

@@ -16,7 +16,7 @@ from celltrail.data.files.ctc import track_file
 from celltrail.data.files.file_formats import TIFF_SUFFIXES
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import open_instances, open_labels
-from celltrail.data.files.tracks import Tracks, frames_of_labels, read_tracks
+from celltrail.data.files.tracks import SHOWN, Tracks, read_tracks
 from celltrail.data.types import IntArray
 from celltrail.evaluation.measures.contingency import Objects
 
@@ -137,16 +137,28 @@ def disagreements(path: Path, tracks: Tracks, objects: Objects, frames: IntArray
     frames : IntArray
         The frames that were read; other frames are not judged.
     """
-    labels_in = {
-        int(frame): objects.label[slice(*np.searchsorted(objects.frame, (frame, frame + 1)))] for frame in frames
-    }
-    present = frames_of_labels(labels_in)
+    names, rows = np.unique(objects.label, return_inverse=True)
+    order = np.lexsort((objects.frame, rows))
+    counts = np.bincount(rows, minlength=len(names))
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    seen_in = objects.frame[order]
+    present = {int(name): seen_in[starts[k] : starts[k + 1]] for k, name in enumerate(names)}
+    # A track agrees where it has as many frames as it should, none of them outside: only the others are looked at.
+    place = np.searchsorted(names, tracks.label).clip(0, max(len(names) - 1, 0))
+    here = names[place] == tracks.label if len(names) else np.zeros(len(tracks), dtype=bool)
+    should = np.searchsorted(frames, tracks.end, "right") - np.searchsorted(frames, tracks.begin)
+    agrees = should.clip(0) == 0
+    if len(names):
+        first, last = seen_in[starts[place]], seen_in[starts[place + 1] - 1]
+        inside = (first >= tracks.begin) & (last <= tracks.end) & (counts[place] == should)
+        agrees = np.where(here, inside, agrees)
+    for label in tracks.label[agrees].tolist():
+        present.pop(label, None)
     problems = []
-    for label, begin, end, _ in tracks.rows().tolist():
+    wrong = np.flatnonzero(~agrees)
+    for label, begin, end, _ in tracks.rows()[wrong[:SHOWN]].tolist():
         expected = frames[(frames >= begin) & (frames <= end)]
         seen = present.pop(label, np.zeros(0, dtype=np.int64))
-        if np.array_equal(seen, expected):
-            continue
         absent, extra = np.setdiff1d(expected, seen), np.setdiff1d(seen, expected)
         if len(absent):
             problems.append(
@@ -158,10 +170,14 @@ def disagreements(path: Path, tracks: Tracks, objects: Objects, frames: IntArray
                 f"{path}: the masks hold label {label} in {_name_frames(extra)}, outside its track "
                 f"({begin} to {end}): correct the track file or the masks."
             )
+    for label in tracks.label[wrong[SHOWN:]].tolist():
+        present.pop(label, None)
+    if len(wrong) > SHOWN:
+        problems.append(f"{path}: {len(wrong) - SHOWN} more tracks do not agree with the masks.")
     problems += [
         f"{path}: the masks hold label {label} in {_name_frames(seen)}, but the file does not list it: "
         "add its track or remove it."
-        for label, seen in present.items()
+        for label, seen in list(present.items())[:SHOWN]
     ]
     return problems
 

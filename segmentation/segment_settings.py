@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from celltrail.data.errors import raise_if
+from celltrail.data.files.opening import as_frames
 from celltrail.data.settings import Option, described, problems_of, setting
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SERIES
 
@@ -31,4 +32,5 @@ class SegmentSettings:
     dask: str | None = setting(None, DASK)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "frames", as_frames(self.frames))  # (first, last) is welcome from Python
         raise_if(problems_of(self))

@@ -1,8 +1,9 @@
 """Masks or hypotheses → tracks."""
 
+from celltrail.tracking.from_graph import track_graph
 from celltrail.tracking.pipeline import TrackResult, track, write_result
 from celltrail.tracking.preparation import candidate_graph
 from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve
 
-__all__ = ["TrackResult", "TrackSettings", "candidate_graph", "solve", "track", "write_result"]
+__all__ = ["TrackResult", "TrackSettings", "candidate_graph", "solve", "track", "track_graph", "write_result"]

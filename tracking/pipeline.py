@@ -19,7 +19,7 @@ from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.output import output_folder
 from celltrail.data.files.pins import Pin
 from celltrail.data.files.tracks import Tracks
-from celltrail.data.graph.candidates import Candidates, Solution, save_graph
+from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.json_text import to_json
 from celltrail.data.running.log_file import write_log
@@ -72,6 +72,16 @@ class TrackResult:
     def masks(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Frame number and label image of every frame, with the labels of the tracks."""
         return paint_masks(self.source, self.table, self.lineage)
+
+    def __repr__(self) -> str:
+        return (
+            f"TrackResult({len(self.tracks)} tracks, {len(self.tracks.divisions())} divisions, "
+            f"{self.solution.status}, objective {self.solution.objective / NAT:.6g} nats)"
+        )
+
+    def write(self, out: Path | str, *, overwrite: bool = False, graph: bool = True) -> dict[str, Any]:
+        """Write the result into a folder, see `write_result`."""
+        return write_result(self, Path(out), overwrite=overwrite, graph=graph)
 
     @property
     def gap(self) -> float:

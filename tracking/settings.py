@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from celltrail.data.errors import InputError, raise_if
+from celltrail.data.files.opening import as_frames
 from celltrail.data.settings import Option, changed, described, problems_of, setting
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SERIES, SPLIT_BINARY
 
@@ -86,6 +87,7 @@ class TrackSettings:
     )
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "frames", as_frames(self.frames))  # (first, last) is welcome from Python
         raise_if(problems_of(self))
         if self.repair and (self.hypotheses or self.method != "ilp"):
             raise InputError(

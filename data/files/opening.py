@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+
 from celltrail.data.errors import InputError
 from celltrail.data.files.folder import inspect_folder, list_frame_files
 from celltrail.data.files.movie import Frames
@@ -49,10 +51,29 @@ def parse_frames(text: str | None) -> range | None:
     return range(start, stop)
 
 
+def as_frames(given: object) -> range | None:
+    """Frames as a range: of a range, of (first, last) with both included, of a text ``A:B``; ``None`` → all.
+
+    Raises
+    ------
+    InputError
+        If it is none of these.
+    """
+    if given is None or isinstance(given, range):
+        return given
+    if isinstance(given, str):
+        return parse_frames(given)
+    if isinstance(given, (tuple, list)) and len(given) == 2 and all(isinstance(n, (int, np.integer)) for n in given):
+        first, last = map(int, given)
+        if 0 <= first <= last:
+            return range(first, last + 1)
+    raise InputError(f"frames is {given!r}: give (first, last), both included, for example (0, 40).")
+
+
 def open_images(
     path: Path,
     *,
-    frames: range | None = None,
+    frames: range | tuple[int, int] | None = None,
     channel: int | None = None,
     axes: str | None = None,
     series: int | None = None,
@@ -64,7 +85,7 @@ def open_images(
 def open_labels(
     path: Path,
     *,
-    frames: range | None = None,
+    frames: range | tuple[int, int] | None = None,
     channel: int | None = None,
     axes: str | None = None,
     series: int | None = None,
@@ -77,7 +98,7 @@ def open_frames(
     path: Path,
     kind: Kind,
     *,
-    frames: range | None = None,
+    frames: range | tuple[int, int] | None = None,
     channel: int | None = None,
     axes: str | None = None,
     series: int | None = None,
@@ -90,8 +111,8 @@ def open_frames(
         Folder or file. A folder with one stack is that movie.
     kind : Kind
         ``"labels"`` demands whole numbers; ``"image"`` any grey values.
-    frames : range | None
-        The frame numbers to keep (``None``: all).
+    frames : range | tuple[int, int] | None
+        The frame numbers to keep, a range or (first, last) with both included (``None``: all).
     channel : int | None
         Which channel to take where a file, or the names of the files, have several.
     axes : str | None
@@ -110,7 +131,7 @@ def open_frames(
         With every file that is wrong: unreadable, cut off, of another shape than most, of several channels or
         positions of which none is chosen.
     """
-    path, wish = Path(path), Wish(channel, axes, series)
+    path, wish, frames = Path(path), Wish(channel, axes, series), as_frames(frames)
     if path.is_dir() and is_zarr(path):
         movie = _open_zarr(path, kind, wish)
     elif path.is_dir():

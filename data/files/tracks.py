@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from celltrail.data.errors import InputError
 from celltrail.data.types import IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = 100  # faults of one kind that are told one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +61,16 @@ class Tracks:
         label, begin, end, parent = table.T.copy()
         return cls(label=label, begin=begin, end=end, parent=parent)
 
+    def __repr__(self) -> str:
+        span = f"frames {self.begin.min()} to {self.end.max()}" if len(self) else "no frames"
+        return f"Tracks({len(self)} tracks, {len(self.divisions())} divisions, {span})"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The table as a DataFrame: ``label``, ``begin``, ``end``, ``parent`` (0: none)."""
+        import pandas as pd
+
+        return pd.DataFrame({name: getattr(self, name) for name in ("label", "begin", "end", "parent")})
+
     def row_of(self, label: int) -> int:
         """Index of the row with this label; ``KeyError`` if there is none."""
         found = np.flatnonzero(self.label == label)
@@ -99,51 +115,53 @@ class Tracks:
         """Every broken invariant as (label, frame or ``None``, sentence).
 
         Labels are positive and unique, a track does not end before it begins, frames are not
-        negative, a parent exists and ends before its child begins, and no track descends from itself.
+        negative, a parent exists and ends before its child begins, and no track descends from itself. Of each kind the
+        first 100 are told, and the others counted.
         """
         found: list[tuple[int, int | None, str]] = []
         labels, counts = np.unique(self.label, return_counts=True)
+        index = np.searchsorted(labels, self.parent).clip(0, max(len(labels) - 1, 0))
+        known = labels[index] == self.parent if len(labels) else np.zeros(0, dtype=bool)
+        order = np.argsort(self.label, kind="stable")
+        last = self.end[order][np.searchsorted(self.label[order], labels, "right") - 1]
+        ends = np.where(known, last[index], 0) if len(labels) else self.end
+        child, own = self.parent != 0, self.parent == self.label
+        twice = dict(zip(labels[counts > 1][:SHOWN].tolist(), counts[counts > 1][:SHOWN].tolist(), strict=True))
         found += [
-            (label, None, f"Track {label} is listed {n} times: give each track its own label.")
-            for label, n in zip(labels.tolist(), counts.tolist(), strict=True)
-            if n > 1
+            (name, None, f"Track {name} is listed {n} times: give each track its own label.")
+            for name, n in twice.items()
         ]
-        end_of = dict(zip(self.label.tolist(), self.end.tolist(), strict=True))
-        rows: list[list[int]] = self.rows().tolist()
-        for label, begin, end, parent in rows:
-            if label <= 0:
-                found.append((label, None, f"Track {label} has a label that is not positive: labels start at 1."))
-            if begin < 0:
-                found.append((label, begin, f"Track {label} begins in frame {begin}: frame numbers start at 0."))
-            if end < begin:
-                found.append(
-                    (
-                        label,
-                        begin,
-                        f"Track {label} ends in frame {end}, before it begins in frame {begin}: swap the two.",
-                    )
-                )
-            if parent == 0:
-                continue
-            if parent == label:
-                found.append((label, None, f"Track {label} is its own parent: write 0 if it has none."))
-            elif parent not in end_of:
-                found.append(
-                    (
-                        label,
-                        begin,
-                        f"Track {label} names parent {parent}, which is not in the table: add it, or write 0.",
-                    )
-                )
-            elif end_of[parent] >= begin:
-                text = (
-                    f"Track {label} begins in frame {begin}, but its parent {parent} ends in frame "
-                    f"{end_of[parent]}: a parent must end before its child begins."
-                )
-                found.append((label, begin, text))
-        for cycle in self._cycles():
-            names = " → ".join(str(label) for label in (*cycle, cycle[0]))
+        kinds = [
+            (self.label <= 0, None, "Track {0} has a label that is not positive: labels start at 1."),
+            (self.begin < 0, 1, "Track {0} begins in frame {1}: frame numbers start at 0."),
+            (self.end < self.begin, 1, "Track {0} ends in frame {2}, before it begins in frame {1}: swap the two."),
+            (child & own, None, "Track {0} is its own parent: write 0 if it has none."),
+            (
+                child & ~own & ~known,
+                1,
+                "Track {0} names parent {3}, which is not in the table: add it, or write 0.",
+            ),
+            (
+                child & ~own & known & (ends >= self.begin),
+                1,
+                "Track {0} begins in frame {1}, but its parent {3} ends in frame {4}: "
+                "a parent must end before its child begins.",
+            ),
+        ]
+        table = np.column_stack([self.rows(), ends])
+        more = int((counts > 1).sum()) - len(twice)
+        for wrong, column, text in kinds:
+            rows = np.flatnonzero(wrong)
+            more += max(len(rows) - SHOWN, 0)
+            for row in table[rows[:SHOWN]].tolist():
+                found.append((row[0], None if column is None else row[column], text.format(*row)))
+        cycles = self._cycles()
+        more += max(len(cycles) - SHOWN, 0)
+        for cycle in cycles[:SHOWN]:
+            names = " → ".join(str(label) for label in (*cycle, cycle[0])[:SHOWN])
             found.append((cycle[0], None, f"Tracks {names} descend from each other: cut this cycle."))
+        if more:
+            found.append((0, None, f"{more} more tracks are wrong in the same ways."))
         return found
 
     def _cycles(self) -> list[list[int]]:
@@ -185,32 +203,38 @@ def read_tracks(path: Path) -> Tracks:
         raise InputError(f"{path} does not exist: a track file lists 'label begin end parent'.") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not a text file: write lines of 'label begin end parent'.") from None
-    rows, problems = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
+    rows: list[list[int]] = []
+    wrong: list[int] = []
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
         fields = line.split()
         if not fields:
             continue
         try:
             values = [int(field) for field in fields]
         except ValueError:
-            problems.append(
-                f"{path}, line {number}, '{line.strip()[:60]}', is not four integers: write label begin end parent."
-            )
-            continue
-        if len(values) != 4:
-            problems.append(
-                f"{path}, line {number}, has {len(values)} columns, expected 4: write label begin end parent."
-            )
-        elif any(abs(value) > 2**62 for value in values):
-            problems.append(f"{path}, line {number}, has a number too large for a label or a frame: correct it.")
+            values = []
+        if len(values) != 4 or any(abs(value) > 2**62 for value in values):
+            wrong.append(number)
         else:
             rows.append(values)
-    if problems:
-        shown = problems[:20]
-        if len(problems) > len(shown):
-            shown.append(f"{path}: {len(problems) - len(shown)} more lines are wrong in the same way.")
+    if wrong:
+        shown = [_fault_of_line(path, number + 1, lines[number]) for number in wrong[:20]]
+        if len(wrong) > len(shown):
+            shown.append(f"{path}: {len(wrong) - len(shown)} more lines are wrong in the same way.")
         raise InputError(*shown)
     return Tracks.from_rows(rows)
+
+
+def _fault_of_line(path: Path, number: int, line: str) -> str:
+    fields = line.split()
+    try:
+        values = [int(field) for field in fields]
+    except ValueError:
+        return f"{path}, line {number}, '{line.strip()[:60]}', is not four integers: write label begin end parent."
+    if len(values) != 4:
+        return f"{path}, line {number}, has {len(values)} columns, expected 4: write label begin end parent."
+    return f"{path}, line {number}, has a number too large for a label or a frame: correct it."
 
 
 def format_tracks(tracks: Tracks) -> str:

@@ -1,9 +1,10 @@
-"""One format of results into another: CTC folder ↔ GEFF ↔ CSV, and TrackMate's XML in."""
+"""One format of results into another: CTC folder ↔ GEFF ↔ CSV ↔ TrackMate's XML, and btrack's HDF5 in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ from celltrail.data.files.ctc import digits_for, track_file, write_masks, write_
 from celltrail.data.files.movie import ComputedFrames
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.output import output_file, output_folder, refuse_existing
+from celltrail.data.formats.btrack_hdf5 import read_btrack
 from celltrail.data.formats.geff import LABELS, is_geff, read_geff, write_geff
-from celltrail.data.formats.points import Points, read_result
-from celltrail.data.formats.tables import DIALECTS, edges_file, radii_of, read_table, write_table
+from celltrail.data.formats.link_values import read_link_values
+from celltrail.data.formats.points import Points, radii_of, read_result
+from celltrail.data.formats.tables import DIALECTS, read_table, write_table
 from celltrail.data.formats.trackmate import read_trackmate
+from celltrail.data.formats.trackmate_tables import edges_file
+from celltrail.data.formats.trackmate_writer import write_trackmate
 from celltrail.data.progress import Progress, silent
 
 NEAR = 5.0  # pixels that a point may lie beside its mask
@@ -26,6 +31,7 @@ LOSES_MASKS = "GEFF holds no masks: write NAME.zarr instead of NAME.geff to keep
 LOSES_SCALE = (
     "A CTC folder holds no pixel size and no time between frames: repeat --voxel and --interval where you use it."
 )
+LOSES_SHAPES = "TrackMate's XML holds a radius of every cell, and neither masks nor labels."
 DREW_DISCS = "The source has no masks: every cell is a disc. Give the masks it was made from with --masks."
 
 
@@ -36,32 +42,25 @@ def read_points(
     interval: float | None = None,
     progress: Progress = silent,
 ) -> Points:
-    """Read a result in any of the formats: a CTC folder, GEFF, CSV, or TrackMate's XML.
+    """Read a result in any of the formats: a CTC folder, GEFF, CSV, TrackMate's XML, or btrack's HDF5.
 
     ``voxel`` (z, y, x in µm) and ``interval`` (seconds) fill in what the format cannot tell.
     """
     suffix = path.suffix.lower()
     if not path.exists():
-        raise InputError(f"{path} does not exist: give a result folder, a .geff, a .csv, or a TrackMate .xml.")
+        raise InputError(f"{path} does not exist: give a result folder, a .geff, a .csv, a TrackMate .xml, or a .h5.")
     if path.is_dir() and is_geff(path):
         return read_geff(path, voxel=voxel, interval=interval)
     if path.is_dir() and (track_file(path) is not None or suffix not in (".geff", ".zarr")):
         points = read_result(path, progress=progress)
-        return Points(
-            frame=points.frame,
-            label=points.label,
-            position=points.position,
-            area=points.area,
-            tracks=points.tracks,
-            ndim=points.ndim,
-            voxel=voxel or points.voxel,
-            interval=interval or points.interval,
-        )
-    if suffix == ".csv":
+        return replace(points, voxel=voxel or points.voxel, interval=interval or points.interval)
+    if suffix in (".csv", ".tsv", ".txt"):
         return read_table(path, voxel=voxel, interval=interval)
     if suffix == ".xml":
         return read_trackmate(path, voxel=voxel, interval=interval)
-    raise InputError(f"{path} has no format that is read here: give a result folder, a .geff, a .csv, or a .xml.")
+    if suffix in (".h5", ".hdf5", ".hdf"):
+        return read_btrack(path, voxel=voxel, interval=interval)
+    raise InputError(f"{path} has no format that is read here: give a result folder, .geff, .csv, .xml or .h5.")
 
 
 def convert_movie(
@@ -76,7 +75,7 @@ def convert_movie(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> list[str]:
-    """Convert a result; the format of ``target`` is seen from its name (.csv, .geff, .zarr, otherwise a CTC folder).
+    """Convert a result; the format of ``target`` is seen from its name (.csv, .geff, .zarr, .xml, else a CTC folder).
 
     Parameters
     ----------
@@ -91,12 +90,13 @@ def convert_movie(
     Returns
     -------
     list of str
-        Sentences on what the target cannot hold; empty when nothing is lost.
+        Sentences on what was left out of the source or assumed about it, and on what the target cannot hold; empty
+        when nothing is lost.
     """
     suffix = target.suffix.lower()
-    if suffix not in ("", ".csv", ".geff", ".zarr"):
+    if suffix not in ("", ".csv", ".geff", ".zarr", ".xml"):
         raise InputError(
-            f"{target} has the ending {suffix}, which is not written here: use .csv, .geff, .zarr, "
+            f"{target} has the ending {suffix}, which is not written here: use .csv, .geff, .zarr, .xml, "
             "or a name without ending for a CTC folder."
         )
     if dialect not in DIALECTS:
@@ -113,7 +113,11 @@ def convert_movie(
             if dialect == "trackmate":
                 edges = stack.enter_context(output_file(edges_file(target), overwrite=overwrite))
             write_table(points, work, dialect, edges=edges)
-        return [DIALECTS[dialect].loses]
+        return [*points.notes, DIALECTS[dialect].loses]
+    if suffix == ".xml":
+        with output_file(target, overwrite=overwrite) as work:
+            write_trackmate(points, work, shape=None if own is None else own.shape)
+        return [*points.notes, LOSES_SHAPES]
     given: Mapping[int, NDArray[Any]] | None = own
     if masks is not None:
         given = _relabelled(points, open_labels(masks), masks)
@@ -121,17 +125,23 @@ def convert_movie(
         if suffix:
             # The name of the folder tells the writer whether masks go with the graph.
             inner = work / f"graph{suffix}"
-            write_geff(points, inner, given if suffix == ".zarr" else None, progress=progress)
+            write_geff(
+                points,
+                inner,
+                given if suffix == ".zarr" else None,
+                of_links=read_link_values(source) if own is not None else None,
+                progress=progress,
+            )
             for item in inner.iterdir():
                 item.rename(work / item.name)
             inner.rmdir()
-            return [] if suffix == ".zarr" or given is None else [LOSES_MASKS]
+            return [*points.notes, *([] if suffix == ".zarr" or given is None else [LOSES_MASKS])]
         pictures = given if given is not None else draw_discs(points, radius)
         digits = digits_for([*points.frame.tolist(), *pictures])
         write_masks(work, _counted(pictures, progress), digits=digits)
         write_track_file(work / "res_track.txt", points.tracks)
     has_scale = points.voxel is not None or points.interval is not None
-    return [DREW_DISCS] * (given is None) + [LOSES_SCALE] * has_scale
+    return [*points.notes, *[DREW_DISCS] * (given is None), *[LOSES_SCALE] * has_scale]
 
 
 def _counted(masks: Mapping[int, NDArray[Any]], progress: Progress) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -7,7 +7,7 @@ images beside it in ``segmentation``, and the graph's metadata name them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.omezarr import LENGTH_IN_UM, TIME_IN_S, refuse_unsafe_codecs
-from celltrail.data.formats.points import Points, joined_tracks, links_of, points_from_links
-from celltrail.data.formats.tables import rows_of_ids
+from celltrail.data.files.omezarr import refuse_unsafe_codecs
+from celltrail.data.formats.geff_axes import find_axes, frames_of, positions_of, trackmate_scale
+from celltrail.data.formats.points import (
+    Points,
+    joined_tracks,
+    links_of,
+    points_from_links,
+    rows_of_ids,
+)
 from celltrail.data.progress import Progress, silent
 from celltrail.data.types import FloatArray, IntArray
 
 GRAPH, LABELS = "tracks", "segmentation"
+PARENT_LINK = "parent_link"  # of links: whether another track begins there, as a daughter or after a gap
 
 
 def is_geff(path: Path) -> bool:
@@ -37,7 +44,12 @@ def _graph_folder(path: Path) -> Path | None:
 
 
 def write_geff(
-    points: Points, path: Path, masks: Mapping[int, NDArray[Any]] | None = None, *, progress: Progress = silent
+    points: Points,
+    path: Path,
+    masks: Mapping[int, NDArray[Any]] | None = None,
+    *,
+    of_links: Mapping[str, Mapping[tuple[int, int], float]] | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Write points and links as GEFF; ``path`` must not exist.
 
@@ -49,6 +61,9 @@ def write_geff(
     ----------
     masks : Mapping[int, NDArray[Any]] | None
         Label images with the labels of ``points``; only for a path that ends in ".zarr".
+    of_links : Mapping[str, Mapping[tuple[int, int], float]] | None
+        Further properties of the links, such as their cost: name → (frame, label) of the cell to which the link leads → value;
+        a link without a value lacks the property.
     """
     geff = import_extra("geff", "interop")
     import_extra("zarr", "interop")
@@ -97,9 +112,23 @@ def write_geff(
             np.arange(len(points), dtype=np.uint64),
             props,
             links.astype(np.uint64),
-            {},
+            _link_properties(points, links, of_links or {}),
             metadata,
         )
+
+
+def _link_properties(
+    points: Points, links: IntArray, of_links: Mapping[str, Mapping[tuple[int, int], float]]
+) -> dict[str, Any]:
+    keys = list(zip(points.frame[links[:, 1]].tolist(), points.label[links[:, 1]].tolist(), strict=True))
+    parted = points.label[links[:, 0]] != points.label[links[:, 1]]
+    found: dict[str, Any] = {PARENT_LINK: {"values": parted, "missing": None}} if len(links) else {}
+    for name, values in of_links.items():
+        column = np.array([values.get(key, np.nan) for key in keys], dtype=np.float64)
+        missing = ~np.isfinite(column)
+        if not missing.all():
+            found[name] = {"values": np.where(missing, 0.0, column), "missing": missing if missing.any() else None}
+    return found
 
 
 def _scaled(unit: str, scale: float | None, scaled_unit: str) -> dict[str, Any]:
@@ -124,13 +153,16 @@ def _write_labels(path: Path, masks: Mapping[int, NDArray[Any]], progress: Progr
 def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, interval: float | None = None) -> Points:
     """Read points and links from GEFF.
 
-    The axes of type time and space are used, or where a graph names no axes (laptrack) its properties of the usual
-    names; where a position is in µm it is brought back to pixels by the axis' scale, or by ``voxel``.
+    The axes of type time and space are used, by their names and whatever their order, or where a graph names no axes
+    (laptrack) its properties of the usual names. Positions in µm are brought to pixels, and times to frames, by the
+    scale in the file (also that which GEFF's converter keeps of a TrackMate file), by a property that gives the frame,
+    or by ``voxel`` and ``interval``.
 
     Raises
     ------
     InputError
-        If it is not a valid GEFF, is undirected, or has neither axes nor properties named like axes.
+        If it is not a valid GEFF, is undirected, has neither axes nor properties named like axes, or gives times that
+        cannot be brought to frames.
     """
     import_extra("geff", "interop")
     from geff.core_io import read_to_memory
@@ -149,57 +181,65 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
     metadata = graph["metadata"]
     if not metadata.directed:
         raise InputError(f"{path} is an undirected graph: write it with directed links, from earlier to later.")
-    axes = {axis.name: axis for axis in metadata.axes or _usual_axes(graph["node_props"])}
-    time = [name for name, axis in axes.items() if axis.type == "time"]
-    space = [name for name, axis in axes.items() if axis.type == "space"]
-    if len(time) != 1 or len(space) not in (2, 3):
-        raise InputError(
-            f"{path} needs one axis of time and two or three of space; it has {sorted(axes)}: "
-            "name them in its metadata."
-        )
+    properties = graph["node_props"]
     columns = {
-        name: np.asarray(prop["values"])
-        for name, prop in graph["node_props"].items()
-        if np.asarray(prop["values"]).ndim == 1
+        name: np.asarray(prop["values"]) for name, prop in properties.items() if np.asarray(prop["values"]).ndim == 1
     }
-    frame, seconds = _frames(path, columns[time[0]], axes[time[0]])
-    position = np.zeros((len(frame), 3))
-    lengths = list(voxel or (1.0, 1.0, 1.0))
-    known = voxel is not None
-    for index, name in enumerate(space, start=3 - len(space)):
-        values, length = _pixels(columns[name], axes[name], lengths[index] if voxel else None)
-        position[:, index] = values
-        if length is not None:
-            lengths[index], known = length, True
+    whole = [name for name, prop in properties.items() if name in columns and not _any_missing(prop)]
+    time, space, notes = find_axes(path, metadata.axes or (), whole)
+    of_trackmate = trackmate_scale(metadata)
+    frame, seconds = frames_of(path, columns, time, interval or (of_trackmate[1] if of_trackmate else None), whole)
+    position, size, more = positions_of(
+        path, columns, space, voxel or (of_trackmate[0] if of_trackmate else None), len(frame)
+    )
     ids = np.asarray(graph["node_ids"]).astype(np.int64)
     links = rows_of_ids(np.asarray(graph["edge_ids"]).astype(np.int64).reshape(-1, 2), ids, str(path))
-    tracklet = (metadata.track_node_props or {}).get("tracklet")
-    label = columns.get("seg_id", columns.get(tracklet or ""))
-    if label is None or label.dtype.kind not in "ui":
-        label = None
-    area = graph["node_props"].get("area")
+    ndim = 3 if "z" in space and (position[:, 0] != 0).any() else 2
+    if of_trackmate:
+        alone = len(ids) - len(np.unique(links))
+        notes += [f"{path}: {alone} spots without a link are tracks of one frame."] * bool(alone)
+    begins = np.zeros(len(ids), dtype=bool)
+    if PARENT_LINK in graph["edge_props"]:
+        parted = np.asarray(graph["edge_props"][PARENT_LINK]["values"]).astype(bool)
+        begins[links[parted, 1]] = True
     return points_from_links(
         frame,
         position,
         links,
-        label=label,
-        ndim=len(space),
+        begins=begins,
+        names=[
+            columns[name] for name in _names_of_tracks(metadata) if name in whole and columns[name].dtype.kind in "ui"
+        ],
+        ndim=ndim,
         source=str(path),
-        area=None if area is None else _with_gaps(area),
-        voxel=(lengths[0], lengths[1], lengths[2]) if known else None,
+        area=_areas(properties, ndim, size),
+        voxel=size,
         interval=interval or seconds,
+        notes=[*notes, *more],
     )
 
 
-def _usual_axes(names: Iterable[str]) -> list[Any]:
-    """Axes by the names of node properties: t, time or frame; z, y and x."""
-    from geff_spec import Axis
+def _names_of_tracks(metadata: Any) -> list[str]:
+    """Properties that may name tracks, the best first: the label in the masks, the declared tracklet, usual names."""
+    declared = metadata.track_node_props or {}
+    masks = [related.node_prop for related in metadata.related_objects or () if related.type == "labels"]
+    usual = ["seg_id", declared.get("tracklet"), "track_id", "tracklet_id", "label"]
+    return list(dict.fromkeys(name for name in [*masks, *usual] if name))
 
-    here = set(names)
-    time = [name for name in ("t", "time", "frame") if name in here][:1]
-    return [Axis(name=name, type="time") for name in time] + [
-        Axis(name=name, type="space") for name in ("z", "y", "x") if name in here
-    ]
+
+def _any_missing(prop: Any) -> bool:
+    return prop["missing"] is not None and bool(np.asarray(prop["missing"]).any())
+
+
+def _areas(properties: Mapping[str, Any], ndim: int, size: tuple[float, float, float] | None) -> FloatArray | None:
+    """Areas in pixels: the property ``area``, or discs (balls) of TrackMate's radius; ``None`` where there is neither."""
+    if "area" in properties:
+        return _with_gaps(properties["area"])
+    if "RADIUS" not in properties:
+        return None
+    radius = _with_gaps(properties["RADIUS"]) / (size or (1.0, 1.0, 1.0))[2]
+    area: FloatArray = (np.pi if ndim == 2 else 4 / 3 * np.pi) * radius**ndim
+    return np.where(area > 0, area, np.nan)
 
 
 def _with_gaps(prop: Any) -> FloatArray:
@@ -207,24 +247,3 @@ def _with_gaps(prop: Any) -> FloatArray:
     if prop["missing"] is not None:
         values[np.asarray(prop["missing"], dtype=bool)] = np.nan
     return values
-
-
-def _frames(path: Path, values: NDArray[Any], axis: Any) -> tuple[IntArray, float | None]:
-    """Frame numbers from the axis of time, and the seconds between frames where it tells them."""
-    interval = None
-    if axis.scale is not None and axis.scaled_unit in TIME_IN_S:
-        interval = float(axis.scale) * TIME_IN_S[axis.scaled_unit]
-    frame = np.rint(values.astype(np.float64))
-    if not np.allclose(frame, values) or not np.isfinite(frame).all():
-        raise InputError(f"{path} gives times that are not whole numbers of frames: store the frame number as time.")
-    return frame.astype(np.int64), interval
-
-
-def _pixels(values: NDArray[Any], axis: Any, length: float | None) -> tuple[FloatArray, float | None]:
-    """Positions along an axis in pixels, and the length of a pixel in µm where it is known."""
-    values = values.astype(np.float64)
-    if axis.unit in LENGTH_IN_UM and length is not None:
-        return values * LENGTH_IN_UM[axis.unit] / length, length
-    if axis.scale is not None and axis.scaled_unit in LENGTH_IN_UM:
-        return values, float(axis.scale) * LENGTH_IN_UM[axis.scaled_unit]
-    return values, length

@@ -18,6 +18,7 @@ from celltrail.data.types import FloatArray, IntArray
 if TYPE_CHECKING:
     import pandas as pd
 
+GREY = ("mean", "sd", "integrated", "background", "corrected_mean", "corrected_integrated")
 NEAR_RADII = 3.0  # centres closer than this many median radii are neighbours
 
 
@@ -46,12 +47,14 @@ def measure_cells(
     Returns
     -------
     DataFrame
-        ``frame``, ``label`` (in the masks), ``track`` (continuations joined), ``minutes``; centre
+        ``frame``, ``label`` (in the masks), ``track`` (continuations joined), ``mother`` (its track, 0: none),
+        ``lineage`` (the first track of the family), ``generation``, ``minutes``; centre
         ``x_px``, ``y_px``, ``z_px`` and ``…_um``; ``area_px``, ``area_um2`` (3D: ``volume_…``); 2D only:
         ``major_px``, ``minor_px`` (axes of the ellipse with the same second moments), ``eccentricity``,
         ``solidity``; ``at_border``; ``neighbours`` (cells whose centres lie within three median radii);
-        ``mean``, ``sd`` of the grey values (with the channel's name); ``speed_px`` per frame since the
-        previous point of the track, and ``speed_um_per_min``; ``margin``.
+        ``mean``, ``sd``, ``integrated`` (the sum) of the grey values (with the channel's name), ``background`` (the
+        median of the pixels of the frame that belong to no cell), ``corrected_mean`` and ``corrected_integrated``
+        (without the background); ``speed_px`` per frame since the previous point of the track, and ``speed_um_per_min``; ``margin``.
     """
     import pandas as pd
 
@@ -60,6 +63,11 @@ def measure_cells(
         "frame": points.frame,
         "label": points.label,
         "track": np.array([joined[label] for label in points.label.tolist()], dtype=np.int64),
+    }
+    family = _families(points, joined)
+    columns |= {
+        name: np.array([row[name] for row in map(family.__getitem__, columns["track"].tolist())], dtype=np.int64)
+        for name in ("mother", "lineage", "generation")
     }
     if points.interval:
         columns["minutes"] = points.frame * points.interval / 60
@@ -83,6 +91,22 @@ def measure_cells(
     return pd.DataFrame(columns)
 
 
+def _families(points: Points, joined: Mapping[int, int]) -> dict[int, dict[str, int]]:
+    """Of every track its mother (0: none), the first track of its family, and how many divisions lie between them."""
+    found: dict[int, dict[str, int]] = {}
+    rows: list[list[int]] = points.tracks.rows()[np.argsort(points.tracks.begin, kind="stable")].tolist()
+    for label, _, _, parent in rows:
+        if joined[label] != label:
+            continue
+        above = found.get(joined[parent]) if parent else None
+        found[label] = {
+            "mother": joined[parent] if parent else 0,
+            "lineage": above["lineage"] if above else label,
+            "generation": above["generation"] + 1 if above else 0,
+        }
+    return found
+
+
 def _per_frame(
     points: Points,
     masks: Mapping[int, NDArray[Any]],
@@ -95,7 +119,7 @@ def _per_frame(
 
     n, flat = len(points), points.ndim == 2
     names = ["major_px", "minor_px", "eccentricity", "solidity"] if flat else []
-    names += [f"{what}_{channel}" if channel else what for channel in images for what in ("mean", "sd")]
+    names += [f"{what}_{channel}" if channel else what for channel in images for what in GREY]
     found: dict[str, NDArray[Any]] = {name: np.full(n, np.nan) for name in names}
     found |= {"at_border": np.zeros(n, dtype=bool), "neighbours": np.zeros(n, dtype=np.int64)}
     ball = np.pi if flat else 4 / 3 * np.pi
@@ -111,6 +135,8 @@ def _per_frame(
                     f"use the images that the masks were made from{f' ({channel})' if channel else ''}."
                 )
         rows = range(starts[frame], starts[frame + 1]) if frame + 1 < len(starts) else range(0)
+        empty = mask == 0
+        behind = {name: float(np.median(image[empty])) if empty.any() else np.nan for name, image in grey.items()}
         # Labels become 1 … n in their order: that of the rows, and small whatever they were.
         dense = np.where(mask > 0, np.searchsorted(points.label[rows.start : rows.stop], mask) + 1, 0)
         for region in regionprops(dense):
@@ -125,7 +151,10 @@ def _per_frame(
             for channel, image in grey.items():
                 values = image[region.slice][region.image]
                 suffix = f"_{channel}" if channel else ""
-                found[f"mean{suffix}"][row], found[f"sd{suffix}"][row] = values.mean(), values.std()
+                mean, total = float(values.mean()), float(values.sum(dtype=np.float64))
+                corrected = mean - behind[channel], total - behind[channel] * values.size
+                for name, value in zip(GREY, (mean, values.std(), total, behind[channel], *corrected), strict=True):
+                    found[name + suffix][row] = value
         if len(rows) > 1:
             tree = cKDTree(points.position[rows.start : rows.stop])
             found["neighbours"][rows.start : rows.stop] = tree.query_ball_point(tree.data, near, return_length=True) - 1
@@ -177,10 +206,12 @@ def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``track``, ``begin``, ``end``, ``frames`` with a mask; ``mother`` (0: none), ``daughters``;
+        ``track``, ``lineage`` (the first track of the family), ``begin``, ``end``, ``frames`` with a mask; ``mother``
+        (0: none), ``daughters``;
         ``birth``: division, border, start of the movie, or appears; ``fate``: division, border, end of
         the movie, or disappears; ``generation``; ``cycle_frames`` and ``cycle_minutes`` from birth by
-        division to division; ``path_px``, ``net_px`` (start to end), ``mean_speed_px``, mean area.
+        division to division; ``path_px``, ``net_px`` (start to end), ``mean_speed_px``, mean area; ``begin_minutes``,
+        ``end_minutes``, and lengths, speeds and areas in µm and minutes where the scale is known.
     """
     import pandas as pd
 
@@ -195,10 +226,11 @@ def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
     for child, parent in mother.items():
         daughters.setdefault(parent, []).append(child)
     size = "area_px" if points.ndim == 2 else "volume_px"
+    in_um = "area_um2" if points.ndim == 2 else "volume_um3"
     where = [f"{axis}_px" for axis in "zyx"[3 - points.ndim :]]
     generation: dict[int, int] = {}
     rows = []
-    groups = {track: cells[cells["track"] == track] for track in cells["track"].unique().tolist()}
+    groups = {int(str(track)): group for track, group in cells.groupby("track")}
     for track in sorted(groups, key=lambda track: (int(groups[track]["frame"].min()), track)):
         group = groups[track].sort_values("frame")
         begin, end = int(group["frame"].iloc[0]), int(group["frame"].iloc[-1])
@@ -208,6 +240,7 @@ def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
         path = group[where].to_numpy(dtype=np.float64)
         row = {
             "track": track,
+            "lineage": int(group["lineage"].iloc[0]),
             "begin": begin,
             "end": end,
             "frames": len(group),
@@ -235,7 +268,16 @@ def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
             f"mean_{size}": float(group[size].mean()),
         }
         if points.interval:
-            row["cycle_minutes"] = (end - begin + 1) * points.interval / 60 if full else None
+            minutes = points.interval / 60
+            row |= {"begin_minutes": begin * minutes, "end_minutes": end * minutes}
+            row["cycle_minutes"] = (end - begin + 1) * minutes if full else None
+        if points.voxel:
+            path = path * np.array(points.voxel)[3 - points.ndim :]
+            row["path_um"] = float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
+            row["net_um"] = float(np.linalg.norm(path[-1] - path[0]))
+            row[f"mean_{in_um}"] = float(group[in_um].mean())
+            if points.interval:
+                row["mean_speed_um_per_min"] = float(group["speed_um_per_min"].mean()) if len(group) > 1 else None
         rows.append(row)
     table = pd.DataFrame(rows)
     if rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.columns import row_of_cell
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_labels
@@ -39,6 +39,8 @@ class Points:
         Size (z, y, x) in µm, or ``None``.
     interval : float | None
         Seconds between frames, or ``None``.
+    notes : tuple[str, ...]
+        Sentences on what was left out, or had to be taken for something, when the points were read.
     """
 
     frame: IntArray
@@ -49,6 +51,7 @@ class Points:
     ndim: int
     voxel: tuple[float, float, float] | None = None
     interval: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -68,16 +71,8 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
     tracks = read_tracks(file)
     problems = [f"{file}: {text}" for text in tracks.problems()]
     masks = open_labels(folder)
-    frames, labels, positions, areas = [], [], [], []
-    for done, number in enumerate(masks, start=1):
-        mask = masks[number]
-        table = count_overlap(mask, mask)
-        frames.append(np.full(len(table.labels_a), number, dtype=np.int64))
-        labels.append(table.labels_a)
-        positions.append(np.pad(table.centers_a, ((0, 0), (3 - mask.ndim, 0))))
-        areas.append(table.areas_a)
-        progress("read", done, len(masks))
-    frame, label = np.concatenate(frames), np.concatenate(labels)
+    points = points_of_masks(masks, tracks, progress=progress)
+    frame, label = points.frame, points.label
     found = set(zip(label.tolist(), frame.tolist(), strict=True))
     # A table may claim any frames; one outside the movie is enough to be found missing.
     first, last = masks.numbers[0] - 1, masks.numbers[-1] + 1
@@ -95,15 +90,34 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
             )
     if problems:
         raise InputError(*problems[:20])
+    return replace(points, voxel=masks.voxel, interval=masks.interval)
+
+
+def points_of_masks(masks: Mapping[int, NDArray[Any]], tracks: Tracks, *, progress: Progress = silent) -> Points:
+    """The points of label images whose labels are those of ``tracks``, without a scale.
+
+    Parameters
+    ----------
+    masks : Mapping[int, NDArray[Any]]
+        Frame number → label image, at least one.
+    """
+    frames, labels, positions, areas = [], [], [], []
+    for done, number in enumerate(masks, start=1):
+        mask = masks[number]
+        table = count_overlap(mask, mask)
+        frames.append(np.full(len(table.labels_a), number, dtype=np.int64))
+        labels.append(table.labels_a)
+        positions.append(np.pad(table.centers_a, ((0, 0), (3 - mask.ndim, 0))))
+        areas.append(table.areas_a)
+        progress("read", done, len(masks))
+    ndim = masks[next(iter(masks))].ndim
     return Points(
-        frame=frame,
-        label=label,
-        position=np.concatenate(positions),
-        area=np.concatenate(areas).astype(np.float64),
-        tracks=tracks,
-        ndim=len(masks.shape),
-        voxel=masks.voxel,
-        interval=masks.interval,
+        np.concatenate(frames),
+        np.concatenate(labels),
+        np.concatenate(positions),
+        np.concatenate(areas).astype(np.float64),
+        tracks,
+        ndim,
     )
 
 
@@ -135,23 +149,32 @@ def links_of(points: Points) -> IntArray:
 
     Within a track from frame to frame, and from the last point of a parent to the first of each child.
     """
-    row_of = row_of_cell(points.frame, points.label)
-    ends = {label: end for label, _, end, _ in points.tracks.rows().tolist()}
-    links = []
-    for label, begin, end, parent in points.tracks.rows().tolist():
-        if parent:
-            links.append((row_of[ends[parent], parent], row_of[begin, label]))
-        links += [(row_of[frame - 1, label], row_of[frame, label]) for frame in range(begin + 1, end + 1)]
-    return np.array(sorted(links, key=lambda link: link[1]), dtype=np.int64).reshape(-1, 2)
+    order = np.lexsort((points.frame, points.label))
+    ordered = points.label[order]
+    same = ordered[1:] == ordered[:-1]
+    first = np.concatenate([[True], ~same])[: len(order)]
+    last = np.concatenate([~same, [True]])[: len(order)]
+    names, rows_first, rows_last = ordered[first], order[first], order[last]
+    born = points.tracks.parent > 0
+    child, parent = (np.searchsorted(names, column[born]) for column in (points.tracks.label, points.tracks.parent))
+    source = np.concatenate([order[:-1][same], rows_last[parent]])
+    target = np.concatenate([order[1:][same], rows_first[child]])
+    by_target = np.argsort(target, kind="stable")
+    return np.stack([source[by_target], target[by_target]], axis=1).astype(np.int64)
 
 
-def joined_tracks(tracks: Tracks) -> dict[int, int]:
-    """For each label the track it is part of when only children (continuations) are joined to their parents."""
+def joined_tracks(tracks: Tracks, *, gaps_only: bool = False) -> dict[int, int]:
+    """For each label the track it is part of when only children (continuations) are joined to their parents.
+
+    With ``gaps_only`` those that follow their parent at once stay apart: their parent may have divided, with the other
+    daughter outside the image.
+    """
     children = tracks.children()
+    ends = dict(zip(tracks.label.tolist(), tracks.end.tolist(), strict=True))
     joined: dict[int, int] = {}
-    order = np.argsort(tracks.begin, kind="stable")
-    for label, parent in zip(tracks.label[order].tolist(), tracks.parent[order].tolist(), strict=True):
-        only = parent != 0 and len(children[parent]) == 1
+    rows: list[list[int]] = tracks.rows()[np.argsort(tracks.begin, kind="stable")].tolist()
+    for label, begin, _, parent in rows:
+        only = parent != 0 and len(children[parent]) == 1 and (not gaps_only or begin > ends[parent] + 1)
         joined[label] = joined[parent] if only else label
     return joined
 
@@ -162,10 +185,12 @@ def points_from_links(
     links: NDArray[Any],
     *,
     area: NDArray[Any] | None = None,
-    label: NDArray[Any] | None = None,
+    begins: NDArray[np.bool_] | None = None,
+    names: Sequence[NDArray[Any]] = (),
     ndim: int,
     voxel: tuple[float, float, float] | None = None,
     interval: float | None = None,
+    notes: Sequence[str] = (),
     source: str = "The graph",
 ) -> Points:
     """Points and tracks from a graph of links.
@@ -183,9 +208,14 @@ def points_from_links(
         (n,) pixels.
     links : NDArray[Any]
         (k, 2) rows of the points; the earlier one is the source, in whatever order they come.
-    label : NDArray[Any] | None
-        (n,) labels to keep; a chain ends where they change. 0: none. Otherwise tracks are numbered by first frame
-        and position.
+    begins : NDArray[np.bool_] | None
+        (n,) where a track begins in any case: a division whose other daughter is outside has a link like any other.
+    names : Sequence[NDArray[Any]]
+        Columns (n,) of labels, the best first. Tracks are named by the first column that is positive and the same along
+        every chain: one that changes along links names masks, not tracks. Where there is none, tracks are numbered by
+        first frame and position.
+    notes : Sequence[str]
+        Sentences for ``Points.notes``.
     source : str
         What to call the input in messages.
 
@@ -198,7 +228,6 @@ def points_from_links(
     frame = np.asarray(frame, dtype=np.int64)
     position = np.asarray(position, dtype=np.float64).reshape(-1, 3)
     links = np.asarray(links, dtype=np.int64).reshape(-1, 2)
-    hint = np.zeros(len(frame), dtype=np.int64) if label is None else np.asarray(label, dtype=np.int64)
     links = np.unique(np.where((frame[links[:, 0]] > frame[links[:, 1]])[:, None], links[:, ::-1], links), axis=0)
     problems = []
     flat = links[frame[links[:, 0]] == frame[links[:, 1]]]
@@ -216,47 +245,64 @@ def points_from_links(
         raise InputError(*problems)
 
     leaving = np.bincount(links[:, 0], minlength=len(frame))
+    here = np.arange(len(frame))
     before = np.full(len(frame), -1)
     before[links[:, 1]] = links[:, 0]
+    continues = (before >= 0) & (leaving[before] == 1) & (frame == frame[before] + 1)
+    if begins is not None:
+        continues &= ~begins
+    root = np.where(continues, before, here)
+    while (further := root[root]).tobytes() != root.tobytes():  # twice as far back in each step
+        root = further
     order = np.lexsort((position[:, 2], position[:, 1], position[:, 0], frame))
-    chain = np.full(len(frame), -1)
-    heads: list[int] = []
-    for row in order.tolist():
-        earlier = before[row]
-        if earlier >= 0 and leaving[earlier] == 1 and frame[row] == frame[earlier] + 1 and hint[row] == hint[earlier]:
-            chain[row] = chain[earlier]
-        else:
-            chain[row] = len(heads)
-            heads.append(row)
-    names = _name_chains(hint[heads])
+    heads = order[~continues[order]]
+    number = np.empty(len(frame), dtype=np.int64)
+    number[heads] = np.arange(len(heads))
+    chain = number[root]
+    named = _name_chains(heads, root, names)
     last = np.zeros(len(heads), dtype=np.int64)
     last[chain[order]] = frame[order]
-    parents = [int(names[chain[before[row]]]) if before[row] >= 0 else 0 for row in heads]
-    tracks = Tracks.from_rows(zip(names.tolist(), frame[heads].tolist(), last.tolist(), parents, strict=True))
-    tracks = Tracks.from_rows(tracks.rows()[np.argsort(tracks.label)])
-    labels = names[chain] if len(frame) else hint
+    parents = np.where(before[heads] >= 0, named[chain[before[heads]]], 0)
+    by_name = np.argsort(named)
+    tracks = Tracks(named[by_name], frame[heads][by_name], last[by_name], parents[by_name])
+    labels = named[chain]
     rows = np.lexsort((labels, frame))
     sizes = np.full(len(frame), np.nan) if area is None else np.asarray(area, dtype=np.float64)
-    return Points(
-        frame=frame[rows],
-        label=labels[rows],
-        position=position[rows],
-        area=sizes[rows],
-        tracks=tracks,
-        ndim=ndim,
-        voxel=voxel,
-        interval=interval,
-    )
+    return Points(frame[rows], labels[rows], position[rows], sizes[rows], tracks, ndim, voxel, interval, tuple(notes))
 
 
-def _name_chains(wanted: IntArray) -> IntArray:
-    """Labels of the chains: the wanted one for the first chain that wants it, else a new one."""
-    names = np.zeros(len(wanted), dtype=np.int64)
-    taken: set[int] = set()
-    for index, label in enumerate(wanted.tolist()):
-        if label > 0 and label not in taken:
-            taken.add(label)
-            names[index] = label
-    free = np.flatnonzero(names == 0)
-    names[free] = max(taken, default=0) + 1 + np.arange(len(free))
-    return names
+def _name_chains(heads: IntArray, root: IntArray, names: Sequence[NDArray[Any]]) -> IntArray:
+    """Labels of the chains: that of the first chain which has it in the first column that fits, else a new one."""
+    wanted = np.zeros(len(heads), dtype=np.int64)
+    for column in names:
+        values = np.asarray(column, dtype=np.int64)
+        if (values > 0).all() and np.array_equal(values[root], values):
+            wanted = values[heads]
+            break
+    first = np.zeros(len(heads), dtype=bool)
+    first[np.unique(wanted, return_index=True)[1]] = True
+    named: IntArray = np.where(first & (wanted > 0), wanted, 0)
+    free = np.flatnonzero(named == 0)
+    named[free] = named.max(initial=0) + 1 + np.arange(len(free))
+    return named
+
+
+def rows_of_ids(pairs: IntArray, ids: IntArray, source: str) -> IntArray:
+    """Pairs of ids → pairs of rows; `InputError` where an id is not there or is there twice."""
+    order = np.argsort(ids, kind="stable")
+    if len(ids) and (np.diff(ids[order]) == 0).any():
+        raise InputError(f"{source}: two cells have the same id: give each its own.")
+    place = np.searchsorted(ids, pairs, sorter=order).clip(0, max(len(ids) - 1, 0))
+    rows = order[place] if len(ids) else np.zeros_like(pairs)
+    lost = pairs[ids[rows] != pairs] if len(ids) else pairs.ravel()
+    if len(lost):
+        raise InputError(f"{source} links the cell {lost[0]}, which is not listed: export both together.")
+    result: IntArray = rows.astype(np.int64)
+    return result
+
+
+def radii_of(points: Points) -> FloatArray:
+    """The radius of a disc (2D) or ball (3D) of each point's area, in pixels; 5 where it is not known."""
+    ball = np.pi if points.ndim == 2 else 4 / 3 * np.pi
+    radius: FloatArray = np.where(np.isnan(points.area), 5.0, (np.nan_to_num(points.area) / ball) ** (1 / points.ndim))
+    return radius

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.formats.points import Points, joined_tracks, links_of, points_from_links
-from celltrail.data.types import FloatArray, IntArray
+from celltrail.data.formats.csv_file import as_numbers, as_whole, filled, plain, read_csv
+from celltrail.data.formats.points import Points, joined_tracks, points_from_links, rows_of_ids
+from celltrail.data.formats.trackmate_tables import edges_file, read_trackmate_tables, write_trackmate_tables
+from celltrail.data.types import IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,29 +74,10 @@ DIALECTS = {
         loses="TrackMate's tables hold no masks, only a radius, and not the pixel size: repeat --voxel to read them again.",
     ),
 }
-SPOT_HEADS = [
-    ("LABEL", "Label", "Label", ""),
-    ("ID", "Spot ID", "Spot ID", ""),
-    ("TRACK_ID", "Track ID", "Track ID", ""),
-    ("QUALITY", "Quality", "Quality", "(quality)"),
-    ("POSITION_X", "X", "X", "(length)"),
-    ("POSITION_Y", "Y", "Y", "(length)"),
-    ("POSITION_Z", "Z", "Z", "(length)"),
-    ("POSITION_T", "T", "T", "(time)"),
-    ("FRAME", "Frame", "Frame", ""),
-    ("RADIUS", "Radius", "R", "(length)"),
-    ("VISIBILITY", "Visibility", "Visibility", ""),
-]
-EDGE_HEADS = [
-    ("LABEL", "Label", "Label", ""),
-    ("TRACK_ID", "Track ID", "Track ID", ""),
-    ("SPOT_SOURCE_ID", "Source spot ID", "Source ID", ""),
-    ("SPOT_TARGET_ID", "Target spot ID", "Target ID", ""),
-]
 
 
 def write_table(points: Points, path: Path, dialect: str = "intracktive", *, edges: Path | None = None) -> None:
-    """Write points as CSV; a continuation (only child) is one track with its parent.
+    """Write points as CSV; a track that was lost for some frames is one track, whatever its pieces are called.
 
     Positions are in pixels, in "trackmate" in µm where the voxel size is known. "trackmate" writes
     its links into a table of their own: ``edges``, or ``NAME-edges.csv`` beside the table.
@@ -102,10 +85,10 @@ def write_table(points: Points, path: Path, dialect: str = "intracktive", *, edg
     import pandas as pd
 
     if dialect == "trackmate":
-        _write_trackmate(points, path, edges or edges_file(path))
+        write_trackmate_tables(points, path, edges or edges_file(path))
         return
     names = DIALECTS[dialect]
-    joined = joined_tracks(points.tracks)
+    joined = joined_tracks(points.tracks, gaps_only=True)
     track = np.array([joined[label] for label in points.label.tolist()], dtype=np.int64)
     columns: dict[str, NDArray[np.generic]] = {names.track: track, names.frame: points.frame}
     if dialect == "btrack":
@@ -150,65 +133,23 @@ def _family_columns(
     }
 
 
-def _write_trackmate(points: Points, path: Path, edges_path: Path) -> None:
-    import pandas as pd
-
-    voxel = np.array(points.voxel or (1.0, 1.0, 1.0))
-    z, y, x = (points.position * voxel).T
-    roots = points.tracks.roots()
-    lineages = {root: index for index, root in enumerate(sorted(set(roots.values())))}
-    lineage = np.array([lineages[roots[label]] for label in points.label.tolist()], dtype=np.int64)
-    ids = np.arange(len(points))
-    names = np.array([f"ID{i}" for i in ids.tolist()], dtype=object)
-    unit, time = "(micron)" if points.voxel else "(pixel)", "(sec)" if points.interval else "(frame)"
-    spots = pd.DataFrame(
-        {
-            "LABEL": names,
-            "ID": ids,
-            "TRACK_ID": lineage,
-            "QUALITY": 1.0,
-            "POSITION_X": x,
-            "POSITION_Y": y,
-            "POSITION_Z": z,
-            "POSITION_T": points.frame * (points.interval or 1.0),
-            "FRAME": points.frame,
-            "RADIUS": radii_of(points) * voxel[2],
-            "VISIBILITY": 1,
-        }
-    )
-    links = links_of(points)
-    edges = pd.DataFrame(
-        {
-            "LABEL": [f"{names[a]} → {names[b]}" for a, b in links.tolist()],
-            "TRACK_ID": lineage[links[:, 1]],
-            "SPOT_SOURCE_ID": links[:, 0],
-            "SPOT_TARGET_ID": links[:, 1],
-        }
-    )
-    for table, heads, file in ((spots, SPOT_HEADS, path), (edges, EDGE_HEADS, edges_path)):
-        rows = [[head[k] for head in heads] for k in (1, 2, 3)]
-        units = {"(length)": unit, "(time)": time}
-        rows[2] = [units.get(text, text) for text in rows[2]]
-        top = pd.DataFrame(rows, columns=[head[0] for head in heads], dtype=object)
-        _write_csv(pd.concat([top, table.astype(object)], ignore_index=True), file)
-
-
-def radii_of(points: Points) -> FloatArray:
-    """The radius of a disc (2D) or ball (3D) of each point's area, in pixels; 5 where it is not known."""
-    ball = np.pi if points.ndim == 2 else 4 / 3 * np.pi
-    radius: FloatArray = np.where(np.isnan(points.area), 5.0, (np.nan_to_num(points.area) / ball) ** (1 / points.ndim))
-    return radius
-
-
-def edges_file(spots: Path) -> Path:
-    """The table of links beside a TrackMate table of spots: ``spots.csv`` → ``edges.csv``, else ``NAME-edges.csv``."""
-    if "spots" in spots.stem and (beside := spots.with_name(spots.name.replace("spots", "edges"))).exists():
-        return beside
-    return spots.with_name(f"{spots.stem}-edges.csv")
+# Under which names a column is known, without capitals, blanks and underscores.
+TIMES = ("frame", "t", "time", "timepoint", "frameid")
+TRACKS = ("trackid", "track", "trackletid", "tracklet", "particle")
+NODES = ("id", "nodeid", "cellid", "spotid")
+NODE_PARENTS = ("parentid", "parentnodeid", "parentcellid", "parentspotid")
+TRACK_PARENTS = ("parenttrackid", "parenttrack", "parenttrackletid", "parent")
+AXES = {
+    axis: (axis, f"pos{axis}", f"position{axis}", f"center{axis}", f"centre{axis}", f"centroid{axis}") for axis in "zyx"
+}
+LABELS = ("label", "segid", "segmentationid", "maskid")
 
 
 def read_table(path: Path, *, voxel: tuple[float, float, float] | None = None, interval: float | None = None) -> Points:
     """Read points from CSV; the program it comes from is seen from its columns.
+
+    Links come from the tracks and their parents (inTRACKtive, btrack, ultrack, napari, trackpy; laptrack with its table
+    of divisions beside it), or from the parent of every cell where cells have ids (funtracks, motile_tracker).
 
     Parameters
     ----------
@@ -219,225 +160,215 @@ def read_table(path: Path, *, voxel: tuple[float, float, float] | None = None, i
     ------
     InputError
         If columns are missing or hold something else than numbers, a track has two points in a
-        frame, or a parent is not in the table.
+        frame, cells merge, or a parent is not in the table, or not before its child.
     """
-    table = _read_csv(path)
+    table = read_csv(path)
     if {"POSITION_X", "FRAME"} <= set(table.columns):
-        return _read_trackmate(path, table, voxel, interval)
-    if "frame" in table.columns and "t" not in table.columns:
-        # laptrack hands on the columns it was given: a label there is that of the mask, not of the track
-        table = _with_splits(path, table.rename(columns={"frame": "t"}).drop(columns="label", errors="ignore"))
-    for names in (DIALECTS["btrack"], DIALECTS["intracktive"]):
-        if {names.track, names.frame, "y", "x"} <= set(table.columns):
-            if "dummy" in table.columns:  # points that btrack invented in a gap: no cell was seen there
-                table = table[table["dummy"].isin(["0", "0.0", "False"])]
-            return _read_points(path, table, names, voxel, interval)
-    raise InputError(
-        f"{path} has the columns {', '.join(map(str, table.columns[:12]))}, which are not known: "
-        "name them track_id, t, z, y, x and parent_track_id."
-    )
-
-
-def splits_file(tracks: Path) -> Path:
-    """laptrack's table of divisions beside its table of tracks: ``tracks.csv`` → ``splits.csv``, else ``NAME-splits.csv``."""
-    if "tracks" in tracks.stem and (beside := tracks.with_name(tracks.name.replace("tracks", "splits"))).exists():
-        return beside
-    return tracks.with_name(f"{tracks.stem}-splits.csv")
-
-
-def _with_splits(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """laptrack's table of tracks with the parents from its table of divisions, where there is one beside it."""
-    file = splits_file(path)
-    if "track_id" not in table.columns or "parent_track_id" in table.columns or not file.exists():
-        return table
-    splits = _read_csv(file)
-    if not {"parent_track_id", "child_track_id"} <= set(splits.columns):
-        return table  # laptrack writes an empty table where nothing divides
-    child, parent = (_whole(file, splits, f"{name}_track_id") for name in ("child", "parent"))
-    parents = dict(zip(child.tolist(), parent.tolist(), strict=True))
-    track = _whole(path, table, "track_id")
-    return table.assign(parent_track_id=[str(parents.get(int(name), -1)) for name in track])
-
-
-def _separator(path: Path) -> str:
-    """What separates the columns: commas, or blanks as in the tables that btrack itself exports."""
-    with path.open(encoding="utf-8-sig") as stream:
-        header = stream.readline().strip()
-    return r"\s+" if "," not in header and len(header.split()) > 3 else ","
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, sep=_separator(path), dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist: give a table of points as CSV.") from None
-    except (UnicodeDecodeError, OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        text = " ".join(str(error).split())[:80]
-        raise InputError(f"{path} is not a table ({text}): save it as CSV with commas, in UTF-8.") from None
-    if not isinstance(table.index, pd.RangeIndex):
-        raise InputError(f"{path} has lines with more values than columns: save it as CSV with a name for each column.")
-    return table
-
-
-def _numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = False) -> FloatArray:
-    """A column as numbers; `InputError` names the first line that holds something else."""
-    import pandas as pd
-
-    values = np.asarray(pd.to_numeric(table[column], errors="coerce"), dtype=np.float64)
-    bad = ~np.isfinite(values) | (whole & (np.abs(values) > 2**53)) | (whole & (values != np.floor(values)))
-    if bad.any():
-        line = int(np.flatnonzero(bad)[0])
-        kind = "a whole number" if whole else "a number"
-        raise InputError(
-            f"{path}, line {int(table.index[line]) + 2}: {column} is '{table[column].iloc[line]}', "
-            f"expected {kind}: correct it ({int(bad.sum())} such lines)."
+        return read_trackmate_tables(path, table, voxel=voxel, interval=interval)
+    columns = _known_columns(path, table)
+    if "dummy" in table.columns:  # points that btrack invented in a gap: no cell was seen there
+        invented = ~table["dummy"].astype(str).isin(["0", "0.0", "False"])
+        notes = [f"{path}: {int(invented.sum())} points that btrack invented in gaps are left out."] * bool(
+            invented.any()
         )
-    return values
+        kept = table[~invented]
+        kept.attrs = table.attrs
+        return _read_points(path, kept, columns, voxel, interval, notes)
+    return _read_points(path, table, columns, voxel, interval, [])
 
 
-def _whole(path: Path, table: pd.DataFrame, column: str) -> IntArray:
-    return _numbers(path, table, column, whole=True).astype(np.int64)
+def _known_columns(path: Path, table: pd.DataFrame) -> dict[str, str]:
+    """What is known of a table: "time", "z", "y", "x", "track", "track parent", "node", "node parent", "label" → its column."""
+    names: dict[str, str] = {}
+    for name in table.columns:
+        names.setdefault(plain(name), name)
+
+    def first(known: Sequence[str]) -> str | None:
+        return next((names[name] for name in known if name in names), None)
+
+    found = {
+        "time": first(TIMES),
+        **{axis: first(AXES[axis]) for axis in "zyx"},
+        "track": first(TRACKS),
+        "track parent": first(TRACK_PARENTS),
+        "node": first(NODES),
+        "node parent": first(NODE_PARENTS),
+        "label": first(LABELS),
+    }
+    if found["node"] and not found["node parent"] and not found["track"]:  # btrack calls its tracks ID
+        found["track"], found["node"] = found["node"], None
+    if found["node parent"] and not found["node"]:  # the parent of a cell that has no id can only be a track
+        found["track parent"], found["node parent"] = found["track parent"] or found["node parent"], None
+    columns = {what: name for what, name in found.items() if name is not None}
+    family = [name for name in table.columns if "parent" in plain(name) or "mother" in plain(name)]
+    family = [name for name in family if plain(name) not in (*NODE_PARENTS, *TRACK_PARENTS)]
+    complete = {"time", "y", "x"} <= set(columns) and ("track" in columns or {"node", "node parent"} <= set(columns))
+    if not complete or (family and not {"track parent", "node parent"} & set(columns)):
+        unclear = f" (what is {family[0]}?)" if complete else ""
+        raise InputError(
+            f"{path} has the columns {', '.join(map(str, table.columns[:12]))}, which are not known{unclear}: "
+            "name them track_id, t, z, y, x and parent_track_id."
+        )
+    return columns
+
+
+def table_beside(tracks: Path, kind: str) -> Path:
+    """laptrack's table of "splits" or "merges" beside its tracks: ``tracks.csv`` → ``splits.csv``, else ``NAME-splits.csv``."""
+    if "tracks" in tracks.stem and (beside := tracks.with_name(tracks.name.replace("tracks", kind))).exists():
+        return beside
+    return tracks.with_name(f"{tracks.stem}-{kind}.csv")
+
+
+def _family(path: Path, track: IntArray) -> IntArray:
+    """(track, parent) of laptrack's tables of divisions and merges, where they lie beside its table of tracks."""
+    pairs = []
+    for kind in ("splits", "merges"):
+        file = table_beside(path, kind)
+        if not file.exists():
+            continue
+        rows = read_csv(file)
+        if {"parent_track_id", "child_track_id"} <= set(rows.columns):  # it writes an empty table where there is none
+            pairs.append(np.stack([as_whole(file, rows, f"{name}_track_id") for name in ("child", "parent")], axis=1))
+    found: IntArray = np.concatenate([np.zeros((0, 2), np.int64), *pairs])
+    return found[np.isin(found[:, 0], track)]
 
 
 def _read_points(
     path: Path,
     table: pd.DataFrame,
-    names: Dialect,
+    columns: dict[str, str],
     voxel: tuple[float, float, float] | None,
     interval: float | None,
+    notes: list[str],
 ) -> Points:
-    track, frame = _whole(path, table, names.track), _whole(path, table, names.frame)
-    z = _numbers(path, table, "z") if "z" in table.columns else np.zeros(len(table))
-    position = np.stack([z, _numbers(path, table, "y"), _numbers(path, table, "x")], axis=1)
+    frame = as_whole(path, table, columns["time"])
+    z = as_numbers(path, table, columns["z"]) if "z" in columns else np.zeros(len(table))
+    position = np.stack([z, *(as_numbers(path, table, columns[axis]) for axis in "yx")], axis=1)
+    track = as_whole(path, table, columns["track"]) if "track" in columns else None
+    family, notes_on_family = columns.get("track parent"), []
+    if "node" in columns and track is not None and family == "parent" and _changes_within(table, track, family):
+        columns, family = {**columns, "node parent": family}, None  # a track has one parent, a cell each its own
+    links = []
+    if track is not None:
+        of_tracks, notes_on_family = _links_of_tracks(path, table, frame, track, family)
+        links.append(of_tracks)
+    if family is None and {"node", "node parent"} <= set(columns):
+        links.append(_links_to_parents(path, table, columns["node"], columns["node parent"]))
+    area = None
+    if "area" in table.columns:
+        area = as_numbers(path, filled(table, "area", "-1"), "area")
+        area = np.where(area < 0, np.nan, area)
+    names = [] if track is None else [track]
+    if "label" in columns:
+        names.insert(0, as_whole(path, filled(table, columns["label"], "0"), columns["label"]))
+    return points_from_links(
+        frame,
+        position,
+        np.concatenate(links),
+        area=area,
+        begins=None if track is None else first_points(frame, track),
+        names=names,
+        ndim=3 if (z != 0).any() else 2,
+        voxel=voxel,
+        interval=interval,
+        notes=[*notes, *notes_on_family],
+        source=str(path),
+    )
+
+
+def _changes_within(table: pd.DataFrame, track: IntArray, column: str) -> bool:
+    return bool((table.groupby(track)[column].nunique() > 1).any())
+
+
+def _links_to_parents(path: Path, table: pd.DataFrame, node: str, parent: str) -> IntArray:
+    """Links from the parent of every cell, where cells have ids; an empty cell, −1, or the cell itself: none."""
+    ids = as_whole(path, table, node)
+    parents = as_whole(path, filled(table, parent, "-1"), parent)
+    none = (parents == ids) | ((parents <= 0) & ~np.isin(parents, ids))
+    pairs = np.stack([parents[~none], ids[~none]], axis=1)
+    return rows_of_ids(pairs, ids, f"{path} ({parent})")
+
+
+def _links_of_tracks(
+    path: Path, table: pd.DataFrame, frame: IntArray, track: IntArray, parent: str | None
+) -> tuple[IntArray, list[str]]:
+    """Links within tracks, and from parents to the first points of their children; with sentences on budding."""
     rows = np.lexsort((frame, track))
-    twice = np.flatnonzero((np.diff(track[rows]) == 0) & (np.diff(frame[rows]) == 0))
+    same = np.diff(track[rows]) == 0
+    twice = np.flatnonzero(same & (np.diff(frame[rows]) == 0))
     if len(twice):
         row = rows[twice[0]]
         raise InputError(
             f"{path} has two points of track {track[row]} in frame {frame[row]} "
             f"({len(twice)} such pairs): give each cell its own track."
         )
-    same = np.diff(track[rows]) == 0
-    links = [np.stack([rows[:-1][same], rows[1:][same]], axis=1)]
-    if names.parent in table.columns:
-        links.append(_parent_links(path, track, rows, _whole(path, table, names.parent)))
-    area = None
-    if "area" in table.columns:
-        filled = table.assign(area=table["area"].where(table["area"] != "", "-1"))
-        area = _numbers(path, filled, "area")
-        area = np.where(area < 0, np.nan, area)
-    label = _whole(path, table, "label") if "label" in table.columns else np.maximum(track, 0)
-    ndim = 3 if (z != 0).any() else 2
-    return points_from_links(
-        frame,
-        position,
-        np.concatenate(links),
-        area=area,
-        label=label,
-        ndim=ndim,
-        voxel=voxel,
-        interval=interval,
-        source=str(path),
-    )
-
-
-def _parent_links(path: Path, track: IntArray, rows: IntArray, parent: IntArray) -> IntArray:
-    """Links from the last point of each parent to the first point of its child."""
-    ordered = track[rows]
-    first = {int(t): int(r) for t, r in zip(ordered[::-1], rows[::-1], strict=True)}
-    last = {int(t): int(r) for t, r in zip(ordered, rows, strict=True)}
-    links, problems = [], []
-    for label, row in first.items():
-        mother = int(parent[row])
-        if mother in (-1, label) or (mother == 0 and 0 not in first):
-            continue
-        if mother not in last:
-            problems.append(
-                f"{path}: track {label} names the parent {mother}, which has no points: add it, or write -1."
+    within = np.stack([rows[:-1][same], rows[1:][same]], axis=1)
+    if parent is None:
+        family = _family(path, track)
+    else:
+        mothers = as_whole(path, filled(table, parent, "-1"), parent)
+        none = (mothers == -1) | (mothers == track) | ((mothers == 0) & ~np.isin(mothers, track))
+        family = np.unique(np.stack([track[~none], mothers[~none]], axis=1), axis=0)
+        several = np.flatnonzero(np.diff(family[:, 0]) == 0)
+        if len(several):
+            first = family[several[0]]
+            raise InputError(
+                f"{path}: track {first[0]} names the parents {first[1]} and {family[several[0] + 1, 1]}: "
+                "give each track one parent."
             )
-        else:
-            links.append((last[mother], row))
+    between, notes = links_to_mothers(path, frame, track, rows, family)
+    return np.concatenate([within, between]), notes
+
+
+def first_points(frame: IntArray, track: IntArray) -> NDArray[np.bool_]:
+    """Which points are the first of their track, bool (n,)."""
+    rows = np.lexsort((frame, track))
+    first = np.zeros(len(rows), dtype=bool)
+    first[rows] = np.diff(track[rows], prepend=track[rows[:1]] - 1) != 0
+    return first
+
+
+def links_to_mothers(
+    path: Path, frame: IntArray, track: IntArray, rows: IntArray, family: IntArray
+) -> tuple[IntArray, list[str]]:
+    """Links from the last point of a mother before her child to the child's first point.
+
+    A mother who goes on (budding) is cut there, so that what she becomes is her other daughter.
+
+    Parameters
+    ----------
+    rows : IntArray
+        Points ordered by track and frame.
+    family : IntArray
+        int64 (k, 2), track and parent.
+    """
+    ordered = track[rows]
+    links, problems, going_on = [], [], []
+    for child, mother in family.tolist():
+        (low, child_low), high = np.searchsorted(ordered, (mother, child)), np.searchsorted(ordered, mother, "right")
+        begin = int(frame[rows[child_low]])
+        if low == high:
+            problems.append(
+                f"{path}: track {child} names the parent {mother}, which has no points: add it, or write -1."
+            )
+            continue
+        last = low + int(np.searchsorted(frame[rows[low:high]], begin))
+        if last == low:
+            problems.append(
+                f"{path}: track {child} begins in frame {begin}, but its parent {mother} has no point before it "
+                f"(its first is in frame {frame[rows[low]]}): correct the parent, or write -1."
+            )
+            continue
+        links.append((rows[last - 1], rows[child_low]))
+        if last < high:
+            going_on.append((child, mother, begin))
     if problems:
         raise InputError(*problems[:20])
-    return np.array(links, dtype=np.int64).reshape(-1, 2)
-
-
-def _without_heads(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """A TrackMate table without the up to three further rows of names and units below its header."""
-    import pandas as pd
-
-    text = pd.to_numeric(table[column].iloc[:3], errors="coerce").isna()
-    return table.drop(index=table.index[:3][text.to_numpy()])
-
-
-def _read_trackmate(
-    path: Path, table: pd.DataFrame, voxel: tuple[float, float, float] | None, interval: float | None
-) -> Points:
-    wanted = [
-        head[0] for head in SPOT_HEADS if head[0] not in ("LABEL", "QUALITY", "POSITION_T", "VISIBILITY", "RADIUS")
-    ]
-    missing = [name for name in wanted if name not in table.columns]
-    if missing:
-        raise InputError(f"{path} lacks the columns {', '.join(missing)} of TrackMate's spots: export them all.")
-    spots = _without_heads(table, "FRAME")
-    units = {str(unit).strip("() ").lower() for unit in table["POSITION_X"].iloc[: len(table) - len(spots)]}
-    calibrated = len(spots) < len(table) and not units & {"pixel", "pixels", "px"}
-    if calibrated and voxel is None:
-        raise InputError(
-            f"{path} gives positions in {sorted(units)[0] or 'a unit of length'}, not in pixels: "
-            "say how large a pixel is with --voxel."
+    notes = []
+    if going_on:
+        child, mother, begin = going_on[0]
+        notes.append(
+            f"{path}: {len(going_on)} tracks begin while their parent goes on (first: {child} of {mother} in frame "
+            f"{begin}), as in budding: the parent is cut there, and what follows counts as its other daughter."
         )
-    spots = spots[spots["TRACK_ID"].str.strip().ne("") & spots["TRACK_ID"].ne("None")]
-    scale = np.array(voxel) if calibrated and voxel is not None else np.ones(3)
-    position = np.stack([_numbers(path, spots, f"POSITION_{axis}") for axis in "ZYX"], axis=1) / scale
-    ids, frame, track = (_whole(path, spots, name) for name in ("ID", "FRAME", "TRACK_ID"))
-    ndim = 3 if (position[:, 0] != 0).any() else 2
-    area = None
-    if "RADIUS" in spots.columns:
-        ball = np.pi if ndim == 2 else 4 / 3 * np.pi
-        area = np.round(ball * (_numbers(path, spots, "RADIUS") / scale[2]) ** ndim, 6)
-    file = edges_file(path)
-    links = _trackmate_edges(file, ids) if file.exists() else _consecutive(path, file, frame, track)
-    return points_from_links(
-        frame, position, links, area=area, ndim=ndim, voxel=voxel, interval=interval, source=str(path)
-    )
-
-
-def _trackmate_edges(file: Path, ids: IntArray) -> IntArray:
-    edges = _read_csv(file)
-    if not {"SPOT_SOURCE_ID", "SPOT_TARGET_ID"} <= set(edges.columns):
-        raise InputError(f"{file} lacks the columns SPOT_SOURCE_ID and SPOT_TARGET_ID: export TrackMate's edges again.")
-    edges = _without_heads(edges, "SPOT_SOURCE_ID")
-    pairs = np.stack([_whole(file, edges, name) for name in ("SPOT_SOURCE_ID", "SPOT_TARGET_ID")], axis=1)
-    return rows_of_ids(pairs, ids, str(file))
-
-
-def rows_of_ids(pairs: IntArray, ids: IntArray, source: str) -> IntArray:
-    """Pairs of ids → pairs of rows; `InputError` where an id is not there or is there twice."""
-    order = np.argsort(ids, kind="stable")
-    if len(ids) and (np.diff(ids[order]) == 0).any():
-        raise InputError(f"{source}: two cells have the same id: give each its own.")
-    place = np.searchsorted(ids, pairs, sorter=order).clip(0, max(len(ids) - 1, 0))
-    rows = order[place] if len(ids) else np.zeros_like(pairs)
-    lost = pairs[ids[rows] != pairs] if len(ids) else pairs.ravel()
-    if len(lost):
-        raise InputError(f"{source} links the cell {lost[0]}, which is not listed: export both together.")
-    result: IntArray = rows.astype(np.int64)
-    return result
-
-
-def _consecutive(path: Path, file: Path, frame: IntArray, track: IntArray) -> IntArray:
-    """Links within tracks that never divide, where there is no table of links."""
-    rows = np.lexsort((frame, track))
-    same = np.diff(track[rows]) == 0
-    twice = same & (np.diff(frame[rows]) == 0)
-    if twice.any():
-        row = rows[np.flatnonzero(twice)[0]]
-        raise InputError(
-            f"{path}: track {track[row]} has two spots in frame {frame[row]}, so it divides: "
-            f"put TrackMate's table of edges beside it as {file.name}."
-        )
-    pairs: Sequence[NDArray[np.int64]] = (rows[:-1][same], rows[1:][same])
-    return np.stack(pairs, axis=1)
+    return np.array(links, dtype=np.int64).reshape(-1, 2), notes

@@ -169,6 +169,9 @@ class Candidates:
     ndim: int = 2
     voxel: tuple[float, float, float] | None = None
 
+    def __repr__(self) -> str:
+        return f"Candidates({len(self.detections)} cells, {len(self.links)} links, {len(self.divisions)} divisions)"
+
 
 @dataclass
 class Solution:
@@ -221,6 +224,12 @@ class Solution:
     rebirths: int = 0
     solver: str = ""
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        return (
+            f"Solution({self.status}, {int(self.link_chosen.sum())} links, {int(self.division_chosen.sum())} divisions, "
+            f"objective {self.objective / NAT:.6g} nats)"
+        )
 
     @property
     def components(self) -> int:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.formats.points import joined_tracks
 from celltrail.data.pictures.colours import PALETTE, Colour
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_LINEAGES = 400  # in one picture; more could not be told apart
 
@@ -67,6 +71,21 @@ def write_tree(
         If there are more than 400 lineages, or none.
     """
     from matplotlib import rc_context
+
+    figure = plot_lineages(tracks, colours, interval=interval, only_divided=only_divided)
+    metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
+    with rc_context({"svg.hashsalt": "celltrail"}):  # same tree, same bytes
+        figure.savefig(path, format=path.suffix[1:].lower(), dpi=150, metadata=metadata)
+
+
+def plot_lineages(
+    tracks: Tracks,
+    colours: Mapping[int, Colour] | None = None,
+    *,
+    interval: float | None = None,
+    only_divided: bool = False,
+) -> Figure:
+    """All lineages as a figure of matplotlib, which a notebook shows; see `write_tree` for the parameters."""
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
@@ -114,6 +133,4 @@ def write_tree(
     axes.set_ylabel(unit)
     for side in ("top", "right", "bottom"):
         axes.spines[side].set_visible(False)
-    metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
-    with rc_context({"svg.hashsalt": "celltrail"}):  # same tree, same bytes
-        figure.savefig(path, format=path.suffix[1:].lower(), dpi=150, metadata=metadata)
+    return figure

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from celltrail.data.errors import InputError, raise_if
-from celltrail.data.files.ctc import digits_for, find_sequences, write_masks, write_track_file
+from celltrail.data.files.ctc import digits_for, find_sequences, track_file, write_masks, write_track_file
 from celltrail.data.files.opening import open_labels
 from celltrail.data.formats.convert import convert_movie, draw_discs, read_points
 from celltrail.data.formats.geff import is_geff
@@ -46,7 +46,7 @@ from celltrail.evaluation.summary import read_run, versions
 from celltrail.evaluation.truth import TruthKind
 
 SCHEMA = "celltrail.comparison/1"
-FORMATS = ("", ".geff", ".zarr", ".csv", ".xml")  # endings of a result, in the order of preference
+FORMATS = ("", ".geff", ".zarr", ".csv", ".xml", ".h5")  # endings of a result, in the order of preference
 SAME_PLACE = 5.0  # pixels within which two invented masks are the same error
 
 
@@ -95,7 +95,7 @@ class Comparison:
     @property
     def measures(self) -> list[str]:
         """The measures that any variant has, in the usual order."""
-        names = {name for row in self.evaluations.values() for e in row.values() for name in e.measures}
+        names = dict.fromkeys(name for row in self.evaluations.values() for e in row.values() for name in e.measures)
         return in_order(sorted(names))
 
     def value(self, sequence: str, variant: str, measure: str) -> float | None:
@@ -140,17 +140,18 @@ def compare_variants(
     Parameters
     ----------
     dataset : Path
-        Folder with ``NN_GT``.
+        Folder with ``NN_GT``, or one ``NN_GT`` itself.
     variants : Mapping[str, Path]
         Name → folder with the results ``NN_RES`` (CTC folders, or files and stores that
-        `celltrail.data.formats.convert.read_points` reads), or one result where the data set has one sequence.
+        `celltrail.data.formats.convert.read_points` reads), or one result: of the sequence in its name (``NN_RES``), or
+        under any name where there is one sequence.
     masks : str | None
         Folder of the masks that were tracked, beside each sequence, such as ``"NN_MASKS"``: results that are points
         take the masks under them. Otherwise they are drawn as discs.
     baseline : str | None
         The variant that the others are compared with; default: the first.
     second_opinion : bool
-        Ask traccuracy as well (whole sequences, CTC folders).
+        Ask traccuracy as well.
 
     Raises
     ------
@@ -161,11 +162,13 @@ def compare_variants(
         raise InputError("Give two variants or more, each as NAME=FOLDER.")
     first = next(iter(variants))
     baseline = baseline or first
-    if second_opinion and frames is not None:
-        raise InputError("traccuracy compares whole sequences: leave out --frames or --with.")
     if baseline not in variants:
         raise InputError(f"--baseline {baseline}: the variants are {', '.join(variants)}.")
-    sequences = {s.name: s.gt for s in find_sequences(dataset) if s.gt is not None}
+    if (dataset / "TRA").is_dir() or track_file(dataset) is not None:
+        sequences = {dataset.resolve().name.removesuffix("_GT"): dataset}
+        dataset = dataset.parent
+    else:
+        sequences = {s.name: s.gt for s in find_sequences(dataset) if s.gt is not None}
     if not sequences:
         raise InputError(f"{dataset} holds no truth (NN_GT).")
     settings = {
@@ -195,12 +198,12 @@ def compare_variants(
                 comparison.evaluations[name] = evaluate_many(
                     gt, results, frames=frames, truth=truth, groups=groups, progress=progress
                 )
+                if second_opinion:
+                    _ask(comparison, name, gt, results, folders[name], frames)
         except InputError as error:
             problems += error.problems
             continue
         comparison.hashes[str(gt)] = hash_folder(gt)
-        if second_opinion:
-            _ask(comparison, name, gt, folders[name])
         for variant, folder in folders[name].items():
             comparison.evaluations[name][variant].res = str(folder)
             comparison.hashes[str(folder)] = hash_folder(folder)
@@ -210,11 +213,19 @@ def compare_variants(
     return comparison
 
 
-def _ask(comparison: Comparison, sequence: str, gt: Path, folders: Mapping[str, Path]) -> None:
+def _ask(
+    comparison: Comparison,
+    sequence: str,
+    gt: Path,
+    results: Mapping[str, Path],
+    names: Mapping[str, Path],
+    frames: range | None,
+) -> None:
     """Ask traccuracy about every variant; what it refuses becomes a note."""
-    for variant, folder in folders.items():
+    for variant, folder in results.items():
         try:
-            comparison.opinions.setdefault(sequence, {})[variant] = ask_traccuracy(gt, folder)
+            opinion = replace(ask_traccuracy(gt, folder, frames=frames), res=str(names[variant]))
+            comparison.opinions.setdefault(sequence, {})[variant] = opinion
         except InputError as error:
             comparison.notes.append(f"No second opinion on {variant}, sequence {sequence}: {error}")
 
@@ -230,10 +241,14 @@ def _find_results(sequences: Mapping[str, Path], variants: Mapping[str, Path]) -
             continue
         places = ((name, path / f"{name}_RES{suffix}") for name in sequences for suffix in reversed(FORMATS))
         mine = {name: place for name, place in places if place.exists()}
-        if not mine and len(sequences) == 1:
-            mine = {next(iter(sequences)): path}
+        named = path.resolve().name.split(".")[0].split("_")[0]
+        if not mine and (named in sequences or len(sequences) == 1):
+            mine = {named if named in sequences else next(iter(sequences)): path}
         if not mine:
-            problems.append(f"{variant}={path} holds none of {', '.join(f'{name}_RES' for name in sequences)}.")
+            problems.append(
+                f"{variant}={path} holds none of {', '.join(f'{name}_RES' for name in sequences)}, and its name does "
+                "not say of which sequence it is the result: call it NN_RES."
+            )
         for name, folder in mine.items():
             found.setdefault(name, {})[variant] = folder
     raise_if(problems)
@@ -258,10 +273,11 @@ def _as_ctc(results: Mapping[str, Path], gt: Path, masks: Path | None, notes: li
                 continue
             if masks is not None:
                 folders[variant] = temporary / variant
-                convert_movie(path, folders[variant], masks=masks)
+                notes += (f"{variant}: {note}" for note in convert_movie(path, folders[variant], masks=masks))
                 continue
-            shape = open_labels(gt / "TRA")
+            shape = open_labels(gt / "TRA" if (gt / "TRA").is_dir() else gt)
             points = read_points(path)
+            notes += (f"{variant}: {note}" for note in points.notes)
             blank = {frame: np.zeros(shape.shape, dtype=np.int64) for frame in shape}
             for frame, labels in draw_discs(points).items():
                 if frame in blank:
@@ -330,7 +346,7 @@ def _draw(comparison: Comparison, draws: int, seed: int) -> None:
 def _mean_draws(rows: Sequence[Mapping[str, Mapping[str, FloatArray]]]) -> dict[str, dict[str, FloatArray]]:
     """Mean over the sequences, draw by draw, of the variants and measures that are drawn in any of them."""
     found: dict[str, dict[str, FloatArray]] = {}
-    for variant in set.intersection(*(set(row) for row in rows)):
+    for variant in (name for name in rows[0] if all(name in row for row in rows)):
         names = dict.fromkeys(name for row in rows for name in row[variant])
         stacks = {name: np.stack([row[variant][name] for row in rows if name in row[variant]]) for name in names}
         found[variant] = {
@@ -357,7 +373,7 @@ def _fill(comparison: Comparison, sequence: str, drawn: Mapping[str, Mapping[str
             if a == b:
                 continue
             pair = comparison.pairwise.setdefault(sequence, {}).setdefault((a, b), {})
-            for name in drawn[a].keys() & drawn[b].keys():
+            for name in (name for name in drawn[a] if name in drawn[b]):  # in order: sets have another in each run
                 mine, theirs = comparison.value(sequence, a, name), comparison.value(sequence, b, name)
                 if mine is not None and theirs is not None:
                     pair[name] = interval(mine - theirs, drawn[a][name] - drawn[b][name])

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import tempfile
 import warnings
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.ctc import track_file
+from celltrail.data.files.ctc import digits_for, track_file, write_masks, write_track_file
+from celltrail.data.files.opening import open_labels
+from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
 from celltrail.evaluation.truth import find_truth
 
 KNOWN_DIFFERENCES = (
@@ -26,6 +29,7 @@ SAME = {
     "DET": "DET",
     "TRA": "TRA",
     "LNK": "LNK",
+    "CHOTA": "CHOTA",
     "NS": "ns_nodes",
     "FN": "fn_nodes",
     "FP": "fp_nodes",
@@ -67,8 +71,13 @@ class Opinion:
         }
 
 
-def ask_traccuracy(gt: Path, res: Path) -> Opinion:
+def ask_traccuracy(gt: Path, res: Path, *, frames: range | None = None) -> Opinion:
     """Evaluate a result with traccuracy (CTC match; its CTC, division and track overlap metrics).
+
+    Parameters
+    ----------
+    frames : range | None
+        Show it these frames only, as a movie of their own.
 
     Raises
     ------
@@ -84,13 +93,45 @@ def ask_traccuracy(gt: Path, res: Path) -> Opinion:
     tra = find_truth(gt).tra
     if tra is None or track_file(tra) is None or track_file(Path(res)) is None:
         raise InputError(f"traccuracy compares tracks, but {gt} or {res} has no track file.")
+    with ExitStack() as stack:
+        folders = [tra, Path(res)]
+        if frames is not None:
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="celltrail-")))
+            folders = [_cut(folder, frames, work / name) for folder, name in ((tra, "truth"), (Path(res), "result"))]
+        tra, shown = folders
+        results = _ask(traccuracy, loaders, matchers, metrics, tra, shown, res)
+    said = {name: value for result in results for name, value in result["results"].items()}
+    values = {ours: float(said[theirs]) for ours, theirs in SAME.items()}
+    return Opinion(str(gt), str(res), version("traccuracy"), results, values)
+
+
+def _cut(folder: Path, frames: range, target: Path) -> Path:
+    """The frames of a truth or result as a movie of their own, whose first frame is 0."""
+    file = track_file(folder)
+    assert file is not None
+    masks = open_labels(folder, frames=frames)
+    first = next(iter(masks))
+    tracks = clip_tracks(read_tracks(file), range(first, masks.numbers[-1] + 1))
+    target.mkdir()
+    numbers = (number - first for number in masks)
+    write_masks(target, zip(numbers, masks.values(), strict=True), digits=digits_for([len(masks)]))
+    moved = Tracks(tracks.label, tracks.begin - first, tracks.end - first, tracks.parent)
+    write_track_file(target / "res_track.txt", moved)
+    return target
+
+
+def _ask(
+    traccuracy: Any, loaders: Any, matchers: Any, metrics: Any, tra: Path, shown: Path, res: Path
+) -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = []
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
             truth = loaders.load_ctc_data(str(tra), str(track_file(tra)), name="truth")
-            result = loaders.load_ctc_data(str(res), str(track_file(Path(res))), name="result")
-            found, matched = traccuracy.run_metrics(truth, result, matchers.CTCMatcher(), [metrics.CTCMetrics()])
+            result = loaders.load_ctc_data(str(shown), str(track_file(shown)), name="result")
+            found, matched = traccuracy.run_metrics(
+                truth, result, matchers.CTCMatcher(), [metrics.CTCMetrics(), metrics.CHOTAMetric()]
+            )
             results += found
             if matched.matching_type in ("one-to-one",):
                 more, _ = traccuracy.run_metrics(
@@ -99,8 +140,7 @@ def ask_traccuracy(gt: Path, res: Path) -> Opinion:
                 results += more
         except (ValueError, TypeError, KeyError, IndexError, AssertionError) as error:
             raise InputError(f"traccuracy refuses {res} ({type(error).__name__}: {error}).") from error
-    values = {ours: float(results[0]["results"][theirs]) for ours, theirs in SAME.items()}
-    return Opinion(gt=str(gt), res=str(res), version=version("traccuracy"), results=results, values=values)
+    return results
 
 
 def format_opinion(opinion: Opinion, measures: Mapping[str, float | None]) -> str:

@@ -99,7 +99,7 @@ def test_a_result_that_contradicts_itself_is_refused(result: Path) -> None:
 def test_a_graph_becomes_tracks_and_back(ndim: int) -> None:
     points = small_points(ndim)
     again = points_from_links(
-        points.frame, points.position, links_of(points), area=points.area, label=points.label, ndim=ndim
+        points.frame, points.position, links_of(points), area=points.area, names=[points.label], ndim=ndim
     )
     assert_same(points, again)
     bare = points_from_links(points.frame, points.position, links_of(points), ndim=ndim)
@@ -197,13 +197,14 @@ def test_trackmates_own_names_of_its_two_tables(tmp_path: Path) -> None:
         read_table(tmp_path / "movie_spots.csv")
 
 
-def test_spots_without_track_are_left_out_and_chains_need_no_edges(tmp_path: Path) -> None:
+def test_spots_without_track_are_tracks_of_one_frame_and_chains_need_no_edges(tmp_path: Path) -> None:
     (tmp_path / "spots.csv").write_text(
         "ID,TRACK_ID,POSITION_X,POSITION_Y,POSITION_Z,FRAME\n7,0,1.5,2,0,0\n8,0,2.5,2,0,1\n9,,9,9,0,1\n"
     )
     points = read_table(tmp_path / "spots.csv")
-    assert points.tracks.rows().tolist() == [[1, 0, 1, 0]]
-    assert points.position.tolist() == [[0, 2, 1.5], [0, 2, 2.5]]
+    assert points.tracks.rows().tolist() == [[1, 0, 1, 0], [2, 1, 1, 0]]
+    assert points.position.tolist() == [[0, 2, 1.5], [0, 2, 2.5], [0, 9, 9]]
+    assert points.notes == (f"{tmp_path / 'spots.csv'}: 1 spots without a link are tracks of one frame.",)
     assert np.isnan(points.area).all()
 
 
@@ -218,7 +219,7 @@ def test_spots_without_track_are_left_out_and_chains_need_no_edges(tmp_path: Pat
         ("track_id,t,y,x\n1,0,5,inf\n", "x is 'inf'"),
         ("track_id,t,y,x\n1,0,5,5\n1,0,6,6\n", "two points of track 1 in frame 0"),
         ("track_id,t,y,x,parent_track_id\n1,0,5,5,7\n", "names the parent 7, which has no points"),
-        ("track_id,t,y,x,parent_track_id\n1,0,5,5,2\n2,0,5,5,1\n", "links two cells of frame 0"),
+        ("track_id,t,y,x,parent_track_id\n1,0,5,5,2\n2,0,5,5,1\n", "but its parent 2 has no point before it"),
         ("track_id,t,y,x\n1,-2,5,5\n", "frame numbers start at 0"),
         ("POSITION_X,FRAME\n1,2\n", "lacks the columns ID, TRACK_ID, POSITION_Y, POSITION_Z"),
     ],
@@ -387,12 +388,16 @@ TRACKMATE = """<?xml version="1.0" encoding="UTF-8"?>
 def test_trackmate_xml(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text(TRACKMATE.format(unit="micron"))
     points = read_points(tmp_path / "a.xml")
-    assert points.tracks.rows().tolist() == [[1, 0, 0, 0], [2, 1, 1, 1], [3, 1, 1, 1]]
-    assert points.position.tolist() == [[0, 20, 10], [0, 18, 8], [0, 22, 12]]
-    assert points.area == pytest.approx(np.pi * np.array([16, 4, 4]))
+    assert points.tracks.rows().tolist() == [[1, 0, 0, 0], [2, 0, 0, 0], [3, 1, 1, 2], [4, 1, 1, 2]]
+    assert points.position.tolist() == [[0, 2, 2], [0, 20, 10], [0, 18, 8], [0, 22, 12]]
+    assert points.area == pytest.approx(np.pi * np.array([16, 16, 4, 4]))
+    assert [note.split(": ")[1] for note in points.notes] == [
+        "2 spots and 1 tracks are left out, because TrackMate's filters hide them.",
+        "1 spots without a link are tracks of one frame.",
+    ]
     assert (points.ndim, points.voxel, points.interval) == (2, (1.0, 0.5, 0.5), 30.0)
     (tmp_path / "b.xml").write_text(TRACKMATE.format(unit="pixel").replace("0.5", "1"))
-    assert (read_points(tmp_path / "b.xml").voxel, read_points(tmp_path / "b.xml").position[0, 2]) == (None, 5.0)
+    assert (read_points(tmp_path / "b.xml").voxel, read_points(tmp_path / "b.xml").position[1, 2]) == (None, 5.0)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ NAMES = [
     "CCA",
     "OP_CSB",
     "OP_CTB",
+    "CHOTA",
     *(f"{name}({i})" for name in ("BC", "BIO", "OP_CLB") for i in range(4)),
 ]
 SEQUENCES, CHUNK = 200, 25

@@ -1,0 +1,134 @@
+"""Reading a CSV of numbers, whatever separates its columns and its decimals."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from celltrail.data.errors import InputError
+from celltrail.data.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+NOTHING = ("", "nan", "none", "null", "na", "<na>")  # how programs write that a cell of a table is empty
+
+
+def plain(name: str) -> str:
+    """A name without capitals, blanks and underscores: "Track ID", "track_id" and "TrackID" are one."""
+    return re.sub(r"[\s_\-]+", "", str(name).strip().lower())
+
+
+def separator(path: Path) -> str:
+    """What separates the columns: semicolons, tabs, commas, or blanks as in the tables that btrack itself exports."""
+    with path.open(encoding="utf-8-sig") as stream:
+        header = stream.readline().strip()
+    for mark in (";", "\t", ","):
+        if mark in header:
+            return mark
+    return r"\s+" if len(header.split()) > 3 else ","
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a table; columns that hold nothing but numbers are numbers, all others text.
+
+    Columns are separated by commas, semicolons, tabs or blanks; where it is not commas, a comma is read as a decimal
+    point. A table that TrackMate wrote has further rows of names and units below its header: they are left out, and the
+    last one is ``table.attrs["units"]``, column → text.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no table.
+    """
+    import pandas as pd
+
+    try:
+        mark = separator(path)
+        options = {"sep": mark, "keep_default_na": False, "encoding": "utf-8-sig", "skipinitialspace": True}
+        top = pd.read_csv(path, dtype=str, nrows=3, **options)
+        heads = _rows_of_names(top)
+        below = range(1, heads + 1)
+        table = pd.read_csv(path, skiprows=below, decimal="." if mark == "," else ",", **(_quick(mark) | options))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give a table of points as CSV.") from None
+    except (UnicodeDecodeError, OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+        text = " ".join(str(error).split())[:80]
+        raise InputError(f"{path} is not a table ({text}): save it as CSV with commas, in UTF-8.") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise InputError(f"{path} has lines with more values than columns: save it as CSV with a name for each column.")
+    table.columns = [str(name).strip() for name in table.columns]
+    table.index += heads
+    table.attrs["decimal comma"] = mark != ","
+    table.attrs["units"] = dict(zip(table.columns, top.iloc[heads - 1].astype(str), strict=True)) if heads else {}
+    return table
+
+
+def _quick(mark: str) -> dict[str, object]:
+    """What pandas' fast reader understands; it cannot separate by a pattern."""
+    return {} if len(mark) > 1 else {"low_memory": False}
+
+
+def _rows_of_names(top: pd.DataFrame) -> int:
+    """How many of the first rows are further heads, as TrackMate writes them: rows without a single number."""
+    if not {"FRAME", "SPOT_SOURCE_ID"} & set(top.columns):
+        return 0
+    text = [not any(map(_is_number, row)) for row in top.itertuples(index=False)]
+    return text.index(False) if False in text else len(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def as_numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = False) -> FloatArray:
+    """A column as float64 (n,); `InputError` names the first line that holds something else than a finite number."""
+    import pandas as pd
+
+    given = table[column]
+    if not pd.api.types.is_numeric_dtype(given) and table.attrs.get("decimal comma"):
+        given = given.astype(str).str.replace(",", ".", regex=False)
+    values = np.asarray(pd.to_numeric(given, errors="coerce"), dtype=np.float64)
+    bad = ~np.isfinite(values) | (whole & (np.abs(values) > 2**53)) | (whole & (values != np.floor(values)))
+    if bad.any():
+        line = int(np.flatnonzero(bad)[0])
+        kind = "a whole number" if whole else "a number"
+        raise InputError(
+            f"{path}, line {int(table.index[line]) + 2}: {column} is '{table[column].iloc[line]}', "
+            f"expected {kind}: correct it ({int(bad.sum())} such lines)."
+        )
+    return values
+
+
+def as_whole(path: Path, table: pd.DataFrame, column: str) -> IntArray:
+    """A column as int64 (n,); `InputError` names the first line that holds something else than a whole number."""
+    return as_numbers(path, table, column, whole=True).astype(np.int64)
+
+
+def is_empty(table: pd.DataFrame, column: str) -> NDArray[np.bool_]:
+    """Where a column holds nothing, bool (n,)."""
+    import pandas as pd
+
+    given = table[column]
+    if pd.api.types.is_numeric_dtype(given):
+        return np.asarray(given.isna(), dtype=bool)
+    return np.asarray(given.astype(str).str.strip().str.lower().isin(NOTHING), dtype=bool)
+
+
+def filled(table: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
+    """The table with ``value`` where the column holds nothing."""
+    nothing = is_empty(table, column)
+    if not nothing.any():
+        return table
+    new = table.assign(**{column: table[column].astype(str).where(~nothing, value)})
+    new.attrs = table.attrs
+    return new
