@@ -1,7 +1,7 @@
 """Overlap-tile prediction: a frame of any size → maps of the same size.
 
-The image is scaled by its own percentiles and mirrored at its edges once, as a whole; then valid
-convolutions run over tiles whose stride is a multiple of 2^depth, so that every tile meets the same
+The image is brought to the size that the model knows, its grey values are scaled, and it is mirrored at its edges once,
+as a whole; then valid convolutions run over tiles whose stride is a multiple of 2^depth, so that every tile meets the same
 pooling grid. Tiled and whole-image prediction are therefore equal.
 """
 
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.net.unet import UNet, valid_size
+from celltrail.segmentation.prediction.contrast import drop_faint
+from celltrail.segmentation.prediction.grey import mend, normalise, safe_limits
 
 FloatArray = NDArray[np.float32]
-PERCENTILE_PIXELS = 4_000_000  # more pixels than these do not make a percentile better
 USEFUL = 12  # margins that the useful part of a tile should be wide: measured, and flat around it
+USUAL_DIAMETER = 20.0  # of a cell as the net sees it, for a model that does not say
 BYTES_PER_CHANNEL = 40  # peak memory of a forward pass, per pixel of the tile and channel of the first level
 
 
@@ -38,33 +40,6 @@ class Prediction:
 
     probability: FloatArray
     distance: FloatArray | None
-
-
-def grey_limits(image: NDArray[Any], low: float, high: float) -> tuple[float, float]:
-    """The percentiles ``low`` and ``high`` of an image (of a regular sample of the pixels of a very large one).
-
-    Raises
-    ------
-    InputError
-        If the image holds NaN or infinity.
-    """
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        raise InputError("An image holds values that are not finite (NaN or infinity): replace them.")
-    step = max(1, round((image.size / PERCENTILE_PIXELS) ** 0.5))
-    bottom, top = np.percentile(image[..., ::step, ::step], [low, high])
-    return float(bottom), float(top)
-
-
-def normalise(image: NDArray[Any], limits: tuple[float, float]) -> FloatArray:
-    """Grey values scaled so that the two limits become 0 and 1, float32, cut to −1 … 5.
-
-    Equal limits (an image of one grey value) make all values 0.
-    """
-    bottom, top = limits
-    if top <= bottom:
-        return np.zeros(image.shape, dtype=np.float32)
-    scaled = (image.astype(np.float32) - np.float32(bottom)) / np.float32(top - bottom)
-    return np.clip(scaled, -1, 5, out=scaled)
 
 
 def reduce_image(image: FloatArray, scale: int) -> FloatArray:
@@ -164,6 +139,66 @@ def to_maps(net: UNet, output: FloatArray) -> FloatArray:
     return np.stack([probability, *np.clip(output[net.classes :], 0, 1)])
 
 
+def resize(planes: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+    """Planes (…, y, x) at another size, float32: bilinear, and averaged where they become smaller."""
+    if planes.shape[-2:] == shape:
+        return planes.astype(np.float32, copy=False)
+    tensor = torch.from_numpy(np.ascontiguousarray(planes, dtype=np.float32))
+    flat = tensor.reshape(1, -1, *tensor.shape[-2:])
+    sized = torch.nn.functional.interpolate(flat, size=shape, mode="bilinear", antialias=True, align_corners=False)
+    return sized.reshape(*tensor.shape[:-2], *shape).numpy()
+
+
+def scaled_shape(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
+    """Sides (y, x) of an image that is enlarged by ``factor``, at least one pixel."""
+    return max(1, round(shape[-2] * factor)), max(1, round(shape[-1] * factor))
+
+
+@dataclass(frozen=True)
+class View:
+    """How a net looks at an image.
+
+    Attributes
+    ----------
+    factor : float
+        By which the image is enlarged before the model's own reduction, so that cells have the size that it knows.
+    limits : tuple[float, float] | None
+        Grey values that become 0 and 1; ``None``: those of the image (`safe_limits`).
+    stand_out : bool
+        Whether regions that hardly differ from their surroundings are dropped (`drop_faint`).
+    """
+
+    factor: float = 1.0
+    limits: tuple[float, float] | None = None
+    stand_out: bool = False
+
+
+def as_seen(model: Model, plane: FloatArray, factor: float) -> FloatArray:
+    """A plane (Y, X) of scaled grey values in the pixels of the net."""
+    if factor == 1:
+        return reduce_image(plane, model.preprocessing.scale)
+    return resize(plane, scaled_shape(plane.shape, factor / model.preprocessing.scale))
+
+
+def run_net(
+    model: Model,
+    seen: FloatArray,
+    *,
+    tta: bool | None = None,
+    memory_mb: float = 1024,
+    device: torch.device | str = "cpu",
+) -> FloatArray:
+    """Maps (outputs, Y, X) of a plane in the pixels of the net, also of one smaller than its pooling grid."""
+    shape, least = seen.shape, 2**model.net.depth
+    if min(shape) < least:
+        seen = np.pad(seen, [(0, max(least - side, 0)) for side in shape], mode="symmetric")
+    if tta if tta is not None else model.preprocessing.tta:
+        maps = eightfold(model.net, seen, memory_mb, device)
+    else:
+        maps = to_maps(model.net, run_tiles(model.net, seen, choose_tile(seen.shape, model.net, memory_mb), device))
+    return maps[:, : shape[0], : shape[1]]
+
+
 def predict(
     model: Model,
     image: NDArray[Any],
@@ -171,45 +206,48 @@ def predict(
     tta: bool | None = None,
     memory_mb: float = 1024,
     device: torch.device | str = "cpu",
-    limits: tuple[float, float] | None = None,
+    view: View | None = None,
 ) -> Prediction:
     """Maps of one frame.
 
     Parameters
     ----------
     image : NDArray[Any]
-        Grey values (Y, X), or (Z, Y, X), which is predicted slice by slice.
+        Grey values (Y, X), or (Z, Y, X), which is predicted slice by slice. Lone broken pixels and NaN are taken
+        for what is around them.
     tta : bool | None
         Average over the eight rotations and reflections (eight times slower, a little better); ``None``: as the
         model says.
     memory_mb : float
         What one forward pass may take; a smaller number means smaller tiles, not other results.
-    limits : tuple[float, float] | None
-        Grey values that become 0 and 1, where ``image`` is only a part; ``None``: its percentiles.
+    view : View | None
+        How the net looks at it; ``None``: as it is, with its own grey values.
 
     Raises
     ------
     InputError
-        If the image is not 2D or 3D, smaller than the net can see, or holds NaN.
+        If the image is not 2D or 3D, or holds no finite value.
     """
-    prepared = model.preprocessing
+    chosen = view or View()
     if image.ndim not in (2, 3):
         raise InputError(f"An image has {image.ndim} dimensions: one frame must be (Y, X) or (Z, Y, X).")
-    smallest = prepared.scale * 2**model.net.depth
-    if min(image.shape[-2:]) < smallest:
-        raise InputError(
-            f"An image of {image.shape[-2]} × {image.shape[-1]} pixels is too small for this model: "
-            f"it needs at least {smallest} × {smallest}."
+    whole = mend(image)
+    prepared, limits = model.preprocessing, chosen.limits
+    if limits is None:
+        limits = safe_limits(
+            whole if chosen.factor >= 1 else resize(whole, scaled_shape(whole.shape, chosen.factor)),
+            prepared.low,
+            prepared.high,
         )
-    scaled = normalise(image, limits or grey_limits(image, prepared.low, prepared.high))
     maps = []
-    for plane in scaled.reshape(-1, *image.shape[-2:]):
-        small = reduce_image(plane, prepared.scale)
-        if tta if tta is not None else prepared.tta:
-            part = eightfold(model.net, small, memory_mb, device)
+    for plane in normalise(whole, limits).reshape(-1, *image.shape[-2:]):
+        seen = as_seen(model, plane, chosen.factor)
+        part = run_net(model, seen, tta=tta, memory_mb=memory_mb, device=device)
+        if chosen.stand_out:
+            part[0] = drop_faint(seen, part[0], model.instances.threshold, model.diameter or USUAL_DIAMETER)
+        if chosen.factor == 1:
+            maps.append(enlarge_map(part, prepared.scale, (plane.shape[0], plane.shape[1])))
         else:
-            tile = choose_tile(small.shape, model.net, memory_mb)
-            part = to_maps(model.net, run_tiles(model.net, small, tile, device))
-        maps.append(enlarge_map(part, prepared.scale, plane.shape))
+            maps.append(resize(part, (plane.shape[0], plane.shape[1])))
     stacked = np.stack(maps, axis=1).reshape(-1, *image.shape)
     return Prediction(stacked[0], stacked[1] if model.net.distance else None)
