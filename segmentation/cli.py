@@ -46,7 +46,11 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
     @app.command(cls=console.Command)
     def train(
         dataset: Annotated[
-            list[Path], typer.Argument(help="Data sets in CTC layout, or one folder of images (with --labels).")
+            list[Path],
+            typer.Argument(
+                metavar="DATASET…",
+                help="Data sets in CTC layout, folders as IMAGES=MASKS, or one folder (with --labels).",
+            ),
         ],
         out: Annotated[Path, typer.Option("--out", help="Where the model goes (.safetensors).")],
         sequence: Annotated[
@@ -75,7 +79,11 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             str | None, typer.Option("--elastic", help="Deformation of tiles: grid (the paper's), field or none.")
         ] = None,
         preset: Annotated[
-            str, typer.Option("--preset", help="fast, or paper (the U-Net of 2015 as published).")
+            str,
+            typer.Option(
+                "--preset",
+                help="fast, nuclei (fast, for images of many kinds), or paper (the U-Net of 2015 as published).",
+            ),
         ] = "fast",
         frames: FramesOption = None,
         channel: ChannelOption = None,
@@ -83,7 +91,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             str,
             typer.Option(
                 "--validation",
-                help="Frames A:B, one of the sequences, 'last' (the last tenth of each) or 'none'.",
+                help="Frames A:B, one of the sequences, 'last' (the last tenth of each, every tenth of stills) or 'none'.",
             ),
         ] = "last",
         start: Annotated[
@@ -108,6 +116,10 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         scale: Annotated[
             int | None,
             typer.Option("--scale", min=1, help="Reduce images by this factor; otherwise from the size of the cells."),
+        ] = None,
+        diameter: Annotated[
+            float | None,
+            typer.Option("--diameter", min=0, help="Resize every image so that its cells are so many pixels wide."),
         ] = None,
         width: Annotated[int | None, typer.Option("--width", min=1, help="Channels of the first level.")] = None,
         depth: Annotated[
@@ -175,6 +187,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             steps=steps,
             epoch=epoch,
             scale=scale,
+            diameter=diameter,
             width=width,
             depth=depth,
             rate=rate,
@@ -365,20 +378,23 @@ def open_movies(
     channel: int | None,
 ) -> list[AnnotatedMovie]:
     """The annotated movies that the options of a command name."""
-    from celltrail.segmentation.training.examples import open_movie, pair
+    from celltrail.segmentation.training.annotations import open_annotations
+    from celltrail.segmentation.training.examples import open_movie
 
     chosen = parse_frames(frames)
     if labels is not None:
         if len(datasets) != 1:
-            raise InputError("--labels goes with one folder of images.")
-        return [pair(open_images(datasets[0], channel=channel), open_labels(labels), chosen)]
-    if not sequences:
+            raise InputError("--labels goes with one folder of images; give several as IMAGES=MASKS.")
+        return [open_annotations(datasets[0], labels, chosen, channel=channel)]
+    in_layout = [folder for folder in datasets if "=" not in str(folder)]
+    if in_layout and not sequences:
         raise InputError(
-            "Name what to learn from: --sequence 01, or --labels FOLDER for images outside the CTC layout."
+            "Name what to learn from: --sequence 01, or --labels FOLDER (or IMAGES=MASKS) for images outside the CTC layout."
         )
+    pairs = [str(text).partition("=")[::2] for text in datasets if "=" in str(text)]
     return [
-        open_movie(folder, name, truth, frames=chosen, channel=channel) for folder in datasets for name in sequences
-    ]
+        open_movie(folder, name, truth, frames=chosen, channel=channel) for folder in in_layout for name in sequences
+    ] + [open_annotations(Path(images), Path(masks), chosen, channel=channel) for images, masks in pairs]
 
 
 def open_also(pairs: list[str], channel: int | None) -> list[AnnotatedMovie]:
@@ -406,12 +422,12 @@ def open_also(pairs: list[str], channel: int | None) -> list[AnnotatedMovie]:
 
 def hold_back(movies: list[AnnotatedMovie], validation: str) -> tuple[list[AnnotatedMovie], list[AnnotatedMovie]]:
     """Movies to learn from, and movies to validate with, by the text of ``--validation``."""
-    from celltrail.segmentation.training.examples import split_in_time
+    from celltrail.segmentation.training.examples import split_off
 
     if validation == "none":
         return movies, []
     if validation == "last":
-        pairs = [split_in_time(movie) for movie in movies]
+        pairs = [split_off(movie) for movie in movies]
         return [first for first, _ in pairs], [last for _, last in pairs]
     if ":" not in validation:
         held_back = [movie for movie in movies if movie.name.split(" ")[0].endswith(f"/{validation}")]

@@ -20,6 +20,13 @@ from celltrail.data.files.ctc import find_sequence
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import open_images, open_labels, refuse_masks
 from celltrail.segmentation.net.model import Preprocessing
+from celltrail.segmentation.net.resize import (
+    median_diameter,
+    resize_factor,
+    resize_labels,
+    resize_plane,
+    resized_shape,
+)
 from celltrail.segmentation.net.unet import margin_of, valid_size
 from celltrail.segmentation.prediction.tiles import grey_limits, normalise, reduce_image
 from celltrail.segmentation.training.augment import inside, read_tile, sample_coordinates, vary_grey
@@ -27,7 +34,7 @@ from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.weight_map import border_weights, carve, class_weights, relative_distance
 
 CELL_SIZE = 28  # diameter in pixels to which automatic reduction brings the cells
-CACHE_BYTES = 2**30
+CACHE_BYTES = 3 * 2**29
 TRUTHS = ("auto", "ST", "GT", "mixed")
 
 
@@ -145,6 +152,25 @@ def pair(images: Frames, labels: Frames, frames: range | None = None, markers: F
     return AnnotatedMovie(images, labels, numbers, markers, name=str(images.path.name))
 
 
+def split_off(movie: AnnotatedMovie, share: float = 0.1) -> tuple[AnnotatedMovie, AnnotatedMovie]:
+    """Frames to learn from, and frames for validation: the last ones of a movie, every tenth of a collection of stills.
+
+    A collection of stills is told by its images of different sizes.
+    """
+    if len({shape_of(movie, number) for number in movie.numbers}) == 1:
+        return split_in_time(movie, share)
+    step = max(2, min(round(1 / share), len(movie.numbers)))
+    held_back = movie.numbers[step - 1 :: step]
+    rest = tuple(number for number in movie.numbers if number not in held_back)
+    return replace(movie, numbers=rest), replace(movie, numbers=held_back)
+
+
+def shape_of(movie: AnnotatedMovie, number: int) -> tuple[int, ...]:
+    """Shape of a frame, without reading it where it lies in a file."""
+    source = movie.labels.sources[number] if isinstance(movie.labels, Frames) else movie.labels[number]
+    return tuple(source.shape)
+
+
 def split_in_time(movie: AnnotatedMovie, share: float = 0.1) -> tuple[AnnotatedMovie, AnnotatedMovie]:
     """Split off the last frames for validation, with a gap half as long in between.
 
@@ -242,8 +268,10 @@ class Plane:
     weight: NDArray[np.float32] | None = None
 
 
-def prepare_frame(movie: AnnotatedMovie, number: int, preprocessing: Preprocessing) -> list[Plane]:
-    """The planes of one frame."""
+def prepare_frame(
+    movie: AnnotatedMovie, number: int, preprocessing: Preprocessing, diameter: float = 0.0
+) -> list[Plane]:
+    """The planes of one frame; ``diameter`` resizes them so that their cells have this median diameter (0: not)."""
     image, labels = np.asarray(movie.images[number]), read_labels(movie, number)
     if image.shape != labels.shape:
         raise InputError(
@@ -267,7 +295,7 @@ def prepare_frame(movie: AnnotatedMovie, number: int, preprocessing: Preprocessi
             )
         weights = list(planes_of(given))
     scale = preprocessing.scale
-    return [
+    planes = [
         Plane(
             reduce_image(grey, scale),
             reduce_labels(cells, scale),
@@ -278,6 +306,22 @@ def prepare_frame(movie: AnnotatedMovie, number: int, preprocessing: Preprocessi
             planes_of(scaled), planes_of(labels), planes_of(known), weights, strict=True
         )
     ]
+    if not diameter:
+        return planes
+    found = [d for plane in planes if (d := median_diameter(plane.labels))]
+    factor = resize_factor(labels.shape, float(np.median(found)) if found else 0.0, diameter)
+    return [resize(plane, factor) for plane in planes]
+
+
+def resize(plane: Plane, factor: float) -> Plane:
+    """The plane with sides that are ``factor`` times as long."""
+    shape = resized_shape((plane.labels.shape[0], plane.labels.shape[1]), factor)
+    return Plane(
+        resize_plane(plane.image, shape),
+        resize_labels(plane.labels, shape),
+        resize_labels(plane.known, shape),
+        None if plane.weight is None else resize_plane(plane.weight, shape),
+    )
 
 
 def reduce_labels(labels: NDArray[Any], scale: int) -> NDArray[Any]:
@@ -340,6 +384,7 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         self.size = valid_size(settings.tile + 2 * self.margin, settings.depth)
         self.frames = [(movie, number) for movie in [*movies, *(also or [])] for number in movie.numbers]
         self.sure = sum(len(movie.numbers) for movie in movies)
+        self.groups = group_frames(self.frames[: self.sure])
         self._cache: dict[int, list[Plane]] = {}
         self._cached_bytes = 0
         self.balance = class_weights(self._count_classes(), settings.balance)
@@ -360,7 +405,7 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         """The prepared planes of a frame; kept in memory as long as they are few."""
         if index in self._cache:
             return self._cache[index]
-        planes = prepare_frame(*self.frames[index], self.preprocessing)
+        planes = prepare_frame(*self.frames[index], self.preprocessing, self.settings.diameter)
         size = sum(plane.image.nbytes + plane.labels.nbytes + plane.known.nbytes for plane in planes)
         if self._cached_bytes + size <= CACHE_BYTES:
             self._cache[index] = planes
@@ -391,10 +436,14 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         }
 
     def _choose_frame(self, random: np.random.Generator) -> int:
-        """Any annotated frame; where there are less sure ones, one of these every second time."""
+        """Any annotated frame of any group; where there are less sure ones, one of these every second time."""
         if self.sure < len(self.frames) and random.random() < 0.5:
             return int(random.integers(self.sure, len(self.frames)))
-        return int(random.integers(self.sure))
+        if len(self.groups) == 1:
+            return int(random.integers(self.sure))
+        share = np.sqrt([len(group) for group in self.groups])
+        group = self.groups[int(random.choice(len(self.groups), p=share / share.sum()))]
+        return group[int(random.integers(len(group)))]
 
     def _choose_center(self, plane: Plane, random: np.random.Generator) -> tuple[float, float]:
         """Half of the tiles lie anywhere in the frame, half around a pixel of a cell."""
@@ -410,6 +459,17 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
             return float(np.clip(value, half, side - half)) if side > 2 * half else (side - 1) / 2
 
         return keep_in(y, height), keep_in(x, width)
+
+
+def group_frames(frames: list[tuple[AnnotatedMovie, int]]) -> list[list[int]]:
+    """Indices of the frames that are of one kind: of one movie, and of one size (in a collection of stills).
+
+    A group with four times the frames gives twice the tiles: a large collection teaches more, and a small one is heard.
+    """
+    groups: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for index, (movie, number) in enumerate(frames):
+        groups.setdefault((id(movie), shape_of(movie, number)), []).append(index)
+    return list(groups.values())
 
 
 def hash_of(movies: Iterable[AnnotatedMovie]) -> str:

@@ -28,12 +28,14 @@ from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.tiles import choose_tile, predict, run_tiles
 from celltrail.segmentation.training.examples import (
     AnnotatedMovie,
+    Plane,
     TrainingTiles,
     automatic_scale,
     hash_of,
     make_targets,
     prepare_frame,
     read_labels,
+    typical_diameter,
 )
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.state import State, load_state, save_state
@@ -207,7 +209,9 @@ def train(
         in another way.
     """
     target = torch.device(device)
-    if settings.scale == 0:
+    if settings.diameter:
+        settings = replace(settings, scale=1)
+    elif settings.scale == 0:
         settings = replace(settings, scale=automatic_scale(training))
     preprocessing = Preprocessing(scale=settings.scale, tta=settings.tta)
     total = settings.steps if minutes is None else 10**9
@@ -215,6 +219,7 @@ def train(
     info = {
         "training": [describe_movie(movie) for movie in training],
         "validation": [describe_movie(movie) for movie in validation],
+        "diameter": round(settings.diameter or typical_diameter(training) / settings.scale, 2),
         "data_sha256": hash_of([*training, *(also or [])]),
         "seed": seed,
         "settings": asdict(settings),
@@ -293,7 +298,9 @@ def train(
     model = Model(state.best.cpu().eval(), preprocessing, instances, info)
     last = Model(average.cpu().eval(), preprocessing, instances, dict(info))
     if validation and score is not None:
-        model.instances, model.info["validation_measures"] = calibrate(model, validation, score, progress)
+        model.instances, model.info["validation_measures"] = calibrate(
+            model, validation, score, progress, diameter=settings.diameter
+        )
         last.instances = model.instances
     return Training(model, last, state.history)
 
@@ -319,7 +326,9 @@ def train_step(
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(batch["image"].device.type, enabled=batch["image"].device.type == "cuda", dtype=torch.bfloat16):
         output = net(batch["image"])
-    loss = total_loss(output.float(), batch, classes=net.classes, dice=settings.dice, seeds=settings.seeds)
+    loss = total_loss(
+        output.float(), batch, classes=net.classes, dice=settings.dice, seeds=settings.seeds, focus=settings.focus
+    )
     loss.backward()
     optimiser.step()
     return float(loss.detach())
@@ -338,12 +347,26 @@ def default_instances(settings: Settings) -> InstanceSettings:
 
 
 def frames_for_validation(movies: list[AnnotatedMovie], scale: int) -> list[tuple[AnnotatedMovie, int]]:
-    """A few frames, evenly spread over the movies; fewer where frames are large."""
-    frames = [(movie, number) for movie in movies for number in movie.numbers]
-    pixels = np.size(movies[0].images[movies[0].numbers[0]]) / scale**2
-    count = min(len(frames), VALIDATION_FRAMES, max(1, int(VALIDATION_PIXELS / pixels)))
-    chosen = np.linspace(0, len(frames) - 1, count + 2)[1:-1] if count < len(frames) else np.arange(count)
-    return [frames[index] for index in chosen.round().astype(int)]
+    """A few frames of each movie, evenly spread over it; fewer where frames are large."""
+    chosen = []
+    for movie in movies:
+        pixels = np.size(movie.images[movie.numbers[0]]) / scale**2
+        count = min(len(movie.numbers), VALIDATION_FRAMES, max(1, int(VALIDATION_PIXELS / pixels)))
+        places = np.linspace(0, len(movie.numbers) - 1, count + 2)[1:-1]
+        indices = places.round().astype(int) if count < len(movie.numbers) else range(count)
+        chosen += [(movie, movie.numbers[index]) for index in indices]
+    return chosen
+
+
+def as_trained(
+    movie: AnnotatedMovie, number: int, planes: list[Plane], diameter: float
+) -> tuple[NDArray[Any], NDArray[np.int32], tuple[float, float] | None]:
+    """Image, labels and grey limits by which a frame is judged: as it is, or resized to cells of ``diameter``."""
+    if not diameter:
+        return np.asarray(movie.images[number]), read_labels(movie, number), None
+    shape = movie.images[number].shape[:-2]
+    image, labels = np.stack([plane.image for plane in planes]), np.stack([plane.labels for plane in planes])
+    return image.reshape(*shape, *image.shape[1:]), labels.reshape(*shape, *labels.shape[1:]), (0.0, 1.0)
 
 
 def validate(
@@ -354,7 +377,7 @@ def validate(
     net = model.net.eval()
     device = next(net.parameters()).device
     for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
-        planes = prepare_frame(movie, number, model.preprocessing)
+        planes = prepare_frame(movie, number, model.preprocessing, settings.diameter)
         for plane in planes:
             output = run_tiles(net, plane.image, choose_tile(plane.image.shape, net, 1024), device)
             targets = make_targets(plane.labels, plane.known, balance, settings)
@@ -367,29 +390,31 @@ def validate(
                         classes=net.classes,
                         dice=settings.dice,
                         seeds=settings.seeds,
+                        focus=settings.focus,
                     )
                 )
             )
         if score is not None and all(plane.known.all() for plane in planes):
-            prediction = predict(model, np.asarray(movie.images[number]), tta=False, device=device)
+            image, truth[index], limits = as_trained(movie, number, planes, settings.diameter)
+            prediction = predict(model, image, tta=False, device=device, limits=limits)
             masks[index] = label_cells(prediction, model.instances)
-            truth[index] = read_labels(movie, number)
     row = {"loss": float(np.mean(losses))}
     return row | (score(truth, masks) if score is not None and truth else {})
 
 
 def calibrate(
-    model: Model, movies: list[AnnotatedMovie], score: Score, progress: Progress = silent
+    model: Model, movies: list[AnnotatedMovie], score: Score, progress: Progress = silent, *, diameter: float = 0.0
 ) -> tuple[InstanceSettings, dict[str, float]]:
     """Choose thresholds on cached maps of the validation frames: those of the best SEG + DET.
 
-    One setting after the other; a change must gain more than a thousandth, so that noise changes nothing.
+    Images are resized as in training, to cells of this ``diameter`` (0: not). One setting after the other; a change must gain more than a thousandth, so that noise changes nothing.
     """
     truth, maps = {}, {}
     for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
-        if all(plane.known.all() for plane in prepare_frame(movie, number, model.preprocessing)):
-            truth[index] = read_labels(movie, number)
-            maps[index] = predict(model, np.asarray(movie.images[number]))
+        planes = prepare_frame(movie, number, model.preprocessing, diameter)
+        if all(plane.known.all() for plane in planes):
+            image, truth[index], limits = as_trained(movie, number, planes, diameter)
+            maps[index] = predict(model, image, limits=limits)
     if not truth:
         return model.instances, {}
 
