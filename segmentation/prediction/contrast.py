@@ -17,8 +17,10 @@ LEAST = 4.0  # standard deviations; what nets see in noise, white or blurred, st
 ENOUGH = 500  # pixels of background that say how it varies
 
 
-def contrasts(plane: FloatArray, labels: NDArray[np.integer[Any]], diameter: float) -> NDArray[np.float64]:
-    """How much brighter each region is than the ring around it, in standard deviations of the background.
+def contrasts(
+    plane: FloatArray, labels: NDArray[np.integer[Any]], diameter: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How much brighter each region is than the ring around it: in grey values, and in deviations of the background.
 
     Parameters
     ----------
@@ -31,24 +33,27 @@ def contrasts(plane: FloatArray, labels: NDArray[np.integer[Any]], diameter: flo
 
     Returns
     -------
-    float64 (n): NaN for a region without surroundings, or where there is too little background to know.
+    contrast : float64 (n)
+        Mean inside minus mean of the ring; NaN for a region without surroundings.
+    clearness : float64 (n)
+        The same in standard deviations of the background; NaN also where there is too little background to know.
     """
     count = int(labels.max(initial=0))
     if count == 0:
-        return np.zeros(0)
+        return np.zeros(0), np.zeros(0)
     distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
     ring = np.where((distance > 1) & (distance <= max(0.3 * diameter, 3)), labels[tuple(nearest)], 0)
     band = plane - ndimage.gaussian_filter(plane, 0.3 * diameter)
     far = distance > max(0.3 * diameter, 3)
     outside = band[far] if np.count_nonzero(far) >= ENOUGH else band[distance > 1]
-    if len(outside) < ENOUGH:
-        return np.full(count, np.nan)
-    spread = 1.4826 * float(np.median(np.abs(outside - np.median(outside))))
-    pixels = np.bincount(labels.ravel(), minlength=count + 1)[1:], np.bincount(ring.ravel(), minlength=count + 1)[1:]
+    pixels = [np.bincount(where.ravel(), minlength=count + 1)[1:] for where in (labels, ring)]
     sums = [np.bincount(where.ravel(), plane.ravel(), minlength=count + 1)[1:] for where in (labels, ring)]
     with np.errstate(invalid="ignore", divide="ignore"):
-        difference = sums[0] / pixels[0] - sums[1] / pixels[1]
-        return np.where(pixels[1] > 0, difference / max(spread, 1e-6), np.nan)
+        contrast = sums[0] / pixels[0] - sums[1] / pixels[1]  # 0 / 0: a region without surroundings
+    if len(outside) < ENOUGH:
+        return contrast, np.full(count, np.nan)
+    spread = 1.4826 * float(np.median(np.abs(outside - np.median(outside))))
+    return contrast, contrast / max(spread, 1e-6)
 
 
 def drop_faint(plane: FloatArray, probability: FloatArray, threshold: float, diameter: float) -> FloatArray:
@@ -68,7 +73,7 @@ def drop_faint(plane: FloatArray, probability: FloatArray, threshold: float, dia
     labels, count = ndimage.label(probability >= threshold)
     if count == 0:
         return probability
-    faint = np.concatenate([[False], np.nan_to_num(contrasts(plane, labels, diameter), nan=np.inf) < LEAST])
+    faint = np.concatenate([[False], np.nan_to_num(contrasts(plane, labels, diameter)[1], nan=np.inf) < LEAST])
     if not faint.any():
         return probability
     around = ndimage.maximum_filter(faint[labels], 3)  # the slope outside the threshold as well

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.segmentation.net.model import Model
+from celltrail.segmentation.net.resize import resize_plane, resized_shape
 from celltrail.segmentation.net.unet import UNet, valid_size
 from celltrail.segmentation.prediction.contrast import drop_faint
-from celltrail.segmentation.prediction.grey import mend, normalise, safe_limits
+from celltrail.segmentation.prediction.grey import PERCENTILE_PIXELS, mend, normalise, safe_limits
 
 FloatArray = NDArray[np.float32]
 USEFUL = 12  # margins that the useful part of a tile should be wide: measured, and flat around it
@@ -139,45 +140,20 @@ def to_maps(net: UNet, output: FloatArray) -> FloatArray:
     return np.stack([probability, *np.clip(output[net.classes :], 0, 1)])
 
 
-def resize(planes: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
-    """Planes (…, y, x) at another size, float32: bilinear, and averaged where they become smaller."""
-    if planes.shape[-2:] == shape:
-        return planes.astype(np.float32, copy=False)
-    tensor = torch.from_numpy(np.ascontiguousarray(planes, dtype=np.float32))
-    flat = tensor.reshape(1, -1, *tensor.shape[-2:])
-    sized = torch.nn.functional.interpolate(flat, size=shape, mode="bilinear", antialias=True, align_corners=False)
-    return sized.reshape(*tensor.shape[:-2], *shape).numpy()
-
-
-def scaled_shape(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
-    """Sides (y, x) of an image that is enlarged by ``factor``, at least one pixel."""
-    return max(1, round(shape[-2] * factor)), max(1, round(shape[-1] * factor))
-
-
-@dataclass(frozen=True)
-class View:
-    """How a net looks at an image.
-
-    Attributes
-    ----------
-    factor : float
-        By which the image is enlarged before the model's own reduction, so that cells have the size that it knows.
-    limits : tuple[float, float] | None
-        Grey values that become 0 and 1; ``None``: those of the image (`safe_limits`).
-    stand_out : bool
-        Whether regions that hardly differ from their surroundings are dropped (`drop_faint`).
-    """
-
-    factor: float = 1.0
-    limits: tuple[float, float] | None = None
-    stand_out: bool = False
+def limits_at(model: Model, image: NDArray[Any], factor: float) -> tuple[float, float]:
+    """Grey values of an image that become 0 and 1, when it is reduced by ``factor`` before (enlarging adds no noise)."""
+    if factor < 1 and image.size <= PERCENTILE_PIXELS:
+        planes = image.reshape(-1, *image.shape[-2:])
+        shape = resized_shape(planes.shape[1:], factor)
+        image = np.stack([resize_plane(plane.astype(np.float32), shape) for plane in planes])
+    return safe_limits(image, model.preprocessing.low, model.preprocessing.high)
 
 
 def as_seen(model: Model, plane: FloatArray, factor: float) -> FloatArray:
     """A plane (Y, X) of scaled grey values in the pixels of the net."""
     if factor == 1:
         return reduce_image(plane, model.preprocessing.scale)
-    return resize(plane, scaled_shape(plane.shape, factor / model.preprocessing.scale))
+    return resize_plane(plane, resized_shape((plane.shape[0], plane.shape[1]), factor / model.preprocessing.scale))
 
 
 def run_net(
@@ -206,7 +182,9 @@ def predict(
     tta: bool | None = None,
     memory_mb: float = 1024,
     device: torch.device | str = "cpu",
-    view: View | None = None,
+    limits: tuple[float, float] | None = None,
+    factor: float = 1.0,
+    stand_out: bool = False,
 ) -> Prediction:
     """Maps of one frame.
 
@@ -220,34 +198,33 @@ def predict(
         model says.
     memory_mb : float
         What one forward pass may take; a smaller number means smaller tiles, not other results.
-    view : View | None
-        How the net looks at it; ``None``: as it is, with its own grey values.
+    limits : tuple[float, float] | None
+        Grey values that become 0 and 1; ``None``: those of the image (`safe_limits`).
+    factor : float
+        By which the image is enlarged before the model's own reduction, so that cells have the size that it knows.
+    stand_out : bool
+        Drop regions that hardly differ from their surroundings (`drop_faint`).
 
     Raises
     ------
     InputError
         If the image is not 2D or 3D, or holds no finite value.
     """
-    chosen = view or View()
     if image.ndim not in (2, 3):
         raise InputError(f"An image has {image.ndim} dimensions: one frame must be (Y, X) or (Z, Y, X).")
     whole = mend(image)
-    prepared, limits = model.preprocessing, chosen.limits
+    prepared = model.preprocessing
     if limits is None:
-        limits = safe_limits(
-            whole if chosen.factor >= 1 else resize(whole, scaled_shape(whole.shape, chosen.factor)),
-            prepared.low,
-            prepared.high,
-        )
+        limits = limits_at(model, whole, factor)
     maps = []
     for plane in normalise(whole, limits).reshape(-1, *image.shape[-2:]):
-        seen = as_seen(model, plane, chosen.factor)
+        seen = as_seen(model, plane, factor)
         part = run_net(model, seen, tta=tta, memory_mb=memory_mb, device=device)
-        if chosen.stand_out:
+        if stand_out:
             part[0] = drop_faint(seen, part[0], model.instances.threshold, model.diameter or USUAL_DIAMETER)
-        if chosen.factor == 1:
+        if factor == 1:
             maps.append(enlarge_map(part, prepared.scale, (plane.shape[0], plane.shape[1])))
         else:
-            maps.append(resize(part, (plane.shape[0], plane.shape[1])))
+            maps.append(np.stack([resize_plane(one, (plane.shape[0], plane.shape[1])) for one in part]))
     stacked = np.stack(maps, axis=1).reshape(-1, *image.shape)
     return Prediction(stacked[0], stacked[1] if model.net.distance else None)

@@ -28,7 +28,8 @@ from celltrail.segmentation.net.resize import (
     resized_shape,
 )
 from celltrail.segmentation.net.unet import margin_of, valid_size
-from celltrail.segmentation.prediction.tiles import grey_limits, normalise, reduce_image
+from celltrail.segmentation.prediction.grey import grey_limits, normalise
+from celltrail.segmentation.prediction.tiles import reduce_image
 from celltrail.segmentation.training.augment import inside, read_tile, sample_coordinates, vary_grey
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.weight_map import border_weights, carve, class_weights, relative_distance

@@ -10,12 +10,11 @@ torch = pytest.importorskip("torch")
 from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.segmentation.net.model import Model, Preprocessing  # noqa: E402
 from celltrail.segmentation.net.unet import UNet, valid_size  # noqa: E402
+from celltrail.segmentation.prediction.grey import grey_limits, normalise  # noqa: E402
 from celltrail.segmentation.prediction.tiles import (  # noqa: E402
     choose_tile,
     eightfold,
     enlarge_map,
-    grey_limits,
-    normalise,
     predict,
     reduce_image,
     run_tiles,
