@@ -313,12 +313,10 @@ def tune_tracking(
 
     Example:  celltrail tune tracking my --trials 30 --out tracking.toml
     """
-    from dataclasses import asdict
-
     from celltrail.data.files.ctc import find_sequences
-    from celltrail.data.files.opening import open_images, open_labels
     from celltrail.data.files.output import output_file, refuse_existing
-    from celltrail.tracking.tuning import open_tunable, search_settings
+    from celltrail.data.settings import to_toml
+    from celltrail.tracking.tuning import open_tunable, search_settings, searched
 
     if out.suffix != ".toml":
         raise InputError(f"{out}: settings are .toml files, for example --out {out.stem}.toml.")
@@ -334,8 +332,7 @@ def tune_tracking(
         for done, s in enumerate(found):
             progress("measure", done, len(found), f"{s.dataset.name} {s.name}")
             source = s.dataset / masks.replace("NN", s.name) if masks else s.st_seg or s.gt_tra
-            images = None if s.images is None else open_images(s.images)
-            movies.append(open_tunable(f"{s.dataset.name} {s.name}", open_labels(source), images, s.gt))
+            movies.append(open_tunable(f"{s.dataset.name} {s.name}", source, s.images, s.gt))
         progress("measure", len(found), len(found))
         search = search_settings(
             movies,
@@ -347,16 +344,16 @@ def tune_tracking(
             seed=seed,
             progress=progress,
         )
-    verdict = _verdict(search, measure)
+    verdict, best = _verdict(search, measure), searched(search.best)
     with output_file(out, overwrite=overwrite) as work:
-        work.write_text(f"# {verdict}\n{search.best.as_toml()}", encoding="utf-8")
+        work.write_text(f"# {verdict}\n{to_toml(best)}", encoding="utf-8")
     if as_json:
         console.print_json(
             {
                 "config": out,
                 "study": study,
                 "measure": measure,
-                "best": asdict(search.best),
+                "best": best,
                 "left_out": search.left_out,
                 "default": search.default,
                 "trials": search.trials,
