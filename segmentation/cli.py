@@ -24,7 +24,7 @@ from celltrail.data.running.console import (
 )
 from celltrail.data.settings_cli import takes_settings
 from celltrail.segmentation.preview_cli import preview_app
-from celltrail.segmentation.segment_settings import SegmentSettings
+from celltrail.segmentation.segment_settings import DEFAULT_MODEL, SegmentSettings
 
 if TYPE_CHECKING:
     from celltrail.segmentation.training.augment import Variation
@@ -248,42 +248,63 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
     @takes_settings(SegmentSettings)
     def segment(
         images: Annotated[Path, typer.Argument(help="Folder of frames, a stack, or one image.")],
-        model: Annotated[str, typer.Option("--model", help="Model file, or a name that 'celltrail models' lists.")],
         out: Annotated[Path, typer.Option("--out", help="Folder for the masks (maskTTT.tif).")],
+        model: Annotated[
+            str, typer.Option("--model", help="Model file, or a name that 'celltrail models' lists.")
+        ] = DEFAULT_MODEL,
+        *,
         settings: SegmentSettings,
         resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run has ended.")] = False,
+        repeat: Annotated[
+            Path | None,
+            typer.Option(
+                "--from",
+                metavar="run.json",
+                help="Repeat an earlier run; other options given here win.",
+                callback=_options_from_run,
+                is_eager=True,
+                show_default=False,
+            ),
+        ] = None,
         overwrite: OverwriteOption = False,
         as_json: JsonOption = False,
     ) -> None:
         """Find the cells in images: one label image per frame.
 
-        Example:  celltrail segment movie/01 --model sim-fluo --out masks
+        The size of the cells is found on a few frames, and whether the model knows such images is said.
+
+        Example:  celltrail segment movie/01 --out masks
         """
         from celltrail.data.files.output import output_folder, refuse_existing
+        from celltrail.data.files.run_file import RUN_FILE, changed_inputs, read_run
+        from celltrail.data.files.stills import open_images_or_stills
+        from celltrail.data.running.json_text import to_json
         from celltrail.data.running.workers import open_workers
 
         import_extra("torch", "segmentation")
         from celltrail.segmentation.net.checkpoint import find_model
         from celltrail.segmentation.prediction.movie import Output, segment_into
+        from celltrail.segmentation.run import COMMAND, describe_run, in_words
 
         refuse_existing(out, overwrite=overwrite, inputs=[images])
         threads = settings.threads
         if threads is None and settings.jobs > 1:
             threads = max(1, (os.cpu_count() or 1) // settings.jobs)
         find_model(model)
-        movie = open_images(images, frames=settings.frames, channel=settings.channel, axes=settings.axes)
+        movie = open_images_or_stills(images, frames=settings.frames, channel=settings.channel, axes=settings.axes)
         refuse_masks(movie)
         log_file.announce(out)
         with (
-            console.show_progress() as progress,
+            console.show_progress(quiet=as_json, lines=True) as progress,
             open_workers(settings.jobs, settings.dask) as mapper,
             output_folder(out, overwrite=overwrite, resume=resume, keep=True) as work,
         ):
-            counts = segment_into(
+            found = segment_into(
                 work,
                 movie,
                 model,
                 output=Output(settings.hypotheses, settings.binary, settings.probability),
+                diameter=settings.diameter,
                 tta=settings.tta,
                 memory_mb=settings.memory,
                 resume=resume,
@@ -292,13 +313,23 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
                 threads=threads,
                 progress=progress,
             )
+            run = describe_run(movie, model, settings, found)
+            (work / RUN_FILE).write_text(to_json(run) + "\n", encoding="utf-8")
+            told = in_words(run)
+            for line in told:
+                log_file.logger.info("%s", line)
             log_file.write_log(work)
+        if repeat is not None:
+            for change in changed_inputs(read_run(repeat, COMMAND), run):
+                typer.echo(change, err=True)
         if as_json:
-            console.print_json({"masks": out, "cells": counts})
-        else:
-            typer.echo(f"{len(counts)} frames, {sum(counts.values())} cells: {out}")
-            choose = " --hypotheses" if settings.hypotheses else ""
-            typer.echo(f"Next:  celltrail track {out} --images {images}{choose} --out RES")
+            console.print_json({"masks": out, "cells": found.counts, "run": run})
+            return
+        for line in told:
+            typer.echo(line, err=line.startswith("WARNING"))
+        typer.echo(f"{len(found.counts)} frames, {run['cells']} cells: {out}")
+        choose = " --hypotheses" if settings.hypotheses else ""
+        typer.echo(f"Next:  celltrail track {out} --images {images}{choose} --out RES")
 
     app.add_typer(
         preview_app, name="preview", help="Pictures of what training sees and what a model makes of an image."
@@ -321,6 +352,19 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         else:
             for row in rows:
                 typer.echo(f"{row['name']:<14} {row['about']}")
+
+
+def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:
+    """Take options from an earlier run; those on the command line win."""
+    if path is not None:
+        from celltrail.data.files.run_file import read_run
+
+        import_extra("torch", "segmentation")
+        from celltrail.segmentation.run import COMMAND, options_of_run
+
+        options = options_of_run(read_run(path, COMMAND))
+        context.default_map = {**(context.default_map or {}), **options}
+    return path
 
 
 def _first_line(card: Path) -> str:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from celltrail.data.files.output import output_file
 from celltrail.data.pictures.render import outline_image
 from celltrail.segmentation.net.model import Model, Preprocessing
-from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.grey import grey_limits, normalise
+from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.tiles import predict
 from celltrail.segmentation.training.augment import NO_VARIATION
 from celltrail.segmentation.training.examples import (

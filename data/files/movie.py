@@ -61,7 +61,11 @@ class Frames(Mapping[int, NDArray[Any]]):
         Seconds between frames, or ``None``.
     path : Path
         The folder or file that the movie came from.
+    gaps : bool
+        Whether images may hold NaN and infinity; otherwise such a frame is an `InputError`.
     """
+
+    gaps = False
 
     def __init__(
         self,
@@ -94,7 +98,8 @@ class Frames(Mapping[int, NDArray[Any]]):
             array = array.astype(np.uint8)
         if self.kind == "labels" and array.dtype.kind == "i" and int(array.min(initial=0)) < 0:
             raise InputError(f"{source.path} holds the label {int(array.min())}: labels must not be negative.")
-        if self.kind == "image" and array.dtype.kind == "f" and not np.isfinite(array).all():
+        finite = np.isfinite(array) if self.kind == "image" and array.dtype.kind == "f" else None
+        if finite is not None and not (finite.any() if self.gaps else finite.all()):
             raise InputError(f"{source.path} holds values that are not finite (NaN or infinity): replace them.")
         return array
 
@@ -125,7 +130,9 @@ class Frames(Mapping[int, NDArray[Any]]):
                 f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
                 f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames."
             )
-        return Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval)
+        part = Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval)
+        part.gaps = self.gaps
+        return part
 
 
 class PartOfMovie(Mapping[int, NDArray[Any]]):

@@ -1,7 +1,8 @@
 """What is found must differ from its surroundings by more than these differ among themselves.
 
-A net may see cells in structured noise whatever its contrast. Regions are therefore compared with the ring around them,
-in units of how the background varies within the size of a cell.
+A net may see cells in noise whatever its contrast, above all where it was enlarged. Regions are therefore compared with the
+ring around them, in units of how the background varies within the size of a cell, and of the noise of the pixels there: of
+pixels that have nothing to do with each other, the mean over a wide region varies less than that over a narrow one.
 """
 
 from __future__ import annotations
@@ -13,12 +14,28 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 FloatArray = NDArray[np.float32]
-LEAST = 4.0  # standard deviations; what nets see in noise, white or blurred, stays below (up to 3.9 in 300 × 300 pixels)
+LEAST = (
+    4.0  # standard deviations; what nets see in noise, white or blurred, stays below (up to 3.9 in 300 × 300 pixels)
+)
+NOISE_WIDTH = 5.0  # contrast × width of a region, in deviations of the noise × pixels, that makes one unit of clearness
+LAG = 3  # pixels between those that are compared for the noise: beyond the blur of a pixel
 ENOUGH = 500  # pixels of background that say how it varies
 
 
+def roughness(plane: FloatArray) -> FloatArray:
+    """Absolute mixed differences of an image (Y, X), of its shape: noise everywhere, and the edges of things in places.
+
+    Neither slopes nor uneven light are seen in it. For normal noise of deviation 1 the median is 0.6745.
+    """
+    padded = np.pad(plane, [(0, min(LAG, n - 1)) for n in plane.shape], mode="reflect")
+    y, x = (min(LAG, n - 1) for n in plane.shape)
+    rows, columns = plane.shape
+    mixed = padded[y:, x:] - padded[y:, :columns] - padded[:rows, x:] + padded[:rows, :columns]
+    return np.abs(mixed, out=mixed) / np.float32(2)
+
+
 def contrasts(
-    plane: FloatArray, labels: NDArray[np.integer[Any]], diameter: float
+    plane: FloatArray, labels: NDArray[np.integer[Any]], diameter: float, rough: FloatArray | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How much brighter each region is than the ring around it: in grey values, and in deviations of the background.
 
@@ -30,13 +47,16 @@ def contrasts(
         Regions 1 … n.
     diameter : float
         Of a cell, in pixels of the plane: rings are 0.3 of it wide.
+    rough : FloatArray | None
+        `roughness` of the image, in the pixels of the plane, times how much the image was enlarged.
 
     Returns
     -------
     contrast : float64 (n)
         Mean inside minus mean of the ring; NaN for a region without surroundings.
     clearness : float64 (n)
-        The same in standard deviations of the background; NaN also where there is too little background to know.
+        The same in standard deviations of the background, or in those of the noise where that gives less; NaN also
+        where neither is known.
     """
     count = int(labels.max(initial=0))
     if count == 0:
@@ -50,19 +70,29 @@ def contrasts(
     sums = [np.bincount(where.ravel(), plane.ravel(), minlength=count + 1)[1:] for where in (labels, ring)]
     with np.errstate(invalid="ignore", divide="ignore"):
         contrast = sums[0] / pixels[0] - sums[1] / pixels[1]  # 0 / 0: a region without surroundings
-    if len(outside) < ENOUGH:
-        return contrast, np.full(count, np.nan)
-    spread = 1.4826 * float(np.median(np.abs(outside - np.median(outside))))
-    return contrast, contrast / max(spread, 1e-6)
+    clearness = np.full(count, np.nan)
+    if len(outside) >= ENOUGH:
+        clearness = contrast / max(1.4826 * float(np.median(np.abs(outside - np.median(outside)))), 1e-6)
+    if rough is not None:
+        index = np.arange(1, count + 1)
+        noise = np.array(ndimage.median(rough, ring, index)) / 0.6745
+        width = 2 * np.array(ndimage.maximum(ndimage.distance_transform_edt(labels > 0), labels, index))
+        with np.errstate(invalid="ignore"):
+            clearness = np.fmin(clearness, contrast * width / np.maximum(NOISE_WIDTH * noise, 1e-6))
+    return contrast, clearness
 
 
-def drop_faint(plane: FloatArray, probability: FloatArray, threshold: float, diameter: float) -> FloatArray:
+def drop_faint(
+    plane: FloatArray, rough: FloatArray, probability: FloatArray, threshold: float, diameter: float
+) -> FloatArray:
     """The map of probabilities without the regions that do not stand out by `LEAST`; usually the very same array.
 
     Parameters
     ----------
     plane : FloatArray
         What the net saw (Y, X).
+    rough : FloatArray
+        As for `contrasts`.
     probability : FloatArray
         What it said, of the same shape.
     threshold : float
@@ -73,7 +103,7 @@ def drop_faint(plane: FloatArray, probability: FloatArray, threshold: float, dia
     labels, count = ndimage.label(probability >= threshold)
     if count == 0:
         return probability
-    faint = np.concatenate([[False], np.nan_to_num(contrasts(plane, labels, diameter)[1], nan=np.inf) < LEAST])
+    faint = np.concatenate([[False], np.nan_to_num(contrasts(plane, labels, diameter, rough)[1], nan=np.inf) < LEAST])
     if not faint.any():
         return probability
     around = ndimage.maximum_filter(faint[labels], 3)  # the slope outside the threshold as well

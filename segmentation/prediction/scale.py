@@ -6,7 +6,7 @@ the vote counts
 
 * by how near the object is to D in pixels of the net (at the right factor both agree: a fixed point),
 * by how well the neighbouring steps find the same object (intersection over union; parts and clumps change with the factor),
-* by its contrast, in units of the range of grey values.
+* by its contrast, in units of the range of grey values, and hardly at all where it does not stand out from noise.
 
 The sureness of the net is no witness: it is surest where there is nothing. The highest place of the density of votes is the
 diameter. The agreement between neighbouring steps near that diameter also tells whether the net knows such cells at all.
@@ -25,10 +25,10 @@ from scipy import ndimage
 
 from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.net.resize import resize_labels
-from celltrail.segmentation.prediction.contrast import contrasts
+from celltrail.segmentation.prediction.contrast import LEAST, contrasts
 from celltrail.segmentation.prediction.grey import normalise
 from celltrail.segmentation.prediction.instances import find_instances
-from celltrail.segmentation.prediction.tiles import USUAL_DIAMETER, as_seen, limits_at, run_net
+from celltrail.segmentation.prediction.tiles import USUAL_DIAMETER, as_seen, limits_at, rough_as_seen, run_net
 
 FACTORS = tuple(2.0 ** (k / 2) for k in range(-5, 5))  # cells of 0.25 to 5.7 times the trained size
 WINDOW = 192  # side, in pixels of the net, of what is looked at: holds some 50 cells, and bounds the work of a step
@@ -36,7 +36,10 @@ LARGEST = 2048  # side, in pixels of the image, of what is looked at
 NEAR = 0.4  # width of the first part of a vote, in natural logarithms of the diameter
 SMOOTH = 0.2  # width of the kernel of the density, likewise
 FULL_CONTRAST = 0.3  # from this part of the range on, more contrast does not count more
+FAINT = 0.05  # of the vote of an object that does not stand out: enough where nothing does, and cells differ by texture
 LEAST_VOTES = 0.5  # about as many cells must be found, or none are
+SAME_OBJECT = 0.6  # agreement from which an object is the same at neighbouring steps
+COLUMNS = ("factor", "diameter", "agreement", "contrast", "clearness")
 GRID = np.linspace(np.log(3.0), np.log(600.0), 300)  # natural logarithms of the diameters to choose from
 
 
@@ -68,13 +71,13 @@ class Sightings:
         """What each object's vote counts, for a net that knows cells of ``trained`` pixels of the image at factor 1."""
         fit = np.exp(-0.5 * (np.log(self.diameter * self.factor / trained) / NEAR) ** 2)
         contrast = 0.2 + np.clip(np.nan_to_num(self.contrast) / FULL_CONTRAST, 0, 1)
-        return fit * np.nan_to_num(self.agreement) ** 2 * contrast
+        clear = np.where(np.nan_to_num(self.clearness, nan=LEAST) >= LEAST, 1.0, FAINT)
+        return fit * np.nan_to_num(self.agreement) ** 2 * contrast * clear
 
 
 def join(parts: Sequence[Sightings]) -> Sightings:
     """Sightings of several images together."""
-    columns = ("factor", "diameter", "agreement", "contrast", "clearness")
-    return Sightings(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
+    return Sightings(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ def _step(
     areas = np.bincount(labels.ravel())[1:].astype(np.float64)
     areas[cut[cut > 0] - 1] = np.nan  # such objects may be partners, but have no diameter of their own
     pixel = (plane[window].size / seen.size) ** 0.5
-    contrast, clearness = contrasts(seen, labels, trained)
+    contrast, clearness = contrasts(seen, labels, trained, rough_as_seen(model, plane[window], seen.shape))
     return Step(factor, window, labels, 2 * np.sqrt(areas / np.pi) * pixel, contrast, clearness)
 
 
@@ -181,9 +184,7 @@ def _part(step: Step, window: tuple[slice, ...]) -> NDArray[np.int32]:
     return step.labels[tuple(cut)]
 
 
-def best_overlap(
-    mine: NDArray[np.integer[Any]], theirs: NDArray[np.integer[Any]], count: int
-) -> NDArray[np.float64]:
+def best_overlap(mine: NDArray[np.integer[Any]], theirs: NDArray[np.integer[Any]], count: int) -> NDArray[np.float64]:
     """Highest intersection over union of each label 1 … ``count`` of ``mine`` with a label of ``theirs`` (same shape)."""
     best = np.zeros(count)
     width = int(theirs.max(initial=0)) + 1
@@ -205,14 +206,27 @@ def density(sightings: Sightings, trained: float) -> NDArray[np.float64]:
     return total
 
 
-def find_diameter(votes: NDArray[np.float64]) -> float | None:
-    """The diameter in pixels for which most votes are; ``None`` where there are hardly any."""
+def find_diameter(votes: NDArray[np.float64], sightings: Sightings, trained: float) -> float | None:
+    """The diameter of the cells in pixels; ``None`` where hardly anything votes.
+
+    The peak of the density tells at which step cells look as trained; the median of all that is found there is then
+    what a person would measure (the votes favour objects of the trained size).
+
+    Parameters
+    ----------
+    votes : NDArray[np.float64]
+        `density` of the sightings.
+    """
     best = int(votes.argmax())
-    return float(np.exp(GRID[best])) if votes[best] >= LEAST_VOTES else None
+    if votes[best] < LEAST_VOTES:
+        return None
+    peak = float(np.exp(GRID[best]))
+    around = near(sightings, trained / peak)
+    sure = (np.nan_to_num(around.agreement) > SAME_OBJECT) & (np.abs(np.log(around.diameter / peak)) < np.log(3))
+    return float(np.median(around.diameter[sure])) if np.count_nonzero(sure) >= 3 else peak
 
 
 def near(sightings: Sightings, factor: float) -> Sightings:
     """The objects that the steps around a factor have found."""
     chosen = np.abs(np.log(sightings.factor / factor)) <= np.log(2) / 2 + 1e-9
-    columns = ("factor", "diameter", "agreement", "contrast", "clearness")
-    return Sightings(*(getattr(sightings, name)[chosen] for name in columns))
+    return Sightings(*(getattr(sightings, name)[chosen] for name in COLUMNS))

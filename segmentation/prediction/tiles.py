@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.segmentation.net.model import Model
-from celltrail.segmentation.net.resize import resize_plane, resized_shape
+from celltrail.segmentation.net.resize import resize_labels, resize_plane, resized_shape
 from celltrail.segmentation.net.unet import UNet, valid_size
-from celltrail.segmentation.prediction.contrast import drop_faint
+from celltrail.segmentation.prediction.contrast import drop_faint, roughness
 from celltrail.segmentation.prediction.grey import PERCENTILE_PIXELS, mend, normalise, safe_limits
 
 FloatArray = NDArray[np.float32]
@@ -156,6 +156,12 @@ def as_seen(model: Model, plane: FloatArray, factor: float) -> FloatArray:
     return resize_plane(plane, resized_shape((plane.shape[0], plane.shape[1]), factor / model.preprocessing.scale))
 
 
+def rough_as_seen(model: Model, plane: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """The `roughness` of a plane in the pixels of the net, as `contrasts` wants it."""
+    enlarged = (shape[0] * shape[1] / plane.size) ** 0.5
+    return resize_labels(roughness(plane), (shape[0], shape[1])) * np.float32(enlarged)
+
+
 def run_net(
     model: Model,
     seen: FloatArray,
@@ -221,7 +227,8 @@ def predict(
         seen = as_seen(model, plane, factor)
         part = run_net(model, seen, tta=tta, memory_mb=memory_mb, device=device)
         if stand_out:
-            part[0] = drop_faint(seen, part[0], model.instances.threshold, model.diameter or USUAL_DIAMETER)
+            rough = rough_as_seen(model, plane, seen.shape)
+            part[0] = drop_faint(seen, rough, part[0], model.instances.threshold, model.diameter or USUAL_DIAMETER)
         if factor == 1:
             maps.append(enlarge_map(part, prepared.scale, (plane.shape[0], plane.shape[1])))
         else:
