@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,9 +29,11 @@ from celltrail.data.running.console import (
 from celltrail.segmentation.preview_cli import preview_app
 
 if TYPE_CHECKING:
+    from celltrail.segmentation.net.model import Model
     from celltrail.segmentation.training.augment import Variation
     from celltrail.segmentation.training.examples import AnnotatedMovie
 
+SHOWN_MEASURES = ("IoU", "SEG", "DET")
 Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], Mapping[str, float | None]]
 
 
@@ -182,6 +185,8 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         first = None if start is None else load_model(start)
         if first is not None:  # its net, unless another is asked for
             width, depth = width or first.net.architecture["width"], depth or first.net.depth
+            if scale is None and diameter is None:
+                diameter = first.info.get("diameter")
         settings = find_preset(
             preset,
             steps=steps,
@@ -210,7 +215,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             raise InputError(f"There is no stopped training for {out}: start it without --resume.")
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
-        with console.show_progress() as progress:
+        with keep_on_stop(state_file), console.show_progress(lines=True) as progress:
             result = run_training(
                 training,
                 held_back,
@@ -242,6 +247,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             return
         for row in result.history:
             typer.echo(describe(row))
+        typer.echo(say_how_good(result.model, held_back))
         typer.echo(f"Model: {out}")
         typer.echo(f"Use it:  celltrail segment IMAGES --model {out} --out MASKS")
 
@@ -344,6 +350,32 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         else:
             for row in rows:
                 typer.echo(f"{row['name']:<14} {row['about']}")
+
+
+@contextmanager
+def keep_on_stop(state_file: Path) -> Iterator[None]:
+    """Say, where the work is stopped, how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if state_file.is_file():
+            typer.echo("What has been learnt is kept: the same command with --resume goes on.", err=True)
+        raise
+
+
+def say_how_good(model: Model, held_back: list[AnnotatedMovie]) -> str:
+    """A sentence about the frames that a training has not learnt from."""
+    from celltrail.segmentation.training.loop import frames_for_validation
+
+    count = len(frames_for_validation(held_back, model.preprocessing.scale))
+    measures: Mapping[str, float | None] = model.info.get("validation_measures") or {}
+    shown = [f"{name} {value:.3f}" for name, value in measures.items() if value is not None and name in SHOWN_MEASURES]
+    if not count or not shown:
+        return "How good it is has not been measured: no complete annotations were held back from learning."
+    return (
+        f"On {count} held-back frame{'s' if count > 1 else ''}: {', '.join(shown)}. It has not learnt from "
+        f"{'them' if count > 1 else 'it'}, but its thresholds were chosen there: on other movies expect somewhat less."
+    )
 
 
 def _first_line(card: Path) -> str:

@@ -8,7 +8,6 @@ Images may differ in size and need no number. ``cell.png`` goes with ``cell.tif`
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from celltrail.data.errors import InputError
@@ -72,7 +71,7 @@ def open_annotations(
     refuse_masks(opened)
     name = "/".join(images.resolve().parts[-2:])
     labels = Frames(masks, label_sources, label.dtype, "labels")
-    return replace(AnnotatedMovie(opened, labels, labels.numbers, name=name))
+    return AnnotatedMovie(opened, labels, labels.numbers, name=name)
 
 
 def match_files(images: Path, masks: Path) -> list[tuple[Path, Path]]:
@@ -87,6 +86,7 @@ def match_files(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     if images.resolve() == masks.resolve():
         drawn = [path for path in drawn if MASK_ENDING.search(path.stem)]
         pictures = [path for path in pictures if path not in drawn]
+    drawn = [path for path in drawn if MASK_ENDING.search(path.stem)] or drawn  # others are outlines, flows …
     if not drawn:
         raise InputError(explain_no_masks(masks))
     by_name = {path.stem: path for path in reversed(pictures)}
