@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.opening import open_images, open_labels, parse_frames, refuse_masks
+from celltrail.data.files.opening import open_images, parse_frames, refuse_masks
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import (
     AxesOption,
@@ -437,19 +437,15 @@ def open_also(pairs: list[str], channel: int | None) -> list[AnnotatedMovie]:
     InputError
         If a text has another form, a folder is missing, or images and masks do not fit.
     """
-    from celltrail.segmentation.training.examples import pair
+    from celltrail.segmentation.training.annotations import open_annotations
 
     wrong = [text for text in pairs if not all(text.partition("="))]
     if wrong:
         raise InputError(
             f"--also {', --also '.join(wrong)}: write the folder of images, '=', and the folder of their masks."
         )
-    movies = []
-    for text in pairs:
-        images, _, masks = text.partition("=")
-        movie = pair(open_images(Path(images), channel=channel), open_labels(Path(masks)))
-        movies.append(replace(movie, name="/".join(Path(images).resolve().parts[-2:])))
-    return movies
+    folders = [text.partition("=")[::2] for text in pairs]
+    return [open_annotations(Path(images), Path(masks), channel=channel) for images, masks in folders]
 
 
 def hold_back(movies: list[AnnotatedMovie], validation: str) -> tuple[list[AnnotatedMovie], list[AnnotatedMovie]]:

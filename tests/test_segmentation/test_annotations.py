@@ -85,6 +85,14 @@ def test_other_files_of_cellpose_are_not_masks(tmp_path: Path) -> None:
     assert len(open_annotations(tmp_path / "images", tmp_path / "masks").numbers) == 1
 
 
+def test_other_files_of_celltrail_are_not_masks(tmp_path: Path) -> None:
+    write(tmp_path / "images/t000.tif", picture(1))
+    write(tmp_path / "masks/mask000.tif", cell(3))
+    write(tmp_path / "masks/binary000.png", picture(1))
+    movie = open_annotations(tmp_path / "images", tmp_path / "masks")
+    assert int(np.max(movie.labels[0])) == 3
+
+
 def test_what_cannot_be_matched_is_named(tmp_path: Path) -> None:
     write(tmp_path / "images/a.tif", picture(1))
     (tmp_path / "masks").mkdir()
