@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.opening import open_images, open_labels, parse_frames, refuse_masks
+from celltrail.data.files.opening import parse_frames, refuse_masks
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import (
     ChannelOption,
@@ -27,9 +28,11 @@ from celltrail.segmentation.preview_cli import preview_app
 from celltrail.segmentation.segment_settings import DEFAULT_MODEL, SegmentSettings
 
 if TYPE_CHECKING:
+    from celltrail.segmentation.net.model import Model
     from celltrail.segmentation.training.augment import Variation
     from celltrail.segmentation.training.examples import AnnotatedMovie
 
+SHOWN_MEASURES = ("IoU", "SEG", "DET")
 Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], Mapping[str, float | None]]
 
 
@@ -181,6 +184,8 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         first = None if start is None else load_model(start)
         if first is not None:  # its net, unless another is asked for
             width, depth = width or first.net.architecture["width"], depth or first.net.depth
+            if scale is None and diameter is None:
+                diameter = first.info.get("diameter")
         settings = find_preset(
             preset,
             steps=steps,
@@ -209,7 +214,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             raise InputError(f"There is no stopped training for {out}: start it without --resume.")
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
-        with console.show_progress() as progress:
+        with keep_on_stop(state_file), console.show_progress(lines=True) as progress:
             result = run_training(
                 training,
                 held_back,
@@ -241,6 +246,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             return
         for row in result.history:
             typer.echo(describe(row))
+        typer.echo(say_how_good(result.model, held_back))
         typer.echo(f"Model: {out}")
         typer.echo(f"Use it:  celltrail segment IMAGES --model {out} --out MASKS")
 
@@ -367,6 +373,32 @@ def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+@contextmanager
+def keep_on_stop(state_file: Path) -> Iterator[None]:
+    """Say, where the work is stopped, how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if state_file.is_file():
+            typer.echo("What has been learnt is kept: the same command with --resume goes on.", err=True)
+        raise
+
+
+def say_how_good(model: Model, held_back: list[AnnotatedMovie]) -> str:
+    """A sentence about the frames that a training has not learnt from."""
+    from celltrail.segmentation.training.loop import frames_for_validation
+
+    count = len(frames_for_validation(held_back, model.preprocessing.scale))
+    measures: Mapping[str, float | None] = model.info.get("validation_measures") or {}
+    shown = [f"{name} {value:.3f}" for name, value in measures.items() if value is not None and name in SHOWN_MEASURES]
+    if not count or not shown:
+        return "How good it is has not been measured: no complete annotations were held back from learning."
+    return (
+        f"On {count} held-back frame{'s' if count > 1 else ''}: {', '.join(shown)}. It has not learnt from "
+        f"{'them' if count > 1 else 'it'}, but its thresholds were chosen there: on other movies expect somewhat less."
+    )
+
+
 def _first_line(card: Path) -> str:
     """The first sentence of a model card, below its title."""
     lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
@@ -426,19 +458,15 @@ def open_also(pairs: list[str], channel: int | None) -> list[AnnotatedMovie]:
     InputError
         If a text has another form, a folder is missing, or images and masks do not fit.
     """
-    from celltrail.segmentation.training.examples import pair
+    from celltrail.segmentation.training.annotations import open_annotations
 
     wrong = [text for text in pairs if not all(text.partition("="))]
     if wrong:
         raise InputError(
             f"--also {', --also '.join(wrong)}: write the folder of images, '=', and the folder of their masks."
         )
-    movies = []
-    for text in pairs:
-        images, _, masks = text.partition("=")
-        movie = pair(open_images(Path(images), channel=channel), open_labels(Path(masks)))
-        movies.append(replace(movie, name="/".join(Path(images).resolve().parts[-2:])))
-    return movies
+    folders = [text.partition("=")[::2] for text in pairs]
+    return [open_annotations(Path(images), Path(masks), channel=channel) for images, masks in folders]
 
 
 def hold_back(movies: list[AnnotatedMovie], validation: str) -> tuple[list[AnnotatedMovie], list[AnnotatedMovie]]:

@@ -45,7 +45,10 @@ def resize_plane(plane: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[
     if plane.shape == shape:
         return plane
     tensor = torch.from_numpy(np.ascontiguousarray(plane, dtype=np.float32))[None, None]
-    return torch.nn.functional.interpolate(tensor, shape, mode="bilinear", antialias=True)[0, 0].numpy()
+    resized: NDArray[np.float32] = torch.nn.functional.interpolate(tensor, shape, mode="bilinear", antialias=True)[
+        0, 0
+    ].numpy()
+    return resized
 
 
 def resize_labels(labels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
@@ -56,4 +59,5 @@ def resize_labels(labels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.int64), old - 1)
         for new, old in zip(shape, labels.shape, strict=True)
     )
-    return labels[rows[:, None], columns]
+    resized: NDArray[Any] = labels[rows[:, None], columns]
+    return resized

@@ -14,7 +14,14 @@ from pathlib import Path
 from celltrail.data.errors import InputError
 from celltrail.data.files.movie import PICTURE_SUFFIXES, Frames, Source
 from celltrail.data.files.omezarr import is_zarr
-from celltrail.data.files.opening import TIFF_SUFFIXES, number_of, open_images, open_labels, refuse_masks
+from celltrail.data.files.opening import (
+    TIFF_SUFFIXES,
+    list_frame_files,
+    number_of,
+    open_images,
+    open_labels,
+    refuse_masks,
+)
 from celltrail.segmentation.training.examples import AnnotatedMovie, pair
 
 MASK_ENDING = re.compile(r"[ _-](cp_)?(masks?|labels?)$", re.IGNORECASE)  # of the name of a mask beside its image
@@ -34,8 +41,9 @@ def open_annotations(
         If a mask has no image, nothing is annotated, shapes differ, or masks are of a kind that cannot be read.
     """
     images, masks = Path(images), Path(masks)
+    name = "/".join(images.resolve().parts[-2:])
     if not all(path.is_dir() and not is_zarr(path) for path in (images, masks)):
-        return pair(open_images(images, channel=channel), open_labels(masks), frames)
+        return replace(pair(open_images(images, channel=channel), open_labels(masks), frames), name=name)
     pairs = match_files(images, masks)
     numbers = [number_of(image) for image, _ in pairs]
     in_order = len(set(numbers)) < len(numbers) or None in numbers
@@ -70,9 +78,8 @@ def open_annotations(
         raise InputError(f"{masks} has no masks in the chosen frames: choose other --frames.")
     opened = Frames(images, picture_sources, picture.dtype, "image")
     refuse_masks(opened)
-    name = "/".join(images.resolve().parts[-2:])
     labels = Frames(masks, label_sources, label.dtype, "labels")
-    return replace(AnnotatedMovie(opened, labels, labels.numbers, name=name))
+    return AnnotatedMovie(opened, labels, labels.numbers, name=name)
 
 
 def match_files(images: Path, masks: Path) -> list[tuple[Path, Path]]:
@@ -87,12 +94,13 @@ def match_files(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     if images.resolve() == masks.resolve():
         drawn = [path for path in drawn if MASK_ENDING.search(path.stem)]
         pictures = [path for path in pictures if path not in drawn]
+    drawn = [path for path in drawn if MASK_ENDING.search(path.stem)] or drawn  # others are outlines, flows …
     if not drawn:
         raise InputError(explain_no_masks(masks))
     by_name = {path.stem: path for path in reversed(pictures)}
     found = {mask: by_name.get(mask.stem) or by_name.get(MASK_ENDING.sub("", mask.stem)) for mask in drawn}
     if not any(found.values()):
-        found = match_by_number(pictures, drawn)
+        found = match_by_number(images, masks)
     alone = [mask.name for mask, image in found.items() if image is None]
     if alone:
         raise InputError(
@@ -106,17 +114,13 @@ def match_files(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     return sorted(chosen, key=lambda item: (number_of(item[0]) or 0, item[0].name))
 
 
-def match_by_number(pictures: list[Path], masks: list[Path]) -> dict[Path, Path | None]:
-    """For every mask the image whose name ends with the same number; ``None`` where there is none, or more than one."""
-    by_number: dict[int | None, list[Path]] = {}
-    for path in pictures:
-        by_number.setdefault(number_of(path), []).append(path)
-    found: dict[Path, Path | None] = {}
-    for mask in masks:
-        number = number_of(mask)
-        same = by_number.get(number, []) if number is not None else []
-        found[mask] = same[0] if len(same) == 1 else None
-    return found
+def match_by_number(images: Path, masks: Path) -> dict[Path, Path | None]:
+    """For every mask of a folder the image whose name ends with the same number, if there is one."""
+    pictures, drawn = list_pictures(images), list_pictures(masks)
+    if any(number_of(path) is None for path in (*pictures, *drawn)):
+        return dict.fromkeys(drawn)
+    numbered = list_frame_files(images)
+    return {mask: numbered.get(number) for number, mask in list_frame_files(masks).items()}
 
 
 def list_pictures(folder: Path) -> list[Path]:

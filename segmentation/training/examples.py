@@ -35,6 +35,7 @@ from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.weight_map import border_weights, carve, class_weights, relative_distance
 
 CELL_SIZE = 28  # diameter in pixels to which automatic reduction brings the cells
+FAR = 10  # frames after which two pictures of a movie are no longer nearly equal
 CACHE_BYTES = 3 * 2**29
 TRUTHS = ("auto", "ST", "GT", "mixed")
 
@@ -175,16 +176,19 @@ def shape_of(movie: AnnotatedMovie, number: int) -> tuple[int, ...]:
 def split_in_time(movie: AnnotatedMovie, share: float = 0.1) -> tuple[AnnotatedMovie, AnnotatedMovie]:
     """Split off the last frames for validation, with a gap half as long in between.
 
-    Neighbouring frames are nearly equal: a random split would measure memory, not learning.
+    Neighbouring frames are nearly equal: a random split would measure memory, not learning. Frames that are at least
+    `FAR` away are learnt from all the same.
     """
     count = max(1, round(len(movie.numbers) * share))
     gap = (count + 1) // 2
-    if len(movie.numbers) < count + gap + 1:
+    last, before = movie.numbers[-count:], movie.numbers[:-count]
+    first = before[:-gap] + tuple(number for number in before[-gap:] if last[0] - number >= FAR)
+    if not first:
         raise InputError(
             f"{movie.name} has {len(movie.numbers)} annotated frames, too few to set some aside: "
             "name other frames or another sequence with --validation, or give --validation none."
         )
-    return (replace(movie, numbers=movie.numbers[: -count - gap]), replace(movie, numbers=movie.numbers[-count:]))
+    return replace(movie, numbers=first), replace(movie, numbers=last)
 
 
 def unknown_region(labels: NDArray[np.integer[Any]], markers: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:

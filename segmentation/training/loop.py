@@ -49,6 +49,7 @@ VALIDATION_FRAMES = 8  # more do not change which epoch is best, but take time f
 VALIDATION_PIXELS = 1_000_000  # likewise, of the reduced images together
 WARM_UP = 0.05  # share of the training in which the rate rises
 MOMENTUM = 0.99
+KEPT_EVERY = 20.0  # seconds after which the state is kept also within an epoch
 
 
 @dataclass
@@ -197,7 +198,7 @@ def train(
     patience : int
         Stop after so many epochs without a lower validation loss; 0: never.
     state_file : Path | None
-        Where the state is kept after each epoch.
+        Where the state is kept, after each epoch and every `KEPT_EVERY` seconds.
     resume : bool
         Go on from there if it exists.
 
@@ -225,6 +226,8 @@ def train(
         "settings": asdict(settings),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
+    if settings.diameter and len(tiles.groups) == 1:  # of one movie: what others of its kind will have
+        info["native_diameter"] = round(typical_diameter(training), 2)
     if also:
         info["also"] = [describe_movie(movie) for movie in also]
     if start is not None:
@@ -254,26 +257,32 @@ def train(
         return state.step / total if minutes is None else max(clock.minutes() / minutes, state.step / total)
 
     done = share_done()
-    while done < 1 and not (patience and state.waited >= patience):
-        losses = []
-        while done < 1 and len(losses) < settings.epoch:
+    saved = time.monotonic()
+    while (done < 1 or state.losses) and not (patience and state.waited >= patience):
+        while done < 1 and len(state.losses) < settings.epoch:
             for group in state.optimiser.param_groups:
                 group["lr"] = settings.rate * rate_at(done)
             batch = batch_of(tiles, state.step, target)
-            losses.append(train_step(net, state.optimiser, batch, settings, seed=seed + state.step))
+            state.losses.append(train_step(net, state.optimiser, batch, settings, seed=seed + state.step))
             state.step += 1
             if settings.average:
                 follow(average, net, settings.average, state.step)
             done = share_done()
+            if state_file is not None and time.monotonic() - saved > KEPT_EVERY:
+                state.minutes = clock.minutes()
+                save_state(state_file, state, identity)
+                saved = time.monotonic()
             if state.step % 10 == 0:
-                progress("train", min(round(1000 * done), 1000), 1000, f"step {state.step}, loss {losses[-1]:.3f}")
+                note = f"step {state.step}, loss {state.losses[-1]:.3f}"
+                progress("train", min(round(1000 * done), 1000), 1000, note)
         state.minutes = clock.minutes()
         row = {
             "step": state.step,
             "minutes": state.minutes,
             "rate": state.optimiser.param_groups[0]["lr"],
-            "train_loss": float(np.mean(losses)),
+            "train_loss": float(np.mean(state.losses)),
         }
+        state.losses.clear()
         if not math.isfinite(row["train_loss"]):
             raise InputError(
                 f"The training has diverged after {state.step} steps (its loss is no number any more): "
@@ -287,6 +296,7 @@ def train(
         state.keep_if_better(row.get("loss", -math.inf))
         if state_file is not None:
             save_state(state_file, state, identity)
+            saved = time.monotonic()
         progress("train", min(round(1000 * done), 1000), 1000, describe(row))
 
     # A model of so many steps is the same file every time: how long they took stands in the history alone.

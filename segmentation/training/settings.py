@@ -107,6 +107,7 @@ NUCLEI = replace(
     batch=4,
     steps=4000,
     epoch=200,
+    balance=0.0,
     average=0.99,
     focus=True,
     variation=Variation(

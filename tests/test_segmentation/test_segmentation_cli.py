@@ -442,3 +442,45 @@ def test_a_model_of_another_architecture(
     save_file(tensors, other, metadata={"celltrail": json.dumps(header)})
     assert celltrail("segment", dataset / "01", "--model", other, "--out", tmp_path / "out") == 2
     assert "do not fit together" in capsys.readouterr().err
+
+
+def test_several_sources_and_a_start_with_its_diameter(
+    dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "more.safetensors"
+    masks = dataset / "01_ST/SEG"
+    done = celltrail(
+        "train", f"{dataset}/01={masks}", dataset, "--sequence", "01", "--start", model, "--steps", 2, "--out", out
+    )
+    printed = capsys.readouterr()
+    assert done == 0, printed.err
+    assert "train: " in printed.err  # progress although nobody watches
+    assert "held-back frame" in printed.out
+    trained, first = load_model(out), load_model(model)
+    assert trained.info["settings"]["diameter"] == trained.info["diameter"] == first.info["diameter"]
+    assert trained.preprocessing.scale == 1
+    assert len(trained.info["training"]) == 2
+
+
+def test_a_stopped_training_says_how_it_goes_on(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from celltrail.segmentation.training import loop
+
+    out = tmp_path / "m.safetensors"
+    words = ["train", dataset, "--sequence", "01", "--width", 2, "--depth", 1, "--steps", 4, "--epoch", 2, "--out", out]
+    validate = loop.validate
+    calls: list[int] = []
+
+    def interrupted(*arguments: object) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return validate(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "validate", interrupted)
+    assert celltrail(*words) == 130
+    assert "--resume goes on" in capsys.readouterr().err
+    assert not out.exists()
+    assert celltrail(*words, "--resume") == 0
+    assert load_model(out).info["steps"] == 4
