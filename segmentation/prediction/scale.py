@@ -40,6 +40,7 @@ FAINT = 0.05  # of the vote of an object that does not stand out: enough where n
 LEAST_VOTES = 0.5  # about as many cells must be found, or none are
 SAME_OBJECT = 0.6  # agreement from which an object is the same at neighbouring steps
 COLUMNS = ("factor", "diameter", "agreement", "contrast", "clearness")
+WIDEST = 0.6  # of the longer side of the image: what is wider is light and shade, not a cell
 GRID = np.linspace(np.log(3.0), np.log(600.0), 300)  # natural logarithms of the diameters to choose from
 
 
@@ -150,8 +151,9 @@ def _step(
     sides += [(labels[:, 0], window[1].start > 0), (labels[:, -1], window[1].stop < plane.shape[1])]
     cut = np.unique(np.concatenate([[0], *(edge for edge, inner in sides if inner)]))
     areas = np.bincount(labels.ravel())[1:].astype(np.float64)
-    areas[cut[cut > 0] - 1] = np.nan  # such objects may be partners, but have no diameter of their own
     pixel = (plane[window].size / seen.size) ** 0.5
+    areas[cut[cut > 0] - 1] = np.nan  # such objects may be partners, but have no diameter of their own
+    areas[areas > (WIDEST * max(plane.shape) / pixel) ** 2] = np.nan
     contrast, clearness = contrasts(seen, labels, trained, rough_as_seen(model, plane[window], seen.shape))
     return Step(factor, window, labels, 2 * np.sqrt(areas / np.pi) * pixel, contrast, clearness)
 
