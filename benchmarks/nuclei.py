@@ -35,8 +35,9 @@ from celltrail.segmentation.net.resize import (
     resize_plane,
     resized_shape,
 )
+from celltrail.segmentation.prediction.grey import grey_limits, normalise
 from celltrail.segmentation.prediction.hypotheses import label_cells
-from celltrail.segmentation.prediction.tiles import Prediction, grey_limits, normalise, predict
+from celltrail.segmentation.prediction.tiles import Prediction, predict
 from celltrail.segmentation.training.annotations import open_annotations
 from celltrail.segmentation.training.examples import AnnotatedMovie, open_movie, split_off
 

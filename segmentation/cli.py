@@ -343,21 +343,24 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
     @app.command(cls=console.Command)
     def models(as_json: JsonOption = False) -> None:
-        """List the models that come with Celltrail.
+        """List the models that come with Celltrail, with the diameter of the cells that each was trained with.
 
         Example:  celltrail models
         """
-        from celltrail.segmentation.net.checkpoint import list_models
+        from celltrail.segmentation.net.checkpoint import list_models, load_model
 
-        rows = [
-            {"name": name, "file": path, "about": _first_line(path.with_suffix(".md"))}
-            for name, path in list_models().items()
-        ]
+        rows = []
+        for name, path in list_models().items():
+            model = load_model(path)
+            pixels = None if model.diameter is None else round(model.diameter * model.preprocessing.scale)
+            rows.append({"name": name, "file": path, "diameter": pixels, "about": _first_line(path.with_suffix(".md"))})
         if as_json:
             console.print_json(rows)
         else:
             for row in rows:
-                typer.echo(f"{row['name']:<14} {row['about']}")
+                default = "  (the default of segment)" if row["name"] == DEFAULT_MODEL else ""
+                size = f"{row['diameter']} px" if row["diameter"] else ""
+                typer.echo(f"{row['name']:<14} {size:>7}  {row['about']}{default}")
 
 
 def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:

@@ -18,17 +18,18 @@ LEAST = (
     4.0  # standard deviations; what nets see in noise, white or blurred, stays below (up to 3.9 in 300 × 300 pixels)
 )
 NOISE_WIDTH = 5.0  # contrast × width of a region, in deviations of the noise × pixels, that makes one unit of clearness
+WHITE = 0.25  # of the variation of the background that is left where all of it is white noise
 LAG = 3  # pixels between those that are compared for the noise: beyond the blur of a pixel
 ENOUGH = 500  # pixels of background that say how it varies
 
 
-def roughness(plane: FloatArray) -> FloatArray:
+def roughness(plane: FloatArray, lag: int = LAG) -> FloatArray:
     """Absolute mixed differences of an image (Y, X), of its shape: noise everywhere, and the edges of things in places.
 
     Neither slopes nor uneven light are seen in it. For normal noise of deviation 1 the median is 0.6745.
     """
-    padded = np.pad(plane, [(0, min(LAG, n - 1)) for n in plane.shape], mode="reflect")
-    y, x = (min(LAG, n - 1) for n in plane.shape)
+    padded = np.pad(plane, [(0, min(lag, n - 1)) for n in plane.shape], mode="reflect")
+    y, x = (min(lag, n - 1) for n in plane.shape)
     rows, columns = plane.shape
     mixed = padded[y:, x:] - padded[y:, :columns] - padded[:rows, x:] + padded[:rows, :columns]
     return np.abs(mixed, out=mixed) / np.float32(2)
@@ -65,14 +66,18 @@ def contrasts(
     ring = np.where((distance > 1) & (distance <= max(0.3 * diameter, 3)), labels[tuple(nearest)], 0)
     band = plane - ndimage.gaussian_filter(plane, 0.3 * diameter)
     far = distance > max(0.3 * diameter, 3)
-    outside = band[far] if np.count_nonzero(far) >= ENOUGH else band[distance > 1]
-    pixels = [np.bincount(where.ravel(), minlength=count + 1)[1:] for where in (labels, ring)]
-    sums = [np.bincount(where.ravel(), plane.ravel(), minlength=count + 1)[1:] for where in (labels, ring)]
+    where = far if np.count_nonzero(far) >= ENOUGH else distance > 1
+    pixels = [np.bincount(part.ravel(), minlength=count + 1)[1:] for part in (labels, ring)]
+    sums = [np.bincount(part.ravel(), plane.ravel(), minlength=count + 1)[1:] for part in (labels, ring)]
     with np.errstate(invalid="ignore", divide="ignore"):
         contrast = sums[0] / pixels[0] - sums[1] / pixels[1]  # 0 / 0: a region without surroundings
     clearness = np.full(count, np.nan)
-    if len(outside) >= ENOUGH:
-        clearness = contrast / max(1.4826 * float(np.median(np.abs(outside - np.median(outside)))), 1e-6)
+    if np.count_nonzero(where) >= ENOUGH:
+        outside = band[where]
+        spread = 1.4826 * float(np.median(np.abs(outside - np.median(outside))))
+        # Pixels that have nothing to do with each other are judged by the width of a region, below: not here.
+        white = float(np.median(roughness(plane, lag=1)[where])) / 0.6745
+        clearness = contrast / max(np.sqrt(max(spread**2 - white**2, (WHITE * spread) ** 2)), 1e-6)
     if rough is not None:
         index = np.arange(1, count + 1)
         noise = np.array(ndimage.median(rough, ring, index)) / 0.6745

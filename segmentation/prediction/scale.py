@@ -101,7 +101,8 @@ def look(
     device: torch.device | str = "cpu",
 ) -> Sightings:
     """What the net finds in an image (Y, X) at every step of the ladder; finite grey values, see `mend`."""
-    image = image[busiest(image, (LARGEST, LARGEST))]
+    image = image[window_around(image.shape, busiest(image), LARGEST)]
+    centre = busiest(image)
     planes: dict[float, NDArray[np.float32]] = {}
     for factor in factors:
         if min(factor, 1.0) not in planes:
@@ -109,29 +110,29 @@ def look(
     steps = []
     for factor in factors:
         plane, side = planes[min(factor, 1.0)], round(WINDOW * model.preprocessing.scale / factor)
-        steps.append(_step(model, plane, factor, busiest(image, (side, side)), device))
+        steps.append(_step(model, plane, factor, window_around(image.shape, centre, side), device))
     return join([_sightings(step, steps[max(i - 1, 0) : i] + steps[i + 1 : i + 2]) for i, step in enumerate(steps)])
 
 
-def busiest(image: NDArray[Any], size: tuple[int, int]) -> tuple[slice, slice]:
-    """The window of an image (Y, X) with the most contrast, of ``size`` or the whole side where that is shorter.
-
-    Windows lie around the one place whose surroundings vary most, so that smaller ones lie inside larger ones.
-    """
-    if image.shape[0] <= size[0] and image.shape[1] <= size[1]:
-        return slice(0, image.shape[0]), slice(0, image.shape[1])
+def busiest(image: NDArray[Any]) -> tuple[int, int]:
+    """The place of an image (Y, X) whose surroundings vary most; broken pixels and single bright ones do not count."""
     step = max(1, round(min(image.shape) / 512))
     small = image[::step, ::step].astype(np.float64)
     small = np.clip(small, *np.percentile(small, [1, 99.8]))
-    width = max(3, min(64, *small.shape))
+    width = max(1, min(64, *small.shape))
     mean = ndimage.uniform_filter(small, width)
-    variance = ndimage.uniform_filter(small**2, width) - mean**2
-    centre = np.unravel_index(int(variance.argmax()), variance.shape)
-    window = []
-    for middle, wanted, length in zip(centre, size, image.shape, strict=True):
-        start = int(np.clip(int(middle) * step - wanted // 2, 0, max(length - wanted, 0)))
-        window.append(slice(start, min(start + wanted, length)))
-    return window[0], window[1]
+    place = np.argmax(ndimage.uniform_filter((small - small.mean()) ** 2, width) - (mean - small.mean()) ** 2)
+    row, column = divmod(int(place), small.shape[1])
+    return row * step, column * step
+
+
+def window_around(shape: tuple[int, ...], centre: tuple[int, int], side: int) -> tuple[slice, slice]:
+    """The window of a side around a place, moved to lie inside the image; smaller ones lie inside larger ones."""
+    starts = [
+        min(max(middle - side // 2, 0), max(length - side, 0)) for middle, length in zip(centre, shape, strict=True)
+    ]
+    top, left = starts
+    return slice(top, min(top + side, shape[0])), slice(left, min(left + side, shape[1]))
 
 
 def _step(
