@@ -37,8 +37,8 @@ from celltrail.segmentation.net.resize import (
 )
 from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.tiles import Prediction, grey_limits, normalise, predict
+from celltrail.segmentation.training.annotated import AnnotatedMovie, open_movie, split_off
 from celltrail.segmentation.training.annotations import open_annotations
-from celltrail.segmentation.training.examples import AnnotatedMovie, open_movie, split_off
 
 SIDE = 320
 SIMULATED, BLANK = 72, 24  # images
