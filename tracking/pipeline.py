@@ -265,22 +265,27 @@ def write_result(
     InputError
         If ``out`` exists and may not be replaced, or there are more tracks than 16 bits can name.
     """
-    start = time.perf_counter()
     with output_folder(Path(out), overwrite=overwrite) as folder:
-        write_track_file(folder / "res_track.txt", result.tracks)
-        numbers = range(result.table.numbers[0], result.table.numbers[-1] + 1)
+        return write_into(result, folder, graph=graph, progress=progress)
 
-        def counted() -> Iterator[tuple[int, NDArray[np.int64]]]:
-            for done, frame in enumerate(result.masks()):
-                progress("write", done, len(numbers))
-                yield frame
-            progress("write", len(numbers), len(numbers))
 
-        write_masks(folder, counted(), digits=digits_for(numbers))
-        if graph:
-            save_graph(folder / "graph.npz", result.candidates, result.solution, track=result.track)
-        seconds = {**result.run["seconds"], "write": round(time.perf_counter() - start, 4)}
-        run = {**result.run, "seconds": {**seconds, "total": round(sum(seconds.values()), 4)}}
-        (folder / "run.json").write_text(to_json(run) + "\n", encoding="utf-8")
-        write_log(folder)
+def write_into(result: TrackResult, folder: Path, *, graph: bool = True, progress: Progress = silent) -> dict[str, Any]:
+    """Write a result into a folder that `celltrail.data.files.output.output_folder` gave; otherwise as `write_result`."""
+    start = time.perf_counter()
+    write_track_file(folder / "res_track.txt", result.tracks)
+    numbers = range(result.table.numbers[0], result.table.numbers[-1] + 1)
+
+    def counted() -> Iterator[tuple[int, NDArray[np.int64]]]:
+        for done, frame in enumerate(result.masks()):
+            progress("write", done, len(numbers))
+            yield frame
+        progress("write", len(numbers), len(numbers))
+
+    write_masks(folder, counted(), digits=digits_for(numbers))
+    if graph:
+        save_graph(folder / "graph.npz", result.candidates, result.solution, track=result.track)
+    seconds = {**result.run["seconds"], "write": round(time.perf_counter() - start, 4)}
+    run = {**result.run, "seconds": {**seconds, "total": round(sum(seconds.values()), 4)}}
+    (folder / "run.json").write_text(to_json(run) + "\n", encoding="utf-8")
+    write_log(folder)
     return run
