@@ -38,8 +38,8 @@ from celltrail.segmentation.net.resize import (
 from celltrail.segmentation.prediction.grey import grey_limits, normalise
 from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.tiles import Prediction, predict
+from celltrail.segmentation.training.annotated import AnnotatedMovie, open_movie, split_off
 from celltrail.segmentation.training.annotations import open_annotations
-from celltrail.segmentation.training.examples import AnnotatedMovie, open_movie, split_off
 
 SIDE = 320
 SIMULATED, BLANK = 72, 24  # images

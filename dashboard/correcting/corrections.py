@@ -22,8 +22,9 @@ from celltrail.dashboard.correcting.rerun import part_of_run, track_again
 from celltrail.dashboard.correcting.resolve import solve_touched
 from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.content import Result, open_result
-from celltrail.dashboard.opening.registry import inside, opaque_id
+from celltrail.dashboard.opening.registry import opaque_id
 from celltrail.data import Candidates, InputError, Solution, load_graph
+from celltrail.data.files.containment import inside
 from celltrail.data.files.output import output_folder
 from celltrail.data.files.ownership import lock_path
 from celltrail.data.files.pins import Cell, Pin, parse_pin, write_pins

@@ -142,7 +142,7 @@ def draw_preview(selection: state.Selection, kind: str, model: Path | None) -> t
     import_extra("torch", "segmentation")
     from celltrail.segmentation.net.checkpoint import load_model
     from celltrail.segmentation.preview import show_augmentation, show_prediction, show_weights
-    from celltrail.segmentation.training.examples import open_movie
+    from celltrail.segmentation.training.annotated import open_movie
     from celltrail.segmentation.training.settings import preset
 
     movie = selection.movie

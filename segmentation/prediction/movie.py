@@ -55,7 +55,9 @@ def segment_movie(
         A `Model`, a file, or the name of a shipped model.
     diameter : float | None
         Of the cells in pixels; ``None``: found on a few frames, see `celltrail.segmentation.prediction.survey`.
-    tta, memory_mb
+    tta : bool | None
+        See `celltrail.segmentation.prediction.tiles.predict`.
+    memory_mb : float
         See `celltrail.segmentation.prediction.tiles.predict`.
 
     Raises

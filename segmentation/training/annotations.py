@@ -22,7 +22,7 @@ from celltrail.data.files.opening import (
     open_labels,
     refuse_masks,
 )
-from celltrail.segmentation.training.examples import AnnotatedMovie, pair
+from celltrail.segmentation.training.annotated import AnnotatedMovie, pair
 
 MASK_ENDING = re.compile(r"[ _-](cp_)?(masks?|labels?)$", re.IGNORECASE)  # of the name of a mask beside its image
 SHOWN = 5  # names in a message

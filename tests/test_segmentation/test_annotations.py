@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch")
 
 from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.data.files.tiff import write_array  # noqa: E402
+from celltrail.segmentation.training.annotated import split_off  # noqa: E402
 from celltrail.segmentation.training.annotations import open_annotations  # noqa: E402
-from celltrail.segmentation.training.examples import split_off  # noqa: E402
 
 
 def write(path: Path, array: np.ndarray) -> None:

@@ -20,8 +20,9 @@ from celltrail.segmentation.net.resize import (  # noqa: E402
     resize_plane,
     resized_shape,
 )
+from celltrail.segmentation.training.annotated import AnnotatedMovie  # noqa: E402
 from celltrail.segmentation.training.augment import NO_VARIATION, Variation, vary_grey  # noqa: E402
-from celltrail.segmentation.training.examples import AnnotatedMovie, TrainingTiles, prepare_frame  # noqa: E402
+from celltrail.segmentation.training.examples import TrainingTiles, prepare_frame  # noqa: E402
 from celltrail.segmentation.training.loop import train  # noqa: E402
 from celltrail.segmentation.training.settings import FAST  # noqa: E402
 

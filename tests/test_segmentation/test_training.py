@@ -18,7 +18,7 @@ from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.segmentation.net.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
 from celltrail.segmentation.prediction.movie import segment_movie  # noqa: E402
 from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
-from celltrail.segmentation.training.examples import AnnotatedMovie, read_labels  # noqa: E402
+from celltrail.segmentation.training.annotated import AnnotatedMovie, read_labels  # noqa: E402
 from celltrail.segmentation.training.loop import build_net, follow, rate_at, train  # noqa: E402
 from celltrail.segmentation.training.settings import FAST, PAPER, preset  # noqa: E402
 
