@@ -69,10 +69,10 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         Example:  celltrail segment movie/01 --out masks
         """
         from celltrail.data.files.output import output_folder, refuse_existing
-        from celltrail.data.files.run_file import RUN_FILE, changed_inputs, read_run
-        from celltrail.data.files.stills import open_images_or_stills
+        from celltrail.data.run_file import RUN_FILE, changed_inputs, read_run
         from celltrail.data.running.json_text import to_json
         from celltrail.data.running.workers import open_workers
+        from celltrail.segmentation.stills import open_images_or_stills
 
         import_extra("torch", "segmentation")
         from celltrail.segmentation.net.checkpoint import find_model
@@ -153,7 +153,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:
     """Take options from an earlier run; those on the command line win."""
     if path is not None:
-        from celltrail.data.files.run_file import read_run
+        from celltrail.data.run_file import read_run
 
         import_extra("torch", "segmentation")
         from celltrail.segmentation.run import COMMAND, options_of_run

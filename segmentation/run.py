@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.run_file import SCHEMA, fingerprint, fingerprint_of_file, peak_memory_mb
+from celltrail.data.run_file import SCHEMA, fingerprint, fingerprint_of_file, peak_memory_mb
 from celltrail.data.settings import changed, to_config
 from celltrail.segmentation.net.checkpoint import find_model
 from celltrail.segmentation.prediction.movie import Segmented

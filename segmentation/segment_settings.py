@@ -8,7 +8,7 @@ from celltrail.data.errors import raise_if
 from celltrail.data.settings import Option, described, problems_of, setting
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS
 
-DEFAULT_MODEL = "sim-fluo"  # of segment, for whoever names none
+DEFAULT_MODEL = "nuclei"  # of segment, for whoever names none
 
 
 @described

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.output import output_folder
 from celltrail.data.files.pins import Pin
-from celltrail.data.files.run_file import RUN_FILE, SCHEMA, fingerprint, fingerprint_of_file, peak_memory_mb
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
 from celltrail.data.progress import Progress, silent
+from celltrail.data.run_file import RUN_FILE, SCHEMA, fingerprint, fingerprint_of_file, peak_memory_mb
 from celltrail.data.running.json_text import to_json
 from celltrail.data.running.log_file import write_log
 from celltrail.data.running.workers import open_workers

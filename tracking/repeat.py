@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.run_file import changed_inputs
+from celltrail.data.run_file import changed_inputs
 from celltrail.data.settings import changed, to_config
 from celltrail.tracking.settings import TrackSettings
 

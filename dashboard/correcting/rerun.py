@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from celltrail.dashboard.opening.content import Result
 from celltrail.data.errors import InputError
 from celltrail.data.files.pins import Pin
-from celltrail.data.files.run_file import fingerprint, fingerprint_of_file
+from celltrail.data.run_file import fingerprint, fingerprint_of_file
 from celltrail.tracking import TrackResult, track
 from celltrail.tracking.opening import open_images_of
 from celltrail.tracking.repeat import settings_of_run

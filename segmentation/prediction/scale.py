@@ -72,7 +72,7 @@ class Sightings:
         """What each object's vote counts, for a net that knows cells of ``trained`` pixels of the image at factor 1."""
         fit = np.exp(-0.5 * (np.log(self.diameter * self.factor / trained) / NEAR) ** 2)
         contrast = 0.2 + np.clip(np.nan_to_num(self.contrast) / FULL_CONTRAST, 0, 1)
-        clear = np.where(np.nan_to_num(self.clearness, nan=LEAST) >= LEAST, 1.0, FAINT)
+        clear = np.where(np.nan_to_num(self.clearness) >= LEAST, 1.0, FAINT)
         return fit * np.nan_to_num(self.agreement) ** 2 * contrast * clear
 
 

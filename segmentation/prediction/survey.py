@@ -183,7 +183,7 @@ def survey(
     elif seen and (found := find_diameter(total, join(list(seen.values())), base)) is not None and trained is not None:
         factor = _factor(total, trained, found)
         around = near(join(list(seen.values())), factor)
-        clear = np.nan_to_num(around.clearness, nan=LEAST)
+        clear = around.clearness[~np.isnan(around.clearness)]
         if len(clear) and np.median(clear) < LEAST and np.median(around.agreement) < FITS:
             found, factor = None, 1.0  # what stands out neither from noise nor from one size to the next has no scale
     grey = {}

@@ -116,10 +116,10 @@ def test_images_of_several_sizes_are_stills(tmp_path: Path, capsys: pytest.Captu
 def test_what_the_model_does_not_know_gets_masks_and_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from scipy import ndimage
+    from celltrail.data.simulation.scene import simulate_scene
 
-    texture = ndimage.gaussian_filter(np.random.default_rng(1).normal(0, 1, (200, 200)), 4)
-    tifffile.imwrite(tmp_path / "t000.tif", (3000 + 20000 * texture).astype(np.uint16))
+    scene = simulate_scene(frames=1, cells=10, size=(256, 256), modality="dic", seed=2)
+    tifffile.imwrite(tmp_path / "t000.tif", scene.draw(0)[0])
     assert celltrail("segment", tmp_path / "t000.tif", "--model", "sim-fluo", "--out", tmp_path / "out") == 0
     run = json.loads((tmp_path / "out/run.json").read_text())
     told = capsys.readouterr().err
