@@ -79,6 +79,8 @@ def in_words(run: Mapping[str, Any]) -> list[str]:
         known = f", the model knows {run['trained']:.0f}" if run["trained"] else ""
         resized = f": seen at {run['factor']:.2f} of their size" if run["factor"] != 1 else ""
         told.append(f"Cells are about {run['diameter']:.0f} pixels wide{known}{resized}.")
+    if run["fits"]:
+        told[-1:] = [told[-1] + " The model knows such images."] if told else []
     if run["cells"] == 0:
         told.append("No cell was found.")
     elif run["fits"] is False:

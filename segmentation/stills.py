@@ -28,11 +28,12 @@ def open_images_or_stills(
     path = Path(path)
     try:
         movie = open_images(path, frames=frames, channel=channel, axes=axes)
-    except InputError as error:
-        sizes_only = all("the other frames have" in problem for problem in error.problems)
-        if not sizes_only or not path.is_dir() or is_zarr(path):
+    except InputError:
+        if not path.is_dir() or is_zarr(path):
             raise
         movie = _open_each(path, frames, channel, axes)
+        if len({source.shape for source in movie.sources.values()}) < 2:  # something else is wrong
+            raise
     movie.gaps = True
     return movie
 

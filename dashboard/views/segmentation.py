@@ -209,7 +209,7 @@ def show() -> None:
     selection = parts.selection()
     result = selection.result
     if result is None:
-        parts.empty("No masks yet", "Segment the images first.", "celltrail segment 01 --model sim-fluo --out 01_MASKS")
+        parts.empty("No masks yet", "Segment the images first.", "celltrail segment 01 --out 01_MASKS")
     else:
         truth = choose_truth(selection, result.layer)
         if truth is None:

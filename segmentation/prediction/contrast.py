@@ -20,6 +20,7 @@ LEAST = (
 NOISE_WIDTH = 5.0  # contrast × width of a region, in deviations of the noise × pixels, that makes one unit of clearness
 WHITE = 0.25  # of the variation of the background that is left where all of it is white noise
 LAG = 3  # pixels between those that are compared for the noise: beyond the blur of a pixel
+FEW = 20  # pixels of a ring that tell the noise there
 ENOUGH = 500  # pixels of background that say how it varies
 
 
@@ -80,7 +81,8 @@ def contrasts(
         clearness = contrast / max(np.sqrt(max(spread**2 - white**2, (WHITE * spread) ** 2)), 1e-6)
     if rough is not None:
         index = np.arange(1, count + 1)
-        noise = np.array(ndimage.median(rough, ring, index)) / 0.6745
+        around = np.array(ndimage.median(rough, ring, index))
+        noise = np.where(pixels[1] >= FEW, around, np.median(rough[where] if where.any() else rough)) / 0.6745
         width = 2 * np.array(ndimage.maximum(ndimage.distance_transform_edt(labels > 0), labels, index))
         with np.errstate(invalid="ignore"):
             clearness = np.fmin(clearness, contrast * width / np.maximum(NOISE_WIDTH * noise, 1e-6))

@@ -87,7 +87,8 @@ class Survey:
         if self.stills or len(self.grey) < 2:
             return own
         usual = self.usual_limits(number)
-        return own if own[1] - own[0] >= (usual[1] - usual[0]) / DARKER else usual
+        holds_no_picture = own[0] >= usual[1] or own[1] <= own[0]  # saturated, or of one grey value
+        return own if holds_no_picture or own[1] - own[0] >= (usual[1] - usual[0]) / DARKER else usual
 
     def usual_limits(self, number: int) -> Limits:
         """Grey values of the movie around a frame: medians of three frames, so that one odd frame says nothing."""
