@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float32]
 Limits = tuple[float, float]
 
 PERCENTILE_PIXELS = 4_000_000  # more pixels than these do not make a percentile better
-NOISE_RANGE = 16.0  # standard deviations of the noise that the limits are apart at least: nets see no cells in it
+NOISE_RANGE = 14.0  # standard deviations of the noise that the limits are apart at least: nets see no cells in it
 SIGNAL = 8.0  # standard deviations above the background from which pixels are no noise
 FEW = 12  # pixels of signal that are worth a look
 HOT = 2.0  # ranges beyond a limit from which a lone pixel is broken

@@ -50,7 +50,7 @@ def test_a_run_says_what_it_found_and_can_be_repeated(
     movie: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, again = tmp_path / "first", tmp_path / "again"
-    assert celltrail("segment", movie, "--model", "sim-fluo", "--out", first) == 0
+    assert celltrail("segment", movie, "--out", first) == 0
     assert "10 pixels wide" in capsys.readouterr().out.replace("11 pixels", "10 pixels").replace(
         "9 pixels", "10 pixels"
     )
@@ -99,7 +99,7 @@ def test_images_of_several_sizes_are_stills(tmp_path: Path, capsys: pytest.Captu
     broken = discs((8, 200), 6, 8).astype(np.float32)
     broken[2, 5:9] = np.nan
     tifffile.imwrite(tmp_path / "stills/a3.tif", broken)
-    assert celltrail("segment", tmp_path / "stills", "--model", "sim-fluo", "--out", tmp_path / "out") == 0
+    assert celltrail("segment", tmp_path / "stills", "--out", tmp_path / "out") == 0
     assert "stills" in capsys.readouterr().out
     run = json.loads((tmp_path / "out/run.json").read_text())
     assert run["kind"] == "stills"
@@ -120,7 +120,7 @@ def test_what_the_model_does_not_know_gets_masks_and_a_warning(
 
     scene = simulate_scene(frames=1, cells=10, size=(256, 256), modality="dic", seed=2)
     tifffile.imwrite(tmp_path / "t000.tif", scene.draw(0)[0])
-    assert celltrail("segment", tmp_path / "t000.tif", "--model", "sim-fluo", "--out", tmp_path / "out") == 0
+    assert celltrail("segment", tmp_path / "t000.tif", "--out", tmp_path / "out") == 0
     run = json.loads((tmp_path / "out/run.json").read_text())
     told = capsys.readouterr().err
     assert run["cells"] > 0

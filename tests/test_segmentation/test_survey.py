@@ -13,6 +13,7 @@ from celltrail.segmentation import load_model, segment_movie
 from celltrail.segmentation.net.instance_settings import InstanceSettings, scaled_settings
 from celltrail.segmentation.prediction.scale import best_overlap, busiest, window_around
 from celltrail.segmentation.prediction.survey import Survey, from_json, survey
+from celltrail.segmentation.segment_settings import DEFAULT_MODEL
 
 
 def nuclei(side: int, diameter: float, count: int, *, seed: int = 0, contrast: float = 200) -> np.ndarray:
@@ -31,7 +32,7 @@ def nuclei(side: int, diameter: float, count: int, *, seed: int = 0, contrast: f
 
 @pytest.fixture(scope="module")
 def model():
-    return load_model("sim-fluo")
+    return load_model(DEFAULT_MODEL)
 
 
 @pytest.mark.parametrize(("diameter", "side"), [(8, 120), (20, 160), (60, 400)])
