@@ -190,8 +190,14 @@ def add_train(app: typer.Typer, score: Score | None = None) -> None:
             w0=w0,
             sigma=sigma,
         )
-        changes = {"vector": vector, "zoom": zoom, "brightness": brightness, "contrast": contrast}
-        variation = replace(settings.variation, **{name: value for name, value in changes.items() if value is not None})
+        usual = settings.variation
+        variation = replace(
+            usual,
+            vector=usual.vector if vector is None else vector,
+            zoom=usual.zoom if zoom is None else zoom,
+            brightness=usual.brightness if brightness is None else brightness,
+            contrast=usual.contrast if contrast is None else contrast,
+        )
         settings = replace(settings, variation=_variation(variation, elastic, deform=weights is None))
         movies = open_movies(dataset, sequence or [], truth, labels, frames, channel)
         if weights is not None:

@@ -189,7 +189,8 @@ def unknown_region(labels: NDArray[np.integer[Any]], markers: NDArray[np.integer
         return np.ones(labels.shape, dtype=bool)
     longest = max(max(s.stop - s.start for s in box) for box in ndimage.find_objects(labels) if box is not None)
     to_cell = ndimage.distance_transform_edt(labels == 0)
-    return (labels == 0) & (to_marker < to_cell) & (to_marker <= 2 * longest)
+    unknown: NDArray[np.bool_] = (labels == 0) & (to_marker < to_cell) & (to_marker <= 2 * longest)
+    return unknown
 
 
 def typical_diameter(movies: Iterable[AnnotatedMovie], frames_each: int = 5) -> float:

@@ -135,7 +135,8 @@ def read_tile(frame: Tensor, coordinates: Tensor, mode: Literal["bilinear", "nea
 def inside(coordinates: Tensor, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Which pixels of the tile lie in the frame, not in its mirror image."""
     y, x = coordinates
-    return ((y >= -0.5) & (y <= shape[0] - 0.5) & (x >= -0.5) & (x <= shape[1] - 0.5)).numpy()
+    within: NDArray[np.bool_] = ((y >= -0.5) & (y <= shape[0] - 0.5) & (x >= -0.5) & (x <= shape[1] - 0.5)).numpy()
+    return within
 
 
 def vary_grey(tile: Tensor, variation: Variation, random: np.random.Generator) -> Tensor:
