@@ -22,7 +22,19 @@ from typing import Any
 import numpy as np
 from measure import celltrail, parser, write_rows
 
-VOLATILE = {"seconds", "peak_memory_mb", "versions", "path", "jobs", "created", "version", "command", "settings", "gt", "res"}
+VOLATILE = {
+    "seconds",
+    "peak_memory_mb",
+    "versions",
+    "path",
+    "jobs",
+    "created",
+    "version",
+    "command",
+    "settings",
+    "gt",
+    "res",
+}
 HYPOTHESES = "60:66"
 
 

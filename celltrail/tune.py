@@ -47,7 +47,7 @@ def tune_segmentation(
 
     from celltrail.data.files.output import output_file, refuse_existing
     from celltrail.segmentation import preset, save_model, train
-    from celltrail.segmentation.cli import hold_back, open_movies
+    from celltrail.segmentation.train_cli import hold_back, open_movies
     from celltrail.segmentation.training.curve import write_curve
     from celltrail.segmentation.training.tuning import as_toml, search_settings
 

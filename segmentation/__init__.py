@@ -13,7 +13,7 @@ from celltrail.data.errors import import_extra
 _ROOM_OF = {
     "InstanceSettings": "net.instance_settings",
     "Model": "net.model",
-    "AnnotatedMovie": "training.examples",
+    "AnnotatedMovie": "training.annotated",
     "Prediction": "prediction.tiles",
     "Settings": "training.settings",
     "Training": "training.loop",
@@ -23,13 +23,13 @@ _ROOM_OF = {
     "label_cells": "prediction.hypotheses",
     "list_models": "net.checkpoint",
     "load_model": "net.checkpoint",
-    "open_movie": "training.examples",
+    "open_movie": "training.annotated",
     "predict": "prediction.tiles",
     "preset": "training.settings",
     "save_model": "net.checkpoint",
     "search_settings": "training.tuning",
     "segment_movie": "prediction.movie",
-    "split_in_time": "training.examples",
+    "split_in_time": "training.annotated",
     "train": "training.loop",
 }
 __all__ = sorted(_ROOM_OF)

@@ -13,18 +13,17 @@ from numpy.typing import NDArray
 from celltrail.data.files.output import output_file
 from celltrail.data.pictures.render import outline_image
 from celltrail.segmentation.net.model import Model, Preprocessing
+from celltrail.segmentation.prediction.grey import grey_limits, normalise
 from celltrail.segmentation.prediction.hypotheses import label_cells
-from celltrail.segmentation.prediction.tiles import grey_limits, normalise, predict
-from celltrail.segmentation.training.augment import NO_VARIATION
-from celltrail.segmentation.training.examples import (
+from celltrail.segmentation.prediction.tiles import predict
+from celltrail.segmentation.training.annotated import (
     AnnotatedMovie,
-    TrainingTiles,
     automatic_scale,
-    make_targets,
     planes_of,
-    prepare_frame,
     read_labels,
 )
+from celltrail.segmentation.training.augment import NO_VARIATION
+from celltrail.segmentation.training.examples import TrainingTiles, make_targets, prepare_frame
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.weight_map import carve, class_weights
 

@@ -46,7 +46,7 @@ def weights(
     from celltrail.data.files.ctc import digits_for
     from celltrail.data.files.output import output_folder
     from celltrail.segmentation.preview import save_panels, show_weights, weight_maps
-    from celltrail.segmentation.training.examples import open_movie
+    from celltrail.segmentation.training.annotated import open_movie
     from celltrail.segmentation.training.settings import preset as find_preset
     from celltrail.segmentation.training.weight_files import FORMATS, write_weights
 
@@ -85,7 +85,7 @@ def augmentation(
     """
     import_extra("torch", "segmentation")
     from celltrail.segmentation.preview import save_panels, show_augmentation
-    from celltrail.segmentation.training.examples import open_movie
+    from celltrail.segmentation.training.annotated import open_movie
     from celltrail.segmentation.training.settings import preset as find_preset
 
     movie = open_movie(dataset, sequence, truth, channel=channel)

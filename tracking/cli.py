@@ -26,7 +26,8 @@ def add_commands(app: typer.Typer) -> None:
 
 def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:
     """Take options from an earlier run; those on the command line win."""
-    from celltrail.tracking.repeat import options_of_run, read_run
+    from celltrail.data.run_file import read_run
+    from celltrail.tracking.repeat import options_of_run
 
     if path is not None:
         context.default_map = {**(context.default_map or {}), **options_of_run(read_run(path))}
@@ -69,9 +70,10 @@ def track(
     """
     from celltrail.data.files.output import refuse_existing
     from celltrail.data.files.ownership import owned
+    from celltrail.data.run_file import read_run
     from celltrail.tracking.pipeline import track as track_movie
     from celltrail.tracking.pipeline import write_result
-    from celltrail.tracking.repeat import changes_since, read_run
+    from celltrail.tracking.repeat import changes_since
     from celltrail.tracking.saved import forget, saved_parts
 
     if resume and out.exists():

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.movie import ComputedFrames, Frames
@@ -174,20 +172,3 @@ def _naming(labels: Masks) -> Iterator[None]:
         if path is None:
             raise
         raise InputError(*(text if str(path) in text else f"{path}: {text}" for text in error.problems)) from None
-
-
-def fingerprint(movie: Masks) -> dict[str, Any]:
-    """Where frames came from, and one hash over names and bytes of all files."""
-    if not isinstance(movie, Frames):
-        return {"path": None, "frames": len(movie)}
-    digest = hashlib.sha256()
-    for path in movie.files:
-        digest.update(path.name.encode())
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return {"path": str(movie.path), "frames": len(movie), "files": len(movie.files), "sha256": digest.hexdigest()}
-
-
-def fingerprint_of_file(path: Path) -> dict[str, Any]:
-    """Where a file lies, and the hash of its bytes."""
-    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

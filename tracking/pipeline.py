@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from celltrail.data.files.pins import Pin
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
 from celltrail.data.progress import Progress, silent
+from celltrail.data.run_file import RUN_FILE, SCHEMA, fingerprint, fingerprint_of_file, peak_memory_mb
 from celltrail.data.running.json_text import to_json
 from celltrail.data.running.log_file import write_log
 from celltrail.data.running.workers import open_workers
@@ -32,7 +32,7 @@ from celltrail.tracking.explain import list_divisions
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
 from celltrail.tracking.measuring.table import DetectionTable
-from celltrail.tracking.opening import fingerprint, fingerprint_of_file, measure, open_movie
+from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.preparation import prepare
 from celltrail.tracking.repair import list_repairs
 from celltrail.tracking.saved import remember
@@ -40,7 +40,6 @@ from celltrail.tracking.settings import TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
-SCHEMA = "celltrail.run/1"
 LIBRARIES = ("celltrail", "numpy", "scipy", "highspy", "pulp", "tifffile")
 
 
@@ -222,16 +221,6 @@ def track(
     )
 
 
-def peak_memory_mb() -> float | None:
-    """Largest memory of this process so far in MB; ``None`` where the system does not tell."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
 def _describe(
     candidates: Candidates, solution: Solution, lineage: Lineage, config: dict[str, Any], clock: _Clock
 ) -> dict[str, Any]:
@@ -302,6 +291,6 @@ def write_into(result: TrackResult, folder: Path, *, graph: bool = True, progres
         save_graph(folder / "graph.npz", result.candidates, result.solution, track=result.track)
     seconds = {**result.run["seconds"], "write": round(time.perf_counter() - start, 4)}
     run = {**result.run, "seconds": {**seconds, "total": round(sum(seconds.values()), 4)}}
-    (folder / "run.json").write_text(to_json(run) + "\n", encoding="utf-8")
+    (folder / RUN_FILE).write_text(to_json(run) + "\n", encoding="utf-8")
     write_log(folder)
     return run

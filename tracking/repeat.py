@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from celltrail.data.errors import InputError
+from celltrail.data.run_file import changed_inputs
 from celltrail.data.settings import changed, to_config
 from celltrail.tracking.settings import TrackSettings
 
 FILES = ("masks", "images", "pins")
-
-
-def read_run(path: Path) -> dict[str, Any]:
-    """The content of a ``run.json``; `InputError` if it is none."""
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-        known = (
-            isinstance(run["config"], dict) and isinstance(run["inputs"], dict) and isinstance(run["versions"], dict)
-        )
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist: --from names the run.json of an earlier result.") from None
-    except (OSError, ValueError, KeyError, TypeError):
-        known = False
-    if not known:
-        raise InputError(f"{path} is not the run.json of 'celltrail track': give the one in the folder of a result.")
-    return dict(run)
 
 
 def settings_of_run(run: Mapping[str, Any]) -> TrackSettings:
@@ -68,19 +51,7 @@ def options_of_run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What a run has found other than an earlier one, as sentences; empty if it is the same run again."""
-    changes = []
-    for name, found in now["inputs"].items():
-        known = before["inputs"].get(name)
-        if (known or {}).get("sha256") != (found or {}).get("sha256"):
-            changes.append(f"The {name} are not those of the earlier run: their fingerprint has changed.")
-    for name, version in now["versions"].items():
-        known = before["versions"].get(name)
-        if known != version:
-            changes.append(f"{name} is {version} here; the earlier run had {known}.")
-    for name in sorted({*before["config"], *now["config"]}):
-        then, here = (json.dumps(run["config"].get(name)) for run in (before, now))
-        if then != here:
-            changes.append(f"The option {name} is {here} here; the earlier run had {then}.")
+    changes = changed_inputs(before, now)
     if before.get("objective") != now["objective"]:
         changes.append(f"The objective is {now['objective']:.6f} here; the earlier run had {before.get('objective')}.")
     return changes

@@ -10,9 +10,10 @@ from typing import Any
 from celltrail.dashboard.opening.content import Result
 from celltrail.data.errors import InputError
 from celltrail.data.files.pins import Pin
+from celltrail.data.run_file import fingerprint, fingerprint_of_file
 from celltrail.data.types import Masks
 from celltrail.tracking import TrackResult, track
-from celltrail.tracking.opening import fingerprint, fingerprint_of_file, open_images_of
+from celltrail.tracking.opening import open_images_of
 from celltrail.tracking.repeat import settings_of_run
 from celltrail.tracking.settings import TrackSettings
 

@@ -142,7 +142,7 @@ def draw_preview(selection: state.Selection, kind: str, model: Path | None) -> t
     import_extra("torch", "segmentation")
     from celltrail.segmentation.net.checkpoint import load_model
     from celltrail.segmentation.preview import show_augmentation, show_prediction, show_weights
-    from celltrail.segmentation.training.examples import open_movie
+    from celltrail.segmentation.training.annotated import open_movie
     from celltrail.segmentation.training.settings import preset
 
     movie = selection.movie
@@ -209,7 +209,7 @@ def show() -> None:
     selection = parts.selection()
     result = selection.result
     if result is None:
-        parts.empty("No masks yet", "Segment the images first.", "celltrail segment 01 --model sim-fluo --out 01_MASKS")
+        parts.empty("No masks yet", "Segment the images first.", "celltrail segment 01 --out 01_MASKS")
     else:
         truth = choose_truth(selection, result.layer)
         if truth is None:

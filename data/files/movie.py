@@ -58,7 +58,11 @@ class Frames(LazyFrames):
         The folder or file that the movie came from.
     notes : tuple[str, ...]
         What a person should be told about how the files were understood, one sentence each.
+    gaps : bool
+        Whether images may hold NaN and infinity; otherwise such a frame is an `InputError`.
     """
+
+    gaps = False
 
     def __init__(
         self,
@@ -97,7 +101,8 @@ class Frames(LazyFrames):
             array = whole_numbers(array, source.path)
         if self.kind == "labels" and array.dtype.kind == "i" and int(array.min(initial=0)) < 0:
             raise InputError(f"{source.path} holds the label {int(array.min())}: labels must not be negative.")
-        if self.kind == "image" and array.dtype.kind == "f" and not np.isfinite(array).all():
+        finite = np.isfinite(array) if self.kind == "image" and array.dtype.kind == "f" else None
+        if finite is not None and not (finite.any() if self.gaps else finite.all()):
             raise InputError(f"{source.path} holds values that are not finite (NaN or infinity): replace them.")
         return split_parts(array) if self.splits else array
 

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -197,17 +198,17 @@ def _as_typed(value: Any, option: click.Option) -> Any:
 
 
 @contextmanager
-def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
-    """A progress bar on stderr when it is a terminal, otherwise nothing; and lines in the log (`celltrail.data.running.log_file`).
+def show_progress(*, quiet: bool = False, lines: bool = False) -> Iterator[Progress]:
+    """A progress bar on stderr when it is a terminal, otherwise nothing, or ``lines`` now and then; and lines in the log (`celltrail.data.running.log_file`).
 
     Where the variable `PROGRESS_FILE` names a file, each report becomes a line of JSON in it instead.
     """
-    with _show_progress(quiet=quiet or log_file.is_verbose()) as show:
+    with _show_progress(quiet=quiet or log_file.is_verbose(), lines=lines) as show:
         yield log_file.logged(show)
 
 
 @contextmanager
-def _show_progress(*, quiet: bool) -> Iterator[Progress]:
+def _show_progress(*, quiet: bool, lines: bool) -> Iterator[Progress]:
     file = os.environ.get(PROGRESS_FILE)
     if file:
         with Path(file).open("a", encoding="utf-8", buffering=1) as stream:
@@ -216,6 +217,9 @@ def _show_progress(*, quiet: bool) -> Iterator[Progress]:
                 stream.write(json.dumps({"stage": stage, "done": done, "total": total, "note": note}) + "\n")
 
             yield write
+        return
+    if lines and not quiet and not sys.stderr.isatty():
+        yield write_lines()
         return
     if quiet or not sys.stderr.isatty():
         yield silent
@@ -246,6 +250,24 @@ def tell(notes: Iterable[str]) -> None:
     """Say on stderr what a person should know of the input, each sentence once."""
     for note in dict.fromkeys(notes):
         typer.echo(note, err=True)
+
+
+def write_lines(pause: float = 5.0) -> Progress:
+    """Progress as lines on stderr, for output that goes to a file: at most one in ``pause`` seconds, and the end of a stage."""
+    begun: dict[str, float] = {}
+    last: dict[str, float] = {}
+
+    def report(stage: str, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        begun.setdefault(stage, now)
+        if done < total and now - last.get(stage, -pause) < pause:
+            return
+        last[stage] = now
+        left = (now - begun[stage]) / done * (total - done) if 0 < done < total else 0.0
+        words = [f"{100 * done // max(total, 1)} %", note, f"about {left / 60:.1f} min left" if left else ""]
+        typer.echo(f"{stage}: {', '.join(word for word in words if word)}", err=True)
+
+    return report
 
 
 def print_json(value: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Log-odds of being a cell, whole and alone: a constant, then a weight for each of `candidates.features`, so that an
 # isolated cell of the usual size stands at about 6. ROUND was chosen by hand; FLAT, for large flat cells with faint
@@ -44,3 +44,15 @@ class InstanceSettings:
     min_seed: int = 4
     grow: int = 1
     score: tuple[float, ...] = ROUND
+
+
+def scaled_settings(settings: InstanceSettings, factor: float) -> InstanceSettings:
+    """The settings for an image that the net saw enlarged by ``factor``, and whose maps have its own size again."""
+    if factor == 1:
+        return settings
+    return replace(
+        settings,
+        min_size=round(settings.min_size / factor**2),
+        min_seed=round(settings.min_seed / factor**2),
+        grow=round(settings.grow / factor),
+    )

@@ -43,3 +43,9 @@ class Model:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     instances: InstanceSettings = field(default_factory=InstanceSettings)
     info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def diameter(self) -> float | None:
+        """Median diameter of the cells that it was trained with, in pixels of the net; ``None`` where it does not say."""
+        value = self.info.get("diameter")
+        return float(value) if isinstance(value, int | float) and value > 0 else None

@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from celltrail.segmentation.net.instance_settings import scaled_settings
 from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.prediction.hypotheses import label_cells
-from celltrail.segmentation.prediction.tiles import Prediction, grey_limits, predict
+from celltrail.segmentation.prediction.tiles import Prediction, limits_at, predict
 
 BLOCK = 2048  # pixels of the core of a block along each side
 OVERLAP = 256  # pixels beyond the core in which cells are still seen whole
@@ -32,15 +33,22 @@ def label_in_blocks(
     device: torch.device | str = "cpu",
     block: int = BLOCK,
     overlap: int = OVERLAP,
+    limits: tuple[float, float] | None = None,
+    factor: float = 1.0,
+    stand_out: bool = False,
 ) -> NDArray[np.int32]:
     """Label image of a large 2D image; like predicting and labelling it as a whole, in bounded memory.
 
-    Cells larger than twice the overlap may be cut. Labels are 1 … n.
+    Cells larger than twice the overlap (in the pixels in which the net sees them) may be cut. Labels are 1 … n.
+    With another ``factor`` than 1 blocks no longer share one pooling grid, so maps are nearly those of the whole image.
     """
-    limits = grey_limits(image, model.preprocessing.low, model.preprocessing.high)
-    grid = model.preprocessing.scale * 2**model.net.depth
+    if limits is None:
+        limits = limits_at(model, image, factor)
+    settings = scaled_settings(model.instances, factor)
+    block, overlap = max(1, round(block / factor)), max(1, round(overlap / factor))
+    grid = max(1, round(model.preprocessing.scale * 2**model.net.depth / factor))
     # Near the edge of a cut-out the net sees its mirror image; that rim is thrown away.
-    rim = -(-model.net.margin * model.preprocessing.scale // grid) * grid
+    rim = -(-round(model.net.margin * model.preprocessing.scale / factor) // grid) * grid
     step = -(-block // grid) * grid
     result = np.zeros(image.shape, dtype=np.int32)
     count = 0
@@ -50,16 +58,25 @@ def label_in_blocks(
             for start, side in zip((top, left), image.shape, strict=True)
         ]
         cut = [slice(max(s.start - rim, 0), min(s.stop + rim, side)) for s, side in zip(seen, image.shape, strict=True)]
-        maps = predict(model, image[tuple(cut)], tta=tta, memory_mb=memory_mb, device=device, limits=limits)
+        maps = predict(
+            model,
+            image[tuple(cut)],
+            tta=tta,
+            memory_mb=memory_mb,
+            device=device,
+            limits=limits,
+            factor=factor,
+            stand_out=stand_out,
+        )
         inner = tuple(slice(s.start - c.start, s.stop - c.start) for s, c in zip(seen, cut, strict=True))
         distance = None if maps.distance is None else maps.distance[inner]
-        labels = label_cells(Prediction(maps.probability[inner], distance), model.instances)
+        labels = label_cells(Prediction(maps.probability[inner], distance), settings)
         own = _cells_of_core(labels, (top - seen[0].start, left - seen[1].start), step)
         target = result[tuple(seen)]
         free = (own > 0) & (target == 0)
         target[free] = own[free] + count
         count += int(own.max(initial=0))
-    _remove_small_rows(result, count, max(model.instances.min_size, 1), step)
+    _remove_small_rows(result, count, max(settings.min_size, 1), step)
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -21,19 +22,24 @@ from celltrail.data.files.tiff import read_pages, write_array, write_labels
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.segmentation.net.checkpoint import find_model, load_model
+from celltrail.segmentation.net.instance_settings import InstanceSettings, scaled_settings
 from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.prediction.blocks import label_in_blocks
+from celltrail.segmentation.prediction.grey import mend
 from celltrail.segmentation.prediction.hypotheses import find_hypotheses, label_cells
+from celltrail.segmentation.prediction.survey import Survey, from_json, survey
 from celltrail.segmentation.prediction.tiles import Prediction, predict
 
 RESUME_FILE = ".segment.json"
-LARGE = 20_000_000  # pixels from which an image is segmented in blocks
+STILLS_FILE = ".stills.jsonl"  # what was found about each still, a line each, while a run is not yet whole
+LARGE = 20_000_000  # pixels of the net from which an image is segmented in blocks
 
 
 def segment_movie(
     images: Mapping[int, NDArray[Any]],
     model: Model | str | Path,
     *,
+    diameter: float | None = None,
     tta: bool | None = None,
     memory_mb: float = 1024,
     device: str = "cpu",
@@ -47,6 +53,8 @@ def segment_movie(
         Frame number → grey values (Y, X) or (Z, Y, X).
     model : Model | str | Path
         A `Model`, a file, or the name of a shipped model.
+    diameter : float | None
+        Of the cells in pixels; ``None``: found on a few frames, see `celltrail.segmentation.prediction.survey`.
     tta : bool | None
         See `celltrail.segmentation.prediction.tiles.predict`.
     memory_mb : float
@@ -55,27 +63,39 @@ def segment_movie(
     Raises
     ------
     InputError
-        If the model cannot be read, or a frame cannot be segmented (too small, NaN).
+        If the model cannot be read, or a frame cannot be segmented.
     """
     loaded = model if isinstance(model, Model) else load_model(model)
     loaded.net.to(device)
+    found = survey(images, loaded, diameter=diameter, device=device, progress=progress)
+    options = {"tta": tta, "memory_mb": memory_mb, "device": device}
     for done, number in enumerate(sorted(images), start=1):
-        yield number, label_frame(loaded, np.asarray(images[number]), tta=tta, memory_mb=memory_mb, device=device)
+        image = mend(np.asarray(images[number]))
+        own = survey_of_still(found, number, image, loaded, device) if found.stills else found
+        yield number, label_frame(loaded, image, **options, **view(own, loaded, number, image))
         progress("segment", done, len(images), f"frame {number}")
 
 
-def label_frame(
-    model: Model,
-    image: NDArray[Any],
-    *,
-    tta: bool | None = None,
-    memory_mb: float = 1024,
-    device: torch.device | str = "cpu",
-) -> NDArray[np.int32]:
+def survey_of_still(whole: Survey, number: int, image: NDArray[Any], model: Model, device: str) -> Survey:
+    """What is found about one of several stills; a diameter that was given holds for all."""
+    return survey({number: image}, model, diameter=whole.diameter if whole.given else None, device=device)
+
+
+def view(found: Survey, model: Model, number: int, image: NDArray[Any]) -> dict[str, Any]:
+    """How a frame is looked at: options of `predict`."""
+    return {
+        "limits": found.limits(model, number, image),
+        "factor": found.factor,
+        "stand_out": found.stand_out,
+    }
+
+
+def label_frame(model: Model, image: NDArray[Any], **options: Any) -> NDArray[np.int32]:
     """Label image of one frame: as a whole, or in blocks if it is very large; options of ``predict``."""
-    if image.ndim == 2 and image.size > LARGE:
-        return label_in_blocks(model, image, tta=tta, memory_mb=memory_mb, device=device)
-    return label_cells(predict(model, image, tta=tta, memory_mb=memory_mb, device=device), model.instances)
+    factor = options.get("factor", 1.0)
+    if image.ndim == 2 and image.size * max(factor, 1.0) ** 2 > LARGE:
+        return label_in_blocks(model, image, **options)
+    return label_cells(predict(model, image, **options), scaled_settings(model.instances, factor))
 
 
 @dataclass(frozen=True)
@@ -97,12 +117,43 @@ class Output:
     probability: bool = False
 
 
+@dataclass(frozen=True)
+class Segmented:
+    """What was written into a folder.
+
+    Attributes
+    ----------
+    counts : dict[int, int]
+        Number of cells in each frame.
+    survey : Survey
+        What was found about the movie before.
+    stills : dict[int, Survey]
+        What was found about each image, where they are stills.
+    seconds : dict[str, float]
+        Wall time of the look at the movie, and of the segmentation.
+    """
+
+    counts: dict[int, int]
+    survey: Survey
+    stills: dict[int, Survey]
+    seconds: dict[str, float]
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the images look like what the model knows: for stills, whether half of those do that can be judged."""
+        if not self.survey.stills:
+            return self.survey.fits
+        judged = [one.fits for one in self.stills.values() if one.fits is not None]
+        return 2 * sum(judged) >= len(judged) if judged else None
+
+
 def segment_into(
     folder: Path,
     images: Mapping[int, NDArray[Any]],
     model: Model | str | Path,
     *,
     output: Output | None = None,
+    diameter: float | None = None,
     tta: bool | None = None,
     memory_mb: float = 1024,
     resume: bool = False,
@@ -110,8 +161,8 @@ def segment_into(
     mapper: Mapper = map,
     threads: int | None = None,
     progress: Progress = silent,
-) -> dict[int, int]:
-    """Write the masks of a movie; returns the number of cells in each frame.
+) -> Segmented:
+    """Write the masks of a movie; returns what was found.
 
     Call it inside `celltrail.data.files.output.output_folder`.
 
@@ -120,7 +171,7 @@ def segment_into(
     folder : Path
         An existing folder, which every worker can write to.
     resume : bool
-        Keep frames that an interrupted run has left in it.
+        Keep frames that an interrupted run has left in it, and what it had found about the movie.
     model : Model | str | Path
         As in `segment_movie`; a name or a file travels to other processes faster than a model.
     mapper : Mapper
@@ -134,44 +185,75 @@ def segment_into(
         As `segment_movie`, and if the frames in the folder come from another model or other options.
     """
     wanted = output or Output()
+    if threads is not None:
+        torch.set_num_threads(threads)
     loaded = _loaded(model, device)
+    begun = time.monotonic()
     same = {
         "instances": asdict(loaded.instances),
         "model": loaded.info.get("data_sha256"),
         "steps": loaded.info.get("steps"),
         "output": asdict(wanted),
         "tta": tta,
+        "diameter": diameter,
     }
-    note = folder / RESUME_FILE
-    if resume and note.is_file() and json.loads(note.read_text(encoding="utf-8")) != json.loads(json.dumps(same)):
-        raise InputError(f"{folder} holds frames of another model or other options: start anew without --resume.")
-    note.write_text(json.dumps(same), encoding="utf-8")
+    found = _resumed(folder, same) if resume else None
+    if found is None:
+        found = survey(images, loaded, diameter=diameter, device=device, progress=progress)
+        note = json.dumps({"same": same, "survey": found.as_json()})
+        (folder / RESUME_FILE).write_text(note, encoding="utf-8")
+    looked = time.monotonic()
     if not isinstance(model, Model) and Path(model).is_file():
         model = Path(model).absolute()  # another process may work in another folder
     settings = FrameSettings(
-        folder=folder.absolute(),
-        digits=digits_for(images),
-        model=model,
-        output=wanted,
-        tta=tta,
-        memory_mb=memory_mb,
-        device=device,
-        threads=threads,
+        folder.absolute(), digits_for(images), model, found, wanted, tta, memory_mb, device, threads
     )
     counts: dict[int, int] = {}
+    stills = _read_stills(folder) if resume else {}
     left = []
     for number in sorted(images):
-        if resume and settings.mask_file(number).is_file():
+        if resume and settings.mask_file(number).is_file() and (not found.stills or number in stills):
             counts[number] = int(read_pages(settings.mask_file(number)).max(initial=0))
         else:
             left.append(number)
     progress("segment", len(counts), len(images))
     frames = (part_of(images, range(number, number + 1)) for number in left)
-    for number, count in mapper(partial(_segment_frame, settings), frames):
-        counts[number] = count
-        progress("segment", len(counts), len(images), f"frame {number}")
-    note.unlink()
-    return {number: counts[number] for number in sorted(counts)}
+    with (folder / STILLS_FILE).open("a", encoding="utf-8") as stream:
+        for number, count, own in mapper(partial(_segment_frame, settings), frames):
+            counts[number] = count
+            if own is not None:
+                stills[number] = own
+                stream.write(json.dumps({"frame": number, "survey": own.as_json()}) + "\n")
+                stream.flush()
+            progress("segment", len(counts), len(images), f"frame {number}")
+    for name in (RESUME_FILE, STILLS_FILE):
+        (folder / name).unlink()
+    seconds = {"look": round(looked - begun, 2), "segment": round(time.monotonic() - looked, 2)}
+    return Segmented({k: counts[k] for k in sorted(counts)}, found, {k: stills[k] for k in sorted(stills)}, seconds)
+
+
+def _resumed(folder: Path, same: dict[str, Any]) -> Survey | None:
+    """What an interrupted run had found about the movie; ``None`` where it had not come so far."""
+    note = folder / RESUME_FILE
+    if not note.is_file():
+        return None
+    known = json.loads(note.read_text(encoding="utf-8"))
+    if known["same"] != json.loads(json.dumps(same)):
+        raise InputError(f"{folder} holds frames of another model or other options: start anew without --resume.")
+    return from_json(known["survey"])
+
+
+def _read_stills(folder: Path) -> dict[int, Survey]:
+    """What an interrupted run had found about each still; a line that was cut off does not count."""
+    found: dict[int, Survey] = {}
+    file = folder / STILLS_FILE
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        found[row["frame"]] = from_json(row["survey"])
+    return found
 
 
 @dataclass(frozen=True)
@@ -181,6 +263,7 @@ class FrameSettings:
     folder: Path
     digits: int
     model: Model | str | Path
+    survey: Survey
     output: Output
     tta: bool | None
     memory_mb: float
@@ -192,20 +275,27 @@ class FrameSettings:
         return self.folder / f"mask{number:0{self.digits}d}.tif"
 
 
-def _segment_frame(settings: FrameSettings, frame: Mapping[int, NDArray[Any]]) -> tuple[int, int]:
-    """Segment and write one frame; returns its number and how many cells it has."""
+def _segment_frame(settings: FrameSettings, frame: Mapping[int, NDArray[Any]]) -> tuple[int, int, Survey | None]:
+    """Segment and write one frame; returns its number, how many cells it has, and what was found if it is a still."""
     ((number, image),) = frame.items()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    model, wanted = _loaded(settings.model, settings.device), settings.output
-    tta, memory_mb, device = settings.tta, settings.memory_mb, settings.device
+    model, wanted, found = _loaded(settings.model, settings.device), settings.output, settings.survey
+    try:
+        whole = mend(np.asarray(image))
+    except InputError as error:
+        raise InputError(*(f"Frame {number}: {problem}" for problem in error.problems)) from None
+    own = survey_of_still(found, number, whole, model, settings.device) if found.stills else None
+    options = {"tta": settings.tta, "memory_mb": settings.memory_mb, "device": settings.device}
+    options |= view(own or found, model, number, whole)
     if wanted == Output():
-        labels = label_frame(model, np.asarray(image), tta=tta, memory_mb=memory_mb, device=device)
+        labels = label_frame(model, whole, **options)
     else:
-        maps = predict(model, np.asarray(image), tta=tta, memory_mb=memory_mb, device=device)
-        labels = _write_more(settings.folder, f"{number:0{settings.digits}d}", maps, model, wanted)
+        maps = predict(model, whole, **options)
+        read_as = scaled_settings(model.instances, options["factor"])
+        labels = _write_more(settings.folder, f"{number:0{settings.digits}d}", maps, read_as, wanted)
     write_labels(settings.mask_file(number), labels)  # last: where it stands, the others stand as well
-    return number, int(labels.max(initial=0))
+    return number, int(labels.max(initial=0)), own
 
 
 def _loaded(model: Model | str | Path, device: str) -> Model:
@@ -222,18 +312,20 @@ def _read_once(path: Path, changed: int) -> Model:
     return load_model(path)
 
 
-def _write_more(folder: Path, number: str, maps: Prediction, model: Model, wanted: Output) -> NDArray[np.int32]:
+def _write_more(
+    folder: Path, number: str, maps: Prediction, settings: InstanceSettings, wanted: Output
+) -> NDArray[np.int32]:
     """Write what is wanted beside the mask of a frame; returns the mask."""
     if wanted.hypotheses:
-        candidates = find_hypotheses(maps, model.instances)
+        candidates = find_hypotheses(maps, settings)
         write_hypotheses(folder / f"hyp{number}.npz", candidates.hypotheses)
         labels = paint(candidates.hypotheses, candidates.best)
     else:
-        labels = label_cells(maps, model.instances)
+        labels = label_cells(maps, settings)
     if wanted.probability:
         write_array(folder / f"probability{number}.tif", maps.probability)
     if wanted.binary:
-        foreground = (maps.probability >= model.instances.threshold).astype(np.uint8) * 255
+        foreground = (maps.probability >= settings.threshold).astype(np.uint8) * 255
         if foreground.ndim == 2:
             from PIL import Image
 

@@ -1,7 +1,7 @@
 """Overlap-tile prediction: a frame of any size → maps of the same size.
 
-The image is scaled by its own percentiles and mirrored at its edges once, as a whole; then valid
-convolutions run over tiles whose stride is a multiple of 2^depth, so that every tile meets the same
+The image is brought to the size that the model knows, its grey values are scaled, and it is mirrored at its edges once,
+as a whole; then valid convolutions run over tiles whose stride is a multiple of 2^depth, so that every tile meets the same
 pooling grid. Tiled and whole-image prediction are therefore equal.
 """
 
@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.types import Float32Array
 from celltrail.segmentation.net.model import Model
+from celltrail.segmentation.net.resize import resize_labels, resize_plane, resized_shape
 from celltrail.segmentation.net.unet import UNet, valid_size
+from celltrail.segmentation.prediction.contrast import drop_faint, roughness
+from celltrail.segmentation.prediction.grey import PERCENTILE_PIXELS, mend, normalise, safe_limits
 
-PERCENTILE_PIXELS = 4_000_000  # more pixels than these do not make a percentile better
 USEFUL = 12  # margins that the useful part of a tile should be wide: measured, and flat around it
+USUAL_DIAMETER = 20.0  # of a cell as the net sees it, for a model that does not say
 BYTES_PER_CHANNEL = 40  # peak memory of a forward pass, per pixel of the tile and channel of the first level
 
 
@@ -38,34 +41,6 @@ class Prediction:
 
     probability: Float32Array
     distance: Float32Array | None
-
-
-def grey_limits(image: NDArray[Any], low: float, high: float) -> tuple[float, float]:
-    """The percentiles ``low`` and ``high`` of an image (of a regular sample of the pixels of a very large one).
-
-    Raises
-    ------
-    InputError
-        If the image holds NaN or infinity.
-    """
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        raise InputError("An image holds values that are not finite (NaN or infinity): replace them.")
-    step = max(1, round((image.size / PERCENTILE_PIXELS) ** 0.5))
-    bottom, top = np.percentile(image[..., ::step, ::step], [low, high])
-    return float(bottom), float(top)
-
-
-def normalise(image: NDArray[Any], limits: tuple[float, float]) -> Float32Array:
-    """Grey values scaled so that the two limits become 0 and 1, float32, cut to −1 … 5.
-
-    Equal limits (an image of one grey value) make all values 0.
-    """
-    bottom, top = limits
-    if top <= bottom:
-        return np.zeros(image.shape, dtype=np.float32)
-    scaled = (image.astype(np.float32) - np.float32(bottom)) / np.float32(top - bottom)
-    np.clip(scaled, -1, 5, out=scaled)
-    return scaled
 
 
 def reduce_image(image: Float32Array, scale: int) -> Float32Array:
@@ -169,6 +144,47 @@ def to_maps(net: UNet, output: Float32Array) -> Float32Array:
     return np.stack([probability, *np.clip(output[net.classes :], 0, 1)])
 
 
+def limits_at(model: Model, image: NDArray[Any], factor: float) -> tuple[float, float]:
+    """Grey values of an image that become 0 and 1, when it is reduced by ``factor`` before (enlarging adds no noise)."""
+    if factor < 1 and image.size <= PERCENTILE_PIXELS:
+        planes = image.reshape(-1, *image.shape[-2:])
+        shape = resized_shape(planes.shape[1:], factor)
+        image = np.stack([resize_plane(plane.astype(np.float32), shape) for plane in planes])
+    return safe_limits(image, model.preprocessing.low, model.preprocessing.high)
+
+
+def as_seen(model: Model, plane: Float32Array, factor: float) -> Float32Array:
+    """A plane (Y, X) of scaled grey values in the pixels of the net."""
+    if factor == 1:
+        return reduce_image(plane, model.preprocessing.scale)
+    return resize_plane(plane, resized_shape((plane.shape[0], plane.shape[1]), factor / model.preprocessing.scale))
+
+
+def rough_as_seen(model: Model, plane: Float32Array, shape: tuple[int, ...]) -> Float32Array:
+    """The `roughness` of a plane in the pixels of the net, as `contrasts` wants it."""
+    enlarged = (shape[0] * shape[1] / plane.size) ** 0.5
+    return resize_labels(roughness(plane), (shape[0], shape[1])) * np.float32(enlarged)
+
+
+def run_net(
+    model: Model,
+    seen: Float32Array,
+    *,
+    tta: bool | None = None,
+    memory_mb: float = 1024,
+    device: torch.device | str = "cpu",
+) -> Float32Array:
+    """Maps (outputs, Y, X) of a plane in the pixels of the net, also of one smaller than its pooling grid."""
+    shape, least = seen.shape, 2**model.net.depth
+    if min(shape) < least:
+        seen = np.pad(seen, [(0, max(least - side, 0)) for side in shape], mode="symmetric")
+    if tta if tta is not None else model.preprocessing.tta:
+        maps = eightfold(model.net, seen, memory_mb, device)
+    else:
+        maps = to_maps(model.net, run_tiles(model.net, seen, choose_tile(seen.shape, model.net, memory_mb), device))
+    return maps[:, : shape[0], : shape[1]]
+
+
 def predict(
     model: Model,
     image: NDArray[Any],
@@ -177,44 +193,49 @@ def predict(
     memory_mb: float = 1024,
     device: torch.device | str = "cpu",
     limits: tuple[float, float] | None = None,
+    factor: float = 1.0,
+    stand_out: bool = False,
 ) -> Prediction:
     """Maps of one frame.
 
     Parameters
     ----------
     image : NDArray[Any]
-        Grey values (Y, X), or (Z, Y, X), which is predicted slice by slice.
+        Grey values (Y, X), or (Z, Y, X), which is predicted slice by slice. Lone broken pixels and NaN are taken
+        for what is around them.
     tta : bool | None
         Average over the eight rotations and reflections (eight times slower, a little better); ``None``: as the
         model says.
     memory_mb : float
         What one forward pass may take; a smaller number means smaller tiles, not other results.
     limits : tuple[float, float] | None
-        Grey values that become 0 and 1, where ``image`` is only a part; ``None``: its percentiles.
+        Grey values that become 0 and 1; ``None``: those of the image (`safe_limits`).
+    factor : float
+        By which the image is enlarged before the model's own reduction, so that cells have the size that it knows.
+    stand_out : bool
+        Drop regions that hardly differ from their surroundings (`drop_faint`).
 
     Raises
     ------
     InputError
-        If the image is not 2D or 3D, smaller than the net can see, or holds NaN.
+        If the image is not 2D or 3D, or holds no finite value.
     """
-    prepared = model.preprocessing
     if image.ndim not in (2, 3):
         raise InputError(f"An image has {image.ndim} dimensions: one frame must be (Y, X) or (Z, Y, X).")
-    smallest = prepared.scale * 2**model.net.depth
-    if min(image.shape[-2:]) < smallest:
-        raise InputError(
-            f"An image of {image.shape[-2]} × {image.shape[-1]} pixels is too small for this model: "
-            f"it needs at least {smallest} × {smallest}."
-        )
-    scaled = normalise(image, limits or grey_limits(image, prepared.low, prepared.high))
+    whole = mend(image)
+    prepared = model.preprocessing
+    if limits is None:
+        limits = limits_at(model, whole, factor)
     maps = []
-    for plane in scaled.reshape(-1, *image.shape[-2:]):
-        small = reduce_image(plane, prepared.scale)
-        if tta if tta is not None else prepared.tta:
-            part = eightfold(model.net, small, memory_mb, device)
+    for plane in normalise(whole, limits).reshape(-1, *image.shape[-2:]):
+        seen = as_seen(model, plane, factor)
+        part = run_net(model, seen, tta=tta, memory_mb=memory_mb, device=device)
+        if stand_out:
+            rough = rough_as_seen(model, plane, seen.shape)
+            part[0] = drop_faint(seen, rough, part[0], model.instances.threshold, model.diameter or USUAL_DIAMETER)
+        if factor == 1:
+            maps.append(enlarge_map(part, prepared.scale, (plane.shape[0], plane.shape[1])))
         else:
-            tile = choose_tile(small.shape, model.net, memory_mb)
-            part = to_maps(model.net, run_tiles(model.net, small, tile, device))
-        maps.append(enlarge_map(part, prepared.scale, plane.shape))
+            maps.append(np.stack([resize_plane(one, (plane.shape[0], plane.shape[1])) for one in part]))
     stacked = np.stack(maps, axis=1).reshape(-1, *image.shape)
     return Prediction(stacked[0], stacked[1] if model.net.distance else None)

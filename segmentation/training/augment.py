@@ -46,6 +46,12 @@ class Variation:
         Largest standard deviation of added Gaussian noise.
     blur : float
         Largest σ of a Gaussian blur.
+    shade : float
+        Largest change of brightness from side to side of a tile, as a factor and as an offset: uneven light.
+    specks : int
+        Largest number of specks: hot pixels, and debris much smaller than a cell, which is background.
+    saturation : float
+        How often a tile is so bright that its cells are cut off at the limit, as one cell in a large empty frame is.
     """
 
     elastic: Elastic = "grid"
@@ -61,8 +67,12 @@ class Variation:
     gamma: float = 0.0
     noise: float = 0.0
     blur: float = 0.0
+    shade: float = 0.0
+    specks: int = 0
+    saturation: float = 0.0
 
 
+GREY_RANGE = (-1.0, 5.0)  # grey values are cut to this before the net sees them
 NO_VARIATION = Variation("none", rotation=False, flips=False, brightness=0, contrast=0)
 
 
@@ -136,10 +146,40 @@ def vary_grey(tile: Tensor, variation: Variation, random: np.random.Generator) -
     if variation.blur:
         amount = random.uniform(0, variation.blur)
         tile = torch.from_numpy(ndimage.gaussian_filter(tile.numpy(), amount))
+    if variation.shade:
+        tile = shade(tile, variation.shade, random)
+    if variation.specks:
+        tile = add_specks(tile, int(random.integers(variation.specks + 1)) if random.random() < 0.5 else 0, random)
     if variation.contrast or variation.brightness:
         factor, offset = np.exp(random.normal(0, variation.contrast)), random.normal(0, variation.brightness)
         tile = (tile - 0.5) * float(factor) + 0.5 + float(offset)
     if variation.noise:
         strength = random.uniform(0, variation.noise)
         tile = tile + torch.from_numpy(random.normal(0, strength, tuple(tile.shape)).astype(np.float32))
-    return tile
+    if variation.saturation and random.random() < variation.saturation:
+        tile = tile * float(np.exp(random.uniform(0, np.log(8))))
+    return tile.clamp(*GREY_RANGE) if variation.saturation else tile
+
+
+def shade(tile: Tensor, strength: float, random: np.random.Generator) -> Tensor:
+    """Uneven light: a slope across the tile that multiplies the grey values, and one that is added."""
+    line = np.linspace(-0.5, 0.5, tile.shape[0], dtype=np.float32)
+
+    def slope() -> NDArray[np.float32]:
+        angle, steepness = random.uniform(0, 2 * np.pi), random.uniform(0, strength)
+        plane: NDArray[np.float32] = steepness * (np.cos(angle) * line[:, None] + np.sin(angle) * line)
+        return plane.astype(np.float32)
+
+    return tile * torch.from_numpy(1 + slope()) + torch.from_numpy(slope() / 2)
+
+
+def add_specks(tile: Tensor, count: int, random: np.random.Generator) -> Tensor:
+    """Bright points on a tile: hot pixels and small blurred ones."""
+    if count == 0:
+        return tile
+    points = np.zeros(tuple(tile.shape), dtype=np.float32)
+    points[tuple(random.integers(0, tile.shape[0], (2, count)))] = random.uniform(0.3, 2, count)
+    width = random.uniform(0.5, 1.5) if random.random() < 0.5 else 0.0
+    if width:
+        points = ndimage.gaussian_filter(points, width) * (2 * np.pi * width**2)
+    return tile + torch.from_numpy(points)

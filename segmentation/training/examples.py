@@ -2,257 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.ctc import find_sequence
-from celltrail.data.files.movie import Frames, LazyFrames
-from celltrail.data.files.opening import open_images, open_labels, refuse_masks
-from celltrail.data.labels.instances import judge_masks
 from celltrail.segmentation.net.model import Preprocessing
+from celltrail.segmentation.net.resize import (
+    median_diameter,
+    resize_factor,
+    resize_labels,
+    resize_plane,
+    resized_shape,
+)
 from celltrail.segmentation.net.unet import margin_of, valid_size
-from celltrail.segmentation.prediction.tiles import grey_limits, normalise, reduce_image
+from celltrail.segmentation.prediction.grey import grey_limits, normalise
+from celltrail.segmentation.prediction.tiles import reduce_image
+from celltrail.segmentation.training.annotated import AnnotatedMovie, planes_of, read_labels, shape_of, unknown_region
 from celltrail.segmentation.training.augment import inside, read_tile, sample_coordinates, vary_grey
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.weight_map import border_weights, carve, class_weights, relative_distance
 
-CELL_SIZE = 28  # diameter in pixels to which automatic reduction brings the cells
-CACHE_BYTES = 2**30
-TRUTHS = ("auto", "ST", "GT", "mixed")
-
-
-@dataclass(frozen=True)
-class AnnotatedMovie:
-    """Images with their annotations: frame number → array.
-
-    Attributes
-    ----------
-    numbers : tuple[int, ...]
-        The frames that are used; all have an image and labels.
-    markers : Mapping[int, NDArray[Any]] | None
-        One small label per cell (the CTC's TRA), complete where ``labels`` may be partial; or ``None``.
-    weights : Mapping[int, NDArray[Any]] | None
-        Weights of the loss made beforehand, float; ``None`` computes them for every tile.
-    """
-
-    images: Mapping[int, NDArray[Any]]
-    labels: Mapping[int, NDArray[Any]]
-    numbers: tuple[int, ...]
-    markers: Mapping[int, NDArray[Any]] | None = None
-    weights: Mapping[int, NDArray[Any]] | None = None
-    name: str = "movie"
-
-
-def open_pair(
-    images: Path,
-    labels: Path,
-    frames: range | None = None,
-    *,
-    channel: int | None = None,
-    axes: str | None = None,
-    series: int | None = None,
-    split_binary: bool = False,
-) -> AnnotatedMovie:
-    """Images and instance masks of any form on disk (`celltrail.data.files.opening`) as one movie.
-
-    Parameters
-    ----------
-    channel : int | None
-        Which channel of the images.
-    axes, series
-        How images and masks are read alike, see `celltrail.data.files.opening.open_frames`.
-    split_binary : bool
-        See `celltrail.data.files.opening.open_instances`.
-    """
-    grey = open_images(images, channel=channel, axes=axes, series=series)
-    masks = open_labels(labels, axes=axes, series=series)
-    return pair(grey, masks.with_parts_split() if split_binary else masks, frames)
-
-
-def open_movie(
-    dataset: Path,
-    sequence: str,
-    truth: str = "auto",
-    *,
-    frames: range | None = None,
-    channel: int | None = None,
-    axes: str | None = None,
-    series: int | None = None,
-    split_binary: bool = False,
-) -> AnnotatedMovie:
-    """A sequence of a CTC data set with its silver ("ST") or gold ("GT") truth, or gold over silver ("mixed").
-
-    "auto" is silver where the sequence has it, otherwise gold.
-
-    Raises
-    ------
-    InputError
-        If a folder is missing, the masks are no label images, or shapes differ.
-    """
-    found = find_sequence(dataset, sequence)
-    if truth not in TRUTHS:
-        raise InputError(f"--truth {truth}: choose one of {', '.join(TRUTHS)}.")
-    if truth == "auto":
-        truth = "GT" if found.st_seg is None else "ST"
-    needed = {f"{found.name}": found.images}
-    if truth != "GT":
-        needed[f"{found.name}_ST/SEG"] = found.st_seg
-    if truth != "ST":
-        needed[f"{found.name}_GT/SEG"] = found.gt_seg
-    missing = [name for name, folder in needed.items() if folder is None]
-    if missing:
-        raise InputError(
-            f"{dataset} has no folder {missing[0]}: choose another --sequence, or --truth "
-            f"{'GT' if found.st_seg is None else 'ST'}."
-        )
-    assert found.images is not None
-    markers = open_labels(found.gt_tra) if found.gt_tra is not None else None
-    gold = open_labels(found.gt_seg) if truth != "ST" and found.gt_seg is not None else None
-    silver = open_labels(found.st_seg) if truth != "GT" and found.st_seg is not None else None
-    labels = silver or gold
-    assert labels is not None
-    if split_binary:
-        labels = labels.with_parts_split()
-    movie = pair(open_images(found.images, channel=channel, axes=axes, series=series), labels, frames, markers)
-    if silver is not None and gold is not None:
-        movie = replace(movie, labels=GoldOverSilver(gold, silver))
-    return replace(movie, name=f"{Path(dataset).name}/{sequence} {truth}")
-
-
-class GoldOverSilver(LazyFrames):
-    """Silver truth in which cells are replaced where there is gold truth of them; frames as in the silver truth."""
-
-    def __init__(self, gold: Mapping[int, NDArray[Any]], silver: Mapping[int, NDArray[Any]]) -> None:
-        super().__init__(silver)
-        self.gold, self.silver = gold, silver
-
-    def __getitem__(self, number: int) -> NDArray[np.int32]:
-        silver = np.asarray(self.silver[number]).astype(np.int32)
-        if number not in self.gold:
-            return silver
-        gold = np.asarray(self.gold[number]).astype(np.int32)
-        # A silver cell goes where more than half of it lies under one gold cell; the others keep what is left.
-        areas = np.bincount(silver.ravel())
-        under = np.bincount(silver[gold > 0].ravel(), minlength=len(areas))
-        replaced = 2 * under > areas
-        replaced[0] = False
-        merged = np.where(replaced[silver], 0, silver)
-        return np.where(gold > 0, gold + len(areas), merged).astype(np.int32)
-
-
-def pair(images: Frames, labels: Frames, frames: range | None = None, markers: Frames | None = None) -> AnnotatedMovie:
-    """A movie from images and label images with equal frame numbers (frames without labels are left out).
-
-    Raises
-    ------
-    InputError
-        If no frame has both, labels have no image, or shapes differ.
-    """
-    orphans = [number for number in labels if number not in images]
-    if orphans:
-        raise InputError(
-            f"{labels.path} has labels for the frames {orphans[:5]}, which {images.path} lacks: "
-            "add the images, or choose other --frames."
-        )
-    if images.shape != labels.shape:
-        raise InputError(
-            f"{images.path} has frames of {images.shape} pixels, {labels.path} of {labels.shape}: "
-            "images and labels must have the same shape."
-        )
-    refuse_masks(images)
-    judge_masks(labels)
-    numbers = tuple(number for number in labels if frames is None or number in frames)
-    if not numbers:
-        raise InputError(f"{labels.path} has no labels in the chosen frames: choose other --frames.")
-    return AnnotatedMovie(images, labels, numbers, markers, name=str(images.path.name))
-
-
-def split_in_time(movie: AnnotatedMovie, share: float = 0.1) -> tuple[AnnotatedMovie, AnnotatedMovie]:
-    """Split off the last frames for validation, with a gap half as long in between.
-
-    Neighbouring frames are nearly equal: a random split would measure memory, not learning.
-    """
-    count = max(1, round(len(movie.numbers) * share))
-    gap = (count + 1) // 2
-    if len(movie.numbers) < count + gap + 1:
-        raise InputError(
-            f"{movie.name} has {len(movie.numbers)} annotated frames, too few to set some aside: "
-            "name other frames or another sequence with --validation, or give --validation none."
-        )
-    return (replace(movie, numbers=movie.numbers[: -count - gap]), replace(movie, numbers=movie.numbers[-count:]))
-
-
-def unknown_region(labels: NDArray[np.integer[Any]], markers: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-    """Where the truth is not known: around markers of cells that have no label.
-
-    A pixel outside of all labelled cells is unknown if a marker without a label is nearer to it than any
-    labelled cell, and not farther than twice the longest side of the largest labelled cell.
-    """
-    marked = np.unique(markers[markers > 0])
-    covered = np.unique(markers[(markers > 0) & (labels > 0)])
-    if len(covered) == len(marked):
-        return np.zeros(labels.shape, dtype=bool)
-    alone = np.isin(markers, np.setdiff1d(marked, covered))
-    to_marker = ndimage.distance_transform_edt(~alone)
-    if not labels.any():
-        return np.ones(labels.shape, dtype=bool)
-    longest = max(max(s.stop - s.start for s in box) for box in ndimage.find_objects(labels) if box is not None)
-    to_cell = ndimage.distance_transform_edt(labels == 0)
-    unknown: NDArray[np.bool_] = (labels == 0) & (to_marker < to_cell) & (to_marker <= 2 * longest)
-    return unknown
-
-
-def typical_diameter(movies: Iterable[AnnotatedMovie], frames_each: int = 5) -> float:
-    """Median diameter of the cells in pixels (of a circle of equal area), from a few frames of each movie."""
-    areas: list[NDArray[np.integer[Any]]] = []
-    for movie in movies:
-        chosen = np.linspace(0, len(movie.numbers) - 1, min(frames_each, len(movie.numbers))).round().astype(int)
-        for index in chosen:
-            for plane in planes_of(read_labels(movie, movie.numbers[index])):
-                counts = np.bincount(plane.ravel())[1:]
-                areas.append(counts[counts > 0])
-    joined = np.concatenate(areas) if areas else np.zeros(0)
-    if len(joined) == 0:
-        raise InputError("The label images hold no cell: training needs labels.")
-    return float(2 * np.sqrt(np.median(joined) / np.pi))
-
-
-def automatic_scale(movies: Iterable[AnnotatedMovie]) -> int:
-    """Factor of reduction that brings the typical cell to about 28 pixels."""
-    return max(1, round(typical_diameter(movies) / CELL_SIZE))
-
-
-def read_labels(movie: AnnotatedMovie, number: int) -> NDArray[np.int32]:
-    """Labels of a frame, numbered 1 … n.
-
-    Raises
-    ------
-    InputError
-        If the image is a 0/255 mask rather than a label image.
-    """
-    labels = np.asarray(movie.labels[number])
-    values, index = np.unique(labels, return_inverse=True)
-    if labels.dtype == bool:
-        judge_masks({number: labels}, movie.name)
-    if values[0] != 0:
-        index = index + 1
-    return index.reshape(labels.shape).astype(np.int32)
-
-
-def planes_of(array: NDArray[Any]) -> NDArray[Any]:
-    """A frame as a stack of planes: (Y, X) → (1, Y, X); (Z, Y, X) stays."""
-    return array.reshape(-1, *array.shape[-2:])
+CACHE_BYTES = 3 * 2**29
 
 
 @dataclass(frozen=True)
@@ -271,8 +47,10 @@ class Plane:
     weight: NDArray[np.float32] | None = None
 
 
-def prepare_frame(movie: AnnotatedMovie, number: int, preprocessing: Preprocessing) -> list[Plane]:
-    """The planes of one frame."""
+def prepare_frame(
+    movie: AnnotatedMovie, number: int, preprocessing: Preprocessing, diameter: float = 0.0
+) -> list[Plane]:
+    """The planes of one frame; ``diameter`` resizes them so that their cells have this median diameter (0: not)."""
     image, labels = np.asarray(movie.images[number]), read_labels(movie, number)
     if image.shape != labels.shape:
         raise InputError(
@@ -296,7 +74,7 @@ def prepare_frame(movie: AnnotatedMovie, number: int, preprocessing: Preprocessi
             )
         weights = list(planes_of(given))
     scale = preprocessing.scale
-    return [
+    planes = [
         Plane(
             reduce_image(grey, scale),
             reduce_labels(cells, scale),
@@ -307,6 +85,22 @@ def prepare_frame(movie: AnnotatedMovie, number: int, preprocessing: Preprocessi
             planes_of(scaled), planes_of(labels), planes_of(known), weights, strict=True
         )
     ]
+    if not diameter:
+        return planes
+    found = [d for plane in planes if (d := median_diameter(plane.labels))]
+    factor = resize_factor(labels.shape, float(np.median(found)) if found else 0.0, diameter)
+    return [resize(plane, factor) for plane in planes]
+
+
+def resize(plane: Plane, factor: float) -> Plane:
+    """The plane with sides that are ``factor`` times as long."""
+    shape = resized_shape((plane.labels.shape[0], plane.labels.shape[1]), factor)
+    return Plane(
+        resize_plane(plane.image, shape),
+        resize_labels(plane.labels, shape),
+        resize_labels(plane.known, shape),
+        None if plane.weight is None else resize_plane(plane.weight, shape),
+    )
 
 
 def reduce_labels(labels: NDArray[Any], scale: int) -> NDArray[Any]:
@@ -369,6 +163,7 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         self.size = valid_size(settings.tile + 2 * self.margin, settings.depth)
         self.frames = [(movie, number) for movie in [*movies, *(also or [])] for number in movie.numbers]
         self.sure = sum(len(movie.numbers) for movie in movies)
+        self.groups = group_frames(self.frames[: self.sure])
         self._cache: dict[int, list[Plane]] = {}
         self._cached_bytes = 0
         self.balance = class_weights(self._count_classes(), settings.balance)
@@ -389,7 +184,7 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         """The prepared planes of a frame; kept in memory as long as they are few."""
         if index in self._cache:
             return self._cache[index]
-        planes = prepare_frame(*self.frames[index], self.preprocessing)
+        planes = prepare_frame(*self.frames[index], self.preprocessing, self.settings.diameter)
         size = sum(plane.image.nbytes + plane.labels.nbytes + plane.known.nbytes for plane in planes)
         if self._cached_bytes + size <= CACHE_BYTES:
             self._cache[index] = planes
@@ -420,10 +215,14 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         }
 
     def _choose_frame(self, random: np.random.Generator) -> int:
-        """Any annotated frame; where there are less sure ones, one of these every second time."""
+        """Any annotated frame of any group; where there are less sure ones, one of these every second time."""
         if self.sure < len(self.frames) and random.random() < 0.5:
             return int(random.integers(self.sure, len(self.frames)))
-        return int(random.integers(self.sure))
+        if len(self.groups) == 1:
+            return int(random.integers(self.sure))
+        share = np.sqrt([len(group) for group in self.groups])
+        group = self.groups[int(random.choice(len(self.groups), p=share / share.sum()))]
+        return group[int(random.integers(len(group)))]
 
     def _choose_center(self, plane: Plane, random: np.random.Generator) -> tuple[float, float]:
         """Half of the tiles lie anywhere in the frame, half around a pixel of a cell."""
@@ -441,14 +240,12 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         return keep_in(y, height), keep_in(x, width)
 
 
-def hash_of(movies: Iterable[AnnotatedMovie]) -> str:
-    """SHA-256 of the files behind the used frames of movies on disk (of the arrays otherwise)."""
-    digest = hashlib.sha256()
-    for movie in movies:
-        for number in movie.numbers:
-            for source in (movie.images, movie.labels):
-                if isinstance(source, Frames):
-                    digest.update(source.sources[number].path.read_bytes())
-                else:
-                    digest.update(np.ascontiguousarray(source[number]).tobytes())
-    return digest.hexdigest()
+def group_frames(frames: list[tuple[AnnotatedMovie, int]]) -> list[list[int]]:
+    """Indices of the frames that are of one kind: of one movie, and of one size (in a collection of stills).
+
+    A group with four times the frames gives twice the tiles: a large collection teaches more, and a small one is heard.
+    """
+    groups: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for index, (movie, number) in enumerate(frames):
+        groups.setdefault((id(movie), shape_of(movie, number)), []).append(index)
+    return list(groups.values())

@@ -11,43 +11,34 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from celltrail.data.errors import InputError
 from celltrail.data.progress import Progress, silent
-from celltrail.data.types import Masks
-from celltrail.segmentation.net.instance_settings import SCORES, InstanceSettings
 from celltrail.segmentation.net.loss import total_loss
 from celltrail.segmentation.net.model import Model, Preprocessing
 from celltrail.segmentation.net.unet import UNet
-from celltrail.segmentation.prediction.hypotheses import label_cells
-from celltrail.segmentation.prediction.tiles import choose_tile, predict, run_tiles
-from celltrail.segmentation.training.examples import (
+from celltrail.segmentation.training.annotated import (
     AnnotatedMovie,
-    TrainingTiles,
     automatic_scale,
     hash_of,
-    make_targets,
-    prepare_frame,
-    read_labels,
+    typical_diameter,
+)
+from celltrail.segmentation.training.examples import (
+    TrainingTiles,
 )
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.state import State, load_state, save_state
-
-Score = Callable[[Masks, Masks], dict[str, float]]
-"""Measures of masks against truth (frame → labels), for example IoU, SEG and DET."""
+from celltrail.segmentation.training.validation import Score, calibrate, default_instances, validate
 
 Watch = Callable[[Mapping[str, float]], None]
 
-VALIDATION_FRAMES = 8  # more do not change which epoch is best, but take time from training
-VALIDATION_PIXELS = 1_000_000  # likewise, of the reduced images together
 WARM_UP = 0.05  # share of the training in which the rate rises
 MOMENTUM = 0.99
+KEPT_EVERY = 20.0  # seconds after which the state is kept also within an epoch
 
 
 @dataclass
@@ -196,7 +187,7 @@ def train(
     patience : int
         Stop after so many epochs without a lower validation loss; 0: never.
     state_file : Path | None
-        Where the state is kept after each epoch.
+        Where the state is kept, after each epoch and every `KEPT_EVERY` seconds.
     resume : bool
         Go on from there if it exists.
 
@@ -208,7 +199,9 @@ def train(
         in another way.
     """
     target = torch.device(device)
-    if settings.scale == 0:
+    if settings.diameter:
+        settings = replace(settings, scale=1)
+    elif settings.scale == 0:
         settings = replace(settings, scale=automatic_scale(training))
     preprocessing = Preprocessing(scale=settings.scale, tta=settings.tta)
     total = settings.steps if minutes is None else 10**9
@@ -216,11 +209,14 @@ def train(
     info = {
         "training": [describe_movie(movie) for movie in training],
         "validation": [describe_movie(movie) for movie in validation],
+        "diameter": round(settings.diameter or typical_diameter(training) / settings.scale, 2),
         "data_sha256": hash_of([*training, *(also or [])]),
         "seed": seed,
         "settings": asdict(settings),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
+    if settings.diameter and len(tiles.groups) == 1:  # of one movie: what others of its kind will have
+        info["native_diameter"] = round(typical_diameter(training), 2)
     if also:
         info["also"] = [describe_movie(movie) for movie in also]
     if start is not None:
@@ -250,26 +246,32 @@ def train(
         return state.step / total if minutes is None else max(clock.minutes() / minutes, state.step / total)
 
     done = share_done()
-    while done < 1 and not (patience and state.waited >= patience):
-        losses: list[float] = []
-        while done < 1 and len(losses) < settings.epoch:
+    saved = time.monotonic()
+    while (done < 1 or state.losses) and not (patience and state.waited >= patience):
+        while done < 1 and len(state.losses) < settings.epoch:
             for group in state.optimiser.param_groups:
                 group["lr"] = settings.rate * rate_at(done)
             batch = batch_of(tiles, state.step, target)
-            losses.append(train_step(net, state.optimiser, batch, settings, seed=seed + state.step))
+            state.losses.append(train_step(net, state.optimiser, batch, settings, seed=seed + state.step))
             state.step += 1
             if settings.average:
                 follow(average, net, settings.average, state.step)
             done = share_done()
+            if state_file is not None and time.monotonic() - saved > KEPT_EVERY:
+                state.minutes = clock.minutes()
+                save_state(state_file, state, identity)
+                saved = time.monotonic()
             if state.step % 10 == 0:
-                progress("train", min(round(1000 * done), 1000), 1000, f"step {state.step}, loss {losses[-1]:.3f}")
+                note = f"step {state.step}, loss {state.losses[-1]:.3f}"
+                progress("train", min(round(1000 * done), 1000), 1000, note)
         state.minutes = clock.minutes()
         row = {
             "step": state.step,
             "minutes": state.minutes,
             "rate": state.optimiser.param_groups[0]["lr"],
-            "train_loss": float(np.mean(losses)),
+            "train_loss": float(np.mean(state.losses)),
         }
+        state.losses.clear()
         if not math.isfinite(row["train_loss"]):
             raise InputError(
                 f"The training has diverged after {state.step} steps (its loss is no number any more): "
@@ -283,6 +285,7 @@ def train(
         state.keep_if_better(row.get("loss", -math.inf))
         if state_file is not None:
             save_state(state_file, state, identity)
+            saved = time.monotonic()
         progress("train", min(round(1000 * done), 1000), 1000, describe(row))
 
     # A model of so many steps is the same file every time: how long they took stands in the history alone.
@@ -294,7 +297,9 @@ def train(
     model = Model(state.best.cpu().eval(), preprocessing, instances, info)
     last = Model(average.cpu().eval(), preprocessing, instances, dict(info))
     if validation and score is not None:
-        model.instances, model.info["validation_measures"] = calibrate(model, validation, score, progress)
+        model.instances, model.info["validation_measures"] = calibrate(
+            model, validation, score, progress, diameter=settings.diameter
+        )
         last.instances = model.instances
     return Training(model, last, state.history)
 
@@ -320,102 +325,12 @@ def train_step(
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(batch["image"].device.type, enabled=batch["image"].device.type == "cuda", dtype=torch.bfloat16):
         output = net(batch["image"])
-    loss = total_loss(output.float(), batch, classes=net.classes, dice=settings.dice, seeds=settings.seeds)
+    loss = total_loss(
+        output.float(), batch, classes=net.classes, dice=settings.dice, seeds=settings.seeds, focus=settings.focus
+    )
     loss.backward()
     optimiser.step()
     return float(loss.detach())
-
-
-def default_instances(settings: Settings) -> InstanceSettings:
-    """How cells are read before anything is calibrated: the sure core of a cell is its seed."""
-    scale = max(settings.scale, 1)
-    return InstanceSettings(
-        seed=0.5 if settings.distance else 0.9,
-        min_size=20 * scale**2,
-        min_seed=2 * scale**2,
-        grow=scale,
-        score=SCORES[settings.cells],
-    )
-
-
-def frames_for_validation(movies: list[AnnotatedMovie], scale: int) -> list[tuple[AnnotatedMovie, int]]:
-    """A few frames, evenly spread over the movies; fewer where frames are large."""
-    frames = [(movie, number) for movie in movies for number in movie.numbers]
-    pixels = np.size(movies[0].images[movies[0].numbers[0]]) / scale**2
-    count = min(len(frames), VALIDATION_FRAMES, max(1, int(VALIDATION_PIXELS / pixels)))
-    chosen = np.linspace(0, len(frames) - 1, count + 2)[1:-1] if count < len(frames) else np.arange(count)
-    return [frames[index] for index in chosen.round().astype(int)]
-
-
-def validate(
-    model: Model, movies: list[AnnotatedMovie], balance: NDArray[np.float32], settings: Settings, score: Score | None
-) -> dict[str, float]:
-    """The loss of training, and the measures of ``score``, on unvaried validation frames."""
-    losses, truth, masks = [], {}, {}
-    net = model.net.eval()
-    device = next(net.parameters()).device
-    for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
-        planes = prepare_frame(movie, number, model.preprocessing)
-        for plane in planes:
-            output = run_tiles(net, plane.image, choose_tile(plane.image.shape, net, 1024), device)
-            targets = make_targets(plane.labels, plane.known, balance, settings)
-            batch = {key: torch.from_numpy(value)[None] for key, value in targets.items()}
-            losses.append(
-                float(
-                    total_loss(
-                        torch.from_numpy(output)[None],
-                        batch,
-                        classes=net.classes,
-                        dice=settings.dice,
-                        seeds=settings.seeds,
-                    )
-                )
-            )
-        if score is not None and all(plane.known.all() for plane in planes):
-            prediction = predict(model, np.asarray(movie.images[number]), tta=False, device=device)
-            masks[index] = label_cells(prediction, model.instances)
-            truth[index] = read_labels(movie, number)
-    row = {"loss": float(np.mean(losses))}
-    return row | (score(truth, masks) if score is not None and truth else {})
-
-
-def calibrate(
-    model: Model, movies: list[AnnotatedMovie], score: Score, progress: Progress = silent
-) -> tuple[InstanceSettings, dict[str, float]]:
-    """Choose thresholds on cached maps of the validation frames: those of the best SEG + DET.
-
-    One setting after the other; a change must gain more than a thousandth, so that noise changes nothing.
-    """
-    truth, maps = {}, {}
-    for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
-        if all(plane.known.all() for plane in prepare_frame(movie, number, model.preprocessing)):
-            truth[index] = read_labels(movie, number)
-            maps[index] = predict(model, np.asarray(movie.images[number]))
-    if not truth:
-        return model.instances, {}
-
-    def measures(settings: InstanceSettings) -> dict[str, float]:
-        return score(truth, {index: label_cells(found, settings) for index, found in maps.items()})
-
-    def quality(found: dict[str, float]) -> float:
-        return sum(value for name in ("SEG", "DET") if (value := found.get(name)) is not None and value == value)
-
-    settings = model.instances
-    best = measures(settings)
-    typical = float(np.median(np.concatenate([np.bincount(t.ravel())[1:] for t in truth.values()])))
-    trials: list[tuple[str, list[Any]]] = [
-        ("threshold", [0.3, 0.4, 0.5, 0.6, 0.7]),
-        ("min_size", [int(typical * share) for share in (0.02, 0.05, 0.1, 0.2)]),
-        ("grow", [0]),
-    ]
-    for number, (name, values) in enumerate(trials):
-        for value in values:
-            trial = replace(settings, **{name: value})
-            found = measures(trial)
-            if quality(found) > quality(best) + 1e-3:
-                settings, best = trial, found
-        progress("calibrate", number + 1, len(trials))
-    return settings, best
 
 
 def describe(row: Mapping[str, float]) -> str:

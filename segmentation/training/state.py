@@ -36,6 +36,8 @@ class State:
         One row per epoch.
     waited : int
         Epochs without a better loss.
+    losses : list[float]
+        Of the steps of the epoch that is not over.
     """
 
     net: UNet
@@ -46,6 +48,7 @@ class State:
     minutes: float = 0.0
     best_loss: float = math.inf
     waited: int = 0
+    losses: list[float] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
 
     def keep_if_better(self, loss: float) -> None:
@@ -76,6 +79,7 @@ def save_state(path: Path, state: State, identity: dict[str, Any]) -> None:
         "minutes": state.minutes,
         "waited": state.waited,
         "best_loss": None if math.isinf(state.best_loss) else state.best_loss,
+        "losses": state.losses,
         "history": state.history,
     }
     save_tensors(path, tensors, header, overwrite=True)
@@ -106,4 +110,4 @@ def load_state(path: Path, state: State, identity: dict[str, Any]) -> None:
     state.optimiser.load_state_dict({**state.optimiser.state_dict(), "state": values})
     state.step, state.minutes, state.waited = header["step"], header["minutes"], header["waited"]
     state.best_loss = math.inf if header["best_loss"] is None else header["best_loss"]
-    state.history = header["history"]
+    state.losses, state.history = header["losses"], header["history"]

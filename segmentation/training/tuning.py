@@ -10,9 +10,10 @@ from typing import Any
 from celltrail.data.errors import import_extra
 from celltrail.data.progress import Progress, silent
 from celltrail.data.settings import to_toml
-from celltrail.segmentation.training.examples import AnnotatedMovie
-from celltrail.segmentation.training.loop import Score, train
+from celltrail.segmentation.training.annotated import AnnotatedMovie
+from celltrail.segmentation.training.loop import train
 from celltrail.segmentation.training.settings import Settings
+from celltrail.segmentation.training.validation import Score
 
 
 def suggest(trial: Any, settings: Settings) -> Settings:

@@ -108,7 +108,7 @@ def test_workers_change_nothing(
         assert len({result.read_bytes() for result in results.values()}) == 1
         return
     expected = content(results["here"])
-    assert len(expected) == {"evaluate": 1, "segment": 12}.get(name, 15)
+    assert len(expected) == {"evaluate": 1, "segment": 13}.get(name, 15)
     for way, result in results.items():
         assert content(result) == expected, way
 

@@ -14,13 +14,10 @@ from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.data.files.opening import open_images, open_labels  # noqa: E402
 from celltrail.data.files.tiff import write_array, write_labels  # noqa: E402
 from celltrail.segmentation.net.model import Preprocessing  # noqa: E402
-from celltrail.segmentation.training.augment import NO_VARIATION  # noqa: E402
-from celltrail.segmentation.training.examples import (  # noqa: E402
+from celltrail.segmentation.training.annotated import (  # noqa: E402
     AnnotatedMovie,
     GoldOverSilver,
-    TrainingTiles,
     automatic_scale,
-    make_targets,
     open_movie,
     open_pair,
     pair,
@@ -29,6 +26,8 @@ from celltrail.segmentation.training.examples import (  # noqa: E402
     typical_diameter,
     unknown_region,
 )
+from celltrail.segmentation.training.augment import NO_VARIATION  # noqa: E402
+from celltrail.segmentation.training.examples import TrainingTiles, make_targets  # noqa: E402
 from celltrail.segmentation.training.settings import FAST, PAPER  # noqa: E402
 
 SMALL = replace(FAST, width=2, depth=1, scale=1, tile=24)

@@ -10,12 +10,11 @@ torch = pytest.importorskip("torch")
 from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.segmentation.net.model import Model, Preprocessing  # noqa: E402
 from celltrail.segmentation.net.unet import UNet, valid_size  # noqa: E402
+from celltrail.segmentation.prediction.grey import grey_limits, normalise  # noqa: E402
 from celltrail.segmentation.prediction.tiles import (  # noqa: E402
     choose_tile,
     eightfold,
     enlarge_map,
-    grey_limits,
-    normalise,
     predict,
     reduce_image,
     run_tiles,
@@ -143,8 +142,7 @@ def test_reduce_and_enlarge_keep_places() -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((3, 100)), "too small"),
-        (np.full((40, 40), np.nan), "not finite"),
+        (np.full((40, 40), np.nan), "no finite value"),
         (np.zeros((2, 2, 40, 40)), "dimensions"),
     ],
 )
@@ -160,3 +158,22 @@ def test_a_model_may_ask_for_eight_views() -> None:
     assert np.array_equal(predict(plain, image, tta=True).probability, predict(eight, image).probability)
     assert np.array_equal(predict(plain, image).probability, predict(eight, image, tta=False).probability)
     assert not np.array_equal(predict(plain, image).probability, predict(eight, image).probability)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (8, 200), (200, 2), (2, 5, 6)])
+@pytest.mark.parametrize("factor", [0.3, 1.0, 3.0])
+def test_images_smaller_than_a_tile(shape: tuple[int, ...], factor: float) -> None:
+    image = np.random.default_rng(9).integers(0, 99, shape).astype(np.uint8)
+    assert (
+        predict(Model(random_net("none", depth=3), Preprocessing(scale=2)), image, factor=factor).probability.shape
+        == shape
+    )
+
+
+def test_an_enlarged_picture_seen_reduced_is_the_picture() -> None:
+    model = Model(random_net("none"))
+    small = np.random.default_rng(10).random((40, 52), dtype=np.float32)
+    large = np.kron(small, np.ones((2, 2), np.float32))
+    seen = predict(model, large, factor=0.5, limits=(0, 1)).probability
+    middle = seen[::2, ::2] + seen[1::2, ::2] + seen[::2, 1::2] + seen[1::2, 1::2]
+    assert np.corrcoef(middle.ravel(), predict(model, small, limits=(0, 1)).probability.ravel())[0, 1] > 0.95

@@ -18,7 +18,7 @@ from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.segmentation.net.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
 from celltrail.segmentation.prediction.movie import segment_movie  # noqa: E402
 from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
-from celltrail.segmentation.training.examples import AnnotatedMovie, read_labels  # noqa: E402
+from celltrail.segmentation.training.annotated import AnnotatedMovie, read_labels  # noqa: E402
 from celltrail.segmentation.training.loop import build_net, follow, rate_at, train  # noqa: E402
 from celltrail.segmentation.training.settings import FAST, PAPER, preset  # noqa: E402
 
@@ -238,3 +238,27 @@ def test_a_diverged_training_says_so() -> None:
     settings = replace(TINY, steps=30, epoch=10, norm="none", optimiser="sgd", rate=1e9)
     with pytest.raises(InputError, match="smaller --rate"):
         train([drawn_movie(1)], [], settings, seed=1)
+
+
+def test_a_training_stopped_within_an_epoch_goes_on_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("celltrail.segmentation.training.loop.KEPT_EVERY", 0.0)
+    settings = replace(TINY, steps=25, epoch=20)
+    data = [drawn_movie(1)], [drawn_movie(2, 2)]
+    whole = train(*data, settings, seed=2)
+
+    class Stop(Exception):
+        pass
+
+    def stop(stage: str, done: int, total: int, note: str = "") -> None:
+        if note.startswith("step 10"):
+            raise Stop
+
+    state_file = tmp_path / "state.safetensors"
+    with pytest.raises(Stop):
+        train(*data, settings, seed=2, state_file=state_file, progress=stop)
+    again = train(*data, settings, seed=2, state_file=state_file, resume=True)
+    a, b = whole.last.net.state_dict(), again.last.net.state_dict()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert [row["train_loss"] for row in whole.history] == [row["train_loss"] for row in again.history]

@@ -1,0 +1,190 @@
+"""The model ``nuclei``: make the simulated part of what it learns from, and judge models on what it has not seen.
+
+    python benchmarks/nuclei.py --make made
+    python benchmarks/nuclei.py --judge nuclei sim-fluo fluo-hela --data DATA
+
+``--make`` writes simulated nuclei of many sizes, crowded and sparse, sharp and blurred, and images without any cell, as
+folders of images and masks. ``--judge`` takes the frames that the training holds back, resizes each so that its cells have
+the diameter that the model was trained with (the true one: this measures the net, not the search for the scale), and gives
+AP50, matches at an IoU of 0.5 over matches, false and missed cells, as the mean over images, and SEG of the true cells; then
+the number of cells found in twelve images without any, normalised by their percentiles.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    sys.path.append(sys.path.pop(0))  # packages come before benchmarks of the same name
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from celltrail.data.files.output import output_folder
+from celltrail.data.files.tiff import write_array
+from celltrail.data.simulation.scene import simulate_scene
+from celltrail.segmentation import Model, load_model
+from celltrail.segmentation.net.resize import (
+    median_diameter,
+    resize_factor,
+    resize_plane,
+    resized_shape,
+)
+from celltrail.segmentation.prediction.grey import grey_limits, normalise
+from celltrail.segmentation.prediction.hypotheses import label_cells
+from celltrail.segmentation.prediction.tiles import Prediction, predict
+from celltrail.segmentation.training.annotated import AnnotatedMovie, open_movie, split_off
+from celltrail.segmentation.training.annotations import open_annotations
+
+SIDE = 320
+SIMULATED, BLANK = 72, 24  # images
+DIAMETERS = (14.0, 60.0)
+MATCH = 0.5  # IoU
+
+
+def simulate(seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """An image of simulated nuclei and its labels: diameter, crowding, noise and blur by chance."""
+    random = np.random.default_rng([seed, 1])
+    diameter = float(np.exp(random.uniform(*np.log(DIAMETERS))))
+    crowding = float(np.exp(random.uniform(np.log(0.03), np.log(0.65))))
+    scene = simulate_scene(
+        frames=3,
+        cells=max(1, round(crowding * SIDE**2 / (np.pi / 4 * diameter**2))),
+        size=(SIDE, SIDE),
+        crowding=crowding,
+        cycle=10,
+        seed=seed,
+        noise=float(random.uniform(0.2, 3)),
+        blur=float(random.uniform(0.02, 0.07) * diameter + 0.4),
+    )
+    return scene.draw(2)
+
+
+def draw_blank(index: int) -> NDArray[np.uint16]:
+    """An image without a cell: noise of a camera, of photons, correlated, on uneven light, of few grey levels, or nothing."""
+    random = np.random.default_rng([index, 2])
+    noise = random.normal(0, 1, (SIDE, SIDE))
+    kind = index % 6
+    if kind == 1:
+        noise = (random.poisson(random.uniform(0.5, 30), noise.shape) - 5) / 3
+    elif kind == 2:
+        noise = ndimage.gaussian_filter(noise, random.uniform(0.6, 1.5))
+    elif kind == 3:
+        broad = ndimage.gaussian_filter(random.normal(0, 1, noise.shape), random.uniform(60, 120))
+        noise = noise + broad / broad.std() * random.uniform(0.5, 4)
+    elif kind == 4:
+        noise[random.random(noise.shape) < random.uniform(0, 0.002)] += random.uniform(5, 50)
+    elif kind == 5:
+        return np.round(np.maximum(noise * random.uniform(0, 1) - 0.5, 0)).astype(np.uint16)
+    return np.round(np.clip(1000 + 20 * noise, 0, 60000)).astype(np.uint16)
+
+
+def make(out: Path) -> None:
+    """Write ``simulated`` and ``blank``, each with ``images`` and ``masks``."""
+    none = np.zeros((SIDE, SIDE), dtype=np.uint16)
+    with output_folder(out) as work:
+        for name in ("simulated", "blank"):
+            for kind in ("images", "masks"):
+                (work / name / kind).mkdir(parents=True)
+        for index in range(SIMULATED):
+            image, labels = simulate(index)
+            write_array(work / "simulated" / "images" / f"t{index:03d}.tif", image)
+            write_array(work / "simulated" / "masks" / f"man_seg{index:03d}.tif", labels.astype(np.uint16))
+        for index in range(BLANK):
+            write_array(work / "blank" / "images" / f"t{index:03d}.tif", draw_blank(index))
+            write_array(work / "blank" / "masks" / f"man_seg{index:03d}.tif", none)
+
+
+def held_back(data: Path) -> list[AnnotatedMovie]:
+    """The frames that the training of ``nuclei`` does not see."""
+    stills = data / "DSB2018-fluorescence"
+    movies = [
+        open_annotations(stills / "images", stills / "masks"),
+        open_movie(data / "Fluo-N2DH-SIM+", "01"),
+        open_movie(data / "Fluo-N2DL-HeLa", "01"),
+    ]
+    return [split_off(movie)[1] for movie in movies]
+
+
+def segment_at(model: Model, image: NDArray[Any], diameter: float) -> NDArray[np.int32]:
+    """Labels of an image whose cells have this diameter: resized for the net, its maps brought back to full size."""
+    wanted = float(model.info.get("diameter") or 20.0)
+    factor = resize_factor(image.shape, diameter, wanted)
+    settings = model.preprocessing
+    scaled = normalise(image, grey_limits(image, settings.low, settings.high))
+    height, width = image.shape
+    small = resize_plane(scaled, resized_shape((height, width), factor))
+    found = predict(model, small, limits=(0.0, 1.0))
+    assert found.distance is not None
+    maps = (resize_plane(plane, (height, width)) for plane in (found.probability, found.distance))
+    instances = model.instances
+    changed = {
+        "min_size": max(1, round(instances.min_size / factor**2)),
+        "min_seed": max(1, round(instances.min_seed / factor**2)),
+        "grow": max(1, round(instances.grow / factor)) if instances.grow else 0,
+    }
+    return label_cells(Prediction(*maps), type(instances)(**{**vars(instances), **changed}))
+
+
+def compare(truth: NDArray[Any], found: NDArray[Any]) -> tuple[float, list[float]]:
+    """AP50 of one image, and for each true cell the IoU of its match (0 without one), as in SEG."""
+    table = np.zeros((int(truth.max()) + 1, int(found.max()) + 1), dtype=np.int64)
+    np.add.at(table, (truth.ravel(), found.ravel()), 1)
+    area, area_found = table.sum(axis=1), table.sum(axis=0)
+    union = area[:, None] + area_found[None] - table
+    iou = np.where(union > 0, table / np.maximum(union, 1), 0)[1:, 1:]
+    matches = int((iou > MATCH).sum())
+    cells, cells_found = int((area[1:] > 0).sum()), int((area_found[1:] > 0).sum())
+    best = iou.max(axis=1, initial=0)[area[1:] > 0]
+    everything = cells + cells_found - matches
+    return (matches / everything if everything else 1.0), [float(v) if v > MATCH else 0.0 for v in best]
+
+
+def judge(names: list[str], data: Path, every: int) -> None:
+    """Print AP50 and SEG of models on the held-back frames."""
+    for name in names:
+        model = load_model(name)
+        for movie in held_back(data):
+            scores, cells = [], []
+            for number in movie.numbers[::every]:
+                truth = np.asarray(movie.labels[number]).astype(np.int64)
+                found = segment_at(model, np.asarray(movie.images[number]), median_diameter(truth))
+                ap, each = compare(truth, found)
+                scores.append(ap)
+                cells += each
+            row = {
+                "model": name,
+                "data": movie.name,
+                "images": len(scores),
+                "AP50": round(float(np.mean(scores)), 3),
+                "SEG": round(float(np.mean(cells)), 3),
+            }
+            print(json.dumps(row), flush=True)
+        false = sum(int(label_cells(predict(model, draw_blank(100 + i)), model.instances).max()) for i in range(12))
+        print(json.dumps({"model": name, "false cells in 12 images without cells": false}), flush=True)
+
+
+def main() -> None:
+    """Make, or judge."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--make", type=Path, metavar="FOLDER", help="write what is simulated")
+    parser.add_argument("--judge", nargs="+", metavar="MODEL", default=[], help="models to judge")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--every", type=int, default=1, help="judge only every so many-th held-back frame")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.make:
+        make(arguments.make)
+    if arguments.judge:
+        judge(arguments.judge, arguments.data, arguments.every)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""What a few frames tell about a movie before it is segmented: how wide cells are, which grey values, whether the model fits.
+
+A movie has one scale, and grey values that change slowly (bleaching). Frames that do not agree are stills: each is looked
+at alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from celltrail.data.errors import InputError
+from celltrail.data.progress import Progress, silent
+from celltrail.segmentation.net.model import Model
+from celltrail.segmentation.prediction.contrast import LEAST
+from celltrail.segmentation.prediction.grey import Limits, mend
+from celltrail.segmentation.prediction.scale import (
+    FACTORS,
+    GRID,
+    Sightings,
+    density,
+    find_diameter,
+    join,
+    look,
+    near,
+)
+from celltrail.segmentation.prediction.tiles import USUAL_DIAMETER, limits_at
+
+logger = logging.getLogger("celltrail")
+SAME_SIZE = 1.25  # cells less different than this from those of the training are not resized
+NATIVE = 0.5  # nor where the trained diameter has at least this part of the most votes
+FITS = 0.75  # agreement between neighbouring sizes from which a model knows what it sees; nuclei: .8 to .95
+CLEAR = 5.0  # deviations of the background by which cells stand out where they are brighter at all
+SAMPLES = 5  # frames that are looked at
+GREY_SAMPLES = 9  # frames whose grey values are
+OTHER_SCALE = 1.6  # by which the diameter in a frame differs from the movie's if it is another scale
+OTHER_GREY = 0.35  # overlap of the ranges of two frames below which they are not of one movie
+DARKER = 1.5  # by how much the range of a frame may fall short of the movie's
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How a movie, or one still, is looked at.
+
+    Attributes
+    ----------
+    trained : float | None
+        Diameter of the cells that the model knows, in pixels of the image at factor 1.
+    diameter : float | None
+        Of the cells here, in pixels; ``None`` where none were found.
+    given : bool
+        Whether the diameter was given, not found.
+    factor : float
+        By which images are enlarged for the net.
+    fits : bool | None
+        Whether the images look like what the model knows; ``None`` where there is nothing to judge by.
+    agreement : float | None
+        Median intersection over union of what is found at neighbouring sizes.
+    stand_out : bool
+        Whether cells must be brighter than their surroundings.
+    stills : str
+        Why the frames are stills; empty for a movie.
+    grey : dict[int, Limits]
+        Grey values that become 0 and 1, by frame: of the frames that were looked at.
+    """
+
+    trained: float | None
+    diameter: float | None
+    given: bool
+    factor: float
+    fits: bool | None
+    agreement: float | None
+    stand_out: bool
+    stills: str
+    grey: dict[int, Limits]
+
+    def limits(self, model: Model, number: int, image: NDArray[Any]) -> Limits:
+        """Grey values that become 0 and 1 in a frame: its own, unless its range falls short of that of the movie there."""
+        own = limits_at(model, image, self.factor)
+        if self.stills or len(self.grey) < 2:
+            return own
+        usual = self.usual_limits(number)
+        holds_no_picture = own[0] >= usual[1] or own[1] <= own[0]  # saturated, or of one grey value
+        return own if holds_no_picture or own[1] - own[0] >= (usual[1] - usual[0]) / DARKER else usual
+
+    def usual_limits(self, number: int) -> Limits:
+        """Grey values of the movie around a frame: medians of three frames, so that one odd frame says nothing."""
+        frames = sorted(self.grey)
+        ends = [np.array([self.grey[frame][side] for frame in frames]) for side in (0, 1)]
+        middle = [
+            [float(np.median(values[max(i - 1, 0) : i + 2])) for i in range(1, len(values) - 1)] or values.tolist()
+            for values in ends
+        ]
+        at = frames[1:-1] if len(frames) > 2 else frames
+        return float(np.interp(number, at, middle[0])), float(np.interp(number, at, middle[1]))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for ``run.json``."""
+        plain = asdict(self)
+        grey = plain.pop("grey")
+        plain["kind"] = "stills" if self.stills else "movie"
+        plain["why"] = plain.pop("stills") or None
+        plain["normalisation"] = (
+            "of each image"
+            if self.stills
+            else {
+                "frames": sorted(grey),
+                "bottom": [grey[k][0] for k in sorted(grey)],
+                "top": [grey[k][1] for k in sorted(grey)],
+            }
+        )
+        return plain
+
+
+def from_json(plain: Mapping[str, Any]) -> Survey:
+    """Undo `Survey.as_json`."""
+    values = dict(plain)
+    grey = values.pop("normalisation")
+    values.pop("kind")
+    values["stills"] = values.pop("why") or ""
+    limits = (
+        {}
+        if isinstance(grey, str)
+        else dict(zip(grey["frames"], zip(grey["bottom"], grey["top"], strict=True), strict=True))
+    )
+    return Survey(**values, grey=limits)
+
+
+def survey(
+    images: Mapping[int, NDArray[Any]],
+    model: Model,
+    *,
+    diameter: float | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress = silent,
+) -> Survey:
+    """Look at some frames of a movie, or at a single image.
+
+    Parameters
+    ----------
+    images : Mapping[int, NDArray[Any]]
+        Frame number → grey values (Y, X) or (Z, Y, X), of which the slice with the most contrast is looked at.
+    diameter : float | None
+        Of the cells in pixels of the image; ``None``: it is found, if the model knows the diameter of its own.
+
+    Raises
+    ------
+    InputError
+        If a diameter is given for a model that does not know its own.
+    """
+    trained = None if model.diameter is None else model.diameter * model.preprocessing.scale
+    if diameter is not None and trained is None:
+        raise InputError("This model does not say how wide the cells of its training were: leave out --diameter.")
+    numbers = sorted(images)
+    looked_at = _spread(numbers, SAMPLES if len(numbers) >= 10 * SAMPLES else min(3, len(numbers)))
+    base = trained or (model.diameter or USUAL_DIAMETER) * model.preprocessing.scale
+    factors: Sequence[float] = FACTORS
+    if diameter is not None:
+        factors = [base / diameter * step for step in (0.5**0.5, 1, 2**0.5)]
+    elif trained is None:
+        factors = [0.5**0.5, 1.0, 2**0.5]
+    planes: dict[int, NDArray[Any]] = {}
+    seen: dict[int, Sightings] = {}
+    for done, number in enumerate(looked_at):
+        progress("look", done, len(looked_at), f"frame {number}")
+        try:
+            planes[number] = plane_of(mend(np.asarray(images[number])))
+        except InputError:
+            continue  # told where the frame itself is segmented
+        seen[number] = look(model, planes[number], factors=factors, device=device)
+    progress("look", len(looked_at), len(looked_at))
+    votes = {number: density(sightings, base) for number, sightings in seen.items()}
+    total = sum(votes.values(), np.zeros(len(GRID)))
+    found, factor = diameter, 1.0
+    if diameter is not None:
+        factor = base / diameter
+    elif seen and (found := find_diameter(total, join(list(seen.values())), base)) is not None and trained is not None:
+        factor = _factor(total, trained, found)
+        around = near(join(list(seen.values())), factor)
+        clear = around.clearness[~np.isnan(around.clearness)]
+        if len(clear) and np.median(clear) < LEAST and np.median(around.agreement) < FITS:
+            found, factor = None, 1.0  # what stands out neither from noise nor from one size to the next has no scale
+    grey = {}
+    for number in _spread(numbers, min(GREY_SAMPLES, len(numbers))):
+        if number in planes:
+            grey[number] = limits_at(model, planes[number], factor)
+        else:
+            try:
+                grey[number] = limits_at(model, plane_of(mend(np.asarray(images[number]))), factor)
+            except InputError:
+                continue
+    fits, agreement, stand_out = _judge(list(seen.values()), factor)
+    own = [find_diameter(votes[number], seen[number], base) for number in seen] if factors is FACTORS else []
+    stills = _why_stills(images, [one for one in own if one is not None], found, grey)
+    return Survey(trained, found, diameter is not None, factor, fits, agreement, stand_out, stills, grey)
+
+
+def plane_of(image: NDArray[Any]) -> NDArray[Any]:
+    """The image itself, or the slice of a stack with the most contrast."""
+    if image.ndim != 3:
+        return image
+    return image[int(np.argmax([float(np.std(plane[::2, ::2])) for plane in image]))]
+
+
+def _spread(numbers: list[int], count: int) -> list[int]:
+    """``count`` of the frames, evenly spread, with the first and the last."""
+    return [numbers[round(i)] for i in np.linspace(0, len(numbers) - 1, count)] if count else []
+
+
+def _factor(votes: NDArray[np.float64], trained: float, found: float) -> float:
+    native = float(np.interp(np.log(trained), GRID, votes))
+    if max(found / trained, trained / found) <= SAME_SIZE or native >= NATIVE * float(votes.max()):
+        return 1.0
+    return trained / found
+
+
+def _judge(seen: list[Sightings], factor: float) -> tuple[bool | None, float | None, bool]:
+    """Whether the model fits, the agreement, and whether cells must stand out."""
+    around = near(join(seen), factor) if seen else None
+    if around is None or len(around.agreement) < 3:
+        return None, None, True
+    agreement = float(np.median(around.agreement))
+    known = around.clearness[~np.isnan(around.clearness)]
+    # Where cells are no brighter than their surroundings (DIC), yet the model is at one with itself, contrast says nothing.
+    bright = len(known) > 0 and float(np.median(known)) >= CLEAR
+    return agreement >= FITS, round(agreement, 3), bright or agreement < FITS
+
+
+def _why_stills(
+    images: Mapping[int, NDArray[Any]],
+    own: list[float],
+    found: float | None,
+    grey: Mapping[int, Limits],
+) -> str:
+    """Why frames are not of one movie; empty if they are."""
+    sources = getattr(images, "sources", None)
+    shapes = {source.shape for source in sources.values()} if sources else {np.shape(images[k]) for k in images}
+    if len(shapes) > 1:
+        return "their sizes differ"
+    other = sum(max(one / found, found / one) > OTHER_SCALE for one in own) if found else 0
+    if len(own) > 2 and other > len(own) // 4:
+        return "their cells differ in size"
+    order = sorted(grey)
+    overlaps = [_overlap(grey[a], grey[b]) for a, b in pairwise(order)]
+    if len(overlaps) > 2 and sum(overlap < OTHER_GREY for overlap in overlaps) > len(overlaps) / 2:
+        return "their grey values differ"
+    return ""
+
+
+def _overlap(a: Limits, b: Limits) -> float:
+    """Intersection over union of two ranges."""
+    both = min(a[1], b[1]) - max(a[0], b[0])
+    return max(both, 0.0) / max(max(a[1], b[1]) - min(a[0], b[0]), 1e-12)
