@@ -179,7 +179,7 @@ def test_a_missing_folder_becomes_one_card(open_page: OpenPage, tmp_path: Path, 
 
 
 def test_an_empty_folder_becomes_one_card(open_page: OpenPage, tmp_path: Path) -> None:
-    assert "holds no images" in texts_of(open_page(tmp_path))
+    assert "holds no numbered TIFF" in texts_of(open_page(tmp_path))
 
 
 def test_data_without_folder_is_explained(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
