@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from celltrail.data.errors import InputError, raise_if
@@ -86,9 +87,11 @@ def open_movie(
 def open_masks(masks: Path | str | Masks, settings: TrackSettings) -> Masks:
     """Instance masks, from files or as they are given; `InputError` where they are none, or are one frame of slices."""
     if isinstance(masks, Mapping):
-        masks = ComputedFrames(masks, lambda number: split_parts(masks[number])) if settings.split_binary else masks
-        judge_masks(masks)
-        return masks
+        given = masks
+        if settings.split_binary:
+            given = ComputedFrames(masks, partial(_split, masks))
+        judge_masks(given)
+        return given
     opened = open_instances(
         Path(masks),
         frames=settings.frames,
@@ -99,6 +102,10 @@ def open_masks(masks: Path | str | Masks, settings: TrackSettings) -> Masks:
     if len(opened) == 1 and (slices := [note for note in opened.notes if "slices" in note]):
         raise InputError(*slices)
     return opened
+
+
+def _split(masks: Masks, frame: int) -> NDArray[Any]:
+    return split_parts(masks[frame])
 
 
 def open_images_of(masks: Masks, images: Path | str | Masks | None, settings: TrackSettings) -> Masks | None:

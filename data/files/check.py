@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import Sequence, find_sequences, track_file
-from celltrail.data.files.movie import Frames, Kind
+from celltrail.data.files.movie import Frames
 from celltrail.data.files.omezarr import is_zarr
 from celltrail.data.files.opening import inspect_folder, open_frames
 from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
 from celltrail.data.labels.instances import Parts, find_parts, looks_like_masks, mask_problem, mask_warning
 from celltrail.data.progress import Progress, silent
+from celltrail.data.readers.stacks import Kind
 
 Role = Literal["image", "labels", "sparse labels"]
 SLICE = re.compile(r"man_seg_\d+_\d+\.tiff?")

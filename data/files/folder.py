@@ -30,10 +30,12 @@ def image_files(folder: Path) -> list[Path]:
         return found
     inside = [entry.name for entry in entries if entry.is_dir()][:5]
     if inside:
-        raise InputError(f"{folder} holds no images that can be read: give one of its folders ({', '.join(inside)}).")
+        raise InputError(
+            f"{folder} holds no numbered TIFF, PNG or other images: give one of its folders ({', '.join(inside)})."
+        )
     for path in entries:
         format_of(path)  # a known format that is not read says so
-    raise InputError(f"{folder} holds no images (TIFF, PNG, BMP, JPEG, NPY …): give the folder that holds the frames.")
+    raise InputError(f"{folder} holds no numbered TIFF, PNG or other images: give the folder that holds the frames.")
 
 
 def list_frame_files(folder: Path, channel: int | None = None, series: int | None = None) -> dict[int, Path]:

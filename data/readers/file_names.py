@@ -205,7 +205,7 @@ def choose_files(paths: Sequence[Path], folder: Path, channel: int | None, serie
             groups.setdefault((*(name.numbers[i] for i in places), *((_text_key(name),) if texts else ())), []).append(
                 name
             )
-        keys = sorted(groups, key=str if texts else None)  # type: ignore[arg-type]
+        keys = sorted(groups, key=str if texts else None)
         labels = [_label(groups[key][0], places, texts) for key in keys]
         listed = list_choices(option, labels)
         if value is None:

@@ -106,7 +106,8 @@ def declared_stack(tiff: tifffile.TiffFile, there: Planes) -> Declared | None:
         return None
     page = there.page
     described = _described(tiff)
-    outer, letters = (there.claimed,), "I"
+    outer: tuple[int, ...] = (there.claimed,)
+    letters = "I"
     if described and math.prod(described[0]) == there.claimed:
         outer, letters = described
     shape = (*outer, *(int(n) for n in page.shape))
@@ -184,12 +185,12 @@ def _described(tiff: tifffile.TiffFile) -> tuple[tuple[int, ...], str] | None:
             return tuple(n for n, _ in kept), "".join(letter for _, letter in kept)
         return (images,), "I"
     if tiff.is_shaped and not tiff.is_ome:
-        meta = (tiff.shaped_metadata or ({},))[0]
-        shape = tuple(int(n) for n in meta.get("shape", ()))
+        shaped: dict[str, Any] = (tiff.shaped_metadata or ({},))[0]
+        shape = tuple(int(n) for n in shaped.get("shape", ()))
         page = tuple(tiff.pages.first.shape)
         if len(shape) > len(page) and shape[-len(page) :] == page:
             outer = shape[: -len(page)]
-            axes = str(meta.get("axes", ""))
+            axes = str(shaped.get("axes", ""))
             return outer, axes[: len(outer)] if len(axes) == len(shape) else "I" * len(outer)
     return None
 

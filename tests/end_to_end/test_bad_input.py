@@ -59,7 +59,7 @@ def rgb(folder: Path) -> Path:
 def floating(folder: Path) -> Path:
     folder.mkdir()
     for frame in range(3):
-        tifffile.imwrite(folder / f"mask{frame:03}.tif", two_cells(frame).astype(np.float32))
+        tifffile.imwrite(folder / f"mask{frame:03}.tif", 0.9 * two_cells(frame).astype(np.float32))
     return folder
 
 

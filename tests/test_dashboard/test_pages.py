@@ -174,12 +174,12 @@ def test_a_broken_mask_becomes_one_card(open_page: OpenPage, copy_of: Path) -> N
 def test_a_missing_folder_becomes_one_card(open_page: OpenPage, tmp_path: Path, name: str) -> None:
     test = open_page(tmp_path / name)
     assert not test.exception
-    assert "is not a folder" in texts_of(test)
+    assert "does not exist" in texts_of(test)
     assert name.split("/")[0] in "\n".join(text.value for text in test.text)  # shown as text, never as markup
 
 
 def test_an_empty_folder_becomes_one_card(open_page: OpenPage, tmp_path: Path) -> None:
-    assert "holds no images" in texts_of(open_page(tmp_path))
+    assert "holds no numbered TIFF" in texts_of(open_page(tmp_path))
 
 
 def test_data_without_folder_is_explained(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:

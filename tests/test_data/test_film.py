@@ -181,7 +181,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     for words, message in {
         ("--out", str(tmp_path / "film.gif")): "exists already",
         ("--out", str(tmp_path / "film.avi")): "the ending .avi, which is not written here",
-        ("--out", str(tmp_path / "x.gif"), "--images", str(tmp_path)): "holds no images",
+        ("--out", str(tmp_path / "x.gif"), "--images", str(tmp_path)): "holds no numbered TIFF",
         ("--out", images, "--images", images, "--overwrite"): "must not be replaced",
     }.items():
         assert run(*words) == 2

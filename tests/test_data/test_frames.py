@@ -189,7 +189,7 @@ def test_two_files_of_one_number_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_a_missing_one_and_a_data_set(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no images"):
+    with pytest.raises(InputError, match="holds no numbered TIFF"):
         open_images(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         open_images(tmp_path / "nowhere")

@@ -41,7 +41,7 @@ def test_negative_labels(sequence: Write, two_tracks: Movie) -> None:
 
 def test_float_masks(sequence: Write, two_tracks: Movie) -> None:
     gt, res = sequence(two_tracks, two_tracks)
-    spoil(res, 1, two_tracks.masks[1].astype(np.float32))
+    spoil(res, 1, 0.9 * two_tracks.masks[1].astype(np.float32))
     (found,) = problems(gt, res)
     assert "mask001.tif" in found
     assert "float32" in found

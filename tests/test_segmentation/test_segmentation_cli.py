@@ -373,10 +373,10 @@ CELLS[5:15, 5:15], CELLS[20:30, 20:30] = 1, 2
 @pytest.mark.parametrize(
     ("image", "labels", "said"),
     [
-        (GREY, (CELLS > 0).astype(np.uint8) * 255, "give each cell its own number"),
+        (GREY, (CELLS > 0).astype(np.uint8) * 255, "--split-binary"),
         (GREY, np.zeros_like(CELLS), "no cell"),
         (GREY, CELLS[:30], "same shape"),
-        (GREY, CELLS.astype(np.float32), "whole numbers"),
+        (GREY, 0.9 * CELLS.astype(np.float32), "whole numbers"),
         (np.stack([GREY] * 3, axis=-1), CELLS, "colour"),
         (np.full((40, 40), np.nan, np.float32), CELLS, "not finite"),
         (CELLS, CELLS, "holds masks"),

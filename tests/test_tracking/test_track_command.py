@@ -72,7 +72,7 @@ def spoil_missing(folder):
 def spoil_empty(folder):
     for path in folder.iterdir():
         path.unlink()
-    return "holds no images"
+    return "holds no numbered TIFF"
 
 
 def spoil_grey(folder):
