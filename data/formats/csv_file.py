@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,11 +50,18 @@ def read_csv(path: Path) -> pd.DataFrame:
 
     try:
         mark = separator(path)
-        options = {"sep": mark, "keep_default_na": False, "encoding": "utf-8-sig", "skipinitialspace": True}
-        top = pd.read_csv(path, dtype=str, nrows=3, **options)
+        options: dict[str, Any] = {
+            "sep": mark,
+            "keep_default_na": False,
+            "encoding": "utf-8-sig",
+            "skipinitialspace": True,
+        }
+        top: pd.DataFrame = pd.read_csv(path, dtype=str, nrows=3, **options)
         heads = _rows_of_names(top)
         below = range(1, heads + 1)
-        table = pd.read_csv(path, skiprows=below, decimal="." if mark == "," else ",", **(_quick(mark) | options))
+        table: pd.DataFrame = pd.read_csv(
+            path, skiprows=below, decimal="." if mark == "," else ",", **(_quick(mark) | options)
+        )
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give a table of points as CSV.") from None
     except (UnicodeDecodeError, OSError, ValueError) as error:  # pandas' own errors are ValueErrors
@@ -69,7 +76,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     return table
 
 
-def _quick(mark: str) -> dict[str, object]:
+def _quick(mark: str) -> dict[str, Any]:
     """What pandas' fast reader understands; it cannot separate by a pattern."""
     return {} if len(mark) > 1 else {"low_memory": False}
 

@@ -228,7 +228,7 @@ def points_from_links(
     frame = np.asarray(frame, dtype=np.int64)
     position = np.asarray(position, dtype=np.float64).reshape(-1, 3)
     links = np.asarray(links, dtype=np.int64).reshape(-1, 2)
-    links = np.unique(np.where((frame[links[:, 0]] > frame[links[:, 1]])[:, None], links[:, ::-1], links), axis=0)
+    links = unique_pairs(np.where((frame[links[:, 0]] > frame[links[:, 1]])[:, None], links[:, ::-1], links))
     problems = []
     flat = links[frame[links[:, 0]] == frame[links[:, 1]]]
     if len(flat):
@@ -285,6 +285,15 @@ def _name_chains(heads: IntArray, root: IntArray, names: Sequence[NDArray[Any]])
     free = np.flatnonzero(named == 0)
     named[free] = named.max(initial=0) + 1 + np.arange(len(free))
     return named
+
+
+def unique_pairs(pairs: IntArray) -> IntArray:
+    """The different rows of an int64 (k, 2), in order; as `numpy.unique` of rows, many times as fast."""
+    ordered = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    new = np.ones(len(ordered), dtype=bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    result: IntArray = ordered[new]
+    return result
 
 
 def rows_of_ids(pairs: IntArray, ids: IntArray, source: str) -> IntArray:

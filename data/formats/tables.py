@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.formats.csv_file import as_numbers, as_whole, filled, plain, read_csv
-from celltrail.data.formats.points import Points, joined_tracks, points_from_links, rows_of_ids
+from celltrail.data.formats.points import Points, joined_tracks, points_from_links, rows_of_ids, unique_pairs
 from celltrail.data.formats.trackmate_tables import edges_file, read_trackmate_tables, write_trackmate_tables
 from celltrail.data.types import IntArray
 
@@ -245,7 +245,8 @@ def _read_points(
     z = as_numbers(path, table, columns["z"]) if "z" in columns else np.zeros(len(table))
     position = np.stack([z, *(as_numbers(path, table, columns[axis]) for axis in "yx")], axis=1)
     track = as_whole(path, table, columns["track"]) if "track" in columns else None
-    family, notes_on_family = columns.get("track parent"), []
+    family = columns.get("track parent")
+    notes_on_family: list[str] = []
     if "node" in columns and track is not None and family == "parent" and _changes_within(table, track, family):
         columns, family = {**columns, "node parent": family}, None  # a track has one parent, a cell each its own
     links = []
@@ -308,7 +309,7 @@ def _links_of_tracks(
     else:
         mothers = as_whole(path, filled(table, parent, "-1"), parent)
         none = (mothers == -1) | (mothers == track) | ((mothers == 0) & ~np.isin(mothers, track))
-        family = np.unique(np.stack([track[~none], mothers[~none]], axis=1), axis=0)
+        family = unique_pairs(np.stack([track[~none], mothers[~none]], axis=1))
         several = np.flatnonzero(np.diff(family[:, 0]) == 0)
         if len(several):
             first = family[several[0]]
