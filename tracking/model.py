@@ -86,7 +86,13 @@ class Model:
 
 
 def build_model(candidates: Candidates) -> Model:
-    """Write the programme down and decide what is certain.
+    """Write the programme down and decide what is certain, see :func:`pinned_model`."""
+    model = _use_what_pays(pinned_model(candidates), candidates)
+    return replace(model, allowed=model.allowed & ~_dominated(model), possible=model.allowed)
+
+
+def pinned_model(candidates: Candidates) -> Model:
+    """Write the programme down, with pins obeyed: every column that is allowed is part of some solution.
 
     Raises
     ------
@@ -108,9 +114,7 @@ def build_model(candidates: Candidates) -> Model:
         n, m, d, rows, cost.astype(np.int64, copy=False), *(np.ones(len(rows), dtype=np.bool_),) * 2, int(detections.cost.sum()),
         candidates.clique_id, candidates.clique_detection,
     )  # fmt: skip
-    model = _apply_pins(model, candidates)
-    model = _use_what_pays(model, candidates)
-    return replace(model, allowed=model.allowed & ~_dominated(model), possible=model.allowed)
+    return _apply_pins(model, candidates)
 
 
 def name(detections: Detections, v: int) -> str:
