@@ -17,17 +17,17 @@ from corruption import Rates, corrupted
 from numpy.typing import NDArray
 from shipped_costs import SIMULATED
 
-from data import Sequence, open_images, open_labels
-from data.ctc import track_file
-from data.graph import Candidates, Solution
-from data.simulate import simulate_movie
-from data.tracks import Tracks, read_tracks
-from tracking.costs import Constants
-from tracking.detections import measure_movie
-from tracking.examples import Example, thin_out, true_cells
-from tracking.learning import costs_as_json, fit_costs
-from tracking.preparation import AUTO_GAP, prepare
-from tracking.solver import solve_candidates
+from celltrail.data import Sequence, open_images, open_labels
+from celltrail.data.files.ctc import track_file
+from celltrail.data.files.tracks import Tracks, read_tracks
+from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.simulation.scene import simulate_movie
+from celltrail.tracking.costs.examples import Example, thin_out, true_cells
+from celltrail.tracking.costs.learned import costs_as_json, fit_costs
+from celltrail.tracking.costs.pricing import Constants
+from celltrail.tracking.measuring.table import measure_movie
+from celltrail.tracking.preparation import AUTO_GAP, prepare
+from celltrail.tracking.solving.solver import solve_candidates
 
 # data set, sequence → kind of movie; what is left out is a kind
 KINDS = {
@@ -47,7 +47,7 @@ DAMAGE = Rates(dropped=0.02, merged=0.01, split=0.01, false=0.01)
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """A movie that was tracked without having been learned from. cell, tracks : its truth (:class:`tracking.examples.Example`)."""
+    """A movie that was tracked without having been learned from. cell, tracks : its truth (:class:`celltrail.tracking.costs.examples.Example`)."""
 
     name: str
     kind: str

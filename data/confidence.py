@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.graph import Candidates, FloatArray, IntArray, Solution
+from celltrail.data.graph.candidates import Candidates, FloatArray, IntArray, Solution
 
 Probability = NDArray[np.float32]
 NOTHING, UNUSED = -1, -2  # instead of a row: it appears or disappears; it is left out
@@ -22,7 +22,7 @@ NOTHING, UNUSED = -1, -2  # instead of a row: it appears or disappears; it is le
 
 @dataclass(frozen=True, eq=False)
 class Confidence:
-    """Marginal probabilities of the variables of :class:`data.graph.Candidates`, chosen or not.
+    """Marginal probabilities of the variables of :class:`celltrail.data.graph.candidates.Candidates`, chosen or not.
 
     link : float32 (m,). division : float32 (d,). appear, disappear, used : float32 (n,).
     temperature : what the costs were divided by.

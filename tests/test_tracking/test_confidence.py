@@ -7,12 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.confidence import NOTHING, chosen_past, pairs_of, past_probability
-from data.graph import FORBIDDEN, KEPT, NAT, Candidates, Detections, Divisions, Links, all_free, to_units
-from tracking.confidence.marginals import compute_confidence
-from tracking.model import pinned_model
-from tracking.rebirth import second_births
-from tracking.solver import solve_candidates
+from celltrail.data.confidence import NOTHING, chosen_past, pairs_of, past_probability
+from celltrail.data.graph.candidates import (
+    FORBIDDEN,
+    KEPT,
+    NAT,
+    Candidates,
+    Detections,
+    Divisions,
+    Links,
+    all_free,
+    to_units,
+)
+from celltrail.tracking.confidence.marginals import compute_confidence
+from celltrail.tracking.solving.programme import pinned_model
+from celltrail.tracking.solving.second_births import second_births
+from celltrail.tracking.solving.solver import solve_candidates
 
 
 def made_problem(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.errors import InputError
-from data.pins import Pin, read_pins, write_pins
-from tracking import track
+from celltrail.data.errors import InputError
+from celltrail.data.files.pins import Pin, read_pins, write_pins
+from celltrail.tracking import track
 
 HEADER = "kind,action,frame,label,frame2,label2,frame3,label3\n"
 

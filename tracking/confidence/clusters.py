@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.graph import BoolArray, FloatArray, IntArray, RowArray
-from data.machine_code import compiled
-from tracking.confidence.messages import FEWEST, heard, tell
+from celltrail.data.graph.candidates import BoolArray, FloatArray, IntArray, RowArray
+from celltrail.data.running.machine_code import compiled
+from celltrail.tracking.confidence.messages import FEWEST, heard, tell
 
 LARGEST = 14
 WEAK = 1e-3  # columns less probable than this tie nothing together

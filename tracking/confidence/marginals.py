@@ -1,6 +1,6 @@
 """How probable each choice is: marginals of ``p(solution) ∝ exp(−cost / T)`` over all solutions of the programme.
 
-The programme is the one that is solved (:mod:`tracking.model`): pins are certain, links over unseen frames, late
+The programme is the one that is solved (:mod:`celltrail.tracking.solving.programme`): pins are certain, links over unseen frames, late
 daughters and optional detections are columns like others, and cliques are obeyed. A second birth too soon is priced
 in the mean: a division costs what it would cost with a relative too near in time, as often as there is one.
 """
@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.confidence import Confidence
-from data.graph import NAT, BoolArray, Candidates, FloatArray, IntArray, RowArray
-from data.machine_code import compiled
-from tracking.components import split
-from tracking.confidence.clusters import LARGEST, Clusters, find_clusters, no_clusters, sum_cluster
-from tracking.confidence.messages import beliefs_of_row, update_cliques, update_row
-from tracking.model import Model, clique_rows, pinned_model
+from celltrail.data.confidence import Confidence
+from celltrail.data.graph.candidates import NAT, BoolArray, Candidates, FloatArray, IntArray, RowArray
+from celltrail.data.running.machine_code import compiled
+from celltrail.tracking.confidence.clusters import LARGEST, Clusters, find_clusters, no_clusters, sum_cluster
+from celltrail.tracking.confidence.messages import beliefs_of_row, update_cliques, update_row
+from celltrail.tracking.solving.components import split
+from celltrail.tracking.solving.programme import Model, clique_rows, pinned_model
 
 TEMPERATURE = 2.5  # where costs say nothing else
 NEGLIGIBLE = 14.0  # a choice that e^14 times outweigh its ends is left out

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.graph import BoolArray, FloatArray, IntArray, RowArray
-from data.machine_code import compiled
+from celltrail.data.graph.candidates import BoolArray, FloatArray, IntArray, RowArray
+from celltrail.data.running.machine_code import compiled
 
 FEWEST, MOST = 1e-100, 1e100  # odds
 

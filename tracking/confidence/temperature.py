@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.confidence import NOTHING, Confidence, chosen_past, past_probability
-from data.graph import BoolArray, Candidates, FloatArray, IntArray, Solution
-from data.tracks import Tracks
+from celltrail.data.confidence import NOTHING, Confidence, chosen_past, past_probability
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.graph.candidates import BoolArray, Candidates, FloatArray, IntArray, Solution
 
 UNKNOWN = -3  # instead of a row: nobody can say
 
@@ -30,7 +30,7 @@ class Decisions:
 def true_past(cell: IntArray, tracks: Tracks, frame: IntArray) -> IntArray:
     """The row of the true past of each detection, int64 (n,): NOTHING where a lineage begins, else UNKNOWN.
 
-    cell : the true track of each detection (:func:`tracking.examples.true_cells`), 0 where there is none or several.
+    cell : the true track of each detection (:func:`celltrail.tracking.costs.examples.true_cells`), 0 where there is none or several.
     """
     past = np.full(len(cell), UNKNOWN)
     order = np.lexsort((frame, cell))
