@@ -17,7 +17,7 @@ from celltrail.data.running.machine_code import compiled
 from celltrail.tracking.confidence.clusters import LARGEST, Clusters, find_clusters, no_clusters, sum_cluster
 from celltrail.tracking.confidence.messages import beliefs_of_row, update_cliques, update_row
 from celltrail.tracking.solving.components import split
-from celltrail.tracking.solving.programme import Model, clique_rows, pinned_model
+from celltrail.tracking.solving.programme import Programme, clique_rows, pinned_model
 
 TEMPERATURE = 2.5  # where costs say nothing else
 NEGLIGIBLE = 14.0  # a choice that e^14 times outweigh its ends is left out
@@ -95,7 +95,7 @@ def compute_confidence(candidates: Candidates, temperature: float = TEMPERATURE)
     )
 
 
-def _build_net(model: Model, temperature: float) -> _Net:
+def _build_net(model: Programme, temperature: float) -> _Net:
     """The columns that are not out of the question, as a graph of rows and entries."""
     n, m = model.detections, model.links
     cost, rows = model.cost / (NAT * temperature), model.rows
@@ -135,7 +135,7 @@ def _only(net: _Net, kept: BoolArray) -> _Net:
     )  # fmt: skip
 
 
-def _of_rivals(model: Model) -> BoolArray:
+def _of_rivals(model: Programme) -> BoolArray:
     """The divisions into two detections of one clique, which no solution has; bool (d,)."""
     n = model.detections
     rivals = [
@@ -254,7 +254,7 @@ def _ask(
             )  # fmt: skip
 
 
-def _spread_out(net: _Net, belief: FloatArray, model: Model) -> FloatArray:
+def _spread_out(net: _Net, belief: FloatArray, model: Programme) -> FloatArray:
     """The probabilities of all columns of the model."""
     marginal = np.zeros(len(model.rows))
     marginal[net.columns] = np.clip(belief, 0.0, 1.0)
