@@ -47,7 +47,7 @@ DAMAGE = Rates(dropped=0.02, merged=0.01, split=0.01, false=0.01)
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """A movie that was tracked without having been learned from. cell, tracks : its truth (:class:`celltrail.tracking.costs.examples.Example`)."""
+    """A movie that was tracked without having been learned from. cell, tracks : its truth (`celltrail.tracking.costs.examples.Example`)."""
 
     name: str
     kind: str
@@ -112,8 +112,11 @@ def _every_second(movie: dict[int, Any]) -> dict[int, Any]:
 
 def _track(examples: list[tuple[str, str, Example]], cache: Path) -> Iterator[Tracked]:
     """Each movie, tracked with costs learned from the other kinds."""
-    taught = [(kind, one) for kind, version, one in examples
-              if version == "as it is" and (one.name in TAUGHT or kind == one.name)]  # fmt: skip
+    taught = [
+        (kind, one)
+        for kind, version, one in examples
+        if version == "as it is" and (one.name in TAUGHT or kind == one.name)
+    ]
     for kind in dict.fromkeys(kind for kind, _, _ in examples):
         file = cache / f"costs without {kind}.json"
         if not file.is_file():
@@ -125,6 +128,12 @@ def _track(examples: list[tuple[str, str, Example]], cache: Path) -> Iterator[Tr
                 solution = solve_candidates(prepared.candidates)
                 print(f"{one.name:24s} {version:14s} {len(one.table):6d} cells", flush=True)
                 yield Tracked(
-                    one.name, kind, version, prepared.candidates, solution, one.cell, one.tracks,
+                    one.name,
+                    kind,
+                    version,
+                    prepared.candidates,
+                    solution,
+                    one.cell,
+                    one.tracks,
                     prepared.problem.usual.diameter,
-                )  # fmt: skip
+                )

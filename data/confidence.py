@@ -22,10 +22,18 @@ NOTHING, UNUSED = -1, -2  # instead of a row: it appears or disappears; it is le
 
 @dataclass(frozen=True, eq=False)
 class Confidence:
-    """Marginal probabilities of the variables of :class:`celltrail.data.graph.candidates.Candidates`, chosen or not.
+    """Marginal probabilities of the variables of `celltrail.data.graph.candidates.Candidates`, chosen or not.
 
-    link : float32 (m,). division : float32 (d,). appear, disappear, used : float32 (n,).
-    temperature : what the costs were divided by.
+    Attributes
+    ----------
+    link : Probability
+        float32 (m,).
+    division : Probability
+        float32 (d,).
+    appear, disappear, used : Probability
+        float32 (n,).
+    temperature : float
+        What the costs were divided by.
     """
 
     link: Probability
@@ -44,7 +52,12 @@ class Confidence:
 class Pairs:
     """Who may be the past of whom, ordered by (target, source).
 
-    source, target : int64 (k,), rows of the detections. probability : float64 (k,).
+    Attributes
+    ----------
+    source, target : IntArray
+        int64 (k,), rows of the detections.
+    probability : FloatArray
+        float64 (k,).
     """
 
     source: IntArray
@@ -64,7 +77,7 @@ def pairs_of(candidates: Candidates, confidence: Confidence) -> Pairs:
 
 
 def chosen_past(candidates: Candidates, solution: Solution) -> IntArray:
-    """The row of the past of each detection, int64 (n,); :data:`NOTHING` where it appears, :data:`UNUSED` if left out."""
+    """The row of the past of each detection, int64 (n,); `NOTHING` where it appears, `UNUSED` if left out."""
     links, divisions = candidates.links, candidates.divisions
     past = np.where(solution.used, NOTHING, UNUSED)
     past[links.target[solution.link_chosen]] = links.source[solution.link_chosen]

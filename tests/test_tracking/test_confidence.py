@@ -40,10 +40,15 @@ def made_problem(
     frame = np.repeat(np.arange(frames), cells)
     n = len(frame)
     links = np.array(
-        [(u, v) for u in range(n) for v in range(n)
-         if (frame[v] - frame[u] == 1 and rng.random() < 0.6) or (gaps and frame[v] - frame[u] == 2 and rng.random() < 0.3)],
+        [
+            (u, v)
+            for u in range(n)
+            for v in range(n)
+            if (frame[v] - frame[u] == 1 and rng.random() < 0.6)
+            or (gaps and frame[v] - frame[u] == 2 and rng.random() < 0.3)
+        ],
         dtype=np.int64,
-    ).reshape(-1, 2)  # fmt: skip
+    ).reshape(-1, 2)
     triples = set()
     for u in rng.integers(0, n - cells, 4).tolist() if n > cells > 1 else []:
         triples.add((u, *sorted(rng.choice(np.flatnonzero(frame == frame[u] + 1), 2, replace=False).tolist())))
@@ -58,13 +63,23 @@ def made_problem(
 
     return Candidates(
         Detections(
-            frame, np.arange(n) + 1, np.zeros((n, 3)), np.ones(n, np.int64), np.ones(n),
-            np.where(left_out, costs(n, -3, 1), 0), costs(n, 0, 4), costs(n, 0, 4), left_out, all_free(n), np.full(n, -1),
+            frame,
+            np.arange(n) + 1,
+            np.zeros((n, 3)),
+            np.ones(n, np.int64),
+            np.ones(n),
+            np.where(left_out, costs(n, -3, 1), 0),
+            costs(n, 0, 4),
+            costs(n, 0, 4),
+            left_out,
+            all_free(n),
+            np.full(n, -1),
         ),
         Links(links[:, 0], links[:, 1], costs(len(links), -4, 4), all_free(len(links))),
         Divisions(*divisions.T, costs(len(divisions), -4, 4), all_free(len(divisions))),
-        np.repeat(np.arange(cliques), 2), np.concatenate([*rivals, np.zeros(0, np.int64)]).astype(np.int64),
-    )  # fmt: skip
+        np.repeat(np.arange(cliques), 2),
+        np.concatenate([*rivals, np.zeros(0, np.int64)]).astype(np.int64),
+    )
 
 
 def sum_over_solutions(candidates: Candidates, temperature: float) -> np.ndarray:
@@ -117,9 +132,14 @@ def error(candidates: Candidates, temperature: float = 1.5) -> float:
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(
     "kind",
-    [{"frames": 2, "cells": 5}, {"frames": 3, "cells": 2, "gaps": True}, {"frames": 3, "cells": 2, "optional": 0.5},
-     {"frames": 3, "cells": 2, "cliques": 2}, {"frames": 2, "cells": 3, "cliques": 2, "optional": 0.5}],
-)  # fmt: skip
+    [
+        {"frames": 2, "cells": 5},
+        {"frames": 3, "cells": 2, "gaps": True},
+        {"frames": 3, "cells": 2, "optional": 0.5},
+        {"frames": 3, "cells": 2, "cliques": 2},
+        {"frames": 2, "cells": 3, "cliques": 2, "optional": 0.5},
+    ],
+)
 def test_small_problems_are_summed_exactly(seed: int, kind: dict) -> None:
     assert error(made_problem(seed, **kind)) < 1e-5
 
@@ -135,11 +155,22 @@ def test_two_cells_that_may_have_swapped() -> None:
     frame = np.array([0, 0, 1, 1])
     ends = to_units(np.full(4, 40.0))
     candidates = Candidates(
-        Detections(frame, np.arange(4) + 1, np.zeros((4, 3)), np.ones(4, np.int64), np.ones(4), ends * 0, ends, ends,
-                   np.zeros(4, bool), all_free(4), np.full(4, -1)),
+        Detections(
+            frame,
+            np.arange(4) + 1,
+            np.zeros((4, 3)),
+            np.ones(4, np.int64),
+            np.ones(4),
+            ends * 0,
+            ends,
+            ends,
+            np.zeros(4, bool),
+            all_free(4),
+            np.full(4, -1),
+        ),
         Links(np.array([0, 0, 1, 1]), np.array([2, 3, 2, 3]), to_units(np.array([-1.0, 0.0, 0.0, 0.0])), all_free(4)),
         Divisions(*np.zeros((3, 0), np.int64), np.zeros(0, np.int64), all_free(0)),
-    )  # fmt: skip
+    )
     right = 1 / (1 + np.exp(-0.5))
     found = compute_confidence(candidates, 2.0)
     assert np.allclose(found.link, [right, 1 - right, 1 - right, right], atol=1e-6)
@@ -152,11 +183,22 @@ def test_a_long_chain_of_gap_links_is_exact() -> None:
     rng = np.random.default_rng(4)
     frame, zero = np.arange(n), np.zeros(n, np.int64)
     candidates = Candidates(
-        Detections(frame, frame + 1, np.zeros((n, 3)), zero + 1, np.ones(n), zero, to_units(rng.uniform(0, 2, n)),
-                   to_units(rng.uniform(0, 2, n)), np.zeros(n, bool), all_free(n), zero - 1),
+        Detections(
+            frame,
+            frame + 1,
+            np.zeros((n, 3)),
+            zero + 1,
+            np.ones(n),
+            zero,
+            to_units(rng.uniform(0, 2, n)),
+            to_units(rng.uniform(0, 2, n)),
+            np.zeros(n, bool),
+            all_free(n),
+            zero - 1,
+        ),
         Links(frame[:-1], frame[1:], to_units(rng.uniform(-2, 4, n - 1)), all_free(n - 1)),
         Divisions(*np.zeros((3, 0), np.int64), np.zeros(0, np.int64), all_free(0)),
-    )  # fmt: skip
+    )
     assert error(candidates) < 1e-5
 
 
@@ -175,12 +217,24 @@ def test_a_second_birth_too_soon_is_less_likely() -> None:
     frame = np.array([0, 1, 1, 2, 2])
     ends = to_units(np.full(5, 3.0))
     candidates = Candidates(
-        Detections(frame, np.arange(5) + 1, np.zeros((5, 3)), np.ones(5, np.int64), np.ones(5), ends * 0, ends, ends,
-                   np.zeros(5, bool), all_free(5), np.full(5, -1)),
+        Detections(
+            frame,
+            np.arange(5) + 1,
+            np.zeros((5, 3)),
+            np.ones(5, np.int64),
+            np.ones(5),
+            ends * 0,
+            ends,
+            ends,
+            np.zeros(5, bool),
+            all_free(5),
+            np.full(5, -1),
+        ),
         Links(np.array([0, 1]), np.array([1, 3]), to_units(np.array([0.0, 0.0])), all_free(2)),
         Divisions(np.array([0, 1]), np.array([1, 3]), np.array([2, 4]), to_units(np.array([-1.0, -1.0])), all_free(2)),
-        rebirth_frames=4, rebirth_cost=int(to_units(6.0)),
-    )  # fmt: skip
+        rebirth_frames=4,
+        rebirth_cost=int(to_units(6.0)),
+    )
     assert error(candidates, 2.0) < 0.02
     assert error(replace(candidates, rebirth_cost=0), 2.0) < 1e-5
 

@@ -25,10 +25,20 @@ WEAK = 1e-3  # columns less probable than this tie nothing together
 class Clusters:
     """Which rows are summed together.
 
-    of_row, place : int64 (rows,), the cluster of each row (−1: none) and its bit there. first, members : the rows of
-    each cluster, in the order of time. inner_first, inner : the columns with two rows or more in it. cliques : int64
-    (clusters,), the cliques that lie in it; taken : int64 (rows,), the bits of those that a past takes when it is used;
-    clique_inside : bool (cliques,).
+    Attributes
+    ----------
+    of_row, place : IntArray
+        int64 (rows,), the cluster of each row (−1: none) and its bit there.
+    first, members : IntArray
+        The rows of each cluster, in the order of time.
+    inner_first, inner : IntArray
+        The columns with two rows or more in it.
+    cliques : IntArray
+        int64 (clusters,), the cliques that lie in it;
+    taken : IntArray
+        int64 (rows,), the bits of those that a past takes when it is used;
+    clique_inside : BoolArray
+        bool (cliques,).
     """
 
     of_row: IntArray
@@ -55,10 +65,16 @@ def find_clusters(
 
     Parameters
     ----------
-    belief : float64 (columns,), probability of each column so far. rows : int32 (columns, 3).
-    time : int64 (rows,), the order in which the rows of a cluster are covered.
-    group : int64 (rows,), the independent problem of each row: a small one is a cluster as a whole.
-    clique_first, clique_row : the past rows of the detections of each clique.
+    belief : FloatArray
+        float64 (columns,), probability of each column so far.
+    rows : RowArray
+        int32 (columns, 3).
+    time : IntArray
+        int64 (rows,), the order in which the rows of a cluster are covered.
+    group : IntArray
+        int64 (rows,), the independent problem of each row: a small one is a cluster as a whole.
+    clique_first, clique_row : IntArray
+        The past rows of the detections of each clique.
     """
     size = np.bincount(group, minlength=1)[group] if len(group) else group
     wide = np.flatnonzero(rows[:, 1] >= 0)
@@ -176,14 +192,35 @@ def _inner_columns(rows: RowArray, wide: IntArray, of_row: IntArray, count: int)
 
 @compiled
 def sum_cluster(
-    q: int, of_row: IntArray, place: IntArray, first_member: IntArray, members: IntArray, inner_first: IntArray,
-    inner: IntArray, cliques: IntArray, taken: IntArray, first: IntArray, column_of: RowArray, rows: RowArray,
-    entry: RowArray, weight: FloatArray, message: FloatArray, news: BoolArray, forward: FloatArray, backward: FloatArray, belief: FloatArray,
-    damped: bool, tolerance: float, asked: bool,
-) -> float:  # fmt: skip
+    q: int,
+    of_row: IntArray,
+    place: IntArray,
+    first_member: IntArray,
+    members: IntArray,
+    inner_first: IntArray,
+    inner: IntArray,
+    cliques: IntArray,
+    taken: IntArray,
+    first: IntArray,
+    column_of: RowArray,
+    rows: RowArray,
+    entry: RowArray,
+    weight: FloatArray,
+    message: FloatArray,
+    news: BoolArray,
+    forward: FloatArray,
+    backward: FloatArray,
+    belief: FloatArray,
+    damped: bool,
+    tolerance: float,
+    asked: bool,
+) -> float:
     """One cluster tells all columns that it shares with other rows; returns the largest change.
 
-    asked : write the probability of each column to the entries in ``belief`` instead.
+    Parameters
+    ----------
+    asked : bool
+        Write the probability of each column to the entries in ``belief`` instead.
     """
     begin, size = first_member[q], first_member[q + 1] - first_member[q]
     n_inner, full = inner_first[q + 1] - inner_first[q], (1 << size) - 1

@@ -32,8 +32,16 @@ FARTHEST = 150.0  # nats over T beyond which a weight tells no more
 class _Net:
     """The columns that matter, their rows, and the messages between them.
 
-    columns : of the model. rows, entry : int32 (c, 3), −1 where a column has fewer. first, column_of : the entries of
-    each row. weight : of each column, times what the cliques say.
+    Attributes
+    ----------
+    columns : IntArray
+        Of the model.
+    rows, entry : RowArray
+        int32 (c, 3), −1 where a column has fewer.
+    first, column_of
+        The entries of each row.
+    weight : FloatArray
+        Of each column, times what the cliques say.
     """
 
     columns: IntArray
@@ -117,9 +125,17 @@ def _build_net(model: Programme, temperature: float) -> _Net:
     clique_column = at[model.clique_detection[order]]
     _, sizes = np.unique(model.clique_id, return_counts=True)
     return _Net(
-        columns, rows[columns], entry, first, column_of, weight, np.ones(len(column_of)),
-        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), clique_column, np.ones(len(clique_column)),
-    )  # fmt: skip
+        columns,
+        rows[columns],
+        entry,
+        first,
+        column_of,
+        weight,
+        np.ones(len(column_of)),
+        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        clique_column,
+        np.ones(len(clique_column)),
+    )
 
 
 def _only(net: _Net, kept: BoolArray) -> _Net:
@@ -130,9 +146,16 @@ def _only(net: _Net, kept: BoolArray) -> _Net:
     message[entry[entry >= 0]] = net.message[old[old >= 0]]
     number = np.cumsum(kept) - 1
     return replace(
-        net, columns=net.columns[kept], rows=rows, entry=entry, first=first, column_of=column_of,
-        weight=net.weight[kept], message=message, clique_column=number[net.clique_column].astype(np.int32),
-    )  # fmt: skip
+        net,
+        columns=net.columns[kept],
+        rows=rows,
+        entry=entry,
+        first=first,
+        column_of=column_of,
+        weight=net.weight[kept],
+        message=message,
+        clique_column=number[net.clique_column].astype(np.int32),
+    )
 
 
 def _of_rivals(model: Programme) -> BoolArray:
@@ -178,19 +201,54 @@ def _entries(rows: RowArray, count: int) -> tuple[IntArray, RowArray, RowArray]:
 def _pass_messages(net: _Net, clusters: Clusters, order: IntArray, rounds: int) -> None:
     c = clusters
     _sweep(
-        order, rounds, c.of_row, c.place, c.first, c.members, c.inner_first, c.inner, c.cliques, c.taken, net.first, net.column_of,
-        net.rows, net.entry, net.weight, net.message, net.clique_first, net.clique_column, net.said, c.clique_inside,
+        order,
+        rounds,
+        c.of_row,
+        c.place,
+        c.first,
+        c.members,
+        c.inner_first,
+        c.inner,
+        c.cliques,
+        c.taken,
+        net.first,
+        net.column_of,
+        net.rows,
+        net.entry,
+        net.weight,
+        net.message,
+        net.clique_first,
+        net.clique_column,
+        net.said,
+        c.clique_inside,
         1 << LARGEST,
-    )  # fmt: skip
+    )
 
 
 @compiled
 def _sweep(
-    order: IntArray, rounds: int, of_row: IntArray, place: IntArray, first_member: IntArray, members: IntArray,
-    inner_first: IntArray, inner: IntArray, cliques: IntArray, taken: IntArray, first: IntArray, column_of: RowArray,
-    rows: RowArray, entry: RowArray, weight: FloatArray, message: FloatArray, clique_first: IntArray, clique_column: RowArray,
-    said: FloatArray, clique_inside: BoolArray, states: int,
-) -> float:  # fmt: skip
+    order: IntArray,
+    rounds: int,
+    of_row: IntArray,
+    place: IntArray,
+    first_member: IntArray,
+    members: IntArray,
+    inner_first: IntArray,
+    inner: IntArray,
+    cliques: IntArray,
+    taken: IntArray,
+    first: IntArray,
+    column_of: RowArray,
+    rows: RowArray,
+    entry: RowArray,
+    weight: FloatArray,
+    message: FloatArray,
+    clique_first: IntArray,
+    clique_column: RowArray,
+    said: FloatArray,
+    clique_inside: BoolArray,
+    states: int,
+) -> float:
     """Forward and backward in time until nothing changes, at most ``rounds`` times; returns the last change."""
     news = np.ones(len(of_row), dtype=np.bool_)
     forward, backward, nothing = np.zeros(states), np.zeros(states), np.zeros(0)
@@ -212,14 +270,40 @@ def _sweep(
                     heard_news |= news[members[b]]
                     news[members[b]] = False
                 if heard_news:
-                    change = max(change, sum_cluster(
-                        q, of_row, place, first_member, members, inner_first, inner, cliques, taken, first, column_of,
-                        rows, entry, weight, message, news, forward, backward, nothing, damped, TOLERANCE, False,
-                    ))  # fmt: skip
+                    change = max(
+                        change,
+                        sum_cluster(
+                            q,
+                            of_row,
+                            place,
+                            first_member,
+                            members,
+                            inner_first,
+                            inner,
+                            cliques,
+                            taken,
+                            first,
+                            column_of,
+                            rows,
+                            entry,
+                            weight,
+                            message,
+                            news,
+                            forward,
+                            backward,
+                            nothing,
+                            damped,
+                            TOLERANCE,
+                            False,
+                        ),
+                    )
         if len(said):
-            change = max(change, update_cliques(
-                clique_first, clique_column, clique_inside, weight, entry, message, said, rows, news, TOLERANCE
-            ))  # fmt: skip
+            change = max(
+                change,
+                update_cliques(
+                    clique_first, clique_column, clique_inside, weight, entry, message, said, rows, news, TOLERANCE
+                ),
+            )
         if change <= 1.0 + TOLERANCE:
             break
     return change
@@ -229,18 +313,47 @@ def _beliefs(net: _Net, clusters: Clusters) -> FloatArray:
     """Probability of each column of the net: the mean of what its rows say, who agree when messages are settled."""
     c = clusters
     belief = np.zeros(len(net.column_of))
-    _ask(c.of_row, c.place, c.first, c.members, c.inner_first, c.inner, c.cliques, c.taken, net.first, net.column_of, net.rows, net.entry,
-         net.weight, net.message, belief, 1 << LARGEST)  # fmt: skip
+    _ask(
+        c.of_row,
+        c.place,
+        c.first,
+        c.members,
+        c.inner_first,
+        c.inner,
+        c.cliques,
+        c.taken,
+        net.first,
+        net.column_of,
+        net.rows,
+        net.entry,
+        net.weight,
+        net.message,
+        belief,
+        1 << LARGEST,
+    )
     said = np.append(belief, 0.0)[net.entry]
     return np.asarray(said.sum(axis=1) / np.maximum((net.entry >= 0).sum(axis=1), 1))
 
 
 @compiled
 def _ask(
-    of_row: IntArray, place: IntArray, first_member: IntArray, members: IntArray, inner_first: IntArray, inner: IntArray,
-    cliques: IntArray, taken: IntArray, first: IntArray, column_of: RowArray, rows: RowArray, entry: RowArray, weight: FloatArray, message: FloatArray,
-    belief: FloatArray, states: int,
-) -> None:  # fmt: skip
+    of_row: IntArray,
+    place: IntArray,
+    first_member: IntArray,
+    members: IntArray,
+    inner_first: IntArray,
+    inner: IntArray,
+    cliques: IntArray,
+    taken: IntArray,
+    first: IntArray,
+    column_of: RowArray,
+    rows: RowArray,
+    entry: RowArray,
+    weight: FloatArray,
+    message: FloatArray,
+    belief: FloatArray,
+    states: int,
+) -> None:
     news = np.zeros(len(of_row), dtype=np.bool_)
     forward, backward = np.zeros(states), np.zeros(states)
     for row in range(len(of_row)):
@@ -249,9 +362,29 @@ def _ask(
             beliefs_of_row(row, first, column_of, entry, weight, message, belief)
         elif members[first_member[q]] == row:
             sum_cluster(
-                q, of_row, place, first_member, members, inner_first, inner, cliques, taken, first, column_of, rows, entry,
-                weight, message, news, forward, backward, belief, False, TOLERANCE, True,
-            )  # fmt: skip
+                q,
+                of_row,
+                place,
+                first_member,
+                members,
+                inner_first,
+                inner,
+                cliques,
+                taken,
+                first,
+                column_of,
+                rows,
+                entry,
+                weight,
+                message,
+                news,
+                forward,
+                backward,
+                belief,
+                False,
+                TOLERANCE,
+                True,
+            )
 
 
 def _spread_out(net: _Net, belief: FloatArray, model: Programme) -> FloatArray:

@@ -127,8 +127,14 @@ def update_cliques(
 ) -> float:
     """At most one detection of a clique is used: what each clique says to the columns "left out".
 
-    weight : renewed here. said : the message of each entry of a clique, ``1 + Σ`` of the odds that another member is
-    used. inside : cliques that a cluster sums up, which say nothing.
+    Parameters
+    ----------
+    weight : FloatArray
+        Renewed here.
+    said : FloatArray
+        The message of each entry of a clique, ``1 + Σ`` of the odds that another member is used.
+    inside : BoolArray
+        Cliques that a cluster sums up, which say nothing.
     """
     change = 1.0
     for k in range(len(clique_first) - 1):

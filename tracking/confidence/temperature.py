@@ -30,7 +30,11 @@ class Decisions:
 def true_past(cell: IntArray, tracks: Tracks, frame: IntArray) -> IntArray:
     """The row of the true past of each detection, int64 (n,): NOTHING where a lineage begins, else UNKNOWN.
 
-    cell : the true track of each detection (:func:`celltrail.tracking.costs.examples.true_cells`), 0 where there is none or several.
+    Parameters
+    ----------
+    cell : IntArray
+        The true track of each detection (`celltrail.tracking.costs.examples.true_cells`), 0 where there is none or
+        several.
     """
     past = np.full(len(cell), UNKNOWN)
     order = np.lexsort((frame, cell))
