@@ -236,6 +236,10 @@ def _tell(run: dict[str, Any], out: Path) -> None:
     )
     proof = "proven optimal" if run["status"] == "optimal" else f"within {run['gap']:.3g} nats of the optimum"
     typer.echo(f"Objective {run['objective']:.6f} nats, {proof}; {run['seconds']['total']:.1f} s. Written to {out}.")
+    if run["confidence"]:
+        sentence = run["confidence"]["sentence"]
+        typer.echo(f"{sentence[:1].upper()}{sentence[1:]}.")
+        typer.echo(f"celltrail review {out} shows where.")
 
 
 def fit(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from celltrail.data.confidence import NOTHING, chosen_past, pairs_of, past_probability
+from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import (
     FORBIDDEN,
     KEPT,
@@ -19,9 +19,19 @@ from celltrail.data.graph.candidates import (
     all_free,
     to_units,
 )
+from celltrail.data.graph.confidence import NOTHING, chosen_past, pairs_of, past_probability
 from celltrail.tracking.confidence.marginals import compute_confidence
+from celltrail.tracking.confidence.summary import interval_of, summarise
+from celltrail.tracking.confidence.temperature import (
+    UNKNOWN,
+    Calibration,
+    Known,
+    calibrate,
+    read_calibration,
+    true_past,
+)
 from celltrail.tracking.solving.programme import pinned_model
-from celltrail.tracking.solving.second_births import second_births
+from celltrail.tracking.solving.second_births import find_second_births
 from celltrail.tracking.solving.solver import solve_candidates
 
 
@@ -103,7 +113,7 @@ def sum_over_solutions(candidates: Candidates, temperature: float) -> np.ndarray
             return np.inf
         mask = np.zeros(len(model.rows), dtype=bool)
         mask[taken] = True
-        births = second_births(candidates, mask[: model.links], mask[model.links : model.first_appear])
+        births = find_second_births(candidates, mask[: model.links], mask[model.links : model.first_appear])
         return float(model.cost[taken].sum() + len(births) * candidates.rebirth_cost) / NAT
 
     def go_on(state: int, chosen: list[int]) -> None:
@@ -270,3 +280,80 @@ def test_the_order_of_the_columns_does_not_matter() -> None:
     )
     assert np.allclose(compute_confidence(other).link, compute_confidence(candidates).link[turned], atol=1e-2)
     assert np.array_equal(compute_confidence(candidates).link, compute_confidence(candidates).link)
+
+
+def test_the_interval_widens_with_the_spread_and_holds_the_expected() -> None:
+    low, high = interval_of(97.0, 0.35, 25_000)
+    assert low < 97 < high
+    assert 2 < high / low < 4
+    wider = interval_of(97.0, 0.7, 25_000)
+    assert wider[0] < low
+    assert wider[1] > high
+    assert interval_of(0.0, 0.5, 10) == (0, 0)
+    assert interval_of(9.0, 0.5, 10)[1] <= 10
+
+
+def test_what_is_said_of_a_movie_is_the_sum_over_its_decisions() -> None:
+    candidates = made_problem(2, 4, 5)
+    solution, found = solve_candidates(candidates), compute_confidence(candidates, 1.5)
+    said = summarise(candidates, solution, found, Calibration(1.5, 0.4, {"step": (100.0, 200.0)}, 3))
+    doubt = 1 - past_probability(candidates, solution, found)
+    assert said["decisions"] == 15
+    assert said["expected_wrong"] == pytest.approx(doubt[5:].sum(), abs=1e-3)
+    assert said["interval"][0] <= said["expected_wrong"] <= said["interval"][1]
+    assert said["unlike"]
+    assert "less is known" in said["sentence"]
+    assert "masks are taken as given" in said["sentence"]
+
+
+def test_true_pasts_follow_cells_and_mothers() -> None:
+    """Track 1 (rows 0, 2) divides into 2 and 3 (rows 4, 5); row 3 is nobody's, row 1 begins, row 6 comes late."""
+    cell = np.array([1, 4, 1, 0, 2, 3, 4])
+    frame = np.array([0, 0, 1, 1, 2, 2, 3])
+    tracks = Tracks(np.array([1, 2, 3, 4]), np.array([0, 2, 2, 0]), np.array([1, 2, 2, 3]), np.array([0, 1, 1, 0]))
+    assert true_past(cell, tracks, frame).tolist() == [NOTHING, NOTHING, 0, UNKNOWN, 2, 2, 1]
+
+
+def test_the_temperature_that_made_the_errors_is_found() -> None:
+    """Truths drawn from the programme at temperature 3, by pairs of matchings: that temperature is learned back."""
+    rng = np.random.default_rng(0)
+    pairs = 400
+    gain = rng.exponential(3.0, pairs)
+    n = 4 * pairs
+    frame = np.repeat([0, 1], 2 * pairs)
+    a = 2 * np.arange(pairs)
+    source, target = (
+        np.repeat(np.stack([a, a + 1], 1).ravel(), 2),
+        2 * pairs + np.tile(np.stack([a, a + 1], 1), 2).ravel(),
+    )
+    cost = np.stack([-gain, gain * 0, gain * 0, gain * 0], 1).ravel()
+    ends = to_units(np.full(n, 40.0))
+    candidates = Candidates(
+        Detections(
+            frame,
+            np.tile(np.arange(2 * pairs), 2) + 1,
+            np.zeros((n, 3)),
+            np.ones(n, np.int64),
+            np.ones(n),
+            ends * 0,
+            ends,
+            ends,
+            np.zeros(n, bool),
+            all_free(n),
+            np.full(n, -1),
+        ),
+        Links(source, target, to_units(cost), all_free(4 * pairs)),
+        Divisions(*np.zeros((3, 0), np.int64), np.zeros(0, np.int64), all_free(0)),
+    )
+    swapped = rng.random(pairs) > 1 / (1 + np.exp(-gain / 3.0))
+    cell = np.tile(np.arange(2 * pairs), 2) + 1
+    second = 2 * pairs + a[swapped]
+    cell[second], cell[second + 1] = cell[second + 1].copy(), cell[second].copy()
+    labels = np.arange(2 * pairs) + 1
+    tracks = Tracks(labels, labels * 0, labels * 0 + 1, labels * 0)
+    learned = calibrate([Known(candidates, solve_candidates(candidates), cell, tracks)])
+    assert learned.temperature == pytest.approx(3.0, rel=0.25)
+    assert learned.movies == 1
+    entry = learned.as_json()
+    assert read_calibration(entry) == learned
+    assert read_calibration({**entry, "version": 99}) == read_calibration(None) == Calibration()

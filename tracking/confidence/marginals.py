@@ -11,15 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from celltrail.data.confidence import Confidence
 from celltrail.data.graph.candidates import NAT, BoolArray, Candidates, FloatArray, IntArray, RowArray
+from celltrail.data.graph.confidence import Confidence
 from celltrail.data.running.machine_code import compiled
 from celltrail.tracking.confidence.clusters import LARGEST, Clusters, find_clusters, no_clusters, sum_cluster
 from celltrail.tracking.confidence.messages import beliefs_of_row, update_cliques, update_row
 from celltrail.tracking.solving.components import split
 from celltrail.tracking.solving.programme import Programme, clique_rows, pinned_model
 
-TEMPERATURE = 2.5  # where costs say nothing else
 NEGLIGIBLE = 14.0  # a choice that e^14 times outweigh its ends is left out
 FIRST_ROUNDS = 4  # of plain messages, before rows that loops tie together are found
 ROUNDS = 16
@@ -56,7 +55,7 @@ class _Net:
     said: FloatArray
 
 
-def compute_confidence(candidates: Candidates, temperature: float = TEMPERATURE) -> Confidence:
+def compute_confidence(candidates: Candidates, temperature: float = 2.5) -> Confidence:
     """The probability of every link, division, beginning and end, chosen or not.
 
     Exact where the programme splits into problems of up to 14 rows (pasts and futures) or has no loops; elsewhere by
