@@ -20,6 +20,7 @@ from celltrail.data.running.console import (
     OverwriteOption,
     SeedOption,
 )
+from celltrail.tracking.review_cli import review
 from celltrail.tracking.solve_cli import ResumeOption, TimeLimitOption, solve
 from celltrail.tracking.why_cli import why
 
@@ -46,6 +47,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command(cls=console.Command)(fit)
     app.command(cls=console.Command)(solve)
     app.command(cls=console.Command)(why)
+    app.command(cls=console.Command)(review)
 
 
 def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.graph.candidates import Candidates, FloatArray, IntArray, Solution
+from celltrail.data.errors import InputError
+from celltrail.data.graph.candidates import Candidates, FloatArray, IntArray, Solution, load_graph
 
 Probability = NDArray[np.float32]
 NOTHING, UNUSED = -1, -2  # instead of a row: it appears or disappears; it is left out
@@ -111,10 +112,27 @@ def future_probability(candidates: Candidates, solution: Solution, confidence: C
     return right
 
 
+def load_with_confidence(path: Path) -> tuple[Candidates, Solution, IntArray, Confidence]:
+    """Read ``graph.npz`` with its probabilities: candidates, solution, track of each detection, confidence.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, holds no solution, or no probabilities (an earlier version made it).
+    """
+    candidates, solution, track = load_graph(path)
+    confidence = read_confidence(path)
+    if solution is None or track is None:
+        raise InputError(f"{path} holds candidates without a solution: run 'celltrail track' first.")
+    if confidence is None:
+        raise InputError(f"{path} holds no probabilities (an earlier version made it): run 'celltrail track' again.")
+    return candidates, solution, track, confidence
+
+
 def read_confidence(path: Path) -> Confidence | None:
-    """What ``graph.npz`` says of it; ``None`` for a result of an earlier version, or of a method without probabilities."""
+    """What ``graph.npz`` says of it; ``None`` for a result of an earlier version."""
     with np.load(path, allow_pickle=False) as archive:
-        if "confidence.link" not in archive:
+        if any(f"confidence.{column.name}" not in archive for column in fields(Confidence)):
             return None
         values = {column.name: archive[f"confidence.{column.name}"] for column in fields(Confidence)}
     return Confidence(**{**values, "temperature": float(values["temperature"])})
