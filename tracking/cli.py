@@ -266,7 +266,7 @@ def fit(
 
     Example:  celltrail fit Fluo-N2DL-HeLa DIC-C2DH-HeLa --out costs.json
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
     from importlib.metadata import version
 
     from celltrail.data.errors import InputError
@@ -276,6 +276,7 @@ def fit(
     from celltrail.tracking.costs.examples import read_example
     from celltrail.tracking.costs.from_pins import read_corrections
     from celltrail.tracking.costs.learned import costs_as_json, fit_costs, load_costs
+    from celltrail.tracking.cross_fitting import calibrate_costs
     from celltrail.tracking.costs.pricing import Constants
 
     refuse_existing(out, overwrite=overwrite)
@@ -291,7 +292,9 @@ def fit(
             progress("read", done, len(sequences))
             examples.append(read_example(sequence, frames=span))
         progress("read", len(sequences), len(sequences))
-        model = fit_costs(examples, seed=seed) if datasets else load_costs()
+        model = load_costs()
+        if datasets:
+            model = replace(fit_costs(examples, seed=seed), calibration=calibrate_costs(examples, seed=seed))
         if pins is not None and masks is not None:
             model = read_corrections(model, pins, masks, images, frames=span, progress=progress)
     constants = Constants()
@@ -303,6 +306,10 @@ def fit(
         return
     for movie in model.trained_on:
         typer.echo(f"{movie['name']}: {movie['links']:,} links, {movie['divisions']:,} divisions")
+    if model.calibration.movies:
+        typer.echo(
+            f"Costs are divided by {model.calibration.temperature:g} for probabilities, by what other data sets teach."
+        )
     typer.echo(f"Written to {out}: use it with  celltrail track … --costs {out}")
 
 

@@ -69,7 +69,7 @@ def prepare(
     table: DetectionTable,
     solve: Callable[[Candidates], Solution],
     *,
-    costs: str = DEFAULT_COSTS,
+    costs: str | CostModel = DEFAULT_COSTS,
     max_gap: int | None = None,
     allow_drop: bool = False,
     constants: Mapping[str, float | None] | None = None,
@@ -83,8 +83,8 @@ def prepare(
     ----------
     solve : Callable[[Candidates], Solution]
         What solves the first, simpler problems.
-    costs : str
-        Name of a cost model, or a file of ``celltrail fit``.
+    costs : str | CostModel
+        A cost model, its name, or a file of ``celltrail fit``.
     max_gap : int | None
         Frames with cells in which a linked cell may go unseen; ``None``: 4 if more than 1 of 200 links would use
         it, else 0.
@@ -114,7 +114,9 @@ def prepare(
             return candidates_over(gap, whole=True)
         return finder(table if whole else sample, max_gap=gap, mapper=mapper)
 
-    model = choose_model(costs, lambda: candidates_over(max_gap or 0, whole=False), solve, settled)
+    model = costs
+    if isinstance(model, str):
+        model = choose_model(model, lambda: candidates_over(max_gap or 0, whole=False), solve, settled)
     gap_rate = None
     if max_gap is None:
         wide = candidates_over(AUTO_GAP, whole=False)
