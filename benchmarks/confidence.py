@@ -36,7 +36,7 @@ from celltrail.tracking.confidence.temperature import (
     log_likelihood,
 )
 
-TEMPERATURES = (1.6, 1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 3.0)
+TEMPERATURES = (1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 3.0)
 BINS = 6
 Numbers = NDArray[np.float64]
 

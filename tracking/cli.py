@@ -276,8 +276,8 @@ def fit(
     from celltrail.tracking.costs.examples import read_example
     from celltrail.tracking.costs.from_pins import read_corrections
     from celltrail.tracking.costs.learned import costs_as_json, fit_costs, load_costs
-    from celltrail.tracking.cross_fitting import calibrate_costs
     from celltrail.tracking.costs.pricing import Constants
+    from celltrail.tracking.cross_fitting import calibrate_costs
 
     refuse_existing(out, overwrite=overwrite)
     if not datasets and pins is None:

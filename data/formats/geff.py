@@ -36,7 +36,12 @@ def _graph_folder(path: Path) -> Path | None:
 
 
 def write_geff(
-    points: Points, path: Path, masks: Mapping[int, NDArray[Any]] | None = None, *, progress: Progress = silent
+    points: Points,
+    path: Path,
+    masks: Mapping[int, NDArray[Any]] | None = None,
+    *,
+    probability: FloatArray | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Write points and links as GEFF; ``path`` must not exist.
 
@@ -48,6 +53,8 @@ def write_geff(
     ----------
     masks : Mapping[int, NDArray[Any]] | None
         Label images with the labels of ``points``; only for a path that ends in ".zarr".
+    probability : FloatArray | None
+        Of each link of `celltrail.data.formats.points.links_of` being right; NaN where it is not known.
     """
     geff = import_extra("geff", "interop")
     import_extra("zarr", "interop")
@@ -87,6 +94,10 @@ def write_geff(
     if not unknown.all():
         area = np.nan_to_num(points.area)
         props["area"] = {"values": area, "missing": unknown if unknown.any() else None}
+    edges: dict[str, Any] = {}
+    if probability is not None and len(links):
+        lacking = np.isnan(probability)
+        edges["probability"] = {"values": np.nan_to_num(probability), "missing": lacking if lacking.any() else None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if bundle and masks:
@@ -96,7 +107,7 @@ def write_geff(
             np.arange(len(points), dtype=np.uint64),
             props,
             links.astype(np.uint64),
-            {},
+            edges,
             metadata,
         )
 
