@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from celltrail.tracking.confidence.curve import SHARES, found_by, margin_doubt
 from celltrail.tracking.confidence.marginals import compute_confidence
-from celltrail.tracking.confidence.summary import compare_with_seen, interval_of
+from celltrail.tracking.confidence.summary import WIDER, compare_with_seen, interval_of
 from celltrail.tracking.confidence.temperature import (
     Calibration,
     Decisions,
@@ -34,6 +34,7 @@ from celltrail.tracking.confidence.temperature import (
     fit_spread,
     judge,
     log_likelihood,
+    share_of_evidence,
 )
 
 TEMPERATURES = (1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 3.0)
@@ -81,7 +82,7 @@ def judged_movies(data: Path, cache: Path) -> list[Judged]:
 
 def learn(movies: list[Judged]) -> Calibration:
     """As `celltrail.tracking.confidence.temperature.calibrate`, from decisions that are there already."""
-    best = max(TEMPERATURES, key=lambda t: sum(log_likelihood(movie.at[t]) for movie in movies))
+    best = max(TEMPERATURES, key=lambda t: sum(share_of_evidence(movie.at[t]) for movie in movies))
     expected = np.array([movie.at[best].doubt.sum() for movie in movies])
     counted = np.array([float(movie.at[best].wrong.sum()) for movie in movies])
     seen = {
@@ -161,7 +162,7 @@ def main() -> None:
         part = movie.at[own.temperature]
         expected, counted = float(part.doubt.sum()), int(part.wrong.sum())
         unlike = compare_with_seen(movie.look, own)
-        low, high = interval_of(expected, own.spread * (1.5 if unlike else 1), len(part.row))
+        low, high = interval_of(expected, own.spread * (WIDER if unlike else 1), len(part.row))
         rows.append(
             {
                 "case": f"{movie.name}, {movie.version}",

@@ -11,7 +11,7 @@ from celltrail.data.graph.confidence import Confidence, chosen_past, pairs_of, p
 from celltrail.tracking.confidence.temperature import Calibration, appearance_of
 
 UNLIKE = 1.25  # a movie this much beyond what calibration has seen is unlike it
-WIDER = 1.5  # and its interval is so much wider, in the logarithm
+WIDER = 1.25  # and its interval is so much wider, in the logarithm
 MISSED = 1.5  # what a missing link costs in LNK, where a wrong one costs 1
 
 

@@ -2,7 +2,7 @@
 
 Costs are the sum of features that know of each other, so they are surer of themselves than they should be. The
 temperature is learned on movies with a known lineage, tracked with costs that were learned from others: it is the one
-under which the true pasts of the cells are likeliest.
+under which the true pasts of the cells are likeliest, a movie with many errors weighing no more than others.
 """
 
 from __future__ import annotations
@@ -150,6 +150,11 @@ def log_likelihood(decisions: Decisions) -> float:
     return float(np.log(np.maximum(likely, LEAST)).sum())
 
 
+def share_of_evidence(decisions: Decisions) -> float:
+    """What a movie says of a temperature, in nats: its log-likelihood by error, so that no movie outweighs the others."""
+    return log_likelihood(decisions) / max(int(decisions.wrong.sum()), FEWEST_ERRORS)
+
+
 def calibrate(movies: Sequence[Known]) -> Calibration:
     """The temperature under which the pasts of all movies are likeliest, and how far the movies are from each other.
 
@@ -170,7 +175,7 @@ def calibrate(movies: Sequence[Known]) -> Calibration:
             judge(m.candidates, m.solution, compute_confidence(m.candidates, temperature), m.cell, m.tracks)
             for m in movies
         ]
-        return -sum(log_likelihood(one) for one in judged[temperature])
+        return -sum(share_of_evidence(one) for one in judged[temperature])
 
     start = value(Calibration.temperature)
     if sum(int(one.wrong.sum()) for one in judged[Calibration.temperature]) < FEWEST_ERRORS:
@@ -179,7 +184,7 @@ def calibrate(movies: Sequence[Known]) -> Calibration:
     while step > 0.04:  # the likelihood has one peak
         for temperature in (round(best - step, 3), round(best + step, 3)):
             if 0.5 <= temperature <= 8 and temperature not in judged and value(temperature) < least:
-                best, least = temperature, -sum(log_likelihood(one) for one in judged[temperature])
+                best, least = temperature, -sum(share_of_evidence(one) for one in judged[temperature])
                 break
         else:
             step /= 2
