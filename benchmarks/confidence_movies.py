@@ -27,6 +27,7 @@ from celltrail.tracking.costs.learned import costs_as_json, fit_costs
 from celltrail.tracking.costs.pricing import Constants
 from celltrail.tracking.measuring.table import measure_movie
 from celltrail.tracking.preparation import AUTO_GAP, prepare
+from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve_candidates
 
 # data set, sequence → kind of movie; what is left out is a kind
@@ -124,7 +125,7 @@ def _track(examples: list[tuple[str, str, Example]], cache: Path) -> Iterator[Tr
             file.write_text(costs_as_json(model, asdict(Constants()), Constants().in_words(), "leave-one-out"))
         for of, version, one in examples:
             if of == kind:
-                prepared = prepare(one.table, solve_candidates, costs=str(file), explained=False)
+                prepared = prepare(one.table, solve_candidates, TrackSettings(costs=str(file)), explained=False)
                 solution = solve_candidates(prepared.candidates)
                 print(f"{one.name:24s} {version:14s} {len(one.table):6d} cells", flush=True)
                 yield Tracked(

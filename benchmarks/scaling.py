@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import heapq
 import pickle
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,8 +27,6 @@ from typing import Any
 
 import numpy as np
 from measure import markdown_table, parser, write_rows
-
-sys.path.append(sys.path.pop(0))  # this folder last: it holds files named like packages
 
 FRAMES = 1441  # of each simulated movie
 DETECTIONS = (10**6, 10**7, 10**8, 10**9)
@@ -66,7 +63,8 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     from celltrail.tracking.costs.pricing import Constants, price, price_part, with_terms
     from celltrail.tracking.exporting.lineage import build_lineage
     from celltrail.tracking.measuring.table import CHUNK, measure_movie
-    from celltrail.tracking.preparation import AUTO_GAP, EXCERPT, prepare
+    from celltrail.tracking.preparation import EXCERPT, prepare
+    from celltrail.tracking.settings import AUTO_GAP, TrackSettings
     from celltrail.tracking.solving.solver import solve_candidates
 
     write_movie(simulate_movie(frames=frames, cells=cells, size=(size, size), seed=1), folder)
@@ -88,7 +86,7 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     task = (fresh().whole, np.zeros(len(table)))
     done = price_part(task, model=learned, constants=constants, explained=False)
     shipping = cpu_seconds(lambda: [pickle.loads(pickle.dumps(item)) for item in ((fresh().whole, task[1]), done)])
-    prepared = cpu_seconds(lambda: prepare(table, solve_candidates, max_gap=0, explained=False))
+    prepared = cpu_seconds(lambda: prepare(table, solve_candidates, TrackSettings(max_gap=0), explained=False))
     asked = cpu_seconds(lambda: prepare(table, solve_candidates, explained=False)) - prepared
     explained = with_terms(candidates, fresh(), learned, constants)
     solving = sum(

@@ -11,6 +11,7 @@ from celltrail.tracking.confidence.temperature import Calibration, Known, calibr
 from celltrail.tracking.costs.examples import Example, thin_out
 from celltrail.tracking.costs.learned import LearnedCosts, fit_costs
 from celltrail.tracking.preparation import prepare
+from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve_candidates
 
 
@@ -43,5 +44,5 @@ def calibrate_costs(examples: Sequence[Example], *, seed: int = 0) -> Calibratio
 
 
 def _track(example: Example, model: LearnedCosts, max_gap: int) -> Known:
-    prepared = prepare(example.table, solve_candidates, costs=model, max_gap=max_gap, explained=False)
+    prepared = prepare(example.table, solve_candidates, TrackSettings(max_gap=max_gap), model=model, explained=False)
     return Known(prepared.candidates, solve_candidates(prepared.candidates), example.cell, example.tracks)

@@ -6,9 +6,9 @@ taken from first solutions of the same movie; of a long movie a part is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,24 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.files.opening import open_images, open_labels
+from celltrail.data.files.pins import Pin
 from celltrail.data.graph.candidates import Candidates, Solution, to_units
 from celltrail.data.graph.networkx_graph import to_networkx
 from celltrail.data.progress import Progress, silent
-from celltrail.data.running.workers import Mapper
+from celltrail.data.running.workers import Mapper, open_workers
 from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.choice import choose_model
 from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
 from celltrail.tracking.cycles import PENALTY, shortest_cycle
-from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
+from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.opening import measure, open_movie
+from celltrail.tracking.settings import AUTO_GAP, TrackSettings, choose
+from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
 
-DEFAULT_COSTS = "learned"
-AUTO_GAP = 4  # frames a cell may go unseen in a movie that shows gaps
+DEFAULT_COSTS = TrackSettings.costs
 EXCERPT = 40_000  # cells that are enough to tell the costs of a movie, and whether it has gaps
 FEWEST_FRAMES = 10  # frames of an excerpt, however full they are
 GAP_RATE = 0.005  # share of all links that jump a frame, from which on gaps are part of the problem
@@ -68,11 +70,9 @@ class Prepared:
 def prepare(
     table: DetectionTable,
     solve: Callable[[Candidates], Solution],
+    settings: TrackSettings | None = None,
     *,
-    costs: str | CostModel = DEFAULT_COSTS,
-    max_gap: int | None = None,
-    allow_drop: bool = False,
-    constants: Mapping[str, float | None] | None = None,
+    model: CostModel | None = None,
     finder: Callable[..., UnpricedCandidates] = find_candidates,
     explained: bool = True,
     mapper: Mapper = map,
@@ -83,15 +83,11 @@ def prepare(
     ----------
     solve : Callable[[Candidates], Solution]
         What solves the first, simpler problems.
-    costs : str | CostModel
-        A cost model, its name, or a file of ``celltrail fit``.
-    max_gap : int | None
-        Frames with cells in which a linked cell may go unseen; ``None``: 4 if more than 1 of 200 links would use
-        it, else 0.
-    allow_drop : bool
-        Small detections without a likely past or future may be left out.
-    constants : Mapping[str, float | None] | None
-        What is given of `celltrail.tracking.costs.pricing.Constants`, by name; the others have their defaults.
+    settings : TrackSettings | None
+        Its costs and their constants; ``allow_drop``; ``max_gap``, which is 4 where it is
+        ``None`` and more than 1 of 200 links would use it, else 0. ``None``: the defaults.
+    model : CostModel | None
+        A cost model instead of that which the settings name.
     finder : Callable[..., UnpricedCandidates]
         What finds candidates, as `celltrail.tracking.candidates.parts.find_candidates` does.
     explained : bool
@@ -104,7 +100,8 @@ def prepare(
     InputError
         If a constant or the cost model cannot be used.
     """
-    given = {name: value for name, value in (constants or {}).items() if value is not None}
+    settings = settings or TrackSettings()
+    given, max_gap, allow_drop = settings.constants, settings.max_gap, settings.allow_drop
     settled = change_constants(given)
     sample = excerpt(table)
 
@@ -114,9 +111,7 @@ def prepare(
             return candidates_over(gap, whole=True)
         return finder(table if whole else sample, max_gap=gap, mapper=mapper)
 
-    model = costs
-    if isinstance(model, str):
-        model = choose_model(model, lambda: candidates_over(max_gap or 0, whole=False), solve, settled)
+    model = model or choose_model(settings.costs, lambda: candidates_over(max_gap or 0, whole=False), solve, settled)
     gap_rate = None
     if max_gap is None:
         wide = candidates_over(AUTO_GAP, whole=False)
@@ -137,8 +132,8 @@ def prepare(
         f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
         f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}",
     ]
-    settings = {**asdict(settled), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
-    return Prepared(problem, candidates, model, gap_rate, settled, settings, words)
+    constants = {**asdict(settled), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
+    return Prepared(problem, candidates, model, gap_rate, settled, constants, words)
 
 
 def gap_cost(wide: UnpricedCandidates, solution: Solution) -> float:
@@ -174,31 +169,41 @@ def _gap_rate(wide: UnpricedCandidates, solution: Solution) -> float:
 def candidate_graph(
     masks: Path | str | Masks,
     images: Path | str | Masks | None = None,
+    settings: TrackSettings | None = None,
     *,
-    costs: str = DEFAULT_COSTS,
-    max_gap: int | None = None,
-    voxel: tuple[float, ...] | None = None,
+    pins: Path | str | Sequence[Pin] | None = None,
+    **options: Any,
 ) -> nx.DiGraph[Any]:
-    """The candidates of a movie, with costs and their terms, as a graph to look at, edit and solve.
+    """The problem that `celltrail.tracking.pipeline.track` solves, with its costs, as a graph to look at, edit and solve.
 
     Parameters
     ----------
-    masks, images
-        A folder or file, or frame number → array; see `celltrail.tracking.measuring.table.measure_movie`.
-    costs, max_gap
-        See `prepare`.
-    voxel : tuple[float, ...] | None
-        Size (z, y, x) or (y, x) in µm.
+    masks : path or mapping
+        As for `celltrail.tracking.pipeline.track`, and so are the others.
+    images : path, mapping or None
+        Grey values of the same frames, which sharpen the costs.
+    settings : TrackSettings or None
+        How to track; ``None``: the defaults.
+    pins : path, sequence of Pin, or None
+        Corrections to obey.
+    **options
+        Single settings by name.
 
     Returns
     -------
     networkx.DiGraph
         See `celltrail.data.graph.networkx_graph` for its attributes; give it to `celltrail.tracking.solving.solver.solve`.
+
+    Raises
+    ------
+    InputError
+        If the masks, images or settings cannot be used.
     """
-    labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks))
-    grey = images if images is None or isinstance(images, Mapping) else open_images(Path(images))
-    size = check_voxel(voxel, dimensions_of(labels)) or getattr(labels, "voxel", None)
-    table = measure_movie(labels, grey, voxel=size, spans=AUTO_GAP + 1 if max_gap is None else max_gap + 1)
-    candidates = prepare(table, solve_candidates, costs=costs, max_gap=max_gap).candidates
-    candidates.voxel = size
+    settings = choose(settings, options)
+    movie = open_movie(masks, images, settings, pins)
+    with open_workers(settings.jobs, settings.dask) as mapper:
+        movie, table = measure(movie, settings)
+        prepared = prepare(table, partial(solve_candidates, solver=settings.solver), settings, mapper=mapper)
+    candidates = apply_pins(prepared.candidates, movie.pins)
+    candidates.voxel = movie.voxel
     return to_networkx(candidates)
