@@ -21,8 +21,9 @@ from celltrail.tracking.solving.programme import Programme, clique_rows, pinned_
 
 NEGLIGIBLE = 14.0  # a choice that e^14 times outweigh its ends is left out
 FIRST_ROUNDS = 4  # of plain messages, before rows that loops tie together are found
-ROUNDS = 16
-TOLERANCE = 1e-3  # relative change of odds at which a message counts as settled
+ROUNDS = 6  # then it is enough if few rows have news
+FEW = 0.05  # share of the rows
+TOLERANCE = 2e-3  # relative change of odds at which a message counts as settled
 HOPELESS = 1e-7  # a choice that is less probable than this after the first rounds is left out
 FARTHEST = 150.0  # nats over T beyond which a weight tells no more
 
@@ -79,20 +80,24 @@ def compute_confidence(candidates: Candidates, temperature: float = 2.5) -> Conf
     group = split(model, list(clique_rows(model)))[0]
     none = no_clusters(len(time), len(net.clique_first) - 1)
     order = np.argsort(time, kind="stable")
-    _pass_messages(net, none, order, FIRST_ROUNDS)
+    everyone = np.ones(len(time), dtype=np.bool_)
+    _pass_messages(net, none, order, FIRST_ROUNDS, everyone)
     belief = _beliefs(net, none)
     likely = (belief > HOPELESS) | (net.rows[:, 1] < 0) | (net.columns >= model.first_appear)
     net, belief = _only(net, likely), belief[likely]
     clique_row = net.rows[net.clique_column, 0].astype(np.int64)
     clusters = find_clusters(belief, net.rows, time, group, net.clique_first, clique_row)
     _forget_cliques(net, clusters.clique_inside)
-    _pass_messages(net, clusters, order, ROUNDS)
+    _pass_messages(net, clusters, order, 4 * ROUNDS, everyone)
     marginal = _spread_out(net, _beliefs(net, clusters), model)
     if candidates.rebirth_frames > 0 and candidates.rebirth_cost > 0 and len(candidates.divisions):
         factor = _second_birth_factor(candidates, marginal, temperature)
-        mine = (net.columns >= model.links) & (net.columns < model.first_appear)
-        net.weight[mine] *= factor[net.columns[mine] - model.links]
-        _pass_messages(net, clusters, order, ROUNDS)
+        mine = np.flatnonzero((net.columns >= model.links) & (net.columns < model.first_appear))
+        factor = factor[net.columns[mine] - model.links]
+        net.weight[mine] *= factor
+        touched = np.zeros(len(time), dtype=np.bool_)
+        touched[net.rows[mine[factor < 1 - TOLERANCE]]] = True
+        _pass_messages(net, clusters, order, 4 * ROUNDS, touched)
         marginal = _spread_out(net, _beliefs(net, clusters), model)
     parts = np.split(
         marginal.astype(np.float32), [model.links, model.first_appear, model.first_disappear, model.first_drop]
@@ -197,7 +202,8 @@ def _entries(rows: RowArray, count: int) -> tuple[IntArray, RowArray, RowArray]:
     return first, column_of, entry
 
 
-def _pass_messages(net: _Net, clusters: Clusters, order: IntArray, rounds: int) -> None:
+def _pass_messages(net: _Net, clusters: Clusters, order: IntArray, rounds: int, news: BoolArray) -> None:
+    """Pass messages until they are settled, at most ``rounds`` times; ``news``: the rows that have something to tell."""
     c = clusters
     _sweep(
         order,
@@ -220,6 +226,7 @@ def _pass_messages(net: _Net, clusters: Clusters, order: IntArray, rounds: int) 
         net.clique_column,
         net.said,
         c.clique_inside,
+        news.copy(),
         1 << LARGEST,
     )
 
@@ -246,10 +253,10 @@ def _sweep(
     clique_column: RowArray,
     said: FloatArray,
     clique_inside: BoolArray,
+    news: BoolArray,
     states: int,
 ) -> float:
     """Forward and backward in time until nothing changes, at most ``rounds`` times; returns the last change."""
-    news = np.ones(len(of_row), dtype=np.bool_)
     forward, backward, nothing = np.zeros(states), np.zeros(states), np.zeros(0)
     change = 1.0
     for turn in range(rounds):
@@ -303,7 +310,7 @@ def _sweep(
                     clique_first, clique_column, clique_inside, weight, entry, message, said, rows, news, TOLERANCE
                 ),
             )
-        if change <= 1.0 + TOLERANCE:
+        if change <= 1.0 + TOLERANCE or (turn >= ROUNDS - 1 and len(said) == 0 and news.sum() < FEW * len(news)):
             break
     return change
 
