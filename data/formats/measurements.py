@@ -252,9 +252,10 @@ def measure_tracks(points: Points, cells: pd.DataFrame, certainty: Certainty | N
     if rows and certainty is not None:
         whole, cycle = track_probabilities(points, joined, certainty)
         table["probability"] = [whole[track] for track in table["track"]]
-        full = table["cycle_frames"].notna()
+        cycles = table["cycle_frames"].notna()
         table["cycle_probability"] = [
-            cycle.get(track, np.nan) if there else np.nan for track, there in zip(table["track"], full, strict=True)
+            cycle.get(track, np.nan) if there else np.nan
+            for track, there in zip(table["track"].tolist(), cycles.tolist(), strict=True)
         ]
     if rows:
         table["cycle_frames"] = table["cycle_frames"].astype("Int64")

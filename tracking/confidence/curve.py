@@ -33,7 +33,7 @@ def margin_doubt(candidates: Candidates, solution: Solution) -> FloatArray:
     doubt[links.target[solution.link_chosen]] = -solution.link_margin[solution.link_chosen]
     for daughter in (divisions.first, divisions.second):
         doubt[daughter[solution.division_chosen]] = -solution.division_margin[solution.division_chosen]
-    return np.nan_to_num(doubt, nan=-np.inf)
+    return np.asarray(np.nan_to_num(doubt, nan=-np.inf), dtype=np.float64)
 
 
 def cells_of_result(result: Path, truth: Path, candidates: Candidates, track: IntArray) -> tuple[IntArray, Tracks]:

@@ -127,7 +127,7 @@ def appearance_of(candidates: Candidates, solution: Solution) -> dict[str, float
     for frame in np.unique(d.frame[solution.used]).tolist():
         here = position[(d.frame == frame) & solution.used]
         if len(here) > 1:
-            near.append(cKDTree(here).query(here, k=2)[0][:, 1])
+            near.append(np.asarray(cKDTree(here).query(here, k=2)[0], dtype=np.float64)[:, 1])
     return {
         "step": float(np.median(steps)) / diameter if len(steps) else 0.0,
         "distance": float(np.median(np.concatenate(near))) / diameter if near else 0.0,
