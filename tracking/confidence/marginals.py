@@ -22,7 +22,7 @@ from celltrail.tracking.solving.programme import Programme, clique_rows, pinned_
 NEGLIGIBLE = 14.0  # a choice that e^14 times outweigh its ends is left out
 FIRST_ROUNDS = 4  # of plain messages, before rows that loops tie together are found
 ROUNDS = 6  # then it is enough if few rows have news
-FEW = 0.25  # share of the rows
+FEW = 0.05  # share of the rows
 TOLERANCE = 2e-3  # relative change of odds at which a message counts as settled
 HOPELESS = 1e-7  # a choice that is less probable than this after the first rounds is left out
 FARTHEST = 150.0  # nats over T beyond which a weight tells no more
