@@ -38,7 +38,8 @@ from instances import build, constant_split, instance, without_divisions
 from scipy.sparse import coo_array, csc_array, vstack
 from scipy.sparse.csgraph import connected_components
 
-from celltrail.data.graph.candidates import Candidates, FloatArray, IntArray
+from celltrail.data.graph.candidates import Candidates
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.solving.backends import LinearProgramme, backend, solve_highs
 from celltrail.tracking.solving.programme import Programme, build_programme, clique_rows
 from celltrail.tracking.solving.solver import solve_candidates

@@ -111,6 +111,17 @@ def convert_result(
     interval: Annotated[
         float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
     ] = None,
+    certain: Annotated[
+        float | None,
+        typer.Option(
+            "--certain",
+            min=0.0,
+            max=1.0,
+            metavar="P",
+            help="Only links with at least this probability; tracks are cut at others.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: console.OverwriteOption = False,
 ) -> None:
     """Convert a result from one format to another.
@@ -129,6 +140,7 @@ def convert_result(
             radius=radius,
             voxel=size,
             interval=interval or None,
+            certain=certain,
             overwrite=overwrite,
             progress=progress,
         )
@@ -237,6 +249,17 @@ def measure(
     interval: Annotated[
         float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
     ] = None,
+    certain: Annotated[
+        float | None,
+        typer.Option(
+            "--certain",
+            min=0.0,
+            max=1.0,
+            metavar="P",
+            help="Only tracks that are right as a whole with at least this probability.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: console.OverwriteOption = False,
 ) -> None:
     """Measure every cell in every frame, and every track: position, size, shape, grey values, speed, fate.
@@ -247,6 +270,7 @@ def measure(
 
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
     from celltrail.data.files.output import output_file, refuse_existing
+    from celltrail.data.formats.certainty import read_certainty
     from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_margins
     from celltrail.data.formats.points import points_between, read_result
 
@@ -270,13 +294,32 @@ def measure(
             interval=interval or points.interval or (known.interval if known else None),
         )
         graph = result / "graph.npz"
-        margins = read_margins(graph) if graph.is_file() else None
-        cells = measure_cells(points, open_labels(result, frames=wanted), movies, margins=margins, progress=progress)
-        tracks = measure_tracks(points, cells)
+        margins, certainty = read_margins(graph) if graph.is_file() else None, read_certainty(graph)
+        if certain is not None and certainty is None:
+            raise InputError(
+                f"{result} holds no probabilities, which --certain needs: run 'celltrail track' on its masks."
+            )
+        cells = measure_cells(
+            points,
+            open_labels(result, frames=wanted),
+            movies,
+            margins=margins,
+            certainty=certainty,
+            progress=progress,
+        )
+        tracks = measure_tracks(points, cells, certainty)
+    share = ""
+    if certain is not None:
+        before, tracks = len(tracks), tracks[tracks["probability"] >= certain]
+        all_cells, cells = len(cells), cells[cells["track"].isin(tracks["track"])]
+        share = (
+            f" Right as a whole with a probability of {certain:g} or more: {len(tracks)} of {before} tracks, "
+            f"{100 * len(cells) / max(all_cells, 1):.1f} % of the cells."
+        )
     for table, path in ((cells, out), (tracks, beside)):
         with output_file(path, overwrite=overwrite) as file:
             table.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
-    typer.echo(f"{out}: {len(cells)} cells; {beside}: {len(tracks)} tracks.")
+    typer.echo(f"{out}: {len(cells)} cells; {beside}: {len(tracks)} tracks.{share}")
 
 
 def _voxel(text: str | None) -> tuple[float, float, float] | None:

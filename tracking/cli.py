@@ -11,6 +11,7 @@ import typer
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import FramesOption, JsonOption, OverwriteOption, SeedOption
 from celltrail.data.settings_cli import takes_settings
+from celltrail.tracking.review_cli import review
 from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solve_cli import ResumeOption, solve
 from celltrail.tracking.why_cli import why
@@ -22,6 +23,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command(cls=console.Command)(fit)
     app.command(cls=console.Command)(solve)
     app.command(cls=console.Command)(why)
+    app.command(cls=console.Command)(review)
 
 
 def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:
@@ -122,6 +124,10 @@ def _tell(run: dict[str, Any], out: Path) -> None:
     )
     proof = "proven optimal" if run["status"] == "optimal" else f"within {run['gap']:.3g} nats of the optimum"
     typer.echo(f"Objective {run['objective']:.6f} nats, {proof}; {run['seconds']['total']:.1f} s. Written to {out}.")
+    if run["confidence"]:
+        sentence = run["confidence"]["sentence"]
+        typer.echo(f"{sentence[:1].upper()}{sentence[1:]}.")
+        typer.echo(f"celltrail review {out} shows where.")
 
 
 def fit(
@@ -146,7 +152,7 @@ def fit(
 
     Example:  celltrail fit Fluo-N2DL-HeLa DIC-C2DH-HeLa --out costs.json
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
     from importlib.metadata import version
 
     from celltrail.data.errors import InputError
@@ -157,6 +163,7 @@ def fit(
     from celltrail.tracking.costs.from_pins import read_corrections
     from celltrail.tracking.costs.learned import costs_as_json, fit_costs, load_costs
     from celltrail.tracking.costs.pricing import Constants
+    from celltrail.tracking.cross_fitting import calibrate_costs
 
     refuse_existing(out, overwrite=overwrite)
     if not datasets and pins is None:
@@ -171,7 +178,9 @@ def fit(
             progress("read", done, len(sequences))
             examples.append(read_example(sequence, frames=span))
         progress("read", len(sequences), len(sequences))
-        model = fit_costs(examples, seed=seed) if datasets else load_costs()
+        model = load_costs()
+        if datasets:
+            model = replace(fit_costs(examples, seed=seed), calibration=calibrate_costs(examples, seed=seed))
         if pins is not None and masks is not None:
             model = read_corrections(model, pins, masks, images, frames=span, progress=progress)
     constants = Constants()
@@ -183,4 +192,8 @@ def fit(
         return
     for movie in model.trained_on:
         typer.echo(f"{movie['name']}: {movie['links']:,} links, {movie['divisions']:,} divisions")
+    if model.calibration.movies:
+        typer.echo(
+            f"Costs are divided by {model.calibration.temperature:g} for probabilities, by what other data sets teach."
+        )
     typer.echo(f"Written to {out}: use it with  celltrail track … --costs {out}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import NAT, SISTER_OUTSIDE, Candidates, Links, Solution
+from celltrail.data.graph.confidence import Confidence
 from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.solving.solver import exact_margin
 
@@ -17,7 +18,14 @@ REJECTED = 20  # rejected divisions that are listed for a movie
 
 
 def explain_cell(
-    candidates: Candidates, solution: Solution, track: IntArray, frame: int, label: int, *, by_track: bool = False
+    candidates: Candidates,
+    solution: Solution,
+    track: IntArray,
+    frame: int,
+    label: int,
+    *,
+    by_track: bool = False,
+    confidence: Confidence | None = None,
 ) -> dict[str, Any]:
     """Everything that was weighed for one cell.
 
@@ -25,6 +33,8 @@ def explain_cell(
     ----------
     label : int
         Of the cell in the input masks; with ``by_track``, its label in the result.
+    confidence : Confidence | None
+        Gives every choice its ``probability``.
 
     Returns
     -------
@@ -49,12 +59,22 @@ def explain_cell(
     row = int(rows[0])
     past = [_end("appears", d.appear[row], solution.appears[row])]
     future = [_end("disappears", d.disappear[row], solution.disappears[row])]
+    if confidence is not None:
+        past[0]["probability"], future[0]["probability"] = (
+            float(confidence.appear[row]),
+            float(confidence.disappear[row]),
+        )
     for index in np.flatnonzero((candidates.links.source == row) | (candidates.links.target == row)).tolist():
         side = future if candidates.links.source[index] == row else past
         side.append(_link(candidates, solution, track, index, to_future=side is future))
+        if confidence is not None:
+            side[-1]["probability"] = float(confidence.link[index])
     z = candidates.divisions
     for index in np.flatnonzero((z.mother == row) | (z.first == row) | (z.second == row)).tolist():
-        (future if z.mother[index] == row else past).append(_division(candidates, solution, track, index))
+        side = future if z.mother[index] == row else past
+        side.append(_division(candidates, solution, track, index))
+        if confidence is not None:
+            side[-1]["probability"] = float(confidence.division[index])
     return {
         "cell": _cell(candidates, track, row),
         "component": int(solution.component[row]),

@@ -17,13 +17,12 @@ from celltrail.data.files.output import output_folder
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
 from celltrail.data.graph.networkx_graph import from_networkx
+from celltrail.data.types import Masks
 from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.solving.solver import solve_candidates
 
 if TYPE_CHECKING:
     import networkx as nx
-
-Masks = Mapping[int, NDArray[Any]]
 
 
 @dataclass

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.movie import ComputedFrames, Frames

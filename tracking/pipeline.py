@@ -19,6 +19,7 @@ from celltrail.data.files.output import output_folder
 from celltrail.data.files.pins import Pin
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
+from celltrail.data.graph.confidence import Confidence
 from celltrail.data.progress import Progress, silent
 from celltrail.data.run_file import RUN_FILE, SCHEMA, fingerprint, fingerprint_of_file, peak_memory_mb
 from celltrail.data.running.json_text import to_json
@@ -28,6 +29,9 @@ from celltrail.data.settings import to_config
 from celltrail.data.types import Masks
 from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from celltrail.tracking.candidates.links import typical_diameter
+from celltrail.tracking.confidence.marginals import compute_confidence
+from celltrail.tracking.confidence.summary import summarise
+from celltrail.tracking.costs.learned import calibration_of
 from celltrail.tracking.explain import list_divisions
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
@@ -55,6 +59,8 @@ class TrackResult:
         int64 (n,), track of each detection (0: not used).
     candidates, solution
         The problem and its answer.
+    confidence : Confidence | None
+        The probability of every choice; ``None`` where the search was broken off.
     run : dict[str, Any]
         What ``run.json`` holds.
     """
@@ -67,6 +73,7 @@ class TrackResult:
     table: DetectionTable
     lineage: Lineage
     source: Masks
+    confidence: Confidence | None = None
 
     def masks(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Frame number and label image of every frame, with the labels of the tracks."""
@@ -178,6 +185,9 @@ def track(
                 baseline = choose_greedily if settings.method == "greedy" else choose_by_assignment
                 chosen = add_divisions(candidates, baseline(problem.links), cut_off(problem.links))
                 solution = as_solution(candidates, *chosen, settings.method)
+        calibration = calibration_of(prepared.model)
+        with clock.stage("confidence"):
+            confidence = None if solution.interrupted else compute_confidence(candidates, calibration.temperature)
         with clock.stage("explain"):  # last: the terms of the costs are many, and the solver needs the memory
             here = map if solution.interrupted else mapper  # workers may still be busy with what was given up
             candidates = apply_pins(prepared.explained(here, progress), movie.pins)
@@ -198,6 +208,7 @@ def track(
         "max_gap": int(problem.links.missed.max(initial=0)),
     }
     run["costs"] = prepared.model.name
+    run["confidence"] = None if confidence is None else summarise(candidates, solution, confidence, calibration)
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["division_list"] = list_divisions(candidates, solution, lineage.track)
     if settings.repair:
@@ -218,6 +229,7 @@ def track(
         table=table,
         lineage=lineage,
         source=movie.masks,
+        confidence=confidence,
     )
 
 
@@ -288,7 +300,8 @@ def write_into(result: TrackResult, folder: Path, *, graph: bool = True, progres
 
     write_masks(folder, counted(), digits=digits_for(numbers))
     if graph:
-        save_graph(folder / "graph.npz", result.candidates, result.solution, track=result.track)
+        sure = None if result.confidence is None else result.confidence.arrays()
+        save_graph(folder / "graph.npz", result.candidates, result.solution, track=result.track, confidence=sure)
     seconds = {**result.run["seconds"], "write": round(time.perf_counter() - start, 4)}
     run = {**result.run, "seconds": {**seconds, "total": round(sum(seconds.values()), 4)}}
     (folder / RUN_FILE).write_text(to_json(run) + "\n", encoding="utf-8")

@@ -70,6 +70,7 @@ def prepare(
     solve: Callable[[Candidates], Solution],
     settings: TrackSettings | None = None,
     *,
+    model: CostModel | None = None,
     finder: Callable[..., UnpricedCandidates] = find_candidates,
     explained: bool = True,
     mapper: Mapper = map,
@@ -81,8 +82,10 @@ def prepare(
     solve : Callable[[Candidates], Solution]
         What solves the first, simpler problems.
     settings : TrackSettings | None
-        TrackSettings or None Its costs and their constants; ``allow_drop``; ``max_gap``, which is 4 where it is
+        Its costs and their constants; ``allow_drop``; ``max_gap``, which is 4 where it is
         ``None`` and more than 1 of 200 links would use it, else 0. ``None``: the defaults.
+    model : CostModel | None
+        A cost model instead of that which the settings name.
     finder : Callable[..., UnpricedCandidates]
         What finds candidates, as `celltrail.tracking.candidates.parts.find_candidates` does.
     explained : bool
@@ -106,7 +109,7 @@ def prepare(
             return candidates_over(gap, whole=True)
         return finder(table if whole else sample, max_gap=gap, mapper=mapper)
 
-    model = choose_model(settings.costs, lambda: candidates_over(max_gap or 0, whole=False), solve, settled)
+    model = model or choose_model(settings.costs, lambda: candidates_over(max_gap or 0, whole=False), solve, settled)
     gap_rate = None
     if max_gap is None:
         wide = candidates_over(AUTO_GAP, whole=False)

@@ -22,18 +22,21 @@ def why(
 ) -> None:
     """Say why a cell was linked as it was: what else was possible, at what cost, and how sure the choice is.
 
-    A margin is the price in nats of the best solution without that choice, found by solving again.
+    A probability is the share of all solutions, weighted by their costs; a margin is the price in nats of the best solution without that choice, found by solving again.
 
     Example:  celltrail why 01_RES 12 7
     """
     from celltrail.data.errors import InputError
     from celltrail.data.graph.candidates import load_graph
+    from celltrail.data.graph.confidence import read_confidence
     from celltrail.tracking.explain import explain_cell
 
-    candidates, solution, track = load_graph(result / "graph.npz" if result.is_dir() else result)
+    graph = result / "graph.npz" if result.is_dir() else result
+    candidates, solution, track = load_graph(graph)
     if solution is None or track is None:
         raise InputError(f"{result} holds candidates without a solution: run 'celltrail track' first.")
-    found = explain_cell(candidates, solution, track, frame, label, by_track=not by_input)
+    confidence = read_confidence(graph)
+    found = explain_cell(candidates, solution, track, frame, label, by_track=not by_input, confidence=confidence)
     if as_json:
         console.print_json(found)
         return
@@ -54,6 +57,8 @@ def _line(choice: dict[str, Any]) -> str:
     mark = "→" if choice["chosen"] else " "
     cells = "; ".join(f"{_name(cell)} (track {cell['track']})" for cell in choice["cells"])
     text = f" {mark} {choice['kind']:10s} {choice['cost']:8.2f} nats, odds {choice['odds']}"
+    if "probability" in choice:
+        text += f", probability {100 * choice['probability']:.1f} %"
     text += f"  {cells}" if cells else ""
     if choice["kind"] == "division" and len(choice["cells"]) == 2:
         text += "; the other daughter is outside the image"

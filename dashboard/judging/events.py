@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.content import Result
 from celltrail.data import Tracks, load_graph
+from celltrail.data.graph.confidence import read_confidence
 from celltrail.evaluation import Evaluation
 from celltrail.evaluation.errors import MEANING, describe_error
+from celltrail.tracking.confidence.places import list_places
 
 OUTLIER = 8.0  # a step is odd when it lies so many median absolute deviations above the median
 SHORT = 3  # frames
@@ -37,6 +39,13 @@ NAMES = {
     "EC": "wrong kind of link",
     "suspect_gt": "truth looks wrong",
 }
+DECISIONS = {
+    "link": "a cell may follow another one than it does, or none",
+    "division": "a cell may divide otherwise, or not at all",
+    "begin": "a cell that begins may follow another one",
+    "end": "a cell that ends may go on",
+}
+WORTH_A_LOOK = 0.01  # probability of being wrong from which on a decision is listed
 DIFFERENCES = {
     "cell only in A": "a cell of A has no mask in B that covers more than half of it and the other way round",
     "cell only in B": "a cell of B has no counterpart in A",
@@ -83,11 +92,13 @@ def name_of(kind: str) -> str:
 
 def meaning(kind: str) -> str:
     """What a kind of event means."""
-    return {**MEANING, **RULES, **DIFFERENCES}.get(kind, "")
+    return {**MEANING, **RULES, **DECISIONS, **DIFFERENCES}.get(kind, "")
 
 
 def find_suspects(result: Result) -> list[Event]:
-    """What the rules of `RULES` find odd, in order of frames. Needs no truth."""
+    """Decisions that may be wrong, least certain first; of a result without probabilities what the rules of `RULES`
+    find odd, in order of frames. Needs no truth.
+    """
     return _find_suspects(result, content.stamp(result.layer.folder))
 
 
@@ -96,6 +107,9 @@ def _find_suspects(result: Result, _stamp: str) -> list[Event]:
     cells = content.cell_table(result)
     if not len(result.tracks) or not len(cells):
         return []
+    doubtful = _doubtful_decisions(result)
+    if doubtful is not None:
+        return doubtful
     found = [*_odd_lives(result, cells), *_odd_steps(cells), *_doubtful_links(result)]
     return sorted(found, key=lambda event: (event.frame, event.kind, event.track))
 
@@ -160,6 +174,31 @@ def _limit(values: NDArray[np.float64]) -> float:
         return float("inf")
     middle = float(np.median(values))
     return middle + OUTLIER * max(float(np.median(np.abs(values - middle))), 1e-9)
+
+
+def _doubtful_decisions(result: Result) -> list[Event] | None:
+    """The review list of a result; ``None`` where it holds no probabilities."""
+    path = result.layer.folder / "graph.npz"
+    confidence = read_confidence(path) if path.is_file() else None
+    if confidence is None:
+        return None
+    candidates, solution, track = load_graph(path)
+    if solution is None or track is None:
+        return None
+    return [
+        Event(
+            place.kind,
+            place.frame,
+            place.y,
+            place.x,
+            f"Track {place.track} {place.decision}: wrong with a probability of {100 * place.probability_wrong:.0f} %. "
+            f"Instead: {place.alternative or 'nothing likely'} ({100 * place.probability_alternative:.0f} %).",
+            place.track,
+            cost=place.probability_wrong,
+        )
+        for place in list_places(candidates, solution, confidence, track)
+        if place.probability_wrong >= WORTH_A_LOOK and place.track
+    ]
 
 
 def _doubtful_links(result: Result) -> Iterable[Event]:

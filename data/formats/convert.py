@@ -17,6 +17,7 @@ from celltrail.data.files.movie import ComputedFrames
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.output import output_file, output_folder, refuse_existing
 from celltrail.data.formats.btrack_hdf5 import read_btrack
+from celltrail.data.formats.certainty import keep_certain, read_certainty
 from celltrail.data.formats.geff import LABELS, is_geff, read_geff, write_geff
 from celltrail.data.formats.link_values import read_link_values
 from celltrail.data.formats.points import Points, radii_of, read_result
@@ -72,6 +73,7 @@ def convert_movie(
     radius: float | None = None,
     voxel: tuple[float, float, float] | None = None,
     interval: float | None = None,
+    certain: float | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> list[str]:
@@ -86,11 +88,13 @@ def convert_movie(
         them, and where the source has none, discs are drawn.
     radius : float | None
         Of these discs, in pixels; otherwise from the areas of the points.
+    certain : float | None
+        Only links whose probability is at least this are kept; tracks are cut at the others.
 
     Returns
     -------
     list of str
-        Sentences on what was left out of the source or assumed about it, and on what the target cannot hold; empty
+        Sentences on what was left out of the source, assumed about it or cut, and on what the target cannot hold; empty
         when nothing is lost.
     """
     suffix = target.suffix.lower()
@@ -104,6 +108,19 @@ def convert_movie(
     refuse_existing(target, overwrite=overwrite, inputs=[source, *([masks] if masks else [])])
     points = read_points(source, voxel=voxel, interval=interval, progress=progress)
     own = open_labels(source) if source.is_dir() and track_file(source) is not None else None
+    certainty = read_certainty(source / "graph.npz") if own is not None else None
+    notes = list(points.notes)
+    if certain is not None:
+        if certainty is None:
+            raise InputError(
+                f"{source} holds no probabilities, which --certain needs: run 'celltrail track' on its masks."
+            )
+        points, share = keep_certain(points, certainty, certain)
+        notes.append(
+            f"{100 * share:.1f} % of the links are certain enough ({certain:g}) and kept; tracks are cut at the others."
+        )
+        masks = masks or source  # where tracks are cut, labels change
+        certainty = None
     if masks is None and is_geff(source) and (source / LABELS).is_dir():
         masks = source / LABELS  # what this program wrote beside the graph
     if suffix == ".csv":
@@ -113,11 +130,11 @@ def convert_movie(
             if dialect == "trackmate":
                 edges = stack.enter_context(output_file(edges_file(target), overwrite=overwrite))
             write_table(points, work, dialect, edges=edges)
-        return [*points.notes, DIALECTS[dialect].loses]
+        return [*notes, DIALECTS[dialect].loses]
     if suffix == ".xml":
         with output_file(target, overwrite=overwrite) as work:
             write_trackmate(points, work, shape=None if own is None else own.shape)
-        return [*points.notes, LOSES_SHAPES]
+        return [*notes, LOSES_SHAPES]
     given: Mapping[int, NDArray[Any]] | None = own
     if masks is not None:
         given = _relabelled(points, open_labels(masks), masks)
@@ -125,23 +142,20 @@ def convert_movie(
         if suffix:
             # The name of the folder tells the writer whether masks go with the graph.
             inner = work / f"graph{suffix}"
-            write_geff(
-                points,
-                inner,
-                given if suffix == ".zarr" else None,
-                of_links=read_link_values(source) if own is not None else None,
-                progress=progress,
-            )
+            of_links: dict[str, Any] = {} if own is None else dict(read_link_values(source))
+            if certainty is not None:
+                of_links["probability"] = certainty.past
+            write_geff(points, inner, given if suffix == ".zarr" else None, of_links=of_links, progress=progress)
             for item in inner.iterdir():
                 item.rename(work / item.name)
             inner.rmdir()
-            return [*points.notes, *([] if suffix == ".zarr" or given is None else [LOSES_MASKS])]
+            return notes if suffix == ".zarr" or given is None else [*notes, LOSES_MASKS]
         pictures = given if given is not None else draw_discs(points, radius)
         digits = digits_for([*points.frame.tolist(), *pictures])
         write_masks(work, _counted(pictures, progress), digits=digits)
         write_track_file(work / "res_track.txt", points.tracks)
     has_scale = points.voxel is not None or points.interval is not None
-    return [*points.notes, *[DREW_DISCS] * (given is None), *[LOSES_SCALE] * has_scale]
+    return notes + [DREW_DISCS] * (given is None) + [LOSES_SCALE] * has_scale
 
 
 def _counted(masks: Mapping[int, NDArray[Any]], progress: Progress) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.formats.certainty import Certainty, track_probabilities
 from celltrail.data.formats.points import Points, joined_tracks
 from celltrail.data.graph.candidates import load_graph
 from celltrail.data.progress import Progress, silent
@@ -28,6 +29,7 @@ def measure_cells(
     images: Mapping[str, Mapping[int, NDArray[Any]]] | None = None,
     *,
     margins: Mapping[tuple[int, int], float] | None = None,
+    certainty: Certainty | None = None,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """One row per cell and frame.
@@ -43,6 +45,8 @@ def measure_cells(
         Name of a channel → images; "" for the only one.
     margins : Mapping[tuple[int, int], float] | None
         (frame, label) → nats, see `read_margins`.
+    certainty : Certainty | None
+        See `celltrail.data.formats.certainty.read_certainty`.
 
     Returns
     -------
@@ -54,7 +58,8 @@ def measure_cells(
         ``solidity``; ``at_border``; ``neighbours`` (cells whose centres lie within three median radii);
         ``mean``, ``sd``, ``integrated`` (the sum) of the grey values (with the channel's name), ``background`` (the
         median of the pixels of the frame that belong to no cell), ``corrected_mean`` and ``corrected_integrated``
-        (without the background); ``speed_px`` per frame since the previous point of the track, and ``speed_um_per_min``; ``margin``.
+        (without the background); ``speed_px`` per frame since the previous point of the track, and ``speed_um_per_min``; ``margin``;
+        ``probability`` that its link to the past (or its beginning) is right.
     """
     import pandas as pd
 
@@ -88,6 +93,10 @@ def measure_cells(
     if margins is not None:
         keys = zip(points.frame.tolist(), points.label.tolist(), strict=True)
         columns["margin"] = np.array([margins.get(key, np.nan) for key in keys])
+    if certainty is not None:
+        known = {**certainty.begin, **certainty.past}
+        keys = zip(points.frame.tolist(), points.label.tolist(), strict=True)
+        columns["probability"] = np.array([known.get(key, np.nan) for key in keys])
     return pd.DataFrame(columns)
 
 
@@ -195,13 +204,15 @@ def read_margins(graph: Path) -> dict[tuple[int, int], float]:
     return margins
 
 
-def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
+def measure_tracks(points: Points, cells: pd.DataFrame, certainty: Certainty | None = None) -> pd.DataFrame:
     """One row per track; continuations are joined to one track.
 
     Parameters
     ----------
     cells : pd.DataFrame
         From `measure_cells`.
+    certainty : Certainty | None
+        See `celltrail.data.formats.certainty.read_certainty`.
 
     Returns
     -------
@@ -211,7 +222,8 @@ def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
         ``birth``: division, border, start of the movie, or appears; ``fate``: division, border, end of
         the movie, or disappears; ``generation``; ``cycle_frames`` and ``cycle_minutes`` from birth by
         division to division; ``path_px``, ``net_px`` (start to end), ``mean_speed_px``, mean area; ``begin_minutes``,
-        ``end_minutes``, and lengths, speeds and areas in µm and minutes where the scale is known.
+        ``end_minutes``, and lengths, speeds and areas in µm and minutes where the scale is known; ``probability`` that the
+        whole track is right, ``cycle_probability`` that its whole cell cycle is.
     """
     import pandas as pd
 
@@ -280,6 +292,14 @@ def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
                 row["mean_speed_um_per_min"] = float(group["speed_um_per_min"].mean()) if len(group) > 1 else None
         rows.append(row)
     table = pd.DataFrame(rows)
+    if rows and certainty is not None:
+        whole, cycle = track_probabilities(points, joined, certainty)
+        table["probability"] = [whole[track] for track in table["track"]]
+        cycles = table["cycle_frames"].notna()
+        table["cycle_probability"] = [
+            cycle.get(track, np.nan) if there else np.nan
+            for track, there in zip(table["track"].tolist(), cycles.tolist(), strict=True)
+        ]
     if rows:
         table["cycle_frames"] = table["cycle_frames"].astype("Int64")
     return table

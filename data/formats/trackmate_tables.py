@@ -9,16 +9,9 @@ import numpy as np
 
 from celltrail.data.errors import InputError
 from celltrail.data.formats.csv_file import as_numbers, as_whole, filled, is_empty, read_csv
-from celltrail.data.formats.points import (
-    FloatArray,
-    IntArray,
-    Points,
-    links_of,
-    points_from_links,
-    radii_of,
-    rows_of_ids,
-)
+from celltrail.data.formats.points import Points, links_of, points_from_links, radii_of, rows_of_ids
 from celltrail.data.formats.units import is_pixel, micrometres
+from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,6 +10,7 @@ evidence either way", negative speaks for, positive against.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -267,7 +268,12 @@ class Solution:
 
 
 def save_graph(
-    path: Path, candidates: Candidates, solution: Solution | None = None, *, track: IntArray | None = None
+    path: Path,
+    candidates: Candidates,
+    solution: Solution | None = None,
+    *,
+    track: IntArray | None = None,
+    confidence: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``graph.npz`` (schema ``celltrail.graph/1``), whole or not at all.
 
@@ -275,6 +281,8 @@ def save_graph(
     ----------
     track : IntArray | None
         int64 (n,), the label of each detection in the result's masks (0: not used).
+    confidence : Mapping[str, Any] | None
+        The arrays of `celltrail.data.graph.confidence.Confidence`, by their names in the file.
     """
     arrays: dict[str, Any] = {"schema": np.array(SCHEMA)}
     tables: dict[str, Detections | Links | Divisions] = {
@@ -298,6 +306,7 @@ def save_graph(
             arrays[f"solution.{column.name}"] = np.asarray(getattr(solution, column.name))
     if track is not None:
         arrays["detection_track"] = track
+    arrays |= dict(confidence or {})
     with output_file(path, overwrite=True) as work, work.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-FloatArray = NDArray[np.float32]
 LEAST = (
     4.0  # standard deviations; what nets see in noise, white or blurred, stays below (up to 3.9 in 300 × 300 pixels)
 )
@@ -21,10 +20,10 @@ NOISE_WIDTH = 5.0  # contrast × width of a region, in deviations of the noise �
 WHITE = 0.25  # of the variation of the background that is left where all of it is white noise
 LAG = 3  # pixels between those that are compared for the noise: beyond the blur of a pixel
 FEW = 20  # pixels of a ring that tell the noise there
-ENOUGH = 500  # pixels of background that say how it varies
+ENOUGH = 500  # pixels of background that say how it variesfrom celltrail.data.types import Float32Array
 
 
-def roughness(plane: FloatArray, lag: int = LAG) -> FloatArray:
+def roughness(plane: Float32Array, lag: int = LAG) -> Float32Array:
     """Absolute mixed differences of an image (Y, X), of its shape: noise everywhere, and the edges of things in places.
 
     Neither slopes nor uneven light are seen in it. For normal noise of deviation 1 the median is 0.6745.
@@ -37,19 +36,19 @@ def roughness(plane: FloatArray, lag: int = LAG) -> FloatArray:
 
 
 def contrasts(
-    plane: FloatArray, labels: NDArray[np.integer[Any]], diameter: float, rough: FloatArray | None = None
+    plane: Float32Array, labels: NDArray[np.integer[Any]], diameter: float, rough: Float32Array | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How much brighter each region is than the ring around it: in grey values, and in deviations of the background.
 
     Parameters
     ----------
-    plane : FloatArray
+    plane : Float32Array
         Grey values (Y, X).
     labels : NDArray[np.integer[Any]]
         Regions 1 … n.
     diameter : float
         Of a cell, in pixels of the plane: rings are 0.3 of it wide.
-    rough : FloatArray | None
+    rough : Float32Array | None
         `roughness` of the image, in the pixels of the plane, times how much the image was enlarged.
 
     Returns
@@ -90,17 +89,17 @@ def contrasts(
 
 
 def drop_faint(
-    plane: FloatArray, rough: FloatArray, probability: FloatArray, threshold: float, diameter: float
-) -> FloatArray:
+    plane: Float32Array, rough: Float32Array, probability: Float32Array, threshold: float, diameter: float
+) -> Float32Array:
     """The map of probabilities without the regions that do not stand out by `LEAST`; usually the very same array.
 
     Parameters
     ----------
-    plane : FloatArray
+    plane : Float32Array
         What the net saw (Y, X).
-    rough : FloatArray
+    rough : Float32Array
         As for `contrasts`.
-    probability : FloatArray
+    probability : Float32Array
         What it said, of the same shape.
     threshold : float
         From which probability pixels belong to a region.

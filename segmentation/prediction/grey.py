@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from celltrail.data.errors import InputError
+from celltrail.data.types import Float32Array
 
-FloatArray = NDArray[np.float32]
 Limits = tuple[float, float]
 
 PERCENTILE_PIXELS = 4_000_000  # more pixels than these do not make a percentile better
@@ -113,7 +113,7 @@ def mend(image: NDArray[Any]) -> NDArray[Any]:
     return np.where(lone, around, image)
 
 
-def normalise(image: NDArray[Any], limits: Limits) -> FloatArray:
+def normalise(image: NDArray[Any], limits: Limits) -> Float32Array:
     """Grey values scaled so that the two limits become 0 and 1, float32, cut to −1 … 5.
 
     Equal limits (an image of one grey value) make all values 0.

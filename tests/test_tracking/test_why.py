@@ -9,6 +9,7 @@ import pytest
 
 import celltrail.cli
 from celltrail.data.graph.candidates import NAT, load_graph
+from celltrail.data.graph.confidence import read_confidence
 from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie
 from celltrail.tracking import track, write_result
@@ -75,3 +76,18 @@ def test_the_run_lists_divisions_and_the_nearest_rejected(result):
 @pytest.mark.parametrize(("cost", "words"), [(5.56, "1 : 260"), (-5.56, "260 : 1"), (0.5, "1 : 1.6")])
 def test_costs_in_words(cost, words):
     assert in_words(cost) == words
+
+
+def test_every_choice_has_its_probability(result, capsys):
+    candidates, solution, tracks = load_graph(result / "graph.npz")
+    confidence = read_confidence(result / "graph.npz")
+    d = candidates.detections
+    row = int(np.flatnonzero(solution.link_chosen)[5])
+    target = int(candidates.links.target[row])
+    found = explain_cell(
+        candidates, solution, tracks, int(d.frame[target]), int(d.label[target]), confidence=confidence
+    )
+    assert found["past"][0]["probability"] == pytest.approx(confidence.link[row])
+    assert sum(choice["probability"] for choice in found["past"]) <= 1.001
+    assert run("why", result, 3, 2) == 0
+    assert "probability" in capsys.readouterr().out

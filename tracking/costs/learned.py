@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.types import BoolArray, FloatArray
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.parts import find_candidates
+from celltrail.tracking.confidence.temperature import Calibration, read_calibration
 from celltrail.tracking.costs.examples import Example, thin_out, true_choices, without_images
 from celltrail.tracking.costs.logistic import Linear, fit_logistic
 
@@ -38,6 +39,7 @@ class LearnedCosts:
     divisions: Linear
     trained_on: tuple[dict[str, Any], ...] = ()
     name: str = "learned"
+    calibration: Calibration = field(default_factory=Calibration)
 
     def link(self, features: Features, n: int) -> tuple[FloatArray, dict[str, FloatArray]]:
         """Log-odds of candidate links, and their terms."""
@@ -107,6 +109,7 @@ def costs_as_json(model: LearnedCosts, constants: Mapping[str, Any], sentences: 
             "links": {"intercept": model.links.intercept, "coefficients": model.links.coefficients},
             "divisions": {"intercept": model.divisions.intercept, "coefficients": model.divisions.coefficients},
             "constants": {**constants, "in_words": list(sentences)},
+            "confidence": model.calibration.as_json(),
             "trained_on": list(model.trained_on),
         },
         indent=2,
@@ -137,9 +140,16 @@ def load_costs(path: Path | None = None) -> LearnedCosts:
         raise InputError(f"{path} has the schema {schema}, expected {SCHEMA}: make it again with 'celltrail fit'.")
     try:
         links, divisions = (_linear(content[key]) for key in ("links", "divisions"))
+        calibration = read_calibration(content.get("confidence"))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(f"{path} lacks coefficients: make it again with 'celltrail fit'.") from None
-    return LearnedCosts(links, divisions, tuple(content.get("trained_on", ())), name)
+    return LearnedCosts(links, divisions, tuple(content.get("trained_on", ())), name, calibration)
+
+
+def calibration_of(model: object) -> Calibration:
+    """How sure the costs of a model may be: what was learned with it, or with the shipped costs where nothing was."""
+    own = getattr(getattr(model, "general", model), "calibration", None)
+    return own if isinstance(own, Calibration) and own.movies else load_costs().calibration
 
 
 def _linear(entry: Mapping[str, Any]) -> Linear:

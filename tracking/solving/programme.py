@@ -96,7 +96,13 @@ class Programme:
 
 
 def build_programme(candidates: Candidates) -> Programme:
-    """Write the programme down and decide what is certain.
+    """Write the programme down and decide what is certain, see `pinned_model`."""
+    programme = _use_what_pays(pinned_model(candidates), candidates)
+    return replace(programme, allowed=programme.allowed & ~_dominated(programme), possible=programme.allowed)
+
+
+def pinned_model(candidates: Candidates) -> Programme:
+    """Write the programme down, with pins obeyed: every column that is allowed is part of some solution.
 
     Raises
     ------
@@ -127,9 +133,7 @@ def build_programme(candidates: Candidates) -> Programme:
         clique_id=candidates.clique_id,
         clique_detection=candidates.clique_detection,
     )
-    programme = _apply_pins(programme, candidates)
-    programme = _use_what_pays(programme, candidates)
-    return replace(programme, allowed=programme.allowed & ~_dominated(programme), possible=programme.allowed)
+    return _apply_pins(programme, candidates)
 
 
 def name(detections: Detections, v: int) -> str:
