@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from celltrail.data.types import Float32Array
+
 LEAST = (
     4.0  # standard deviations; what nets see in noise, white or blurred, stays below (up to 3.9 in 300 × 300 pixels)
 )
@@ -20,7 +22,7 @@ NOISE_WIDTH = 5.0  # contrast × width of a region, in deviations of the noise �
 WHITE = 0.25  # of the variation of the background that is left where all of it is white noise
 LAG = 3  # pixels between those that are compared for the noise: beyond the blur of a pixel
 FEW = 20  # pixels of a ring that tell the noise there
-ENOUGH = 500  # pixels of background that say how it variesfrom celltrail.data.types import Float32Array
+ENOUGH = 500  # pixels of background that say how it varies
 
 
 def roughness(plane: Float32Array, lag: int = LAG) -> Float32Array:

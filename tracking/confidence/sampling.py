@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as npfrom celltrail.data.types import BoolArray, FloatArray, IntArray
+import numpy as np
 
-
+from celltrail.data.types import BoolArray, FloatArray, IntArray
 
 UNIFORM = 0.2  # share of the draws that do not look at the probabilities
 QUANTILE = 1.96  # of the normal distribution: 95 % lie within
