@@ -25,6 +25,7 @@ from data.graph import FREE, NAT
 from data.pins import Cell, Pin, write_pins
 from tracking import TrackResult, track, write_result
 from tracking.lineage import build_lineage
+from tracking.obedience import require_obedience
 from tracking.painting import relabel
 from tracking.pinning import apply_pins
 from tracking.solver import solve_candidates
@@ -37,8 +38,11 @@ def in_words(pin: Pin) -> str:
         ("detection", "keep"): "{0} is a cell", ("detection", "forbid"): "{0} is no cell",
         ("link", "keep"): "{0} becomes {1}", ("link", "forbid"): "{0} does not become {1}",
         ("division", "keep"): "{0} divides into {1} and {2}", ("division", "forbid"): "{0} does not divide into {1} and {2}",
+        ("begin", "keep"): "{0} begins here", ("end", "keep"): "{0} ends here",
         ("merge", "keep"): "{0} and {1} are one cell", ("merge", "forbid"): "{0} and {1} are two cells",
     }  # fmt: skip
+    if pin.kind == "division" and len(pin.cells) == 1:
+        return f"{names[0]} does not divide"
     return words[pin.kind, pin.action].format(*names, "another cell")
 
 
@@ -172,6 +176,7 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
         solution = solve_touched(problem.candidates, problem.solution, pinned, cells)
     else:
         solution = solve_candidates(pinned)
+    require_obedience(pinned, solution, pins)
     unseen = np.flatnonzero(solution.used & (problem.track == 0))
     if len(unseen):
         frame, label = problem.cell(int(unseen[0]))

@@ -5,7 +5,8 @@ nodes
     disappear`` in nats, ``optional`` (may be left out) and ``fixed`` (``"free"``, ``"keep"`` or ``"forbid"``).
 edges
     one per link: ``cost`` in nats, ``fixed``, and each term of the cost as ``term.NAME``. An edge without
-    ``cost`` is no link of its own, only part of a division.
+    ``cost`` is no link of its own, only part of a division. ``fixed="forbid"`` excludes every division with this edge,
+    too: the second cell follows the first in no way.
 ``graph.graph["divisions"]``
     ``{(mother, daughter, daughter): {"cost": …, "fixed": …, "term.NAME": …}}``. Removing a node or an edge
     removes the divisions that need it.
@@ -124,8 +125,18 @@ def from_networkx(graph: Graph) -> Candidates:
                 f"the edge from node {u!r} (frame {graph.nodes[u]['frame']}) to node {v!r} (frame "
                 f"{graph.nodes[v]['frame']}) does not lead to a later frame: turn it round or remove it."
             )
-    problems += _value_problems((f"edge {u!r} → {v!r}", values) for u, v, values in linked)
+    problems += _value_problems((f"edge {u!r} → {v!r}", values) for u, v, values in graph.edges(data=True))
+    problems += [
+        f"edge {u!r} → {v!r} is kept, but is no link of its own: give it a cost, or keep a division with it."
+        for u, v, values in graph.edges(data=True)
+        if values.get("fixed") == "keep" and "cost" not in values
+    ]
     problems += _value_problems((f"division {key!r}", values) for *_, values, key in triplets)
+    problems += [
+        f"division {key!r} is kept, but an edge of it is forbidden: change one of them."
+        for *_, values, key in triplets
+        if values.get("fixed") == "keep" and _has_forbidden_edge(graph, key)
+    ]
     cliques = [[row[node] for node in clique if node in row] for clique in graph.graph.get("cliques", [])]
     raise_if(problems)
 
@@ -154,7 +165,9 @@ def from_networkx(graph: Graph) -> Candidates:
     return Candidates(
         detections=detections,
         links=Links(ends[:, 0], ends[:, 1], *_table([values for *_, values in linked])),
-        divisions=Divisions(three[:, 0], three[:, 1], three[:, 2], *_table([entry[3] for entry in triplets])),
+        divisions=Divisions(
+            three[:, 0], three[:, 1], three[:, 2], *_table([_with_edges(graph, entry) for entry in triplets])
+        ),
         clique_id=np.repeat(np.arange(len(cliques)), [len(clique) for clique in cliques]).astype(np.int64),
         clique_detection=np.array([v for clique in cliques for v in clique], dtype=np.int64),
         rebirth_frames=int(graph.graph.get("rebirth_frames", 0)),
@@ -268,6 +281,16 @@ def _value_problems(entries: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
         if values.get("fixed", "free") not in _CODE:
             problems.append(f"{what} has fixed={values['fixed']!r}: choose 'free', 'keep' or 'forbid'.")
     return problems
+
+
+def _has_forbidden_edge(graph: Graph, key: Any) -> bool:
+    return any(graph.edges[key[0], daughter].get("fixed") == "forbid" for daughter in key[1:])
+
+
+def _with_edges(graph: Graph, entry: Any) -> dict[str, Any]:
+    """The attributes of a division, forbidden where one of its edges is."""
+    values, key = entry[3], entry[4]
+    return {**values, "fixed": "forbid"} if _has_forbidden_edge(graph, key) else values
 
 
 def _is_number(value: Any) -> bool:

@@ -104,7 +104,8 @@ def price(
     spread: Spread = map,
 ) -> Candidates:
     """The tracking problem with integer costs; ``explained``: with the terms that they are the sum of,
-    in half precision (three digits): they are shown, never summed.
+    in half precision (three digits): they are shown, never summed. But what a link costs less as a division with one
+    daughter outside is always there, in single precision: pins may take it back.
 
     With ``allow_drop`` doubtful detections may be left out, at a price.
 
@@ -162,7 +163,7 @@ def with_terms(
 def _put(table: Links | Divisions, begin: int, part: Terms) -> None:
     """Write the terms of a part into those of all rows, from row ``begin`` on."""
     for name, term in part.items():
-        whole = table.terms.setdefault(name, np.empty(len(table), dtype=np.float16))
+        whole = table.terms.setdefault(name, np.empty(len(table), dtype=term.dtype))
         whole[begin : begin + len(term)] = term
 
 
@@ -206,6 +207,7 @@ def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Co
     link_terms, division_terms = (
         {name: term.astype(np.float16) for name, term in of.items()} if explained else {} for of in (terms, its_terms)
     )
+    link_terms[SISTER_OUTSIDE] = terms[SISTER_OUTSIDE].astype(np.float32)
     return Priced(
         part.offset, to_units(cost), triplets, to_units(its_cost), link_terms, division_terms, best, likely
     )  # fmt: skip

@@ -34,6 +34,7 @@ from tracking.detections import DetectionTable, check_voxel, dimensions_of, meas
 from tracking.explain import list_divisions
 from tracking.hypotheses import HypothesisMovie
 from tracking.lineage import Lineage, build_lineage
+from tracking.obedience import require_obedience
 from tracking.painting import paint_masks
 from tracking.pinning import MergedMasks, apply_pins
 from tracking.preparation import AUTO_GAP, DEFAULT_COSTS, prepare
@@ -160,6 +161,8 @@ def track(
     if repair and (hypotheses or method != "ilp"):
         raise InputError("Masks are repaired by the method 'ilp', and hypotheses hold such repairs already: "
                          "leave out --repair, or the other option.")  # fmt: skip
+    if pins and method != "ilp":
+        raise InputError(f"Pins are obeyed by the method 'ilp'; '{method}' knows none: leave out one of the two.")
     constants = {"appear": appear, "border": border, "gap": gap_cost, "late": late}
     clock = _Clock()
     with clock.stage("open"):
@@ -214,6 +217,7 @@ def track(
             here = map if solution.interrupted else spread  # workers may still be busy with what was given up
             candidates = apply_pins(prepared.explained(here, progress), wishes)
             candidates.voxel = size
+        require_obedience(candidates, solution, wishes)
     with clock.stage("lineage"):
         present = table.depth >= foi if foi else None
         lineage = build_lineage(candidates, solution, fill=fill != "never", present=present)
