@@ -7,7 +7,8 @@ FROM python:3.11-slim
 WORKDIR /app
 COPY constraints.txt ./
 RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
-COPY pyproject.toml README.md LICENSE celltrail.py ./
+COPY pyproject.toml README.md LICENSE ./
+COPY celltrail celltrail
 COPY data data
 COPY segmentation segmentation
 COPY tracking tracking

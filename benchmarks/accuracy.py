@@ -22,10 +22,10 @@ from measure import celltrail, markdown_table, measured, parser, write_rows
 from movies import Movie, find_movies, shuffled
 from shipped_costs import simulated_examples
 
-from tracking import track, write_result
-from tracking.costs import Constants
-from tracking.examples import read_example
-from tracking.learning import costs_as_json, fit_costs
+from celltrail.tracking import track, write_result
+from celltrail.tracking.costs.examples import read_example
+from celltrail.tracking.costs.learned import costs_as_json, fit_costs
+from celltrail.tracking.costs.pricing import Constants
 
 MEASURES = ("SEG", "DET", "TRA", "LNK", "CT", "TF", "BC", "CCA", "BIO", "OP_CLB")
 

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from measure import markdown_table, measured, parser, write_rows
 
-from data.ctc import find_sequence
-from data.frames import open_labels
-from data.overlap import count_overlap, match_objects
-from evaluation import segmentation_scores
-from segmentation import open_movie, preset, segment_movie, split_in_time, train
+from celltrail.data.files.ctc import find_sequence
+from celltrail.data.files.opening import open_labels
+from celltrail.data.labels.overlap import count_overlap, match_objects
+from celltrail.evaluation import segmentation_scores
+from celltrail.segmentation import open_movie, preset, segment_movie, split_in_time, train
 
 
 def seg_of_gold(folder: Path, masks: dict[int, Any]) -> tuple[float, int]:

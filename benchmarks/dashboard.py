@@ -39,8 +39,8 @@ import imagecodecs
 import plotly.graph_objects as go
 import streamlit as st
 from data import open_images, open_labels, read_tracks
-from data.colours import colour_of_tracks
-from data.render import outline_image
+from celltrail.data.pictures.colours import colour_of_tracks
+from celltrail.data.pictures.render import outline_image
 
 folder = Path(sys.argv[1])
 st.session_state.setdefault("t", 0)
@@ -89,8 +89,8 @@ PLOTLY_STEP = f"""() => ({STEP})(
 
 def make_movie(folder: Path, frames: int) -> None:
     """The simulated movie; its own truth serves as the result."""
-    from data.ctc import write_masks, write_track_file
-    from data.simulate import simulate_movie, write_movie
+    from celltrail.data.files.ctc import write_masks, write_track_file
+    from celltrail.data.simulation.scene import simulate_movie, write_movie
 
     movie = simulate_movie(frames=frames, cells=CELLS, size=SIZE, seed=1)
     write_movie(movie, folder)
@@ -103,7 +103,7 @@ def make_large(folder: Path, frames: int = 1500, side: int = 22) -> None:
     """Two results with ``side``² cells in each frame: cells on a grid that wobble, each replaced after 60 or 50 frames."""
     import numpy as np
 
-    from data.tiff import write_array
+    from celltrail.data.files.tiff import write_array
 
     pitch, radius = 24, 9
     grid = np.stack(np.mgrid[:side, :side], axis=-1).reshape(-1, 2) * pitch + pitch // 2
@@ -124,9 +124,9 @@ def write_large(result: Path, centres, pixels, size: int, life: int) -> None:
     """A result whose cells live ``life`` frames: masks, tracks, run and graph."""
     import numpy as np
 
-    from data import Candidates, Solution, Tracks, save_graph
-    from data.ctc import write_masks, write_track_file
-    from data.graph import Detections, Divisions, Links
+    from celltrail.data import Candidates, Solution, Tracks, save_graph
+    from celltrail.data.files.ctc import write_masks, write_track_file
+    from celltrail.data.graph.candidates import Detections, Divisions, Links
 
     frames, count = centres.shape[:2]
     area = pixels.shape[1] // count

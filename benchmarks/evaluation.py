@@ -33,8 +33,8 @@ METHODS = ("celltrail", "traccuracy", "py-ctcmetrics")
 
 def make_movie(folder: Path, frames: int, size: int, cells: int, seed: int = 0) -> None:
     """Write ``01_GT`` and ``01_RES``: discs that wander and divide; the result misses, shifts and cuts some."""
-    from data.ctc import write_masks, write_track_file
-    from data.tracks import Tracks
+    from celltrail.data.files.ctc import write_masks, write_track_file
+    from celltrail.data.files.tracks import Tracks
 
     random = np.random.default_rng(seed)
     grid = int(np.ceil(np.sqrt(cells)))
@@ -85,7 +85,7 @@ def make_movie(folder: Path, frames: int, size: int, cells: int, seed: int = 0) 
 
 def with_celltrail(folder: Path) -> tuple[Callable[[], Any], Callable[[Any], dict[str, float]]]:
     """What to run, and how to read its measures."""
-    from evaluation import evaluate_sequence
+    from celltrail.evaluation import evaluate_sequence
 
     def run() -> Any:
         return evaluate_sequence(folder / "01_GT", folder / "01_RES", groups=("ctc",))

@@ -27,12 +27,12 @@ import torch
 from measure import celltrail, markdown_table, measured, parser, write_rows
 from numpy.typing import NDArray
 
-from data import Sequence, find_sequence
-from data.frames import parse_frames
-from data.hypotheses import Hypotheses, paint
-from data.simulate import simulate_scene
-from evaluation import segmentation_scores
-from segmentation import Movie, find_hypotheses, find_instances, load_model, open_movie, predict
+from celltrail.data import Sequence, find_sequence
+from celltrail.data.files.hypotheses import Hypotheses, paint
+from celltrail.data.files.opening import parse_frames
+from celltrail.data.simulation.scene import simulate_scene
+from celltrail.evaluation import segmentation_scores
+from celltrail.segmentation import Movie, find_hypotheses, find_instances, load_model, open_movie, predict
 
 SCENES = ((25, 256), (60, 256), (12, 256))
 

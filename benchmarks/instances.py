@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from data.graph import FREE, Candidates, Detections, Divisions, Links, to_units
+from celltrail.data.graph.candidates import FREE, Candidates, Detections, Divisions, Links, to_units
 
 STEP, SISTERS = 0.22, 0.30  # per frame: s.d. of the motion along an axis, distance of a daughter from the midpoint
 DIVIDE, DIE = 0.010, 0.010  # per cell and frame

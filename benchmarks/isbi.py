@@ -23,11 +23,11 @@ from measure import markdown_table, measured, parser, write_rows
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from data.frames import open_images
-from data.movie import ComputedFrames
-from evaluation.isbi import best_isbi_scores
-from evaluation.warping import ISBI_THRESHOLDS, warping_errors
-from segmentation import Movie, predict, preset, train
+from celltrail.data.files.movie import ComputedFrames
+from celltrail.data.files.opening import open_images
+from celltrail.evaluation.measures.isbi import best_isbi_scores
+from celltrail.evaluation.measures.warping import ISBI_THRESHOLDS, warping_errors
+from celltrail.segmentation import Movie, predict, preset, train
 
 TRAINING, TEST = range(20), range(20, 24)
 PAPER = {"warping_error": 0.000353, "rand_error": 0.0382, "pixel_error": 0.0611}

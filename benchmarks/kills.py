@@ -54,7 +54,7 @@ class Case:
 
 def make_cases(folder: Path) -> list[Case]:
     """A small data set with truth and results, and the commands that are killed on it."""
-    from data.simulate import simulate_movie, write_movie
+    from celltrail.data.simulation.scene import simulate_movie, write_movie
 
     data, result, first = folder / "set", folder / "set/01_RES", folder / "first"
     write_movie(simulate_movie(frames=6, cells=8, size=(96, 96), seed=5), data)
@@ -117,8 +117,8 @@ def run(words: list[object], *, moment: float | None = None, change: int | None 
 
 def work(words: list[object], change: int | None, said: int, count: int) -> None:
     """What the fork does; it never returns."""
-    import celltrail
-    from data import console
+    import celltrail.cli
+    from celltrail.data.running import console
 
     os.setsid()
     os.dup2(said, 1), os.dup2(said, 2)
@@ -134,7 +134,7 @@ def work(words: list[object], change: int | None, said: int, count: int) -> None
             os.write(count, b".")
 
     sys.addaudithook(watch)
-    status = console.run(celltrail.app, [str(word) for word in words])
+    status = console.run(celltrail.cli.app, [str(word) for word in words])
     sys.stdout.flush(), sys.stderr.flush()
     os._exit(status)
 
@@ -334,11 +334,11 @@ def load(cases: list[Case], only: list[str] | None) -> Iterator[Case]:
     chosen = [case for case in cases if only is None or case.name in only]
     if not chosen:
         sys.exit(f"--only: choose among {', '.join(case.name for case in cases)}.")
-    import evaluation.report  # noqa: F401
-    import tracking.pipeline  # noqa: F401
+    import celltrail.evaluation.reports.sequence_report
+    import celltrail.tracking.pipeline
 
     if any(case.resumes for case in chosen):
-        import segmentation.training  # noqa: F401
+        import celltrail.segmentation.training.loop  # noqa: F401
     if any(case.name == "convert" for case in chosen):
         import geff  # noqa: F401
     yield from chosen

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from data import Sequence, open_images, open_labels
+from celltrail.data import Sequence, open_images, open_labels
 
 SEQUENCES = (
     ("Fluo-N2DL-HeLa", "01"),

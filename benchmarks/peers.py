@@ -36,17 +36,17 @@ from movies import Movie, find_movies, shuffled
 from peer_trackers import MISSING
 from shipped_costs import simulated_examples
 
-from data import Tracks
-from data.ctc import write_masks, write_track_file
-from data.tracks import split_at_holes
-from tracking import track, write_result
-from tracking.candidates import typical_diameter
-from tracking.costs import Constants
-from tracking.detections import DetectionTable, measure_movie
-from tracking.examples import read_example
-from tracking.learning import costs_as_json, fit_costs
-from tracking.painting import relabel
-from tracking.preparation import DEFAULT_COSTS
+from celltrail.data import Tracks
+from celltrail.data.files.ctc import write_masks, write_track_file
+from celltrail.data.files.tracks import split_at_holes
+from celltrail.tracking import track, write_result
+from celltrail.tracking.candidates.links import typical_diameter
+from celltrail.tracking.costs.examples import read_example
+from celltrail.tracking.costs.learned import costs_as_json, fit_costs
+from celltrail.tracking.costs.pricing import Constants
+from celltrail.tracking.exporting.masks import relabel
+from celltrail.tracking.measuring.table import DetectionTable, measure_movie
+from celltrail.tracking.preparation import DEFAULT_COSTS
 
 Edges = list[tuple[int, int]]
 OURS = ("celltrail", "lap", "greedy")

@@ -34,11 +34,11 @@ from measure import celltrail, markdown_table, parser, run_command, write_rows
 
 sys.path.append(sys.path.pop(0))  # this folder last: it holds files named like packages
 
-from data.ctc import digits_for, write_masks, write_track_file
-from data.frames import open_labels
-from data.graph import load_graph
-from data.simulate import simulate_scene
-from tracking.painting import relabel
+from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
+from celltrail.data.files.opening import open_labels
+from celltrail.data.graph.candidates import load_graph
+from celltrail.data.simulation.scene import simulate_scene
+from celltrail.tracking.exporting.masks import relabel
 
 CYCLE = 200.0  # frames between two divisions
 DEATHS = 0.74 / CYCLE  # per cell and frame: as many as are born

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from measure import Usage, celltrail, markdown_table, parser, write_rows
 
-from data import InputError, find_sequence, open_labels
-from data.ctc import write_masks
-from data.output import output_folder
+from celltrail.data import InputError, find_sequence, open_labels
+from celltrail.data.files.ctc import write_masks
+from celltrail.data.files.output import output_folder
 
 TRAINING, JUDGED = "0:54", "60:83"
 MEASURES = ("IoU", "SEG", "DET", "TRA", "LNK", "BIO", "OP_CLB")

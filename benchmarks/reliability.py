@@ -23,12 +23,12 @@ from movies import find_movies
 from numpy.typing import NDArray
 from shipped_costs import simulated_examples
 
-from tracking.costs import Constants
-from tracking.examples import Example, read_example, true_choices
-from tracking.learning import costs_as_json, fit_costs
-from tracking.models import choose_model
-from tracking.problem import pose
-from tracking.solver import solve_candidates
+from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.costs.choice import choose_model
+from celltrail.tracking.costs.examples import Example, read_example, true_choices
+from celltrail.tracking.costs.learned import costs_as_json, fit_costs
+from celltrail.tracking.costs.pricing import Constants
+from celltrail.tracking.solving.solver import solve_candidates
 
 BINS = 10
 LEAST = 0.01

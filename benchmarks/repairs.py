@@ -19,11 +19,11 @@ from measure import markdown_table, measured, parser, write_rows
 from movies import find_movies, shuffled
 from peers import judge
 
-from tracking import track, write_result
-from tracking.costs import Constants
-from tracking.examples import read_example
-from tracking.learning import costs_as_json, fit_costs
-from tracking.preparation import DEFAULT_COSTS
+from celltrail.tracking import track, write_result
+from celltrail.tracking.costs.examples import read_example
+from celltrail.tracking.costs.learned import costs_as_json, fit_costs
+from celltrail.tracking.costs.pricing import Constants
+from celltrail.tracking.preparation import DEFAULT_COSTS
 
 INPUTS = {"plain": None, "merged": Rates(0, 0.03, 0, 0), "split": Rates(0, 0, 0.03, 0), "corrupted": Rates()}
 MEASURES = ("SEG", "TRA", "LNK", "BIO", "OP_CLB")

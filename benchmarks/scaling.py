@@ -52,22 +52,22 @@ def cpu_seconds(work: Callable[[], Any], repeat: int = 3) -> float:
 
 def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str, float]:
     """CPU seconds of every kind of task on a simulated movie on disk."""
-    from data.ctc import write_masks
-    from data.frames import open_images, open_labels
-    from data.graph import save_graph
-    from data.simulate import simulate_movie, write_movie
-    from evaluation.contingency import tabulate_many
-    from evaluation.shapes import score_shapes
-    from segmentation.checkpoint import load_model
-    from segmentation.movie import label_frame
-    from tracking.candidates import find_links
-    from tracking.costs import Constants, price, price_part, with_terms
-    from tracking.detections import STRETCH, measure_movie
-    from tracking.learning import load_costs
-    from tracking.lineage import build_lineage
-    from tracking.preparation import AUTO_GAP, EXCERPT, prepare
-    from tracking.problem import FEW, PART, Problem, pose
-    from tracking.solver import solve_candidates
+    from celltrail.data.files.ctc import write_masks
+    from celltrail.data.files.opening import open_images, open_labels
+    from celltrail.data.graph.candidates import save_graph
+    from celltrail.data.simulation.scene import simulate_movie, write_movie
+    from celltrail.evaluation.measures.contingency import tabulate_many
+    from celltrail.evaluation.measures.per_frame import score_shapes
+    from celltrail.segmentation.net.checkpoint import load_model
+    from celltrail.segmentation.prediction.movie import label_frame
+    from celltrail.tracking.candidates.links import find_links
+    from celltrail.tracking.candidates.parts import FEW, PART, Problem, pose
+    from celltrail.tracking.costs.learned import load_costs
+    from celltrail.tracking.costs.pricing import Constants, price, price_part, with_terms
+    from celltrail.tracking.exporting.lineage import build_lineage
+    from celltrail.tracking.measuring.table import STRETCH, measure_movie
+    from celltrail.tracking.preparation import AUTO_GAP, EXCERPT, prepare
+    from celltrail.tracking.solving.solver import solve_candidates
 
     write_movie(simulate_movie(frames=frames, cells=cells, size=(size, size), seed=1), folder)
     images, truth = open_images(folder / "01"), open_labels(folder / "01_GT" / "TRA")
@@ -124,7 +124,7 @@ def scheduler_seconds() -> float:
     """CPU seconds that scheduler and client need for a task that does nothing, on a cluster of this machine."""
     import distributed
 
-    from data.workers import open_workers
+    from celltrail.data.running.workers import open_workers
 
     with (
         distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
@@ -198,7 +198,7 @@ def main() -> None:
     arguments.add_argument("--cells", type=int, default=500)
     arguments.add_argument("--size", type=int, default=1024)
     options = arguments.parse_args()
-    from tracking.detections import STRETCH
+    from celltrail.tracking.measuring.table import STRETCH
 
     with tempfile.TemporaryDirectory() as folder:
         task = measure_tasks(Path(folder), options.frames, options.cells, options.size)

@@ -27,9 +27,9 @@ import numpy as np
 from measure import celltrail, markdown_table, parser, write_rows
 from numpy.typing import NDArray
 
-from data.frames import open_images, open_labels
-from evaluation import segmentation_scores
-from segmentation import load_model, open_movie, segment_movie
+from celltrail.data.files.opening import open_images, open_labels
+from celltrail.evaluation import segmentation_scores
+from celltrail.segmentation import load_model, open_movie, segment_movie
 
 PARTS = ("first", "last")
 JUDGED = 20  # frames of each movie

@@ -16,11 +16,11 @@ from typing import Any
 from measure import parser
 from movies import find_movies
 
-from data.simulate import simulate_movie
-from tracking.costs import Constants
-from tracking.detections import measure_movie
-from tracking.examples import Example, read_example, true_cells
-from tracking.learning import costs_as_json, fit_costs
+from celltrail.data.simulation.scene import simulate_movie
+from celltrail.tracking.costs.examples import Example, read_example, true_cells
+from celltrail.tracking.costs.learned import costs_as_json, fit_costs
+from celltrail.tracking.costs.pricing import Constants
+from celltrail.tracking.measuring.table import measure_movie
 
 SIMULATED: dict[str, dict[str, Any]] = {
     "simulated small": {"frames": 40, "cells": 150, "size": (350, 350), "crowding": 0.13, "speed": 0.25, "cycle": 35.0,

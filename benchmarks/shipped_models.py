@@ -20,10 +20,10 @@ from typing import Any
 
 import torch
 
-from data.output import refuse_existing
-from data.simulate import simulate_scene
-from evaluation import segmentation_scores
-from segmentation import Model, Movie, load_model, preset, save_model, segment_movie, split_in_time, train
+from celltrail.data.files.output import refuse_existing
+from celltrail.data.simulation.scene import simulate_scene
+from celltrail.evaluation import segmentation_scores
+from celltrail.segmentation import Model, Movie, load_model, preset, save_model, segment_movie, split_in_time, train
 
 # cells, side, noise: sparse and crowded, small and large cells, clean and noisy images
 SCENES: dict[str, list[tuple[int, int, float]]] = {

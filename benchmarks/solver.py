@@ -34,10 +34,10 @@ from typing import Any
 import numpy as np
 from instances import build, constant_split, instance, without_divisions
 
-from data.graph import Candidates
-from tracking.backends import Problem, backend
-from tracking.model import build_model, clique_rows
-from tracking.solver import solve_candidates
+from celltrail.data.graph.candidates import Candidates
+from celltrail.tracking.solving.backends import Problem, backend
+from celltrail.tracking.solving.programme import build_model, clique_rows
+from celltrail.tracking.solving.solver import solve_candidates
 
 Row = dict[str, Any]
 

@@ -26,10 +26,10 @@ import torch
 from measure import celltrail, markdown_table, measured, parser, write_rows
 from numpy.typing import NDArray
 
-from data.simulate import simulate_scene
-from data.tiff import write_array
-from segmentation.prediction import choose_tile, run_tiles, to_maps
-from segmentation.unet import UNet, valid_size
+from celltrail.data.files.tiff import write_array
+from celltrail.data.simulation.scene import simulate_scene
+from celltrail.segmentation.net.unet import UNet, valid_size
+from celltrail.segmentation.prediction.tiles import choose_tile, run_tiles, to_maps
 
 SIDE, WINDOW, OVERLAP = 1024, 164, 0.25
 LARGE, PATCH = 10_000, 500  # sides of the large image, and of the simulated patch that it repeats

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from segmentation.weight_map import border_weights, carve
+from celltrail.segmentation.training.weight_map import border_weights, carve
 
 SIDE, COVERED, REPEATS = 1024, 0.45, 5
 

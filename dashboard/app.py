@@ -11,8 +11,9 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 # What the pages need is imported here, before the server listens, so that the first click does not wait for it.
-from dashboard import charts, events, scores, security, warm  # noqa: F401
-from dashboard.api import ROUTES
+from celltrail.dashboard.opening import warm
+from celltrail.dashboard.serving import security
+from celltrail.dashboard.serving.api import ROUTES
 
 address = st.get_option("server.address")
 token = security.token_for(address)

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from data import console
-from data.errors import InputError, import_extra
+from celltrail.data.errors import InputError, import_extra
+from celltrail.data.running import console
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, state
-from dashboard.content import FEATURES
-from dashboard.registry import Dataset
-from data import InputError
+from celltrail.dashboard.judging import charts
+from celltrail.dashboard.opening import state
+from celltrail.dashboard.opening.content import FEATURES
+from celltrail.dashboard.opening.registry import Dataset
+from celltrail.data import InputError
 
 _DATASET = "dataset"
 

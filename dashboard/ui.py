@@ -7,10 +7,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import parts, registry, sample, state
-from dashboard.registry import Dataset
-from dashboard.warm import read_arguments
-from data import InputError
+from celltrail.dashboard import parts
+from celltrail.dashboard.opening import registry, sample, state
+from celltrail.dashboard.opening.registry import Dataset
+from celltrail.dashboard.opening.warm import read_arguments
+from celltrail.data import InputError
 
 HERE = Path(__file__).parent
 # Streamlit writes white on every primary button; the light blue of the dark theme needs dark letters.

@@ -1,11 +1,11 @@
 """The ground floor: files on disk ↔ arrays and tables. Imports no other package of Celltrail."""
 
-from data.ctc import Sequence, find_sequence, find_sequences
-from data.errors import InputError, MissingExtra
-from data.frames import open_frames, open_images, open_labels
-from data.graph import Candidates, Solution, load_graph, save_graph
-from data.movie import Frames
-from data.tracks import Tracks, read_tracks
+from celltrail.data.errors import InputError, MissingExtra
+from celltrail.data.files.ctc import Sequence, find_sequence, find_sequences
+from celltrail.data.files.movie import Frames
+from celltrail.data.files.opening import open_frames, open_images, open_labels
+from celltrail.data.files.tracks import Tracks, read_tracks
+from celltrail.data.graph.candidates import Candidates, Solution, load_graph, save_graph
 
 __all__ = [
     "Candidates",

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from data import console
-from data.errors import InputError
+from celltrail.data.errors import InputError
+from celltrail.data.running import console
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -37,8 +37,8 @@ def simulate(
 
     Example:  celltrail simulate sample --frames 40 --cells 50 --size 512 512
     """
-    from data.output import output_folder, refuse_existing
-    from data.simulate import simulate_scene, write_movie
+    from celltrail.data.files.output import output_folder, refuse_existing
+    from celltrail.data.simulation.scene import simulate_scene, write_movie
 
     extent = tuple(int(number) for number in console.parse_numbers(size, "--size"))
     if not (sequence.isdigit() and len(sequence) > 1):
@@ -67,8 +67,8 @@ def check(
 
     Example:  celltrail check my_dataset/01_GT/TRA
     """
-    from data.check import Part, find_problems
-    from data.frames import parse_frames
+    from celltrail.data.files.check import Part, find_problems
+    from celltrail.data.files.opening import parse_frames
 
     part = Part(parse_frames(frames), channel, axes)
     with console.show_progress() as progress:
@@ -111,7 +111,7 @@ def convert_result(
 
     Example:  celltrail convert 01_RES tracks.geff
     """
-    from data.convert import convert_movie
+    from celltrail.data.formats.convert import convert_movie
 
     size = _voxel(voxel)
     with console.show_progress() as progress:
@@ -158,12 +158,12 @@ def render(
 
     Example:  celltrail render 01_RES --images 01 --out film.mp4
     """
-    from data.colours import colour_of_tracks, neighbours_in
-    from data.film import Scenes, Style, draw_film, write_gif, write_mp4, write_pngs
-    from data.frames import open_images, open_labels, parse_frames
-    from data.output import output_file, output_folder, refuse_existing
-    from data.points import read_result
-    from data.tree import write_tree
+    from celltrail.data.files.opening import open_images, open_labels, parse_frames
+    from celltrail.data.files.output import output_file, output_folder, refuse_existing
+    from celltrail.data.formats.points import read_result
+    from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
+    from celltrail.data.pictures.film import Scenes, Style, draw_film, write_gif, write_mp4, write_pngs
+    from celltrail.data.pictures.lineage_tree import write_tree
 
     suffix = out.suffix.lower()
     if suffix not in ("", ".mp4", ".gif", ".svg", ".png"):
@@ -230,10 +230,10 @@ def measure(
     """
     from dataclasses import replace
 
-    from data.frames import open_images, open_labels, parse_frames
-    from data.measurements import measure_cells, measure_tracks, read_margins
-    from data.output import output_file, refuse_existing
-    from data.points import points_between, read_result
+    from celltrail.data.files.opening import open_images, open_labels, parse_frames
+    from celltrail.data.files.output import output_file, refuse_existing
+    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_margins
+    from celltrail.data.formats.points import points_between, read_result
 
     if out.suffix.lower() != ".csv":
         raise InputError(f"{out} does not end in .csv: the measurements are tables.")

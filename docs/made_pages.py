@@ -12,9 +12,9 @@ from typing import Any
 import click
 import typer.main
 
-import celltrail
-from evaluation.measures import DEFINITIONS, LOWER_IS_BETTER, in_order
-from tracking.costs import Constants
+from celltrail.cli import app
+from celltrail.evaluation.measures.catalogue import DEFINITIONS, LOWER_IS_BETTER, in_order
+from celltrail.tracking.costs.pricing import Constants
 
 
 def measure_table() -> str:
@@ -37,7 +37,7 @@ def command_reference() -> str:
 
 
 def _group() -> click.Group:
-    group = typer.main.get_command(celltrail.app)
+    group = typer.main.get_command(app)
     assert isinstance(group, click.Group)
     return group
 

@@ -1,7 +1,7 @@
 """Tracks and truth → measures, errors, reports."""
 
-from evaluation.record import DatasetEvaluation, Evaluation
-from evaluation.sequence import evaluate_dataset, evaluate_many, evaluate_sequence, segmentation_scores
+from celltrail.evaluation.record import DatasetEvaluation, Evaluation
+from celltrail.evaluation.sequence import evaluate_dataset, evaluate_many, evaluate_sequence, segmentation_scores
 
 __all__ = [
     "DatasetEvaluation",

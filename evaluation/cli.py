@@ -9,8 +9,8 @@ from typing import Annotated
 import click
 import typer
 
-from data import console
-from data.errors import InputError
+from celltrail.data.errors import InputError
+from celltrail.data.running import console
 
 
 class TruthOption(StrEnum):
@@ -83,15 +83,15 @@ def evaluate(
 
     Example:  celltrail evaluate 01_GT 01_RES --json evaluation.json --errors errors.csv
     """
-    from data.ctc import find_sequences
-    from data.frames import parse_frames
-    from data.output import refuse_existing
-    from data.workers import open_workers
-    from evaluation.errors import write_errors
-    from evaluation.report import write_report
-    from evaluation.second_opinion import ask_traccuracy, format_opinion
-    from evaluation.sequence import evaluate_dataset, evaluate_sequence
-    from evaluation.summary import format_table, to_document, write_document
+    from celltrail.data.files.ctc import find_sequences
+    from celltrail.data.files.opening import parse_frames
+    from celltrail.data.files.output import refuse_existing
+    from celltrail.data.running.workers import open_workers
+    from celltrail.evaluation.comparing.second_opinion import ask_traccuracy, format_opinion
+    from celltrail.evaluation.errors import write_errors
+    from celltrail.evaluation.reports.sequence_report import write_report
+    from celltrail.evaluation.sequence import evaluate_dataset, evaluate_sequence
+    from celltrail.evaluation.summary import format_table, to_document, write_document
 
     screen = json == Path("-")
     for out in (None if screen else json, errors, report):
@@ -196,10 +196,10 @@ def compare(
 
     Example:  celltrail compare Fluo-N2DL-HeLa ours=results/ilp lap=results/lap --out comparison
     """
-    from data.frames import parse_frames
-    from data.output import output_folder, refuse_existing
-    from evaluation.comparison import compare_variants, to_plain
-    from evaluation.comparison_report import format_markdown, write_comparison
+    from celltrail.data.files.opening import parse_frames
+    from celltrail.data.files.output import output_folder, refuse_existing
+    from celltrail.evaluation.comparing.comparison import compare_variants, to_plain
+    from celltrail.evaluation.reports.comparison_report import format_markdown, write_comparison
 
     named: dict[str, Path] = {}
     problems = []

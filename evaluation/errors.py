@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from data.output import output_file
-from evaluation.contingency import Contingency, Objects
-from evaluation.ctc import WEIGHTS, Edges, Operations
+from celltrail.data.files.output import output_file
+from celltrail.evaluation.measures.contingency import Contingency, Objects
+from celltrail.evaluation.measures.technical import WEIGHTS, Edges, Operations
 
 MEANING = {
     "NS": "one mask of the result covers several true cells",

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.tracks import Tracks
-from evaluation.biology import mean_of_defined
-from evaluation.contingency import Contingency
-from evaluation.ctc import Operations
-from evaluation.errors import Error
+from celltrail.data.files.tracks import Tracks
+from celltrail.evaluation.errors import Error
+from celltrail.evaluation.measures.biology import mean_of_defined
+from celltrail.evaluation.measures.contingency import Contingency
+from celltrail.evaluation.measures.technical import Operations
 
 
 @dataclass

@@ -8,22 +8,22 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from data.tracks import Tracks, clip_tracks
-from evaluation import biology, ctc
-from evaluation.ceiling import measure_ceiling
-from evaluation.contingency import Contingency, tabulate
-from evaluation.errors import list_errors
-from evaluation.measures import in_order
-from evaluation.mot import hota_over_thresholds, measure_identity, trajectory_of
-from evaluation.record import Detail, Evaluation
-from evaluation.regions import measure_regions, threshold_curves
-from evaluation.shapes import NAMES as SHAPE_NAMES
-from evaluation.shapes import Score, mean_scores
-from evaluation.stages import name_stages, open_stages
-from evaluation.suspects import find_suspects
-from evaluation.trajectories import NAMES as TRAJECTORY_NAMES
-from evaluation.trajectories import measure_trajectories
-from evaluation.truth import Result, Truth
+from celltrail.data.files.tracks import Tracks, clip_tracks
+from celltrail.evaluation.errors import list_errors
+from celltrail.evaluation.measures import biology, technical
+from celltrail.evaluation.measures.catalogue import in_order
+from celltrail.evaluation.measures.ceiling import measure_ceiling
+from celltrail.evaluation.measures.contingency import Contingency, tabulate
+from celltrail.evaluation.measures.mot import hota_over_thresholds, measure_identity, trajectory_of
+from celltrail.evaluation.measures.per_frame import NAMES as SHAPE_NAMES
+from celltrail.evaluation.measures.per_frame import Score, mean_scores
+from celltrail.evaluation.measures.segmentation import measure_regions, threshold_curves
+from celltrail.evaluation.measures.trajectories import NAMES as TRAJECTORY_NAMES
+from celltrail.evaluation.measures.trajectories import measure_trajectories
+from celltrail.evaluation.record import Detail, Evaluation
+from celltrail.evaluation.stages import name_stages, open_stages
+from celltrail.evaluation.suspects import find_suspects
+from celltrail.evaluation.truth import Result, Truth
 
 GROUPS = ("ctc", "regions", "shapes", "tracks")
 TOLERANCES = (0, 1, 2, 3)
@@ -88,7 +88,7 @@ def _measure_seg(
         evaluation.put(dict.fromkeys(["SEG", *names]), reason)
         return
     evaluation.seg_frames = seg.frames.tolist()
-    evaluation.put({"SEG": ctc.seg(seg)}, "the full masks of the truth hold no object")
+    evaluation.put({"SEG": technical.seg(seg)}, "the full masks of the truth hold no object")
     whole, reason = _whole_frames(truth, seg, markers)
     if sparse:
         whole, reason = whole[:0], "the truth shows some cells only"
@@ -147,7 +147,7 @@ def _measure_tracking(
     if table is None or truth is None:
         return
     _count_per_frame(evaluation, table, truth, tracks)
-    operations = ctc.count_operations(table, truth, tracks)
+    operations = technical.count_operations(table, truth, tracks)
     if sparse:
         operations = replace(operations, spurious=operations.spurious[:0])
     detail.operations = operations
@@ -163,7 +163,7 @@ def _measure_tracking(
         evaluation.put(dict.fromkeys(names), NO_TRACKS)
         counts = {name: counts[name] for name in ("NS", "FN", "FP")}
         errors = [error for error in errors if error.type in counts]
-    evaluation.put({"DET": ctc.det(operations)}, "the truth holds no object")
+    evaluation.put({"DET": technical.det(operations)}, "the truth holds no object")
     evaluation.counts |= counts
     evaluation.errors = [*errors, *suspects]
     if tracks is None:
@@ -176,8 +176,8 @@ def _measure_tracking(
         evaluation.errors = name_stages(evaluation.errors, finder, dividing)
     evaluation.counts |= {"AOGM": operations.aogm, "truth_links": operations.edges,
                           "result_tracks": len(tracks), "result_divisions": len(tracks.divisions())}  # fmt: skip
-    evaluation.put({"TRA": ctc.tra(operations)}, "the truth holds no object")
-    evaluation.put({"LNK": ctc.lnk(operations)}, "the truth holds no link")
+    evaluation.put({"TRA": technical.tra(operations)}, "the truth holds no object")
+    evaluation.put({"LNK": technical.lnk(operations)}, "the truth holds no link")
     _measure_biology(evaluation, table, truth, tracks, groups)
     if "tracks" in groups:
         evaluation.ceiling = measure_ceiling(table.only_results(table.taken > 0) if sparse else table, truth)

@@ -8,19 +8,19 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from data.ctc import find_sequences, track_file
-from data.errors import InputError, raise_if
-from data.movie import Frames
-from data.progress import Progress, silent
-from data.tracks import Tracks, clip_tracks
-from data.workers import Spread
-from evaluation import ctc
-from evaluation.contingency import Contingency, Masks, shorten, tabulate, tabulate_many
-from evaluation.record import DatasetEvaluation, Evaluation
-from evaluation.regions import pixel_measures
-from evaluation.scoring import GROUPS, score
-from evaluation.shapes import Score, score_shapes
-from evaluation.truth import (
+from celltrail.data.errors import InputError, raise_if
+from celltrail.data.files.ctc import find_sequences, track_file
+from celltrail.data.files.movie import Frames
+from celltrail.data.files.tracks import Tracks, clip_tracks
+from celltrail.data.progress import Progress, silent
+from celltrail.data.running.workers import Spread
+from celltrail.evaluation.measures import technical
+from celltrail.evaluation.measures.contingency import Contingency, Masks, shorten, tabulate, tabulate_many
+from celltrail.evaluation.measures.per_frame import Score, score_shapes
+from celltrail.evaluation.measures.segmentation import pixel_measures
+from celltrail.evaluation.record import DatasetEvaluation, Evaluation
+from celltrail.evaluation.scoring import GROUPS, score
+from celltrail.evaluation.truth import (
     Result,
     SegTruth,
     Truth,
@@ -59,7 +59,7 @@ def evaluate_sequence(
         error, V_rand), "tracks" (HOTA, IDF1, ADE …, the ceiling, suspect truth).
     voxel : size (z, y, x) in µm, for distances; otherwise from the metadata of the masks.
     sparse : the truth shows some lineages only: masks, tracks and divisions beyond them do not count.
-    spread : where frames are compared (:func:`data.workers.open_workers`); the result does not depend on it.
+    spread : where frames are compared (:func:`celltrail.data.running.workers.open_workers`); the result does not depend on it.
 
     Raises
     ------
@@ -203,8 +203,8 @@ def segmentation_scores(truth: Masks, masks: Masks) -> dict[str, float]:
     if absent:
         raise InputError(f"There are no masks for frame {absent[0]} of the truth ({len(absent)} frames are missing).")
     table = tabulate(truth, masks)
-    operations = ctc.count_operations(table, Tracks.from_rows([]), None)
-    values = {"IoU": pixel_measures(table)["IoU"], "SEG": ctc.seg(table), "DET": ctc.det(operations)}
+    operations = technical.count_operations(table, Tracks.from_rows([]), None)
+    values = {"IoU": pixel_measures(table)["IoU"], "SEG": technical.seg(table), "DET": technical.det(operations)}
     return {name: 0.0 if value is None else value for name, value in values.items()}
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from data.errors import InputError
-from data.graph import Candidates, Solution, load_graph
-from evaluation.contingency import Contingency
-from evaluation.errors import Error
+from celltrail.data.errors import InputError
+from celltrail.data.graph.candidates import Candidates, Solution, load_graph
+from celltrail.evaluation.errors import Error
+from celltrail.evaluation.measures.contingency import Contingency
 
 IntArray = NDArray[np.int64]
 

@@ -9,12 +9,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from data.errors import InputError
-from data.json_text import to_json
-from data.output import output_file
-from evaluation.errors import MEANING
-from evaluation.measures import definition
-from evaluation.record import DatasetEvaluation, Evaluation
+from celltrail.data.errors import InputError
+from celltrail.data.files.output import output_file
+from celltrail.data.running.json_text import to_json
+from celltrail.evaluation.errors import MEANING
+from celltrail.evaluation.measures.catalogue import definition
+from celltrail.evaluation.record import DatasetEvaluation, Evaluation
 
 SCHEMA = "celltrail.evaluation/1"
 EXPLAINED = ("ADE", "JACT", "warping_error", "V_rand")  # measures that others define otherwise, or not at all

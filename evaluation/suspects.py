@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from data.tracks import Tracks
-from evaluation.contingency import Objects
-from evaluation.ctc import ends_of_tracks
-from evaluation.errors import Error
+from celltrail.data.files.tracks import Tracks
+from celltrail.evaluation.errors import Error
+from celltrail.evaluation.measures.contingency import Objects
+from celltrail.evaluation.measures.technical import ends_of_tracks
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

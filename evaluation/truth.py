@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data.ctc import track_file
-from data.errors import InputError
-from data.frames import TIFF_SUFFIXES, open_labels
-from data.movie import Frames
-from data.tracks import Tracks, frames_of_labels, read_tracks
-from evaluation.contingency import Objects
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import track_file
+from celltrail.data.files.movie import Frames
+from celltrail.data.files.opening import TIFF_SUFFIXES, open_labels
+from celltrail.data.files.tracks import Tracks, frames_of_labels, read_tracks
+from celltrail.evaluation.measures.contingency import Objects
 
 IntArray = NDArray[np.int64]
 TruthKind = Literal["GT", "ST"]

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from numpy.typing import NDArray
 
-from data import console, journal
-from data.console import (
+from celltrail.data.errors import InputError, import_extra
+from celltrail.data.files.opening import open_images, open_labels, parse_frames, refuse_masks
+from celltrail.data.running import console, log_file
+from celltrail.data.running.console import (
     AxesOption,
     ChannelOption,
     DaskOption,
@@ -23,13 +25,11 @@ from data.console import (
     OverwriteOption,
     SeedOption,
 )
-from data.errors import InputError, import_extra
-from data.frames import open_images, open_labels, parse_frames, refuse_masks
-from segmentation.preview_cli import preview_app
+from celltrail.segmentation.preview_cli import preview_app
 
 if TYPE_CHECKING:
-    from segmentation.augment import Variation
-    from segmentation.frames import Movie
+    from celltrail.segmentation.training.augment import Variation
+    from celltrail.segmentation.training.examples import Movie
 
 Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], Mapping[str, float | None]]
 
@@ -152,15 +152,15 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
         Example:  celltrail train DIC-C2DH-HeLa --sequence 01 --minutes 4 --out model.safetensors
         """
-        from data.output import partial_path, refuse_existing
+        from celltrail.data.files.output import partial_path, refuse_existing
 
         torch = import_extra("torch", "segmentation")
-        from segmentation.checkpoint import load_model, save_model
-        from segmentation.curve import write_curve
-        from segmentation.settings import preset as find_preset
-        from segmentation.training import describe
-        from segmentation.training import train as run_training
-        from segmentation.weight_files import open_weights
+        from celltrail.segmentation.net.checkpoint import load_model, save_model
+        from celltrail.segmentation.training.curve import write_curve
+        from celltrail.segmentation.training.loop import describe
+        from celltrail.segmentation.training.loop import train as run_training
+        from celltrail.segmentation.training.settings import preset as find_preset
+        from celltrail.segmentation.training.weight_files import open_weights
 
         if out.suffix != ".safetensors":
             raise InputError(f"{out}: models are .safetensors files, for example --out {out.stem}.safetensors.")
@@ -241,12 +241,12 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
         Example:  celltrail segment movie/01 --model sim-fluo --out masks
         """
-        from data.output import output_folder, refuse_existing
-        from data.workers import open_workers
+        from celltrail.data.files.output import output_folder, refuse_existing
+        from celltrail.data.running.workers import open_workers
 
         import_extra("torch", "segmentation")
-        from segmentation.checkpoint import find_model
-        from segmentation.movie import Output, segment_into
+        from celltrail.segmentation.net.checkpoint import find_model
+        from celltrail.segmentation.prediction.movie import Output, segment_into
 
         refuse_existing(out, overwrite=overwrite, inputs=[images])
         if threads is None and jobs > 1:
@@ -254,7 +254,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         find_model(model)
         movie = open_images(images, frames=parse_frames(frames), channel=channel, axes=axes)
         refuse_masks(movie)
-        journal.announce(out)
+        log_file.announce(out)
         with (
             console.show_progress() as progress,
             open_workers(jobs, dask) as spread,
@@ -263,7 +263,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             counts = segment_into(work, movie, model, output=Output(hypotheses, binary, probability), tta=tta,
                                   memory_mb=memory, resume=resume, device=_device(device), spread=spread,
                                   threads=threads, progress=progress)  # fmt: skip
-            journal.write_log(work)
+            log_file.write_log(work)
         if as_json:
             console.print_json({"masks": out, "cells": counts})
         else:
@@ -281,7 +281,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
         Example:  celltrail models
         """
-        from segmentation.checkpoint import list_models
+        from celltrail.segmentation.net.checkpoint import list_models
 
         rows = [{"name": name, "file": path, "about": _first_line(path.with_suffix(".md"))}
                 for name, path in list_models().items()]  # fmt: skip
@@ -324,7 +324,7 @@ def open_movies(
     channel: int | None,
 ) -> list[Movie]:
     """The annotated movies that the options of a command name."""
-    from segmentation.frames import open_movie, pair
+    from celltrail.segmentation.training.examples import open_movie, pair
 
     chosen = parse_frames(frames)
     if labels is not None:
@@ -348,7 +348,7 @@ def open_also(pairs: list[str], channel: int | None) -> list[Movie]:
     InputError
         If a text has another form, a folder is missing, or images and masks do not fit.
     """
-    from segmentation.frames import pair
+    from celltrail.segmentation.training.examples import pair
 
     wrong = [text for text in pairs if not all(text.partition("="))]
     if wrong:
@@ -365,7 +365,7 @@ def open_also(pairs: list[str], channel: int | None) -> list[Movie]:
 
 def hold_back(movies: list[Movie], validation: str) -> tuple[list[Movie], list[Movie]]:
     """Movies to learn from, and movies to validate with, by the text of ``--validation``."""
-    from segmentation.frames import split_in_time
+    from celltrail.segmentation.training.examples import split_in_time
 
     if validation == "none":
         return movies, []

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from data.errors import InputError
-from data.output import output_folder
-from segmentation.checkpoint import find_model, load_model
+from celltrail.data.errors import InputError
+from celltrail.data.files.output import output_folder
+from celltrail.segmentation.net.checkpoint import find_model, load_model
 
 MODEL_FILE = "model.safetensors"
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.output import output_file
-from data.render import outline_image
-from segmentation.augment import NO_VARIATION
-from segmentation.candidates import label_cells
-from segmentation.frames import (
+from celltrail.data.files.output import output_file
+from celltrail.data.pictures.render import outline_image
+from celltrail.segmentation.net.model import Model, Preprocessing
+from celltrail.segmentation.prediction.hypotheses import label_cells
+from celltrail.segmentation.prediction.tiles import grey_limits, normalise, predict
+from celltrail.segmentation.training.augment import NO_VARIATION
+from celltrail.segmentation.training.examples import (
     Movie,
     TrainingTiles,
     automatic_scale,
@@ -23,10 +25,8 @@ from segmentation.frames import (
     prepare_frame,
     read_labels,
 )
-from segmentation.model import Model, Preprocessing
-from segmentation.prediction import grey_limits, normalise, predict
-from segmentation.settings import Settings
-from segmentation.weight_map import carve, class_weights
+from celltrail.segmentation.training.settings import Settings
+from celltrail.segmentation.training.weight_map import carve, class_weights
 
 Panel = tuple[str, NDArray[Any]]
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from data import console
-from data.console import ChannelOption, FramesOption, OverwriteOption, SeedOption
-from data.errors import InputError, import_extra
-from data.frames import open_images, parse_frames
+from celltrail.data.errors import InputError, import_extra
+from celltrail.data.files.opening import open_images, parse_frames
+from celltrail.data.running import console
+from celltrail.data.running.console import ChannelOption, FramesOption, OverwriteOption, SeedOption
 
 preview_app = typer.Typer(no_args_is_help=True)
 
@@ -43,12 +43,12 @@ def weights(
     Example:  celltrail preview weights DIC-C2DH-HeLa --sequence 01 --out weights.png
     """
     import_extra("torch", "segmentation")
-    from data.ctc import digits_for
-    from data.output import output_folder
-    from segmentation.frames import open_movie
-    from segmentation.preview import save_panels, show_weights, weight_maps
-    from segmentation.settings import preset as find_preset
-    from segmentation.weight_files import FORMATS, write_weights
+    from celltrail.data.files.ctc import digits_for
+    from celltrail.data.files.output import output_folder
+    from celltrail.segmentation.preview import save_panels, show_weights, weight_maps
+    from celltrail.segmentation.training.examples import open_movie
+    from celltrail.segmentation.training.settings import preset as find_preset
+    from celltrail.segmentation.training.weight_files import FORMATS, write_weights
 
     if kind not in FORMATS:
         raise InputError(f"--format {kind}: choose {' or '.join(FORMATS)}.")
@@ -84,9 +84,9 @@ def augmentation(
     Example:  celltrail preview augmentation DIC-C2DH-HeLa --sequence 01 --out augmentation.png
     """
     import_extra("torch", "segmentation")
-    from segmentation.frames import open_movie
-    from segmentation.preview import save_panels, show_augmentation
-    from segmentation.settings import preset as find_preset
+    from celltrail.segmentation.preview import save_panels, show_augmentation
+    from celltrail.segmentation.training.examples import open_movie
+    from celltrail.segmentation.training.settings import preset as find_preset
 
     movie = open_movie(dataset, sequence, truth, channel=channel)
     panels = show_augmentation(movie, _frame_of(movie.numbers, frame), find_preset(preset), seed=seed)
@@ -108,8 +108,8 @@ def prediction(
     Example:  celltrail preview prediction movie/01 --model sim-fluo --out prediction.png
     """
     import_extra("torch", "segmentation")
-    from segmentation.checkpoint import load_model
-    from segmentation.preview import save_panels, show_prediction
+    from celltrail.segmentation.net.checkpoint import load_model
+    from celltrail.segmentation.preview import save_panels, show_prediction
 
     movie = open_images(images, channel=channel)
     save_panels(out, show_prediction(movie[_frame_of(movie.numbers, frame)], load_model(model)), overwrite=overwrite)

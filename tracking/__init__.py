@@ -1,7 +1,7 @@
 """Masks or hypotheses → tracks."""
 
-from tracking.pipeline import TrackResult, track, write_result
-from tracking.preparation import candidate_graph
-from tracking.solver import solve
+from celltrail.tracking.pipeline import TrackResult, track, write_result
+from celltrail.tracking.preparation import candidate_graph
+from celltrail.tracking.solving.solver import solve
 
 __all__ = ["TrackResult", "candidate_graph", "solve", "track", "write_result"]

@@ -12,8 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from data.graph import Candidates, Solution
-from tracking.candidates import LinkTable
+from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.tracking.candidates.links import LinkTable
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]

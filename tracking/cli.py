@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from data import console, journal
-from data.console import (
+from celltrail.data.running import console, log_file
+from celltrail.data.running.console import (
     AxesOption,
     ChannelOption,
     DaskOption,
@@ -20,8 +20,8 @@ from data.console import (
     OverwriteOption,
     SeedOption,
 )
-from tracking.solve_cli import ResumeOption, TimeLimitOption, solve
-from tracking.why_cli import why
+from celltrail.tracking.solve_cli import ResumeOption, TimeLimitOption, solve
+from celltrail.tracking.why_cli import why
 
 
 class Method(StrEnum):
@@ -50,7 +50,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:
     """Take options from an earlier run; those on the command line win."""
-    from tracking.repeat import options_of_run, read_run
+    from celltrail.tracking.repeat import options_of_run, read_run
 
     if path is not None:
         context.default_map = {**(context.default_map or {}), **options_of_run(read_run(path))}
@@ -158,17 +158,17 @@ def track(
 
     Example:  celltrail track 01_MASKS --images 01 --out 01_RES
     """
-    from data.frames import parse_frames
-    from data.output import refuse_existing
-    from tracking.pipeline import track as track_movie
-    from tracking.pipeline import write_result
-    from tracking.repeat import changes_since, read_run
-    from tracking.saved import forget, saved_parts
+    from celltrail.data.files.opening import parse_frames
+    from celltrail.data.files.output import refuse_existing
+    from celltrail.tracking.pipeline import track as track_movie
+    from celltrail.tracking.pipeline import write_result
+    from celltrail.tracking.repeat import changes_since, read_run
+    from celltrail.tracking.saved import forget, saved_parts
 
     if resume and out.exists():
         overwrite = overwrite or _is_unfinished(out)
     refuse_existing(out, overwrite=overwrite, inputs=[masks, *([images] if images else [])])
-    journal.announce(out)
+    log_file.announce(out)
     with console.show_progress(quiet=as_json) as progress, saved_parts(out, resume=resume) as saved:
         result = track_movie(
             masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
@@ -194,7 +194,7 @@ def track(
 
 def _is_unfinished(out: Path) -> bool:
     """Whether a result was written before it was proven; :class:`InputError` where it is complete or none of ours."""
-    from data.errors import InputError
+    from celltrail.data.errors import InputError
 
     try:
         status = json.loads((out / "run.json").read_text(encoding="utf-8"))["status"]
@@ -240,14 +240,14 @@ def fit(
     from dataclasses import asdict
     from importlib.metadata import version
 
-    from data.ctc import find_sequences
-    from data.errors import InputError
-    from data.frames import parse_frames
-    from data.output import output_file, refuse_existing
-    from tracking.corrections import read_corrections
-    from tracking.costs import Constants
-    from tracking.examples import read_example
-    from tracking.learning import costs_as_json, fit_costs, load_costs
+    from celltrail.data.errors import InputError
+    from celltrail.data.files.ctc import find_sequences
+    from celltrail.data.files.opening import parse_frames
+    from celltrail.data.files.output import output_file, refuse_existing
+    from celltrail.tracking.costs.examples import read_example
+    from celltrail.tracking.costs.from_pins import read_corrections
+    from celltrail.tracking.costs.learned import costs_as_json, fit_costs, load_costs
+    from celltrail.tracking.costs.pricing import Constants
 
     refuse_existing(out, overwrite=overwrite)
     if not datasets and pins is None:
@@ -278,7 +278,7 @@ def fit(
 
 
 def _voxel(text: str | None) -> tuple[float, ...] | None:
-    from data.errors import InputError
+    from celltrail.data.errors import InputError
 
     if text is None:
         return None

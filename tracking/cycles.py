@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from data.graph import Candidates, Solution
-from tracking.lineage import build_lineage
+from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.tracking.exporting.lineage import build_lineage
 
 IntArray = NDArray[np.int64]
 

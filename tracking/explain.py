@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
-from data.graph import NAT, SISTER_OUTSIDE, Candidates, Links, Solution
-from tracking.solver import exact_margin
+from celltrail.data.errors import InputError
+from celltrail.data.graph.candidates import NAT, SISTER_OUTSIDE, Candidates, Links, Solution
+from celltrail.tracking.solving.solver import exact_margin
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data.errors import raise_if
-from data.graph import Candidates, Solution
-from data.pins import Pin
+from celltrail.data.errors import raise_if
+from celltrail.data.files.pins import Pin
+from celltrail.data.graph.candidates import Candidates, Solution
 
 
 def require_obedience(candidates: Candidates, solution: Solution, pins: Sequence[Pin]) -> None:

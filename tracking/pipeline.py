@@ -16,31 +16,31 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data.ctc import digits_for, write_masks, write_track_file
-from data.errors import InputError, raise_if
-from data.frames import open_images, open_labels
-from data.graph import NAT, Candidates, Solution, save_graph
-from data.journal import write_log
-from data.json_text import to_json
-from data.movie import Frames
-from data.output import output_folder
-from data.pins import Pin, read_pins
-from data.progress import Progress, silent
-from data.tracks import Tracks
-from data.workers import open_workers
-from tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
-from tracking.candidates import typical_diameter
-from tracking.detections import DetectionTable, check_voxel, dimensions_of, measure_movie
-from tracking.explain import list_divisions
-from tracking.hypotheses import HypothesisMovie
-from tracking.lineage import Lineage, build_lineage
-from tracking.obedience import require_obedience
-from tracking.painting import paint_masks
-from tracking.pinning import MergedMasks, apply_pins
-from tracking.preparation import AUTO_GAP, DEFAULT_COSTS, prepare
-from tracking.repair import RepairableMovie, find_repairs, list_repairs
-from tracking.saved import remember
-from tracking.solver import solve_candidates
+from celltrail.data.errors import InputError, raise_if
+from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
+from celltrail.data.files.movie import Frames
+from celltrail.data.files.opening import open_images, open_labels
+from celltrail.data.files.output import output_folder
+from celltrail.data.files.pins import Pin, read_pins
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
+from celltrail.data.progress import Progress, silent
+from celltrail.data.running.json_text import to_json
+from celltrail.data.running.log_file import write_log
+from celltrail.data.running.workers import open_workers
+from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
+from celltrail.tracking.candidates.links import typical_diameter
+from celltrail.tracking.explain import list_divisions
+from celltrail.tracking.exporting.lineage import Lineage, build_lineage
+from celltrail.tracking.exporting.masks import paint_masks
+from celltrail.tracking.measuring.hypotheses import HypothesisMovie
+from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
+from celltrail.tracking.obedience import require_obedience
+from celltrail.tracking.preparation import AUTO_GAP, DEFAULT_COSTS, prepare
+from celltrail.tracking.repair import RepairableMovie, find_repairs, list_repairs
+from celltrail.tracking.saved import remember
+from celltrail.tracking.solving.pinned import MergedMasks, apply_pins
+from celltrail.tracking.solving.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
 Voxel = tuple[float, float, float]
@@ -134,16 +134,16 @@ def track(
         movie itself shows such gaps, else 0.
     fill : paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
     allow_drop : small detections without a likely past or future may be left out; otherwise all are kept.
-    appear, border, gap_cost, late : constants of the costs in nats, see :class:`tracking.costs.Constants` (``gap_cost`` is its
+    appear, border, gap_cost, late : constants of the costs in nats, see :class:`celltrail.tracking.costs.pricing.Constants` (``gap_cost`` is its
         ``gap``); ``None``: its defaults.
     hypotheses : choose among the overlapping hypotheses beside the masks (``segment --hypotheses``).
-    repair : masks that hold two cells for a few frames may be split, and pieces of one cell joined (:mod:`tracking.repair`).
-    pins : corrections to obey: a file ``pins.csv``, or :class:`data.pins.Pin`; see :mod:`data.pins`.
+    repair : masks that hold two cells for a few frames may be split, and pieces of one cell joined (:mod:`celltrail.tracking.repair`).
+    pins : corrections to obey: a file ``pins.csv``, or :class:`celltrail.data.files.pins.Pin`; see :mod:`celltrail.data.files.pins`.
     foi : field of interest: cells with no pixel further than this from the side of the image are removed.
     voxel : size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.
     frames : which frames; of masks and images. axes : the axes of the masks. channel, image_axes : the channel and
-        the axes of the images; see :func:`data.frames.open_frames`.
-    jobs, dask : processes, or the address of a Dask scheduler (:func:`data.workers.open_workers`); the result does not
+        the axes of the images; see :func:`celltrail.data.files.opening.open_frames`.
+    jobs, dask : processes, or the address of a Dask scheduler (:func:`celltrail.data.running.workers.open_workers`); the result does not
         depend on them.
     time_limit : seconds for the solver; then the best solution so far is taken, with its gap. So does Ctrl-C.
     saved : a folder for the solved parts of the problem; what it holds already is not solved again.

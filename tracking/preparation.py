@@ -16,17 +16,17 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from data.frames import open_images, open_labels
-from data.graph import Candidates, Solution, to_units
-from data.network import to_networkx
-from data.progress import Progress, silent
-from data.workers import Spread
-from tracking.costs import Constants, CostModel, change_constants, price, with_terms
-from tracking.cycles import PENALTY, shortest_cycle
-from tracking.detections import DetectionTable, check_voxel, dimensions_of, measure_movie
-from tracking.models import choose_model
-from tracking.problem import Problem, pose
-from tracking.solver import solve_candidates
+from celltrail.data.files.opening import open_images, open_labels
+from celltrail.data.graph.candidates import Candidates, Solution, to_units
+from celltrail.data.graph.networkx_graph import to_networkx
+from celltrail.data.progress import Progress, silent
+from celltrail.data.running.workers import Spread
+from celltrail.tracking.candidates.parts import Problem, pose
+from celltrail.tracking.costs.choice import choose_model
+from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
+from celltrail.tracking.cycles import PENALTY, shortest_cycle
+from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
+from celltrail.tracking.solving.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
 
@@ -80,8 +80,8 @@ def prepare(
     max_gap : frames with cells in which a linked cell may go unseen; ``None``: 4 if more than 1 of 200
         links would use it, else 0.
     allow_drop : small detections without a likely past or future may be left out.
-    constants : what is given of :class:`tracking.costs.Constants`, by name; the others have their defaults.
-    posing : what finds candidates, as :func:`tracking.problem.pose` does.
+    constants : what is given of :class:`celltrail.tracking.costs.pricing.Constants`, by name; the others have their defaults.
+    posing : what finds candidates, as :func:`celltrail.tracking.candidates.parts.pose` does.
     explained : with the terms of the costs. spread : where candidates are found and priced.
 
     Raises
@@ -159,14 +159,14 @@ def candidate_graph(
 
     Parameters
     ----------
-    masks, images : a folder or file, or frame number → array; see :func:`tracking.detections.measure_movie`.
+    masks, images : a folder or file, or frame number → array; see :func:`celltrail.tracking.measuring.table.measure_movie`.
     costs, max_gap : see :func:`prepare`.
     voxel : size (z, y, x) or (y, x) in µm.
 
     Returns
     -------
     networkx.DiGraph
-        See :mod:`data.network` for its attributes; give it to :func:`tracking.solver.solve`.
+        See :mod:`celltrail.data.graph.networkx_graph` for its attributes; give it to :func:`celltrail.tracking.solving.solver.solve`.
     """
     labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks))
     grey = images if images is None or isinstance(images, Mapping) else open_images(Path(images))

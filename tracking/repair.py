@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from data.movie import part_of
-from data.progress import Progress, silent
-from tracking.detections import DetectionTable
-from tracking.layers import Evidence, LayeredMovie
-from tracking.painting import relabel
+from celltrail.data.files.movie import part_of
+from celltrail.data.progress import Progress, silent
+from celltrail.tracking.exporting.masks import relabel
+from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
+from celltrail.tracking.measuring.table import DetectionTable
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data.errors import InputError
+from celltrail.data.errors import InputError
 
 OPTIONS = ("method", "costs", "solver", "max_gap", "fill", "foi", "voxel", "frames", "channel", "axes", "image_axes",
            "time_limit", "allow_drop", "appear", "border", "gap_cost", "late", "hypotheses", "repair")  # fmt: skip

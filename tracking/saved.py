@@ -20,9 +20,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from data.errors import InputError
-from data.workers import Spread
-from tracking.task import Relaxation, Result, Task, relax_task
+from celltrail.data.errors import InputError
+from celltrail.data.running.workers import Spread
+from celltrail.tracking.solving.blocks import Relaxation, Result, Task, relax_task
 
 SOLVERS = ("celltrail", "highspy", "pulp")  # another version may find another optimum of equal cost
 
@@ -57,7 +57,7 @@ def forget(folder: Path) -> None:
 
 
 def remember(spread: Spread, folder: Path) -> Spread:
-    """A function like ``spread`` for the tasks of :mod:`tracking.task`, which solves only what ``folder`` does not hold.
+    """A function like ``spread`` for the tasks of :mod:`celltrail.tracking.solving.blocks`, which solves only what ``folder`` does not hold.
 
     What a time limit may have cut short is not kept.
     """

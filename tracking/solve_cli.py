@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from data import console
-from data.console import DaskOption, JobsOption, JsonOption, OverwriteOption
-from data.graph import IntArray
+from celltrail.data.graph.candidates import IntArray
+from celltrail.data.running import console
+from celltrail.data.running.console import DaskOption, JobsOption, JsonOption, OverwriteOption
 
 NatsOption = Annotated[float, typer.Option(metavar="NATS", help="Added to every such cost before solving.")]
 
@@ -46,12 +46,12 @@ def solve(
 
     Example:  celltrail solve 01_RES/graph.npz --division 2 --out fewer_divisions.npz
     """
-    from data.graph import NAT, load_graph, save_graph
-    from data.output import refuse_existing
-    from data.workers import open_workers
-    from tracking.lineage import build_lineage
-    from tracking.saved import forget, remember, saved_parts
-    from tracking.solver import solve_candidates
+    from celltrail.data.files.output import refuse_existing
+    from celltrail.data.graph.candidates import NAT, load_graph, save_graph
+    from celltrail.data.running.workers import open_workers
+    from celltrail.tracking.exporting.lineage import build_lineage
+    from celltrail.tracking.saved import forget, remember, saved_parts
+    from celltrail.tracking.solving.solver import solve_candidates
 
     if resume and out.exists():
         overwrite = overwrite or _is_unfinished(out)
@@ -111,8 +111,8 @@ def solve(
 
 def _is_unfinished(out: Path) -> bool:
     """Whether a graph was written before its solution was proven; :class:`InputError` where it is."""
-    from data.errors import InputError
-    from data.graph import load_graph
+    from celltrail.data.errors import InputError
+    from celltrail.data.graph.candidates import load_graph
 
     _, solution, _ = load_graph(out)
     if solution is not None and solution.status == "optimal":
@@ -124,8 +124,8 @@ def _more(cost: IntArray, nats: float, name: str) -> IntArray:
     """Costs with ``nats`` added."""
     import math
 
-    from data.errors import InputError
-    from data.graph import to_units
+    from celltrail.data.errors import InputError
+    from celltrail.data.graph.candidates import to_units
 
     if not math.isfinite(nats) or abs(nats) > 1e6:
         raise InputError(f"--{name} is {nats}: give a finite number of nats, within a million.")

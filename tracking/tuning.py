@@ -17,19 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.ctc import digits_for, write_masks, write_track_file
-from data.errors import InputError, import_extra
-from data.graph import Candidates, Solution
-from data.movie import Frames
-from data.progress import Progress, silent
-from data.workers import Spread
-from tracking.costs import Constants
-from tracking.detections import DetectionTable, measure_movie
-from tracking.lineage import build_lineage
-from tracking.painting import paint_masks
-from tracking.preparation import DEFAULT_COSTS, prepare
-from tracking.problem import Problem, pose
-from tracking.solver import solve_candidates
+from celltrail.data.errors import InputError, import_extra
+from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
+from celltrail.data.files.movie import Frames
+from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.progress import Progress, silent
+from celltrail.data.running.workers import Spread
+from celltrail.tracking.candidates.parts import Problem, pose
+from celltrail.tracking.costs.pricing import Constants
+from celltrail.tracking.exporting.lineage import build_lineage
+from celltrail.tracking.exporting.masks import paint_masks
+from celltrail.tracking.measuring.table import DetectionTable, measure_movie
+from celltrail.tracking.preparation import DEFAULT_COSTS, prepare
+from celltrail.tracking.solving.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
 Score = Callable[[Path, Path], Mapping[str, float | None]]

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from data import console
-from data.console import JsonOption
+from celltrail.data.running import console
+from celltrail.data.running.console import JsonOption
 
 TERMS = 4  # terms of a cost that are printed, the largest ones
 
@@ -26,9 +26,9 @@ def why(
 
     Example:  celltrail why 01_RES 12 7
     """
-    from data.errors import InputError
-    from data.graph import load_graph
-    from tracking.explain import explain_cell
+    from celltrail.data.errors import InputError
+    from celltrail.data.graph.candidates import load_graph
+    from celltrail.tracking.explain import explain_cell
 
     candidates, solution, track = load_graph(result / "graph.npz" if result.is_dir() else result)
     if solution is None or track is None:

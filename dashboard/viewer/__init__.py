@@ -1,4 +1,4 @@
-"""The image viewer: a canvas in the browser, fed by the routes of :mod:`dashboard.api`.
+"""The image viewer: a canvas in the browser, fed by the routes of :mod:`celltrail.dashboard.serving.api`.
 
 Its scripts are plain modules that the browser loads from those routes; nothing is built. Frames,
 playing and zooming never touch the page script: it hears only where the clock came to rest and
@@ -14,8 +14,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import content
-from dashboard.registry import Layer, Movie
+from celltrail.dashboard.opening import content
+from celltrail.dashboard.opening.registry import Layer, Movie
 
 _HERE = Path(__file__).parent
 _LOADER = """
@@ -45,7 +45,7 @@ class Pane:
 
     movie : where the grey image comes from. layer : the labels drawn on it, or ``None``.
     offset : frames after the clock's (−1: the frame before). marks : places to ring, ``{t, y, x}``.
-    colour : what the colours of the tracks mean, see :data:`dashboard.content.FEATURES`.
+    colour : what the colours of the tracks mean, see :data:`celltrail.dashboard.opening.content.FEATURES`.
     """
 
     movie: Movie

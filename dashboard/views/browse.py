@@ -7,8 +7,11 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, content, correct, lineage, parts, state
-from dashboard.viewer import Pane, show_viewer
+from celltrail.dashboard import parts
+from celltrail.dashboard.correcting import panel
+from celltrail.dashboard.judging import charts, lineage_layout
+from celltrail.dashboard.opening import content, state
+from celltrail.dashboard.viewer import Pane, show_viewer
 
 VIEWER = "browse_viewer"
 
@@ -61,9 +64,9 @@ def show_track(selection: state.Selection, result: content.Result) -> None:
             key=f"feature_{feature}", config=parts.plot_config(), alt=f"{feature} of track {label} over time",
             on_select=partial(take_point, f"feature_{feature}"), selection_mode="points",
         )  # fmt: skip
-    layout = lineage.arrange(tracks)
-    family = lineage.only(tracks, layout, [tracks.roots()[label]])
-    rows = lineage.arrange(family)
+    layout = lineage_layout.arrange(tracks)
+    family = lineage_layout.only(tracks, layout, [tracks.roots()[label]])
+    rows = lineage_layout.arrange(family)
     st.plotly_chart(
         charts.draw_lineages(
             family, rows, colours, t=selection.t, selected=label, height=min(420, max(110, 18 * rows.height + 50))
@@ -120,10 +123,10 @@ def show() -> None:
     left, right = st.columns([7, 3], gap="medium")
     with left:
         show_viewer(
-            [Pane(selection.movie, selection.layer, marks=correct.marks(), colour=st.session_state.get("colour_by", "track"))],
+            [Pane(selection.movie, selection.layer, marks=panel.marks(), colour=st.session_state.get("colour_by", "track"))],
             key=VIEWER, frames=frames, shape=shape, t=selection.t, revision=st.session_state.revision,
             selected={} if selection.layer is None else {selection.layer.id: selection.track},
-            focus=st.session_state.get("focus"), place=selection.movie.id, on_frame_change=take_frame, on_pick_change=partial(correct.take_pick, VIEWER),
+            focus=st.session_state.get("focus"), place=selection.movie.id, on_frame_change=take_frame, on_pick_change=partial(panel.take_pick, VIEWER),
         )  # fmt: skip
         if result is not None and len(result.tracks):
             parts.colour_choice()
@@ -139,7 +142,7 @@ def show() -> None:
             st.code("celltrail track MASKS --out RES", language=None, wrap_lines=True)
         else:
             show_track(selection, result)
-            correct.show_panel(selection, result)
+            panel.show_panel(selection, result)
     if result is not None and len(result.tracks):
         show_table(result, selection.track)
     state.write_address()

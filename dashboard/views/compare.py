@@ -5,11 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, compare, content, findings, outcomes, parts, plans, registry, review, scores, state
-from dashboard.events import Event
-from dashboard.registry import Layer, Movie
-from dashboard.viewer import Pane, show_viewer
-from evaluation.measures import LOWER_IS_BETTER, definition
+from celltrail.dashboard import parts
+from celltrail.dashboard.judging import charts, differences, review, scores
+from celltrail.dashboard.judging.events import Event
+from celltrail.dashboard.opening import content, registry, state
+from celltrail.dashboard.opening.registry import Layer, Movie
+from celltrail.dashboard.viewer import Pane, show_viewer
+from celltrail.dashboard.working import findings, outcomes, plans
+from celltrail.evaluation.measures.catalogue import LOWER_IS_BETTER, definition
 
 
 def variant_of(movie: Movie, layer: Layer) -> str:
@@ -128,7 +131,7 @@ def show_stored(selection: state.Selection) -> None:
 def show_differences(selection: state.Selection, a: content.Result, b: content.Result) -> None:
     """Step through the places where two results differ."""
     with st.spinner("Looking for differences …"):
-        found = compare.disagreements(a, b)
+        found = differences.disagreements(a, b)
     if not found:
         st.success("Both results have the same cells and links.")
         show_pair(selection, a, b, None)

@@ -6,9 +6,12 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard import content, correct, events, parts, review, scores, state
-from dashboard.events import Event
-from dashboard.viewer import Pane, show_viewer
+from celltrail.dashboard import parts
+from celltrail.dashboard.correcting import panel
+from celltrail.dashboard.judging import events, review, scores
+from celltrail.dashboard.judging.events import Event
+from celltrail.dashboard.opening import content, state
+from celltrail.dashboard.viewer import Pane, show_viewer
 
 
 def list_events(selection: state.Selection, result: content.Result) -> tuple[list[Event], bool]:
@@ -40,7 +43,7 @@ def show_event(selection: state.Selection, result: content.Result, event: Event,
             layer,
             f"{name}, {f'{step:+d} frame' if step else 'this frame'}",
             step,
-            (mark, *correct.marks()),
+            (mark, *panel.marks()),
         )
         for layer, name in rows
         for step in (-1, 0, 1)
@@ -49,9 +52,9 @@ def show_event(selection: state.Selection, result: content.Result, event: Event,
         panes, key="errors_viewer", frames=frames, shape=shape, t=event.frame, selected=selected,
         revision=st.session_state.revision, columns=3, height=f"clamp({160 * len(rows)}px, {28 * len(rows)}vh, 1500px)",
         focus=st.session_state.get("focus"), place=f"{selection.movie.id} errors",
-        on_pick_change=partial(correct.take_pick, "errors_viewer"),
+        on_pick_change=partial(panel.take_pick, "errors_viewer"),
     )  # fmt: skip
-    correct.show_panel(selection, result)
+    panel.show_panel(selection, result)
 
 
 def show() -> None:

@@ -6,8 +6,11 @@ import shlex
 
 import streamlit as st
 
-from dashboard import exports, jobs, parts, state
-from dashboard.content import Result
+from celltrail.dashboard import parts
+from celltrail.dashboard.judging import exports
+from celltrail.dashboard.opening import state
+from celltrail.dashboard.opening.content import Result
+from celltrail.dashboard.working import jobs
 
 
 def show_files(selection: state.Selection, result: Result) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import charts, content, lineage, parts, state
-from data import Tracks
+from celltrail.dashboard import parts
+from celltrail.dashboard.judging import charts, lineage_layout
+from celltrail.dashboard.opening import content, state
+from celltrail.data import Tracks
 
 PER_PAGE = 150  # lineages drawn at once
 
@@ -18,7 +20,7 @@ def take_point() -> None:
         state.look_at(t=int(frame), track=int(label))
 
 
-def choose_roots(tracks: Tracks, layout: lineage.Layout, selected: int) -> list[int] | None:
+def choose_roots(tracks: Tracks, layout: lineage_layout.Layout, selected: int) -> list[int] | None:
     """First ancestors of the lineages to draw; ``None`` where the choice needs a selection that is missing."""
     left, middle, _ = st.columns([3, 2, 3], vertical_alignment="bottom")
     scope = left.segmented_control(
@@ -28,7 +30,7 @@ def choose_roots(tracks: Tracks, layout: lineage.Layout, selected: int) -> list[
     roots = tracks.roots()
     if scope == "Selected lineage":
         return [roots[selected]] if selected in roots else None
-    tops = lineage.biggest(tracks, layout, len(tracks))
+    tops = lineage_layout.biggest(tracks, layout, len(tracks))
     if scope == "With divisions":
         divided = {roots[mother] for mother in tracks.divisions()}
         tops = [top for top in tops if top in divided]
@@ -58,7 +60,7 @@ def show() -> None:
         parts.empty("No lineages yet", "Track the movie first.", "celltrail track 01_MASKS --out 01_RES")
         return
     tracks = result.tracks
-    layout = lineage.arrange(tracks)
+    layout = lineage_layout.arrange(tracks)
     st.caption(
         f"{len(tracks):,} tracks in {len(set(layout.root.tolist())):,} lineages, {len(tracks.divisions()):,} divisions. "
         "Click the end of a track to select it."
@@ -69,8 +71,8 @@ def show() -> None:
         return
     parts.colour_choice()
     colours = choose_colours(result)
-    shown = lineage.only(tracks, layout, roots)
-    rows = lineage.arrange(shown)
+    shown = lineage_layout.only(tracks, layout, roots)
+    rows = lineage_layout.arrange(shown)
     if selection.track in set(tracks.label.tolist()):
         st.markdown(f"Track **{selection.track}** selected, frame **{selection.t}**")
     figure = charts.draw_lineages(

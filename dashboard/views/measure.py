@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import charts, content, measured, parts, state
-from dashboard.content import Result
-from dashboard.measured import Measured, Units
+from celltrail.dashboard import parts
+from celltrail.dashboard.judging import charts, measured
+from celltrail.dashboard.judging.measured import Measured, Units
+from celltrail.dashboard.opening import content, state
+from celltrail.dashboard.opening.content import Result
 
 AT_ONCE = 20_000  # cells; more are measured when asked, because every pixel is read
 HIDDEN = ("frame", "label", "track", "minutes", "at_border")

@@ -6,11 +6,13 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, content, parts, scores, state
-from dashboard.content import Result
-from data import InputError
-from data.check import find_problems
-from evaluation.measures import definition
+from celltrail.dashboard import parts
+from celltrail.dashboard.judging import charts, scores
+from celltrail.dashboard.opening import content, state
+from celltrail.dashboard.opening.content import Result
+from celltrail.data import InputError
+from celltrail.data.files.check import find_problems
+from celltrail.evaluation.measures.catalogue import definition
 
 TILES_PER_ROW = 6
 CERTIFICATE = {

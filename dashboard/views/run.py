@@ -8,11 +8,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import findings, jobs, models, parts, plans, state
-from dashboard.jobs import Job
-from dashboard.plans import NAME, Plan
-from dashboard.registry import Layer
-from data.errors import MissingExtra, import_extra
+from celltrail.dashboard import parts
+from celltrail.dashboard.judging import model_cards
+from celltrail.dashboard.opening import state
+from celltrail.dashboard.opening.registry import Layer
+from celltrail.dashboard.working import findings, jobs, plans
+from celltrail.dashboard.working.jobs import Job
+from celltrail.dashboard.working.plans import NAME, Plan
+from celltrail.data.errors import MissingExtra, import_extra
 
 SHOWN_JOBS = 5
 OTHER = "Another file"
@@ -39,7 +42,7 @@ def choose_cells(selection: state.Selection) -> tuple[Layer | None, str | None]:
     way = st.segmented_control("Cells from", ways, default=ways[0], key="run_way", required=True)
     if way == "Segment the images":
         import_extra("torch", "segmentation")
-        known = models.list_models(parts.dataset())
+        known = model_cards.list_models(parts.dataset())
         name = st.selectbox("Model", [*known, OTHER], key="run_model")
         if name == OTHER:
             return None, st.text_input("Model file (.safetensors)", key="run_model_file") or None

@@ -10,11 +10,13 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard import charts, content, models, objects, parts, registry, review, state
-from dashboard.registry import Layer
-from dashboard.viewer import Pane, show_viewer
-from data.errors import MissingExtra, import_extra
-from evaluation.measures import definition
+from celltrail.dashboard import parts
+from celltrail.dashboard.judging import charts, model_cards, objects, review
+from celltrail.dashboard.opening import content, registry, state
+from celltrail.dashboard.opening.registry import Layer
+from celltrail.dashboard.viewer import Pane, show_viewer
+from celltrail.data.errors import MissingExtra, import_extra
+from celltrail.evaluation.measures.catalogue import definition
 
 MEANING = {
     "Weights of the loss": "Bright pixels count more in training: narrow gaps between cells, so that cells are parted.",
@@ -100,7 +102,7 @@ def show_previews(selection: state.Selection) -> None:
         return
     left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
     kind = left.selectbox("Preview", kinds, key="preview_kind")
-    known = models.list_models(parts.dataset())
+    known = model_cards.list_models(parts.dataset())
     model = middle.selectbox("Model", list(known), key="preview_model") if kind == "Probability of a model" else None
     about = (movie.id, kind, model)
     if right.button("Show", key="preview_show"):
@@ -120,10 +122,10 @@ def show_previews(selection: state.Selection) -> None:
 def draw_preview(selection: state.Selection, kind: str, model: Path | None) -> tuple[int, list[tuple[str, Any]]]:
     """Number of the frame nearest to the one that is shown, and its pictures by title."""
     import_extra("torch", "segmentation")
-    from segmentation.checkpoint import load_model
-    from segmentation.frames import open_movie
-    from segmentation.preview import show_augmentation, show_prediction, show_weights
-    from segmentation.settings import preset
+    from celltrail.segmentation.net.checkpoint import load_model
+    from celltrail.segmentation.preview import show_augmentation, show_prediction, show_weights
+    from celltrail.segmentation.training.examples import open_movie
+    from celltrail.segmentation.training.settings import preset
 
     movie = selection.movie
     if model is not None:
@@ -155,14 +157,14 @@ def as_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 def show_training() -> None:
     """How a model was trained: its curve, and what it reached on frames that it had not seen."""
-    known = models.list_models(parts.dataset())
+    known = model_cards.list_models(parts.dataset())
     name = st.selectbox("Model", list(known), key="curve_model", width=320)
-    facts, table = models.training_facts(known[name]), models.training_curve(known[name])
+    facts, table = model_cards.training_facts(known[name]), model_cards.training_curve(known[name])
     reached = facts.get("validation_measures") or {}
     tiles = [("Steps", parts.figure(facts.get("steps")), "Updates of the weights.")]
     tiles += [("Minutes", parts.figure(facts.get("minutes"), 1), "Computing time of the training.")]
     tiles += [
-        (key, parts.figure(reached.get(key)), f"On frames held back. {definition(key)}") for key in models.MEASURES
+        (key, parts.figure(reached.get(key)), f"On frames held back. {definition(key)}") for key in model_cards.MEASURES
     ]
     for column, (title, value, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
         column.metric(title, value, help=meaning, border=True)
@@ -170,7 +172,10 @@ def show_training() -> None:
         st.caption("The learning curve of this model was not kept; 'celltrail train' writes it beside the model.")
         return
     left, right = st.columns(2)
-    for column, wanted, title in ((left, models.LOSSES, "loss"), (right, models.MEASURES, "on frames held back")):
+    for column, wanted, title in (
+        (left, model_cards.LOSSES, "loss"),
+        (right, model_cards.MEASURES, "on frames held back"),
+    ):
         names = [name for name in wanted if name in table]
         if names:
             column.plotly_chart(

@@ -10,10 +10,10 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from data import Tracks, open_images, open_labels, read_tracks
-from data.colours import Colour, colour_of_tracks, neighbours_in
-from data.render import grey_picture, outline_image
-from data.tree import tree_columns
+from celltrail.data import Tracks, open_images, open_labels, read_tracks
+from celltrail.data.pictures.colours import Colour, colour_of_tracks, neighbours_in
+from celltrail.data.pictures.lineage_tree import tree_columns
+from celltrail.data.pictures.render import grey_picture, outline_image
 
 HERE = Path(__file__).parent
 INK, PAPER = "#d7dce2", "#14181d"

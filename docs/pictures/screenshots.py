@@ -19,7 +19,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from data import read_tracks
+from celltrail.data import read_tracks
 
 HERE = Path(__file__).parent
 SIZE = {"width": 1280, "height": 760}

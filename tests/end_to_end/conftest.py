@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from data.simulate import simulate_movie, write_movie
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 SHORTER = {"train": ["--minutes", "0.2"]}  # the pages train for longer than a test may
 SERVERS = ("dashboard",)  # these run until they are stopped

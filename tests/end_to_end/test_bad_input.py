@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from data.ctc import write_masks
+from celltrail.data.files.ctc import write_masks
 
 
 def celltrail(*arguments: object) -> subprocess.CompletedProcess[str]:

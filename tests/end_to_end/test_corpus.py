@@ -22,11 +22,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from data import console
-from data.ctc import write_masks, write_track_file
-from data.errors import InputError
-from data.simulate import simulate_movie
-from data.tiff import write_array
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import write_masks, write_track_file
+from celltrail.data.files.tiff import write_array
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie
 
 MOVIE = simulate_movie(frames=5, cells=5, size=(64, 56), cycle=8, seed=1)
 TRACKS = "".join(f"{a} {b} {c} {d}\n" for a, b, c, d in MOVIE.tracks.rows().tolist())
@@ -44,7 +44,7 @@ class Case:
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound data set: images in ``01``, a result in ``01_RES``, truth in ``01_GT``."""
-    from data.simulate import write_movie
+    from celltrail.data.simulation.scene import write_movie
 
     folder = tmp_path_factory.mktemp("sound") / "set"
     write_movie(MOVIE, folder)
@@ -64,7 +64,7 @@ def place(sound: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def try_commands(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[[list[list[object]], bool], None]:
     """Run commands on a broken input and look at what they leave."""
-    from celltrail import app
+    from celltrail.cli import app
 
     out = tmp_path / "out"
 
@@ -337,7 +337,7 @@ def test_track_files(case: Case, place: Path, try_commands: Callable) -> None:
         True,
     )
     try_commands([["check", result], ["evaluate", place / "01_GT", result]], False)
-    from data.napari_reader import find_reader, read_layers
+    from celltrail.data.formats.napari_reader import find_reader, read_layers
 
     if find_reader(str(result)) is not None:
         with pytest.raises(InputError):
@@ -346,7 +346,7 @@ def test_track_files(case: Case, place: Path, try_commands: Callable) -> None:
 
 @by_name([Case(name, put("res_track.txt", content), must=False) for name, content in FINE_TRACKS.items()])
 def test_track_files_that_editors_have_touched(case: Case, place: Path, tmp_path: Path) -> None:
-    from celltrail import app
+    from celltrail.cli import app
 
     case.breaks(place / "01_RES")
     assert console.run(app, ["check", str(place / "01_RES")]) == 0
@@ -438,7 +438,7 @@ GEFF_CASES = [
 @by_name(GEFF_CASES)
 def test_geff(case: Case, place: Path, try_commands: Callable) -> None:
     pytest.importorskip("geff")
-    from data.convert import convert_movie
+    from celltrail.data.formats.convert import convert_movie
 
     convert_movie(place / "01_RES", place / "a.geff")
     case.breaks(place / "a.geff")
@@ -676,7 +676,7 @@ def test_there_are_enough_of_them() -> None:
 
 def test_output_on_a_full_disk(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A write that fails half way leaves nothing but a log, and the command says that the work failed."""
-    from celltrail import app
+    from celltrail.cli import app
 
     written = []
 
@@ -686,7 +686,7 @@ def test_output_on_a_full_disk(place: Path, tmp_path: Path, monkeypatch: pytest.
         written.append(path)
         write_array(path, array)
 
-    monkeypatch.setattr("data.tiff.write_array", full)
+    monkeypatch.setattr("celltrail.data.files.tiff.write_array", full)
     assert console.run(app, ["track", str(place / "01_RES"), "--out", str(tmp_path / "out")]) == 1
     assert written
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.failed.log", "set"]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-import celltrail
-from data import console
-from data.check import find_problems
-from data.simulate import simulate_movie, write_movie
+import celltrail.cli
+from celltrail.data.files.check import find_problems
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 NAME = "Fluo-N2DH-TEST+"
 
@@ -31,11 +31,11 @@ def dataset(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def package() -> Callable[..., int]:
-    return lambda *words: console.run(celltrail.app, ["ctc-package", *map(str, words)])
+    return lambda *words: console.run(celltrail.cli.app, ["ctc-package", *map(str, words)])
 
 
 def test_what_a_package_holds(dataset: Path, package: Callable[..., int], root: Path) -> None:
-    out, costs = dataset.parent / "SW", root / "tracking" / "learned.json"
+    out, costs = dataset.parent / "SW", root / "tracking" / "costs" / "learned.json"
     assert package(dataset, "--model", "sim-fluo", "--costs", costs, "--hypotheses", "--foi", 5, "--out", out) == 0
     scripts = [f"{NAME}-{sequence}{ending}" for sequence in ("01", "02") for ending in (".bat", ".sh")]
     assert sorted(path.name for path in out.iterdir()) == sorted(
@@ -56,7 +56,7 @@ def test_what_a_package_holds(dataset: Path, package: Callable[..., int], root: 
 def options_of(command: str) -> set[str]:
     import typer.main
 
-    group = typer.main.get_command(celltrail.app)
+    group = typer.main.get_command(celltrail.cli.app)
     return {
         name for parameter in group.commands[command].params for name in (*parameter.opts, *parameter.secondary_opts)
     }  # type: ignore[attr-defined]
@@ -107,7 +107,7 @@ def test_its_scripts_run_beside_the_data(
     ]  # fmt: skip
     assert find_problems(result) == []
     assert not (dataset / "01_RES").exists()
-    from evaluation import evaluate_sequence
+    from celltrail.evaluation import evaluate_sequence
 
     measures = evaluate_sequence(dataset / "02_GT", result).measures
     assert measures["SEG"] > 0.6

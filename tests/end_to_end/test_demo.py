@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from data import open_labels, read_tracks
-from data.check import find_problems
+from celltrail.data import open_labels, read_tracks
+from celltrail.data.files.check import find_problems
 
 
 def demo(out: Path, *options: str) -> subprocess.CompletedProcess[str]:

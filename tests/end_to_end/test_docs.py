@@ -52,9 +52,9 @@ def test_every_link_inside_the_documentation_leads_somewhere(page: Path) -> None
 def test_every_option_of_track_is_explained() -> None:
     import typer.main
 
-    import celltrail
+    import celltrail.cli
 
-    command = typer.main.get_command(celltrail.app).commands["track"]  # type: ignore[attr-defined]
+    command = typer.main.get_command(celltrail.cli.app).commands["track"]  # type: ignore[attr-defined]
     text = (DOCS / "track.md").read_text(encoding="utf-8")
     names = {name for parameter in command.params for name in parameter.opts if name.startswith("--")} - {"--help"}
     assert {name for name in names if f"`{name}`" not in text} == set()
@@ -63,7 +63,7 @@ def test_every_option_of_track_is_explained() -> None:
 def test_every_key_of_run_json_is_explained() -> None:
     import numpy as np
 
-    from tracking import track
+    from celltrail.tracking import track
 
     masks = {frame: np.diag([1, 2, 3]) for frame in range(3)}
     text = (DOCS / "track.md").read_text(encoding="utf-8")

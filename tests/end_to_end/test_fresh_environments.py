@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from data.simulate import simulate_movie, write_movie
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 pytestmark = pytest.mark.slow
 

@@ -22,7 +22,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data.errors import InputError
+from celltrail.data.errors import InputError
 
 EDGES = [b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"nan", b"-1", b"99999999999999999999", b"1e999",
          b"{}", b"[]", b"null", b'"', b"\n", b"\r", b"\xef\xbb\xbf", b"\xfe\xff", b","]  # fmt: skip
@@ -43,7 +43,7 @@ def track_file(path: Path) -> None:
 
 
 def tracks(path: Path) -> None:
-    from data.tracks import format_tracks, read_tracks
+    from celltrail.data.files.tracks import format_tracks, read_tracks
 
     table = read_tracks(path)
     table.roots(), table.problems(), format_tracks(table)
@@ -55,7 +55,7 @@ def tiff(**options: Any) -> Callable[[Path], object]:
 
 
 def frames(path: Path) -> None:
-    from data.frames import open_frames
+    from celltrail.data.files.opening import open_frames
 
     for kind in ("labels", "image"):
         movie = open_frames(path, kind)  # type: ignore[arg-type]
@@ -64,7 +64,7 @@ def frames(path: Path) -> None:
 
 
 def problem_file(path: Path) -> None:
-    from data.graph import Candidates, Detections, Divisions, Links, save_graph
+    from celltrail.data.graph.candidates import Candidates, Detections, Divisions, Links, save_graph
 
     ones = np.ones(3, dtype=np.int64)
     detections = Detections(ones, ones, np.zeros((3, 3)), ones, ones * 0.5, ones, ones, ones, ones > 0, -ones, -ones)
@@ -73,13 +73,13 @@ def problem_file(path: Path) -> None:
 
 
 def graph(path: Path) -> None:
-    from data.graph import load_graph
+    from celltrail.data.graph.candidates import load_graph
 
     load_graph(path)
 
 
 def hypotheses_file(path: Path) -> None:
-    from data.hypotheses import from_labels, write_hypotheses
+    from celltrail.data.files.hypotheses import from_labels, write_hypotheses
 
     labels = np.zeros((12, 12), np.uint16)
     labels[2:5, 2:6], labels[7:11, 3:9] = 1, 2
@@ -87,7 +87,7 @@ def hypotheses_file(path: Path) -> None:
 
 
 def hypotheses(path: Path) -> None:
-    from data.hypotheses import find_cliques, paint, read_hypotheses
+    from celltrail.data.files.hypotheses import find_cliques, paint, read_hypotheses
 
     found = read_hypotheses(path)
     find_cliques(found), paint(found, range(len(found.score)))
@@ -100,19 +100,19 @@ def pin_file(path: Path) -> None:
 
 
 def pins(path: Path) -> None:
-    from data.pins import read_pins
+    from celltrail.data.files.pins import read_pins
 
     [str(pin) for pin in read_pins(path)]
 
 
 def cost_file(path: Path) -> None:
-    import tracking.learning
+    import celltrail.tracking.costs.learned
 
-    shutil.copy(Path(tracking.learning.__file__).with_name("learned.json"), path)
+    shutil.copy(Path(celltrail.tracking.costs.learned.__file__).with_name("learned.json"), path)
 
 
 def costs(path: Path) -> None:
-    from tracking.learning import load_costs
+    from celltrail.tracking.costs.learned import load_costs
 
     load_costs(path)
 
@@ -120,7 +120,7 @@ def costs(path: Path) -> None:
 def config(path: Path) -> None:
     import typer
 
-    from data import console
+    from celltrail.data.running import console
 
     app = typer.Typer()
 
@@ -145,8 +145,8 @@ def spots_file(path: Path) -> None:
 
 
 def table(path: Path) -> None:
-    from data.points import links_of
-    from data.tables import read_table
+    from celltrail.data.formats.points import links_of
+    from celltrail.data.formats.tables import read_table
 
     points = read_table(path)
     assert points.tracks.problems() == []
@@ -164,20 +164,20 @@ def xml_file(path: Path) -> None:
 
 
 def xml(path: Path) -> None:
-    from data.trackmate import read_trackmate
+    from celltrail.data.formats.trackmate import read_trackmate
 
     read_trackmate(path)
 
 
 def model_file(path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from segmentation.checkpoint import save_tensors
+    from celltrail.segmentation.net.checkpoint import save_tensors
 
     save_tensors(path, {"a": torch.zeros(4, 3), "b": torch.ones(2)}, {"schema": "celltrail.test/1"}, overwrite=True)
 
 
 def model(path: Path) -> None:
-    from segmentation.checkpoint import load_tensors
+    from celltrail.segmentation.net.checkpoint import load_tensors
 
     load_tensors(path, "celltrail.test/1")
 
@@ -324,8 +324,8 @@ def check_store(folder: Path, files: list[str], read: Callable[[Path], object], 
 @pytest.mark.parametrize("examples", [40, pytest.param(300, marks=pytest.mark.slow)])
 def test_metadata_of_geff(tmp_path: Path, examples: int) -> None:
     pytest.importorskip("geff")
-    from data.geff import read_geff, write_geff
-    from data.tables import read_table
+    from celltrail.data.formats.geff import read_geff, write_geff
+    from celltrail.data.formats.tables import read_table
 
     table_file(tmp_path / "a.csv")
     write_geff(read_table(tmp_path / "a.csv"), tmp_path / "a.geff")

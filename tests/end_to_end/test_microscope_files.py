@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import tifffile
 
-import celltrail
-from data import console
-from data.ctc import write_masks
-from data.frames import open_labels
-from data.simulate import simulate_movie
-from data.tiff import write_array
+import celltrail.cli
+from celltrail.data.files.ctc import write_masks
+from celltrail.data.files.opening import open_labels
+from celltrail.data.files.tiff import write_array
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie
 
 UM = {"y": 0.5, "x": 0.25, "z": 2.0}
 FORMATS = ["ome.tif", "0.4", "0.5"]
@@ -49,7 +49,7 @@ def write_as(kind: str, path: Path, array: np.ndarray, axes: str) -> Path:
 @pytest.fixture
 def run() -> Callable[..., None]:
     def command(*words: Any) -> None:
-        assert console.run(celltrail.app, [str(word) for word in words]) == 0
+        assert console.run(celltrail.cli.app, [str(word) for word in words]) == 0
 
     return command
 

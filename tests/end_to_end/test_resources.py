@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import console
-from data.ctc import write_masks
-from data.simulate import simulate_movie, write_movie
+from celltrail.data.files.ctc import write_masks
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 pytestmark = pytest.mark.slow
 NOBODY = 65_534
@@ -75,8 +75,8 @@ def test_too_little_memory(jobs: int, tmp_path: Path) -> None:
 def test_a_stopped_segmentation_goes_on(
     stop: type[BaseException], movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from celltrail import app
-    from segmentation import movie as module
+    from celltrail.cli import app
+    from celltrail.segmentation.prediction import movie as module
 
     words = ["segment", str(movie / "01"), "--model", "sim-fluo", "--out"]
     whole, out, original, done = tmp_path / "whole", tmp_path / "out", module.label_cells, []
@@ -106,7 +106,7 @@ def as_nobody(*words: object) -> tuple[int, str]:
 
     In a fork of this process: the interpreter itself may lie where only root can read.
     """
-    from celltrail import app
+    from celltrail.cli import app
 
     reader, writer = os.pipe()
     with warnings.catch_warnings():
@@ -134,7 +134,7 @@ def as_nobody(*words: object) -> tuple[int, str]:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user")
 def test_no_permission(movie: Path, tmp_path: Path) -> None:
-    from celltrail import app
+    from celltrail.cli import app
 
     for folder in (tmp_path, *tmp_path.parents):
         if not folder.stat().st_mode & 0o001:  # pytest keeps its folders to itself

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from data.simulate import simulate_movie, write_movie
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 pytest.importorskip("torch")
 
-from segmentation import load_model
+from celltrail.segmentation import load_model
 
 
 @pytest.mark.slow

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import celltrail
-from data import console
-from data.simulate import simulate_movie, write_movie
+import celltrail.cli
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,7 +37,7 @@ def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: object) -> None:
-    assert console.run(celltrail.app, [str(word) for word in words]) == 0
+    assert console.run(celltrail.cli.app, [str(word) for word in words]) == 0
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -71,11 +71,14 @@ def die_in(module: str, name: str, marker: str) -> None:
 
 
 COMMANDS = {
-    "segment": (("segment", "01", "--model", "sim-fluo", "--threads", "1"), ("segmentation.movie", "label_cells")),
-    "track": (("track", "01_GT/TRA", "--images", "01"), ("tracking.stretches", "measure_layers")),
-    "price": (("track", "01_GT/TRA", "--max-gap", "1"), ("tracking.problem", "link_features")),
-    "solve": (("solve", "GRAPH", "--solver", "pulp:CBC"), ("tracking.task", "dual_bound")),
-    "evaluate": (("evaluate", "01_GT", "01_GT/TRA"), ("evaluation.contingency", "count_overlap")),
+    "segment": (
+        ("segment", "01", "--model", "sim-fluo", "--threads", "1"),
+        ("celltrail.segmentation.prediction.movie", "label_cells"),
+    ),
+    "track": (("track", "01_GT/TRA", "--images", "01"), ("celltrail.tracking.measuring.chunks", "measure_layers")),
+    "price": (("track", "01_GT/TRA", "--max-gap", "1"), ("celltrail.tracking.candidates.parts", "link_features")),
+    "solve": (("solve", "GRAPH", "--solver", "pulp:CBC"), ("celltrail.tracking.solving.blocks", "dual_bound")),
+    "evaluate": (("evaluate", "01_GT", "01_GT/TRA"), ("celltrail.evaluation.measures.contingency", "count_overlap")),
 }
 
 
@@ -84,9 +87,9 @@ def test_workers_change_nothing(
     name: str, cluster: Any, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(movie)
-    monkeypatch.setattr("tracking.detections.STRETCH", 3)
-    monkeypatch.setattr("tracking.problem.FEW", 40)
-    monkeypatch.setattr("tracking.problem.PART", 200)
+    monkeypatch.setattr("celltrail.tracking.measuring.table.STRETCH", 3)
+    monkeypatch.setattr("celltrail.tracking.candidates.parts.FEW", 40)
+    monkeypatch.setattr("celltrail.tracking.candidates.parts.PART", 200)
     (words, (module, function)), marker = COMMANDS[name], tmp_path / "died"
     if name == "solve":
         run("track", "01_GT/TRA", "--costs", "calibrated", "--out", tmp_path / "start")
@@ -114,14 +117,14 @@ def test_a_scheduler_that_does_not_answer(
     movie: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("data.workers.PATIENCE", 1)
+    monkeypatch.setattr("celltrail.data.running.workers.PATIENCE", 1)
     monkeypatch.chdir(movie)
     for words in (
         ("segment", "01", "--model", "sim-fluo", "--out", tmp_path / "a"),
         ("track", "01_GT/TRA", "--out", tmp_path / "b"),
         ("evaluate", "01_GT", "01_GT/TRA", "--json", tmp_path / "c.json"),
     ):
-        code = console.run(celltrail.app, [*map(str, words), "--dask", "tcp://127.0.0.1:9"])
+        code = console.run(celltrail.cli.app, [*map(str, words), "--dask", "tcp://127.0.0.1:9"])
         told = capsys.readouterr().err.splitlines()
         assert (code, len(told)) == (2, 1), told
         assert told[0].startswith("no Dask scheduler answers at tcp://127.0.0.1:9")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from data.simulate import simulate_movie, write_movie
-from tracking import track, write_result
+from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.tracking import track, write_result
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from starlette.applications import Starlette
 
-from dashboard import api, registry
-from dashboard.cache import ByteCache
-from data import open_images, open_labels, read_tracks
+from celltrail.dashboard.opening import registry
+from celltrail.dashboard.opening.cache import ByteCache
+from celltrail.dashboard.serving import api
+from celltrail.data import open_images, open_labels, read_tracks
 
 APP = Starlette(routes=api.ROUTES)
 

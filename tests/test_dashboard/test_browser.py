@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import registry
-from dashboard.content import measure_cells
-from data import open_labels, read_tracks
-from data.convert import convert_movie
-from evaluation import evaluate_sequence
+from celltrail.dashboard.opening import registry
+from celltrail.dashboard.opening.content import measure_cells
+from celltrail.data import open_labels, read_tracks
+from celltrail.data.formats.convert import convert_movie
+from celltrail.evaluation import evaluate_sequence
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE = 240_000  # ms for anything that is waited for; a loaded machine is slow, not wrong

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dashboard import content, corrections, registry
-from dashboard.content import Result
-from dashboard.corrections import Log
-from data import InputError, load_graph, open_labels, read_tracks
-from data.check import find_problems
-from data.pins import Pin, read_pins
-from tracking.pinning import apply_pins
-from tracking.solver import solve_candidates
+from celltrail.dashboard.correcting import corrections
+from celltrail.dashboard.correcting.corrections import Log
+from celltrail.dashboard.opening import content, registry
+from celltrail.dashboard.opening.content import Result
+from celltrail.data import InputError, load_graph, open_labels, read_tracks
+from celltrail.data.files.check import find_problems
+from celltrail.data.files.pins import Pin, read_pins
+from celltrail.tracking.solving.pinned import apply_pins
+from celltrail.tracking.solving.solver import solve_candidates
 
 A = Pin("link", "forbid", ((0, 1), (1, 1)))
 B = Pin("detection", "forbid", ((3, 2),))

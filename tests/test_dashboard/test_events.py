@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dashboard import compare, content, events, registry, scores
-from dashboard.content import Result
-from data import Tracks
-from data.ctc import write_masks, write_track_file
-from tracking import track, write_result
+from celltrail.dashboard.judging import differences, events, scores
+from celltrail.dashboard.opening import content, registry
+from celltrail.dashboard.opening.content import Result
+from celltrail.data import Tracks
+from celltrail.data.files.ctc import write_masks, write_track_file
+from celltrail.tracking import track, write_result
 
 Draw = Callable[..., Result]
 
@@ -103,7 +104,7 @@ def test_differences_of_two_results(draw: Draw) -> None:
     a = draw("a", frames_of({1: still((50, 50)), 2: still((20, 20))}), [(1, 0, 7, 0), (2, 0, 7, 0)])
     cells = {7: still((50, 50), 0, 3), 8: still((50, 50), 4, 7), 9: still((20, 20), 0, 4), 10: still((20, 20), 6, 7)}
     b = draw("b", frames_of(cells), [(7, 0, 3, 0), (8, 4, 7, 0), (9, 0, 4, 0), (10, 6, 7, 9)])
-    found = compare.disagreements(a, b)
+    found = differences.disagreements(a, b)
     assert [(event.kind, event.frame, event.track, event.truth_track) for event in found] == [
         ("link only in A", 3, 1, 7),
         ("link only in B", 4, 2, 9),
@@ -116,7 +117,7 @@ def test_a_result_does_not_differ_from_itself_under_other_labels(draw: Draw) -> 
              [(1, 0, 3, 0), (2, 4, 7, 1), (3, 4, 7, 1)])  # fmt: skip
     b = draw("b", frames_of({9: still((50, 50), 0, 3), 5: still((44, 50), 4), 4: still((56, 50), 4)}),
              [(9, 0, 3, 0), (5, 4, 7, 9), (4, 4, 7, 9)])  # fmt: skip
-    assert compare.disagreements(a, b) == []
+    assert differences.disagreements(a, b) == []
 
 
 @pytest.fixture
@@ -134,9 +135,9 @@ def test_results_of_the_same_masks_are_matched_without_looking_at_them(
 ) -> None:
     a, b = of_same_masks
     assert content.cells_by_mask(a) is not None
-    quick = compare.match_cells(a, b)
+    quick = differences.match_cells(a, b)
     monkeypatch.setattr(content, "cells_by_mask", lambda result: None)
-    slow = compare.match_cells(a, b)
+    slow = differences.match_cells(a, b)
     order = ["frame", "a", "b"]
     assert len(quick) == len(content.cell_table(a)) > 50
     np.testing.assert_array_equal(quick.sort_values(order)[order].to_numpy(), slow.sort_values(order)[order].to_numpy())

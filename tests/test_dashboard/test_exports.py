@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dashboard import content, exports, registry
-from data import open_labels, read_tracks
-from data.convert import convert_movie
+from celltrail.dashboard.judging import exports
+from celltrail.dashboard.opening import content, registry
+from celltrail.data import open_labels, read_tracks
+from celltrail.data.formats.convert import convert_movie
 
 
 def opened(dataset: Path) -> tuple[registry.Movie, content.Result]:

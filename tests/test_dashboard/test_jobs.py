@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import jobs
+from celltrail.dashboard.working import jobs
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import charts, content, lineage
-from data import Tracks
+from celltrail.dashboard.judging import charts, lineage_layout
+from celltrail.dashboard.opening import content
+from celltrail.data import Tracks
 
 # 1 ─┬─ 2 ── 5 (2 continues as 5)      4 ───
 #    └─ 3
@@ -15,7 +16,7 @@ FAMILY = Tracks.from_rows([(1, 0, 3, 0), (2, 4, 6, 1), (3, 4, 9, 1), (4, 0, 9, 0
 
 
 def test_rows_of_a_family() -> None:
-    layout = lineage.arrange(FAMILY)
+    layout = lineage_layout.arrange(FAMILY)
     rows = dict(zip(FAMILY.label.tolist(), layout.row.tolist(), strict=True))
     assert rows == {2: 0.0, 5: 0.0, 3: 1.0, 1: 0.5, 4: 2.0}
     assert layout.height == 3
@@ -23,15 +24,15 @@ def test_rows_of_a_family() -> None:
 
 
 def test_one_lineage_and_the_biggest() -> None:
-    layout = lineage.arrange(FAMILY)
-    assert lineage.only(FAMILY, layout, [4]).label.tolist() == [4]
-    assert lineage.biggest(FAMILY, layout, 1) == [1]
-    assert lineage.biggest(FAMILY, layout, 9) == [1, 4]
+    layout = lineage_layout.arrange(FAMILY)
+    assert lineage_layout.only(FAMILY, layout, [4]).label.tolist() == [4]
+    assert lineage_layout.biggest(FAMILY, layout, 1) == [1]
+    assert lineage_layout.biggest(FAMILY, layout, 9) == [1, 4]
 
 
 def test_a_lineage_of_ten_thousand_generations_needs_no_recursion() -> None:
     chain = Tracks.from_rows([(n, n, n, n - 1) for n in range(1, 10_001)])
-    assert set(lineage.arrange(chain).row.tolist()) == {0.0}
+    assert set(lineage_layout.arrange(chain).row.tolist()) == {0.0}
 
 
 @given(st.lists(st.integers(0, 1_000_000), max_size=60))
@@ -42,13 +43,13 @@ def test_no_two_leaves_share_a_row(choices: list[int]) -> None:
         begin = next((end + 1 for name, _, end, _ in rows if name == parent), 0)
         rows.append((label, begin, begin, parent))
     tracks = Tracks.from_rows(rows)
-    layout = lineage.arrange(tracks)
+    layout = lineage_layout.arrange(tracks)
     leaves = ~np.isin(tracks.label, tracks.parent)
     assert sorted(layout.row[leaves].tolist()) == list(range(int(leaves.sum())))
 
 
 def test_the_drawing_carries_track_and_frame() -> None:
-    layout = lineage.arrange(FAMILY)
+    layout = lineage_layout.arrange(FAMILY)
     figure = charts.draw_lineages(FAMILY, layout, {}, t=5, selected=3)
     points = next(trace for trace in figure.data if trace.name == "tracks")
     assert [list(pair) for pair in points.customdata[:4]] == [[1, 0], [1, 3], [2, 4], [2, 6]]

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import content, measured, registry
-from dashboard.measured import Units
+from celltrail.dashboard.judging import measured
+from celltrail.dashboard.judging.measured import Units
+from celltrail.dashboard.opening import content, registry
 
 OpenPage = Callable[..., AppTest]
 

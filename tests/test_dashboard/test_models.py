@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import models, registry
-from data import InputError
-from segmentation.checkpoint import list_models, load_model
-from segmentation.curve import write_curve
+from celltrail.dashboard.judging import model_cards
+from celltrail.dashboard.opening import registry
+from celltrail.data import InputError
+from celltrail.segmentation.net.checkpoint import list_models, load_model
+from celltrail.segmentation.training.curve import write_curve
 
 OpenPage = Callable[..., AppTest]
 
@@ -48,7 +49,7 @@ def test_a_preview_is_drawn_and_stays(open_page: OpenPage, dataset: Path, kind: 
 
 def test_the_header_tells_the_training_without_reading_the_weights() -> None:
     for path in list_models().values():
-        assert models.training_facts(path) == load_model(path).info
+        assert model_cards.training_facts(path) == load_model(path).info
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 100, (2**60).to_bytes(8, "little") + b"{}", (2).to_bytes(8, "little") + b"{}"])  # fmt: skip
@@ -56,7 +57,7 @@ def test_what_is_no_model_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
     with pytest.raises(InputError, match="is not a model of Celltrail"):
-        models.training_facts(path)
+        model_cards.training_facts(path)
 
 
 def own_model(folder: Path) -> Path:
@@ -73,8 +74,8 @@ def own_model(folder: Path) -> Path:
 
 def test_the_curve_of_a_model_is_drawn(open_page: OpenPage, copy_of: Path) -> None:
     path = own_model(copy_of)
-    assert next(iter(models.list_models(registry.open_dataset(copy_of)))) == "mine/a_model.safetensors"
-    table = models.training_curve(path)
+    assert next(iter(model_cards.list_models(registry.open_dataset(copy_of)))) == "mine/a_model.safetensors"
+    table = model_cards.training_curve(path)
     pd.testing.assert_series_equal(table["loss"], pd.Series([0.6, 0.45], name="loss"))
     test = open_page(copy_of, "segmentation")
     test.selectbox(key="curve_model").select("mine/a_model.safetensors").run()
@@ -93,7 +94,7 @@ def test_a_broken_curve_becomes_one_card(open_page: OpenPage, copy_of: Path) -> 
     for text in ("a,b\n1,2\n", "step,loss\n1,many\n", ""):
         path.with_suffix(".csv").write_text(text)
         with pytest.raises(InputError, match="is not a learning curve"):
-            models.training_curve(path)
+            model_cards.training_curve(path)
     test = open_page(copy_of, "segmentation")
     test.selectbox(key="curve_model").select("mine/a_model.safetensors").run()
     assert not test.exception

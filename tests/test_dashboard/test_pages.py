@@ -12,10 +12,13 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import charts, jobs, parts, sample
-from data import open_labels, read_tracks
-from data.tiff import write_labels
-from evaluation import evaluate_sequence
+from celltrail.dashboard import parts
+from celltrail.dashboard.judging import charts
+from celltrail.dashboard.opening import sample
+from celltrail.dashboard.working import jobs
+from celltrail.data import open_labels, read_tracks
+from celltrail.data.files.tiff import write_labels
+from celltrail.evaluation import evaluate_sequence
 
 OpenPage = Callable[..., AppTest]
 
@@ -276,8 +279,8 @@ def test_a_correction_is_made_undone_and_solved(open_page: OpenPage, copy_of: Pa
 
 
 def test_contradictory_corrections_are_named(open_page: OpenPage, copy_of: Path) -> None:
-    from dashboard.corrections import Log
-    from data.pins import Pin
+    from celltrail.dashboard.correcting.corrections import Log
+    from celltrail.data.files.pins import Pin
 
     test = open_page(copy_of, "browse", track="1", t="0")
     cells = ((0, 1), (1, 1))

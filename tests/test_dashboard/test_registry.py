@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import content, registry
-from data import InputError
+from celltrail.dashboard.opening import content, registry
+from celltrail.data import InputError
 
 
 def test_a_data_set_has_its_results_and_truths(dataset: Path) -> None:

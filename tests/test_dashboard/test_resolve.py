@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dashboard import content, corrections, registry
-from dashboard.resolve import solve_touched, touched_rows
-from data import InputError
-from data.pins import Pin
-from tracking.pinning import apply_pins
-from tracking.solver import solve_candidates
+from celltrail.dashboard.correcting import corrections
+from celltrail.dashboard.correcting.resolve import solve_touched, touched_rows
+from celltrail.dashboard.opening import content, registry
+from celltrail.data import InputError
+from celltrail.data.files.pins import Pin
+from celltrail.tracking.solving.pinned import apply_pins
+from celltrail.tracking.solving.solver import solve_candidates
 
 
 @pytest.fixture

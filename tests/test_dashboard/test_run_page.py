@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import jobs, outcomes, plans, registry
-from data import InputError
+from celltrail.dashboard.opening import registry
+from celltrail.dashboard.working import jobs, outcomes, plans
+from celltrail.data import InputError
 
 OpenPage = Callable[..., AppTest]
 Started = list[tuple[list[list[str]], Path | None]]
@@ -156,9 +157,9 @@ def test_settings_are_searched(
 def test_what_is_started_are_commands_that_exist(dataset: Path) -> None:
     import typer.main
 
-    import celltrail
+    import celltrail.cli
 
-    commands = typer.main.get_command(celltrail.app)
+    commands = typer.main.get_command(celltrail.cli.app)
     opened = registry.open_dataset(dataset)
     movie, both = opened.movies[0], {"a": dataset, "b": dataset}
     made = [

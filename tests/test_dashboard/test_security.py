@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 
-from dashboard import security
+from celltrail.dashboard.serving import security
 
 TOKEN = "secret-token"
 

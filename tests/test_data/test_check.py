@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from data.check import Part, Problem, find_problems
-from data.ctc import write_masks, write_track_file
-from data.tiff import write_array
-from data.tracks import Tracks
+from celltrail.data.files.check import Part, Problem, find_problems
+from celltrail.data.files.ctc import write_masks, write_track_file
+from celltrail.data.files.tiff import write_array
+from celltrail.data.files.tracks import Tracks
 
 #          frame 0   1   2   3
 # track 1        ■   ■             mother of 2 and 3

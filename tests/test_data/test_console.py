@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import typer
 
-from data import console
-from data.errors import InputError, MissingExtra, import_extra
-from data.json_text import to_json
+from celltrail.data.errors import InputError, MissingExtra, import_extra
+from celltrail.data.running import console
+from celltrail.data.running.json_text import to_json
 
 
 def run(*arguments: str, raises: BaseException | None = None) -> int:
@@ -152,7 +152,7 @@ def test_a_wrong_value_names_the_file_it_stands_in(tmp_path: Path, capsys, text:
     import numpy as np
     import tifffile
 
-    import celltrail
+    import celltrail.cli
 
     (tmp_path / "masks").mkdir()
     for t in range(2):
@@ -160,11 +160,11 @@ def test_a_wrong_value_names_the_file_it_stands_in(tmp_path: Path, capsys, text:
     config = tmp_path / "settings.toml"
     config.write_text(text + "\n")
     command = ["track", str(tmp_path / "masks"), "--out", str(tmp_path / "RES")]
-    assert console.run(celltrail.app, [*command, "--config", str(config)]) == 2
+    assert console.run(celltrail.cli.app, [*command, "--config", str(config)]) == 2
     message = capsys.readouterr().err
     assert message.startswith(f"{config}: ")
     assert said in message
-    assert console.run(celltrail.app, [*command, "--frames", "9:"]) == 2
+    assert console.run(celltrail.cli.app, [*command, "--frames", "9:"]) == 2
     assert str(config) not in capsys.readouterr().err
     assert not (tmp_path / "RES").exists()
 

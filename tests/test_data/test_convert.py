@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data import console
-from data.check import find_problems
-from data.convert import convert_movie, draw_discs, label_at, read_points
-from data.ctc import write_masks, write_track_file
-from data.errors import InputError
-from data.frames import open_labels
-from data.points import Points, joined_tracks, links_of, points_from_links, read_result
-from data.simulate import simulate_movie
-from data.tables import read_table, write_table
-from data.tracks import Tracks, read_tracks
+from celltrail.data.errors import InputError
+from celltrail.data.files.check import find_problems
+from celltrail.data.files.ctc import write_masks, write_track_file
+from celltrail.data.files.opening import open_labels
+from celltrail.data.files.tracks import Tracks, read_tracks
+from celltrail.data.formats.convert import convert_movie, draw_discs, label_at, read_points
+from celltrail.data.formats.points import Points, joined_tracks, links_of, points_from_links, read_result
+from celltrail.data.formats.tables import read_table, write_table
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie
 
 #  frame 0   1   2   3   4   5   6
 #        1───1─┬─2───2
@@ -243,7 +243,7 @@ def test_geff_is_valid_and_read_back(tmp_path: Path, ndim: int) -> None:
     from geff.validate.structure import validate_structure
     from geff.validate.tracks import validate_lineages, validate_tracklets
 
-    from data.geff import read_geff, write_geff
+    from celltrail.data.formats.geff import read_geff, write_geff
 
     points = replace(small_points(ndim), voxel=(2.0, 0.5, 0.25), interval=90.0)
     write_geff(points, tmp_path / "a.geff")
@@ -307,7 +307,7 @@ def test_a_geff_in_micrometres_and_without_labels(tmp_path: Path) -> None:
     from geff.core_io import write_arrays
     from geff_spec import Axis
 
-    from data.geff import read_geff
+    from celltrail.data.formats.geff import read_geff
 
     axes = [
         Axis(name="time", type="time"),
@@ -327,7 +327,7 @@ def test_a_geff_in_micrometres_and_without_labels(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("interop")
 def test_a_damaged_geff_is_refused(tmp_path: Path) -> None:
-    from data.geff import read_geff, write_geff
+    from celltrail.data.formats.geff import read_geff, write_geff
 
     write_geff(small_points(), tmp_path / "a.geff")
     (tmp_path / "a.geff" / ".zattrs").write_text('{"geff": {"geff_version": "1.2"}}')
@@ -480,10 +480,10 @@ def test_masks_that_do_not_fit_the_points(tmp_path: Path, result: Path) -> None:
 def test_the_command_and_its_refusals(tmp_path: Path, result: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import typer
 
-    import data.cli
+    import celltrail.data.cli
 
     app = typer.Typer()
-    data.cli.add_commands(app)
+    celltrail.data.cli.add_commands(app)
 
     def run(*words: str) -> int:
         return console.run(app, ["convert", *words])

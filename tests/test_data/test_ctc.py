@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 import tifffile
 
-from data.ctc import digits_for, find_sequence, find_sequences, track_file, write_masks, write_track_file
-from data.errors import InputError
-from data.frames import open_labels
-from data.tracks import Tracks, read_tracks
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import (
+    digits_for,
+    find_sequence,
+    find_sequences,
+    track_file,
+    write_masks,
+    write_track_file,
+)
+from celltrail.data.files.opening import open_labels
+from celltrail.data.files.tracks import Tracks, read_tracks
 
 
 def test_sequences_and_their_folders(tmp_path: Path) -> None:

@@ -8,15 +8,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import console
-from data.colours import PALETTE, PLAIN
-from data.ctc import write_masks, write_track_file
-from data.errors import InputError
-from data.film import Scenes, Style, bar_length, draw_film, time_text, write_gif, write_mp4, write_pngs
-from data.points import read_result
-from data.simulate import simulate_movie, write_movie
-from data.tracks import Tracks
-from data.tree import tree_columns, write_tree
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import write_masks, write_track_file
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.formats.points import read_result
+from celltrail.data.pictures.colours import PALETTE, PLAIN
+from celltrail.data.pictures.film import (
+    Scenes,
+    Style,
+    bar_length,
+    draw_film,
+    time_text,
+    write_gif,
+    write_mp4,
+    write_pngs,
+)
+from celltrail.data.pictures.lineage_tree import tree_columns, write_tree
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 # Track 1 moves right by 4 pixels a frame, then divides into 2 (up) and 3 (down).
 TRACKS = Tracks.from_rows([(1, 0, 3, 0), (2, 4, 5, 1), (3, 4, 5, 1)])
@@ -152,10 +161,10 @@ def test_trees_that_cannot_be_drawn(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import typer
 
-    import data.cli
+    import celltrail.data.cli
 
     app = typer.Typer()
-    data.cli.add_commands(app)
+    celltrail.data.cli.add_commands(app)
     write_movie(simulate_movie(frames=4, cells=4, size=(48, 48), cycle=8), tmp_path / "set")
     result, images = str(tmp_path / "set" / "01_GT" / "TRA"), str(tmp_path / "set" / "01")
 

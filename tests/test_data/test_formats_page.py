@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from data import console
-from data.simulate import simulate_movie, write_movie
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 
 def test_every_command_runs_and_every_column_is_written(
@@ -18,7 +18,7 @@ def test_every_command_runs_and_every_column_is_written(
 ) -> None:
     for module in ("geff", "imageio_ffmpeg"):
         pytest.importorskip(module)
-    from celltrail import app
+    from celltrail.cli import app
 
     page = (root / "docs" / "formats.md").read_text(encoding="utf-8")
     write_movie(simulate_movie(frames=5, cells=5, size=(64, 64), cycle=9, seed=2), tmp_path / "movie")

@@ -10,10 +10,10 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from data.errors import InputError
-from data.frames import list_frame_files, number_of, open_images, open_labels, parse_frames
-from data.movie import ComputedFrames, PartOfMovie
-from data.tiff import write_array
+from celltrail.data.errors import InputError
+from celltrail.data.files.movie import ComputedFrames, PartOfMovie
+from celltrail.data.files.opening import list_frame_files, number_of, open_images, open_labels, parse_frames
+from celltrail.data.files.tiff import write_array
 
 
 def write_frames(folder: Path, names: list[str], shape: tuple[int, ...] = (5, 6), dtype: type = np.uint16) -> Path:

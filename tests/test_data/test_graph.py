@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.errors import InputError
-from data.graph import NAT, Candidates, Detections, Divisions, Links, Solution, load_graph, save_graph, to_units
+from celltrail.data.errors import InputError
+from celltrail.data.graph.candidates import (
+    NAT,
+    Candidates,
+    Detections,
+    Divisions,
+    Links,
+    Solution,
+    load_graph,
+    save_graph,
+    to_units,
+)
 
 
 def small_problem() -> tuple[Candidates, Solution]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.errors import InputError
-from data.hypotheses import (
+from celltrail.data.errors import InputError
+from celltrail.data.files.hypotheses import (
     Hypotheses,
     find_cliques,
     find_conflicts,

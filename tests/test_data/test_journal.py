@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import celltrail
-from data import console, journal
-from data.ctc import write_masks
-from data.progress import silent
+import celltrail.cli
+from celltrail.data.files.ctc import write_masks
+from celltrail.data.progress import silent
+from celltrail.data.running import console, log_file
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def masks(tmp_path: Path) -> Path:
 
 
 def run(*words: object) -> int:
-    return console.run(celltrail.app, [str(word) for word in words])
+    return console.run(celltrail.cli.app, [str(word) for word in words])
 
 
 @pytest.mark.parametrize("flag", [(), ("-v",), ("--verbose",)])
@@ -53,13 +53,13 @@ def celltrail_version() -> str:
 
 def test_a_long_stage_tells_now_and_then_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = itertools.count(0, 4)
-    monkeypatch.setattr("data.journal.time.monotonic", lambda: float(next(seconds)))
-    journal.begin(["track"])
-    report = journal.told(silent)
+    monkeypatch.setattr("celltrail.data.running.log_file.time.monotonic", lambda: float(next(seconds)))
+    log_file.begin(["track"])
+    report = log_file.told(silent)
     for done in range(9):
         report("solve", done, 8, "gap 3 nats")
-    told = [line.split(" INFO ")[1] for line in journal._lines[1:]]
-    journal.end()
+    told = [line.split(" INFO ")[1] for line in log_file._lines[1:]]
+    log_file.end()
     assert told == [
         "solve: begins, 8 in all",
         "solve: 3 of 8 after 12.0 s, gap 3 nats",
@@ -70,13 +70,13 @@ def test_a_long_stage_tells_now_and_then_how_far_it_is(monkeypatch: pytest.Monke
 
 def test_a_warning_is_shown_without_being_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     def work(**_: object) -> None:
-        journal.logger.info("nothing of interest")
-        journal.logger.warning("no worker yet")
+        log_file.logger.info("nothing of interest")
+        log_file.logger.warning("no worker yet")
 
     assert console.run(work, []) == 0
     assert capsys.readouterr().err == "no worker yet\n"
-    journal.logger.info("after the end nothing is kept")
-    assert journal._lines == []
+    log_file.logger.info("after the end nothing is kept")
+    assert log_file._lines == []
 
 
 def test_a_run_that_fails_leaves_its_log_and_nothing_else(
@@ -84,12 +84,12 @@ def test_a_run_that_fails_leaves_its_log_and_nothing_else(
 ) -> None:
     out = tmp_path / "deep" / "RES"
     with monkeypatch.context() as broken:
-        broken.setattr("tracking.pipeline.save_graph", lambda *_, **__: 1 / 0)
+        broken.setattr("celltrail.tracking.pipeline.save_graph", lambda *_, **__: 1 / 0)
         assert run("track", masks, "--out", out) == 1
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "The work failed: ZeroDivisionError: division by zero"
-    assert said[-1] == f"What was done until then is told in {journal.failed_log(out)}."
-    log = journal.failed_log(out).read_text(encoding="utf-8")
+    assert said[-1] == f"What was done until then is told in {log_file.failed_log(out)}."
+    log = log_file.failed_log(out).read_text(encoding="utf-8")
     assert "INFO write: begins" in log
     assert log.rstrip().endswith("ZeroDivisionError: division by zero")
     assert [path.name for path in out.parent.iterdir()] == ["RES.failed.log"]
@@ -98,14 +98,14 @@ def test_a_run_that_fails_leaves_its_log_and_nothing_else(
 
 
 def test_where_no_file_can_be_written_no_log_is_promised(tmp_path: Path) -> None:
-    journal.begin(["track"])
-    assert journal.write_failure(ValueError()) is None  # no result was announced
+    log_file.begin(["track"])
+    assert log_file.write_failure(ValueError()) is None  # no result was announced
     (tmp_path / "file").touch()
-    journal.announce(tmp_path / "file" / "RES")
-    assert journal.write_failure(ValueError()) is None
-    journal.end()
+    log_file.announce(tmp_path / "file" / "RES")
+    assert log_file.write_failure(ValueError()) is None
+    log_file.end()
 
 
 def test_a_bad_input_leaves_no_log(masks: Path, tmp_path: Path) -> None:
     assert run("track", masks, "--out", tmp_path / "RES", "--solver", "none") == 2
-    assert not journal.failed_log(tmp_path / "RES").exists()
+    assert not log_file.failed_log(tmp_path / "RES").exists()

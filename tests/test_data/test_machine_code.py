@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.machine_code import compiled
+from celltrail.data.running.machine_code import compiled
 
 
 def total(values: object) -> float:

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data import console
-from data.ctc import write_masks, write_track_file
-from data.errors import InputError
-from data.measurements import measure_cells, measure_tracks, read_margins
-from data.points import Points, points_between, read_result
-from data.tiff import write_array
-from data.tracks import Tracks
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import write_masks, write_track_file
+from celltrail.data.files.tiff import write_array
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_margins
+from celltrail.data.formats.points import Points, points_between, read_result
+from celltrail.data.running import console
 
 # A 4 x 8 cell (1) moves right by 2 and down by 1 each frame and divides into 2 and 3 (3 leaves at the border),
 # cell 4 appears in frame 1, is lost in frame 2 (5 continues it), cell 6 divides in 7 and 8, 7 divides in 9 and 10.
@@ -144,7 +144,7 @@ def test_volumes_in_3d(tmp_path: Path) -> None:
 def test_the_command_writes_both_tables_with_margins(
     result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from celltrail import app
+    from celltrail.cli import app
 
     images = tmp_path / "01"
     images.mkdir()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,12 +15,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from data.ctc import write_masks, write_track_file
-from data.errors import InputError
-from data.napari_reader import find_reader, read_layers, tracks_layer
-from data.points import Points
-from data.tiff import write_array
-from data.tracks import Tracks
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import write_masks, write_track_file
+from celltrail.data.files.tiff import write_array
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.formats.napari_reader import find_reader, read_layers, tracks_layer
+from celltrail.data.formats.points import Points
 
 #  frame 3   4   5   6
 #        1───1─┬─2───2
@@ -111,7 +112,7 @@ def test_images_and_scale_come_from_the_run(result: Path, tmp_path: Path) -> Non
 def test_the_manifest_is_where_the_package_says(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     module, _, file = project["entry-points"]["napari.manifest"]["celltrail"].partition(":")
-    assert (root / module / file).is_file()
+    assert (Path(import_module(module).__file__).parent / file).is_file()
     assert {requirement.split(">")[0] for requirement in project["optional-dependencies"]["napari"]} == {"npe2", "dask"}
 
 
@@ -124,7 +125,7 @@ import sys
 from pathlib import Path
 from npe2 import PluginManager, PluginManifest
 from npe2.io_utils import read_get_reader
-manifest = PluginManifest.from_file(Path({str(root)!r}) / "data" / "napari.yaml")
+manifest = PluginManifest.from_file(Path({str(root)!r}) / "data" / "formats" / "napari.yaml")
 manifest.validate_imports()
 PluginManager.instance().register(manifest)
 layers, reader = read_get_reader([{str(with_images(result))!r}], stack=False)

@@ -10,9 +10,19 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from data.errors import InputError
-from data.graph import FORBIDDEN, FREE, KEPT, NAT, Candidates, Detections, Divisions, Links, Solution
-from data.network import from_networkx, to_networkx
+from celltrail.data.errors import InputError
+from celltrail.data.graph.candidates import (
+    FORBIDDEN,
+    FREE,
+    KEPT,
+    NAT,
+    Candidates,
+    Detections,
+    Divisions,
+    Links,
+    Solution,
+)
+from celltrail.data.graph.networkx_graph import from_networkx, to_networkx
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.check import find_problems
-from data.errors import InputError
-from data.frames import open_images, open_labels
+from celltrail.data.errors import InputError
+from celltrail.data.files.check import find_problems
+from celltrail.data.files.opening import open_images, open_labels
 
 zarr = pytest.importorskip("zarr")
 
@@ -153,7 +153,7 @@ def test_a_store_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
     edit_json(path / "0" / ".zarray", lambda c: c.update(filters=[{"id": "pickle", "protocol": 5}]))
     with pytest.raises(InputError, match="codec 'pickle', which could run any code"):
         open_images(path)
-    from data.geff import read_geff
+    from celltrail.data.formats.geff import read_geff
 
     (tmp_path / "b.geff" / "nodes" / "ids").mkdir(parents=True)
     (tmp_path / "b.geff" / "nodes" / "ids" / ".zarray").write_text('{"filters": [{"id": "pickle"}]}')

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from data import output
-from data.errors import InputError
-from data.exchange import exchange_names
-from data.output import output_file, output_folder, partial_path
+from celltrail.data.errors import InputError
+from celltrail.data.files import output
+from celltrail.data.files.exchange import exchange_names
+from celltrail.data.files.output import output_file, output_folder, partial_path
 
 
 class Crash(Exception):

@@ -1,4 +1,4 @@
-"""``data.overlap`` against a count by hand with NumPy, for labels of every size."""
+"""``celltrail.data.labels.overlap`` against a count by hand with NumPy, for labels of every size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from data.overlap import Overlap, count_overlap, match_objects
+from celltrail.data.labels.overlap import Overlap, count_overlap, match_objects
 
 
 def check_by_hand(a: NDArray[np.integer], b: NDArray[np.integer], table: Overlap) -> None:

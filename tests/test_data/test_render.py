@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.colours import PALETTE, PLAIN, colour_of_tracks, neighbours_in
-from data.render import flatten_stack, grey_picture, outline_image, outline_pixels
-from data.tracks import Tracks
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.pictures.colours import PALETTE, PLAIN, colour_of_tracks, neighbours_in
+from celltrail.data.pictures.render import flatten_stack, grey_picture, outline_image, outline_pixels
 
 # Machado, Oliveira and Fernandes (2009), severity 1, linear RGB.
 SIGHT = {

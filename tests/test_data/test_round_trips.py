@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.convert import convert_movie, read_points
-from data.ctc import write_masks, write_track_file
-from data.points import Points, joined_tracks, links_of, points_from_links, read_result
-from data.tracks import Tracks
+from celltrail.data.files.ctc import write_masks, write_track_file
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.formats.convert import convert_movie, read_points
+from celltrail.data.formats.points import Points, joined_tracks, links_of, points_from_links, read_result
 
 pytest.importorskip("geff")
 

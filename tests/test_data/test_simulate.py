@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label as components
 
-from data import console
-from data.check import find_problems
-from data.errors import InputError
-from data.frames import open_images, open_labels
-from data.simulate import Movie, simulate_movie, simulate_scene, write_movie
-from data.tracks import frames_of_labels, read_tracks
+from celltrail.data.errors import InputError
+from celltrail.data.files.check import find_problems
+from celltrail.data.files.opening import open_images, open_labels
+from celltrail.data.files.tracks import frames_of_labels, read_tracks
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import Movie, simulate_movie, simulate_scene, write_movie
 
 
 def labels_in(movie: Movie) -> dict[int, np.ndarray]:
@@ -150,10 +150,10 @@ def test_what_cannot_be_simulated(options: dict, message: str) -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import typer
 
-    import data.cli
+    import celltrail.data.cli
 
     app = typer.Typer()
-    data.cli.add_commands(app)
+    celltrail.data.cli.add_commands(app)
     out = str(tmp_path / "set")
     arguments = ["simulate", out, "--frames", "3", "--cells", "4", "--size", "48", "56", "--modality", "dic"]
     assert console.run(app, arguments) == 0

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from data.errors import InputError
-from data.tiff import read_header, read_pages, write_array, write_labels
+from celltrail.data.errors import InputError
+from celltrail.data.files.tiff import read_header, read_pages, write_array, write_labels
 
 IMAGE = np.arange(48, dtype=np.uint16).reshape(6, 8)
 

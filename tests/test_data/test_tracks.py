@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.errors import InputError
-from data.tracks import Tracks, format_tracks, frames_of_labels, read_tracks, split_at_holes
+from celltrail.data.errors import InputError
+from celltrail.data.files.tracks import Tracks, format_tracks, frames_of_labels, read_tracks, split_at_holes
 
 # 1 ──┬── 2 ──── 4      1 divides into 2 and 3; 4 continues 2; 5 is alone
 #     └── 3       5

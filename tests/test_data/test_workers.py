@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data import console
-from data.ctc import write_masks
-from data.errors import InputError, WorkFailed
-from data.frames import open_labels
-from data.workers import open_workers
+from celltrail.data.errors import InputError, WorkFailed
+from celltrail.data.files.ctc import write_masks
+from celltrail.data.files.opening import open_labels
+from celltrail.data.running import console
+from celltrail.data.running.workers import open_workers
 
 quiet = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 
@@ -144,6 +144,6 @@ def test_a_task_that_kills_every_dask_worker_is_one_sentence(scheduler: Any) -> 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere://x", "x"])
 def test_a_scheduler_that_does_not_answer_is_one_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("data.workers.PATIENCE", 1)
+    monkeypatch.setattr("celltrail.data.running.workers.PATIENCE", 1)
     with pytest.raises(InputError, match=f"no Dask scheduler answers at {address}"), open_workers(dask=address):
         pass

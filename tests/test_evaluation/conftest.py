@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.tracks import Tracks
+from celltrail.data.files.tracks import Tracks
 
 sys.path.insert(0, str(Path(__file__).parent))
 from made_movies import Movie, write_sequence

@@ -10,8 +10,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from data.ctc import write_track_file
-from data.tracks import Tracks
+from celltrail.data.files.ctc import write_track_file
+from celltrail.data.files.tracks import Tracks
 
 Masks = dict[int, NDArray[np.integer]]
 

@@ -10,11 +10,11 @@ import pytest
 import tifffile
 from made_movies import Movie
 
-import celltrail
-from data import console
-from data.errors import InputError
-from data.tracks import Tracks
-from evaluation import evaluate_dataset, evaluate_sequence, segmentation_scores
+import celltrail.cli
+from celltrail.data.errors import InputError
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.running import console
+from celltrail.evaluation import evaluate_dataset, evaluate_sequence, segmentation_scores
 
 Write = Callable[..., tuple[Path, Path]]
 
@@ -146,11 +146,11 @@ def test_the_command_exits_with_2_and_writes_nothing(
     gt, res = sequence(two_tracks, two_tracks)
     (res / "res_track.txt").write_text("1 0 4 0\n2 0 5 0\n")
     out = tmp_path / "evaluation.json"
-    assert console.run(celltrail.app, ["evaluate", str(gt), str(res), "--json", str(out)]) == 2
+    assert console.run(celltrail.cli.app, ["evaluate", str(gt), str(res), "--json", str(out)]) == 2
     said = capsys.readouterr()
     assert "label 1 in frame 5" in said.err
     assert "Traceback" not in said.err
     assert said.out == ""
     assert not out.exists()
-    assert console.run(celltrail.app, ["evaluate", str(gt)]) == 2
+    assert console.run(celltrail.cli.app, ["evaluate", str(gt)]) == 2
     assert "name the folder of the result" in capsys.readouterr().err

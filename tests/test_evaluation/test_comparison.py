@@ -10,22 +10,28 @@ import numpy as np
 import pytest
 from made_movies import Movie, draw, random_pair, write_sequence
 
-import celltrail
-from data import console
-from data.errors import InputError
-from data.movie import Frames
-from data.tracks import Tracks
-from evaluation import evaluate_sequence
-from evaluation.bootstrap import correct_for_many, draw_lineages, interval, measures_of_draws, two_sided
-from evaluation.comparison import compare_variants, only_first, to_plain
-from evaluation.errors import Error
-from evaluation.lineages import measures_of_sums, sum_by_lineage
+import celltrail.cli
+from celltrail.data.errors import InputError
+from celltrail.data.files.movie import Frames
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.running import console
+from celltrail.evaluation import evaluate_sequence
+from celltrail.evaluation.comparing.bootstrap import (
+    correct_for_many,
+    draw_lineages,
+    interval,
+    measures_of_draws,
+    two_sided,
+)
+from celltrail.evaluation.comparing.comparison import compare_variants, only_first, to_plain
+from celltrail.evaluation.comparing.lineages import measures_of_sums, sum_by_lineage
+from celltrail.evaluation.errors import Error
 
 DRAWS = 300
 
 
 def run(*arguments: object) -> int:
-    return console.run(celltrail.app, [str(argument) for argument in arguments])
+    return console.run(celltrail.cli.app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +210,7 @@ def test_the_command_writes_everything(dataset: Path, tmp_path: Path, capsys: py
 def test_single_results_and_another_format(tmp_path: Path) -> None:
     """A result may be one folder, or a GEFF, whose cells are drawn as discs."""
     pytest.importorskip("geff")
-    from data.convert import convert_movie
+    from celltrail.data.formats.convert import convert_movie
 
     truth = Movie(draw(dict.fromkeys(range(3), "........ .111.... .111.222 .111.222 .....222")),
                   Tracks.from_rows([(1, 0, 2, 0), (2, 0, 2, 0)]))  # fmt: skip

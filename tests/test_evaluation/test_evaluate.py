@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from made_movies import Movie, draw, random_pair, write_sequence
 
-import celltrail
-from data import console
-from data.tracks import Tracks, clip_tracks
-from evaluation import evaluate_dataset, evaluate_many, evaluate_sequence, segmentation_scores
-from evaluation.errors import Error
-from evaluation.summary import read_document
+import celltrail.cli
+from celltrail.data.files.tracks import Tracks, clip_tracks
+from celltrail.data.running import console
+from celltrail.evaluation import evaluate_dataset, evaluate_many, evaluate_sequence, segmentation_scores
+from celltrail.evaluation.errors import Error
+from celltrail.evaluation.summary import read_document
 
 Write = Callable[..., tuple[Path, Path]]
 
 
 def run(*arguments: object) -> int:
-    return console.run(celltrail.app, [str(argument) for argument in arguments])
+    return console.run(celltrail.cli.app, [str(argument) for argument in arguments])
 
 
 def test_clipping_tracks() -> None:
@@ -256,8 +256,8 @@ def test_the_report_holds_everything(sequence: Write, tmp_path: Path) -> None:
 
 
 def test_the_report_shows_the_images_beside_the_truth(tmp_path: Path) -> None:
-    from data.tiff import write_array
-    from evaluation.report import images_beside, write_report
+    from celltrail.data.files.tiff import write_array
+    from celltrail.evaluation.reports.sequence_report import images_beside, write_report
 
     gt, res = write_sequence(tmp_path, *random_pair(9))
     assert images_beside(gt) is None
@@ -274,9 +274,9 @@ def test_the_report_shows_the_images_beside_the_truth(tmp_path: Path) -> None:
 
 def test_nothing_in_the_truth_or_in_the_result(tmp_path: Path) -> None:
     """No number where nothing is defined, 0 where all is missed; report and comparison can be written."""
-    from evaluation.comparison import compare_variants
-    from evaluation.comparison_report import write_comparison
-    from evaluation.report import write_report
+    from celltrail.evaluation.comparing.comparison import compare_variants
+    from celltrail.evaluation.reports.comparison_report import write_comparison
+    from celltrail.evaluation.reports.sequence_report import write_report
 
     cells = Movie(draw(dict.fromkeys(range(3), "11. 11. ..2")), Tracks.from_rows([(1, 0, 2, 0), (2, 0, 2, 0)]))
     nothing = Movie({t: np.zeros((3, 3), dtype=np.uint16) for t in range(3)}, Tracks.from_rows([]))

@@ -7,7 +7,7 @@ import pytest
 from made_movies import draw
 from scipy import ndimage
 
-from evaluation.isbi import best_isbi_scores, isbi_scores, thin_borders
+from celltrail.evaluation.measures.isbi import best_isbi_scores, isbi_scores, thin_borders
 
 
 def test_thinning_leaves_lines_of_one_pixel() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import evaluate_sequence
-from evaluation.errors import Error
+from celltrail.evaluation import evaluate_sequence
+from celltrail.evaluation.errors import Error
 
 SECTIONS = {"Splitting": "NS", "False Negative": "FN", "False Positive": "FP", "Redundant": "ED", "To Be Added": "EA",
             "Wrong Semantics": "EC"}  # fmt: skip

@@ -15,12 +15,12 @@ import pytest
 import tifffile
 from made_movies import Movie, write_sequence
 
-import celltrail
-from data import console
-from data.convert import read_points
-from data.errors import InputError
-from data.tracks import Tracks
-from evaluation.comparison import compare_variants
+import celltrail.cli
+from celltrail.data.errors import InputError
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.formats.convert import read_points
+from celltrail.data.running import console
+from celltrail.evaluation.comparing.comparison import compare_variants
 
 FRAMES = 8
 BIRTH = 4  # first frame of the daughters
@@ -142,7 +142,7 @@ def test_results_of_several_sequences_lie_in_one_folder(dataset: Path, tmp_path:
     (tmp_path / "laptrack-splits.csv").rename(results / "01_RES-splits.csv")
     command = ["compare", dataset, f"laptrack={results}", f"truth={dataset}", "--masks", "NN_MASKS", "--draws", 100]
     words = [str(word) for word in [*command, "--out", tmp_path / "comparison", "--json"]]
-    assert console.run(celltrail.app, words) == 0
+    assert console.run(celltrail.cli.app, words) == 0
     assert '"LNK": 1.0' in capsys.readouterr().out
 
 

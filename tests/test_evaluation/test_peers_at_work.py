@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import celltrail
-from data import console
-from data.convert import read_points
-from data.ctc import write_masks
-from data.points import Points, links_of
-from data.simulate import simulate_movie, write_movie
+import celltrail.cli
+from celltrail.data.files.ctc import write_masks
+from celltrail.data.formats.convert import read_points
+from celltrail.data.formats.points import Points, links_of
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 
 pytestmark = pytest.mark.slow
 # btrack 0.7 is built against a C++ library that Debian 12 does not have.
@@ -105,7 +105,7 @@ def test_they_are_scored_as_they_are(
         tmp_path / "out",
         "--json",
     ]
-    assert console.run(celltrail.app, [str(word) for word in command]) == 0
+    assert console.run(celltrail.cli.app, [str(word) for word in command]) == 0
     scored = json.loads(capsys.readouterr().out)["sequences"]["01"]
     assert scored.pop("truth")["measures"]["LNK"] == 1.0
     assert len(scored) == len(made)

@@ -14,8 +14,8 @@ import pytest
 import tifffile
 from made_movies import Movie, draw, random_pair, write_sequence
 
-from data.tracks import Tracks
-from evaluation import Evaluation, evaluate_sequence
+from celltrail.data.files.tracks import Tracks
+from celltrail.evaluation import Evaluation, evaluate_sequence
 
 Write = Callable[..., tuple[Path, Path]]
 NAMES = ["SEG", "DET", "TRA", "LNK", "CT", "TF", "CCA", "OP_CSB", "OP_CTB",

@@ -12,8 +12,8 @@ from made_movies import draw
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from evaluation.contingency import tabulate
-from evaluation.regions import IOU_THRESHOLDS, measure_regions, one_to_one, threshold_curves
+from celltrail.evaluation.measures.contingency import tabulate
+from celltrail.evaluation.measures.segmentation import IOU_THRESHOLDS, measure_regions, one_to_one, threshold_curves
 
 Labels = NDArray[np.integer]
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from made_movies import Movie, draw, random_pair, write_sequence
 
-from data.graph import Candidates, Detections, Divisions, Links, Solution, save_graph
-from data.tracks import Tracks
-from evaluation import evaluate_sequence
-from evaluation.ceiling import link_truly, measure_ceiling
-from evaluation.contingency import tabulate
-from evaluation.ctc import count_operations
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.graph.candidates import Candidates, Detections, Divisions, Links, Solution, save_graph
+from celltrail.evaluation import evaluate_sequence
+from celltrail.evaluation.measures.ceiling import link_truly, measure_ceiling
+from celltrail.evaluation.measures.contingency import tabulate
+from celltrail.evaluation.measures.technical import count_operations
 
 Write = Callable[..., tuple[Path, Path]]
 ROWS = Tracks.from_rows

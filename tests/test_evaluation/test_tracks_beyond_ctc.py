@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from made_movies import Movie, random_pair, write_sequence
 from scipy.optimize import linear_sum_assignment
 
-from data.tracks import Tracks
-from evaluation import evaluate_sequence
-from evaluation.assignment import best_pairs
-from evaluation.contingency import tabulate
-from evaluation.mot import ALPHAS, hota_over_thresholds, trajectory_of
-from evaluation.trajectories import measure_trajectories
+from celltrail.data.files.tracks import Tracks
+from celltrail.evaluation import evaluate_sequence
+from celltrail.evaluation.measures.assignment import best_pairs
+from celltrail.evaluation.measures.contingency import tabulate
+from celltrail.evaluation.measures.mot import ALPHAS, hota_over_thresholds, trajectory_of
+from celltrail.evaluation.measures.trajectories import measure_trajectories
 
 Write = Callable[..., tuple[Path, Path]]
 

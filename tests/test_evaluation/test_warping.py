@@ -10,8 +10,8 @@ from made_movies import draw
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from evaluation import warping
-from evaluation.warping import KINDS, MERGE, SPLIT, Warping, separate_cells, warp, warping_errors
+from celltrail.evaluation.measures import warping
+from celltrail.evaluation.measures.warping import KINDS, MERGE, SPLIT, Warping, separate_cells, warp, warping_errors
 
 Image = NDArray[np.bool_]
 EIGHT = np.ones((3, 3))

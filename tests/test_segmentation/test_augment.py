@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from segmentation.augment import (  # noqa: E402
+from celltrail.segmentation.training.augment import (  # noqa: E402
     NO_VARIATION,
     Variation,
     displacement,

@@ -7,12 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from data.simulate import simulate_scene  # noqa: E402
-from segmentation import load_model  # noqa: E402
-from segmentation.blocks import _remove_small_rows, label_in_blocks  # noqa: E402
-from segmentation.candidates import label_cells  # noqa: E402
-from segmentation.instances import remove_small  # noqa: E402
-from segmentation.prediction import predict  # noqa: E402
+from celltrail.data.simulation.scene import simulate_scene  # noqa: E402
+from celltrail.segmentation import load_model  # noqa: E402
+from celltrail.segmentation.prediction.blocks import _remove_small_rows, label_in_blocks  # noqa: E402
+from celltrail.segmentation.prediction.hypotheses import label_cells  # noqa: E402
+from celltrail.segmentation.prediction.instances import remove_small  # noqa: E402
+from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
 
 
 @pytest.mark.parametrize("block", [100, 160])

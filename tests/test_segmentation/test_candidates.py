@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from data.hypotheses import find_cliques, find_conflicts, paint
-from segmentation.candidates import find_hypotheses, join_basins, label_cells, regions, saddles
-from segmentation.instances import InstanceSettings
-from segmentation.prediction import Prediction
+from celltrail.data.files.hypotheses import find_cliques, find_conflicts, paint
+from celltrail.segmentation.net.instance_settings import InstanceSettings
+from celltrail.segmentation.prediction.hypotheses import find_hypotheses, join_basins, label_cells, regions, saddles
+from celltrail.segmentation.prediction.tiles import Prediction
 
 SETTINGS = InstanceSettings(min_size=10, grow=0)
 

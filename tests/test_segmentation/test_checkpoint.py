@@ -11,12 +11,12 @@ import pytest
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from data.errors import InputError  # noqa: E402
-from segmentation.checkpoint import list_models, load_model, save_model  # noqa: E402
-from segmentation.instances import FLAT, InstanceSettings  # noqa: E402
-from segmentation.model import Model, Preprocessing  # noqa: E402
-from segmentation.prediction import predict  # noqa: E402
-from segmentation.unet import UNet  # noqa: E402
+from celltrail.data.errors import InputError  # noqa: E402
+from celltrail.segmentation.net.checkpoint import list_models, load_model, save_model  # noqa: E402
+from celltrail.segmentation.net.instance_settings import FLAT, InstanceSettings  # noqa: E402
+from celltrail.segmentation.net.model import Model, Preprocessing  # noqa: E402
+from celltrail.segmentation.net.unet import UNet  # noqa: E402
+from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
 
 
 @pytest.fixture

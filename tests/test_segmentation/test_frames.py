@@ -10,11 +10,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from data.errors import InputError  # noqa: E402
-from data.frames import open_images, open_labels  # noqa: E402
-from data.tiff import write_array, write_labels  # noqa: E402
-from segmentation.augment import NO_VARIATION  # noqa: E402
-from segmentation.frames import (  # noqa: E402
+from celltrail.data.errors import InputError  # noqa: E402
+from celltrail.data.files.opening import open_images, open_labels  # noqa: E402
+from celltrail.data.files.tiff import write_array, write_labels  # noqa: E402
+from celltrail.segmentation.net.model import Preprocessing  # noqa: E402
+from celltrail.segmentation.training.augment import NO_VARIATION  # noqa: E402
+from celltrail.segmentation.training.examples import (  # noqa: E402
     GoldOverSilver,
     Movie,
     TrainingTiles,
@@ -26,8 +27,7 @@ from segmentation.frames import (  # noqa: E402
     split_in_time,
     unknown_region,
 )
-from segmentation.model import Preprocessing  # noqa: E402
-from segmentation.settings import FAST, PAPER  # noqa: E402
+from celltrail.segmentation.training.settings import FAST, PAPER  # noqa: E402
 
 SMALL = replace(FAST, width=2, depth=1, scale=1, tile=24)
 

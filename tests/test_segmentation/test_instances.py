@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from data.outlines import close_gaps
-from segmentation.instances import InstanceSettings, find_instances, remove_small
+from celltrail.data.labels.outlines import close_gaps
+from celltrail.segmentation.net.instance_settings import InstanceSettings
+from celltrail.segmentation.prediction.instances import find_instances, remove_small
 
 
 def two_touching_discs() -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +75,7 @@ def test_removal_equals_a_loop_over_labels(values: list[int], smallest: int) -> 
 
 
 def test_carving_and_closing_gives_the_cells_back() -> None:
-    from segmentation.weight_map import carve
+    from celltrail.segmentation.training.weight_map import carve
 
     labels = np.zeros((20, 20), dtype=np.int32)
     labels[2:18, 2:10], labels[2:18, 10:18] = 1, 2

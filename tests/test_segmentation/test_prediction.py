@@ -7,9 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from data.errors import InputError  # noqa: E402
-from segmentation.model import Model, Preprocessing  # noqa: E402
-from segmentation.prediction import (  # noqa: E402
+from celltrail.data.errors import InputError  # noqa: E402
+from celltrail.segmentation.net.model import Model, Preprocessing  # noqa: E402
+from celltrail.segmentation.net.unet import UNet, valid_size  # noqa: E402
+from celltrail.segmentation.prediction.tiles import (  # noqa: E402
     choose_tile,
     eightfold,
     enlarge_map,
@@ -20,7 +21,6 @@ from segmentation.prediction import (  # noqa: E402
     run_tiles,
     to_maps,
 )
-from segmentation.unet import UNet, valid_size  # noqa: E402
 
 
 def random_net(norm: str, depth: int = 2, *, distance: bool = True) -> UNet:

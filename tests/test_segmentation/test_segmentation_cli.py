@@ -13,11 +13,11 @@ import typer
 
 torch = pytest.importorskip("torch")
 
-from data import console  # noqa: E402
-from data.frames import open_labels  # noqa: E402
-from data.tiff import write_array, write_labels  # noqa: E402
-from segmentation.checkpoint import load_model  # noqa: E402
-from segmentation.cli import add_commands  # noqa: E402
+from celltrail.data.files.opening import open_labels  # noqa: E402
+from celltrail.data.files.tiff import write_array, write_labels  # noqa: E402
+from celltrail.data.running import console  # noqa: E402
+from celltrail.segmentation.cli import add_commands  # noqa: E402
+from celltrail.segmentation.net.checkpoint import load_model  # noqa: E402
 
 
 def iou(truth, masks) -> dict[str, float]:
@@ -97,7 +97,7 @@ def test_eightfold_prediction_runs(dataset: Path, model: Path, tmp_path: Path) -
 
 
 def test_models_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
-    from segmentation.checkpoint import list_models
+    from celltrail.segmentation.net.checkpoint import list_models
 
     assert celltrail("models", "--json") == 0
     assert {row["name"] for row in json.loads(capsys.readouterr().out)} == set(list_models())
@@ -160,7 +160,7 @@ def test_nothing_to_resume(dataset: Path, tmp_path: Path, capsys: pytest.Capture
 
 
 def test_more_files_per_frame(dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from data.hypotheses import read_hypotheses
+    from celltrail.data.files.hypotheses import read_hypotheses
 
     plain, more = tmp_path / "plain", tmp_path / "more"
     assert celltrail("segment", dataset / "01", "--frames", "0:1", "--model", model, "--out", plain) == 0
@@ -182,7 +182,7 @@ def test_more_files_per_frame(dataset: Path, model: Path, tmp_path: Path, capsys
 
 def test_a_stopped_run_goes_on(dataset: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    import segmentation.movie as room
+    import celltrail.segmentation.prediction.movie as room
 
     predict, calls = room.predict, []
 
@@ -269,7 +269,7 @@ def test_a_model_learns_also_from_masks_that_a_model_has_made(
     assert celltrail("segment", dataset / "01", "--model", model, "--out", found) == 0
     learn = ("train", dataset, "--sequence", "01", "--steps", 2, "--width", 2, "--depth", 1, "--scale", 1, "--out", out)
     assert celltrail(*learn, "--also", f"{dataset / '01'}={found}") == 0
-    from segmentation import load_model
+    from celltrail.segmentation import load_model
 
     (name,) = load_model(out).info["also"]
     assert name.startswith(f"{dataset.name}/01, 8 frames")

@@ -14,13 +14,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from data.errors import InputError  # noqa: E402
-from segmentation.frames import Movie, read_labels  # noqa: E402
-from segmentation.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
-from segmentation.movie import segment_movie  # noqa: E402
-from segmentation.prediction import predict  # noqa: E402
-from segmentation.settings import FAST, PAPER, preset  # noqa: E402
-from segmentation.training import build_net, follow, rate_at, train  # noqa: E402
+from celltrail.data.errors import InputError  # noqa: E402
+from celltrail.segmentation.net.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
+from celltrail.segmentation.prediction.movie import segment_movie  # noqa: E402
+from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
+from celltrail.segmentation.training.examples import Movie, read_labels  # noqa: E402
+from celltrail.segmentation.training.loop import build_net, follow, rate_at, train  # noqa: E402
+from celltrail.segmentation.training.settings import FAST, PAPER, preset  # noqa: E402
 
 TINY = replace(FAST, width=6, depth=2, scale=1, tile=40, batch=2, steps=60, epoch=20, rate=1e-2)
 
@@ -94,7 +94,7 @@ def test_two_trainings_with_one_seed_are_equal_bit_for_bit() -> None:
 def test_time_ends_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that moves by one second whenever it is read, so that the machine's speed decides nothing."""
     seconds = itertools.count()
-    monkeypatch.setattr("segmentation.training.time.process_time", lambda: float(next(seconds)))
+    monkeypatch.setattr("celltrail.segmentation.training.loop.time.process_time", lambda: float(next(seconds)))
     torch.set_num_threads(1)
     result = train([drawn_movie(1)], [], replace(TINY, steps=10**6), minutes=1.0, seed=0)
     assert result.history[-1]["minutes"] == pytest.approx(1.0, abs=0.1)

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("optuna")
 
-import segmentation.tuning as room
-from segmentation.settings import FAST
+import celltrail.segmentation.training.tuning as room
+from celltrail.segmentation.training.settings import FAST
 
 
 class Result:

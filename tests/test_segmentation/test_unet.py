@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from segmentation.unet import UNet, crop_center, margin_of, output_size, valid_size  # noqa: E402
+from celltrail.segmentation.net.unet import UNet, crop_center, margin_of, output_size, valid_size  # noqa: E402
 
 
 def test_paper_network_has_23_convolutions_and_its_parameters() -> None:

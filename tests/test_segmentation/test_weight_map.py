@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segmentation.weight_map import border_weights, carve, class_weights, reach_of, relative_distance
+from celltrail.segmentation.training.weight_map import border_weights, carve, class_weights, reach_of, relative_distance
 
 
 def naive_border_weights(labels: NDArray[np.int64], w0: float, sigma: float) -> NDArray[np.float64]:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array
 
-from tracking.backends import Problem, SolverFailed, backend
-from tracking.certificate import SIDELESS, dual_bound
-from tracking.task import Task, solve_task
+from celltrail.tracking.solving.backends import Problem, SolverFailed, backend
+from celltrail.tracking.solving.blocks import Task, solve_task
+from celltrail.tracking.solving.certificate import SIDELESS, dual_bound
 
 SOLVERS = ["highs", "pulp:CBC", "pulp:HiGHS"]
 

@@ -7,17 +7,17 @@ import json
 import numpy as np
 import pytest
 
-import celltrail
-from data import console
-from data.ctc import Sequence, write_masks
-from data.errors import InputError
-from data.pins import Pin, write_pins
-from data.simulate import simulate_movie, write_movie
-from tracking.corrections import fit_corrections
-from tracking.detections import measure_movie
-from tracking.examples import read_example
-from tracking.learning import load_costs
-from tracking.problem import pose
+import celltrail.cli
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import Sequence, write_masks
+from celltrail.data.files.pins import Pin, write_pins
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.costs.examples import read_example
+from celltrail.tracking.costs.from_pins import fit_corrections
+from celltrail.tracking.costs.learned import load_costs
+from celltrail.tracking.measuring.table import measure_movie
 
 Y, X = np.indices((80, 120))
 LEFT, RIGHT = 30, 56
@@ -124,13 +124,13 @@ def test_fit_reads_pins_and_frames(swapping, tmp_path, capsys):
     pins = [Pin("link", "keep", ((t, k), (t + 1, k))) for t in range(4) for k in (1, 2)]
     write_pins(tmp_path / "pins.csv", pins)
     command = ["fit", "--pins", str(tmp_path / "pins.csv"), "--masks", str(folder), "--out", str(tmp_path / "c.json")]
-    assert console.run(celltrail.app, command) == 0
+    assert console.run(celltrail.cli.app, command) == 0
     assert json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["trained_on"][-1]["name"] == "pins.csv"
     assert "pins.csv: 8 links, 0 divisions" in capsys.readouterr().out
     costs = str(tmp_path / "c.json")
-    assert console.run(celltrail.app, ["track", str(folder), "--out", str(tmp_path / "RES"), "--costs", costs]) == 0
+    assert console.run(celltrail.cli.app, ["track", str(folder), "--out", str(tmp_path / "RES"), "--costs", costs]) == 0
     for lacking in (["fit", "--out", "x.json"], ["fit", "--pins", "pins.csv", "--out", "x.json"]):
-        assert console.run(celltrail.app, lacking) == 2
+        assert console.run(celltrail.cli.app, lacking) == 2
     assert "give both --pins and --masks" in capsys.readouterr().err
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.measure import regionprops
 
-from data.errors import InputError
-from tracking.detections import measure_movie
-from tracking.pixels import index_labels, shared_voxels
+from celltrail.data.errors import InputError
+from celltrail.tracking.measuring.pixels import index_labels, shared_voxels
+from celltrail.tracking.measuring.table import measure_movie
 
 
 def ellipse(shape, centre, axes):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.ctc import write_masks
-from data.errors import InputError
-from data.frames import open_labels
-from data.hypotheses import pack_hypotheses, write_hypotheses
-from tracking import track, write_result
-from tracking.hypotheses import HypothesisMovie
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import write_masks
+from celltrail.data.files.hypotheses import pack_hypotheses, write_hypotheses
+from celltrail.data.files.opening import open_labels
+from celltrail.tracking import track, write_result
+from celltrail.tracking.measuring.hypotheses import HypothesisMovie
 
 SIZE = (48, 64)
 LEFT = (slice(10, 22), slice(8, 20))

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-import celltrail
-from data import console
-from data.ctc import Sequence
-from data.errors import InputError
-from data.simulate import simulate_movie, write_movie
-from tracking.calibration import DIVISION_PRIOR, DIVISION_SHAPE, CalibratedCosts, independent_share
-from tracking.detections import measure_movie
-from tracking.examples import read_example, take_rows, true_cells, true_choices
-from tracking.learning import fit_costs, load_costs
-from tracking.logistic import Linear, fit_logistic
-from tracking.problem import pose
+import celltrail.cli
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import Sequence
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.costs.calibrated import DIVISION_PRIOR, DIVISION_SHAPE, CalibratedCosts, independent_share
+from celltrail.tracking.costs.examples import read_example, take_rows, true_cells, true_choices
+from celltrail.tracking.costs.learned import fit_costs, load_costs
+from celltrail.tracking.costs.logistic import Linear, fit_logistic
+from celltrail.tracking.measuring.table import measure_movie
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_taking_rows_away_equals_measuring_without_them(dataset):
 
 def test_fit_writes_costs_that_track_uses(dataset, tmp_path, capsys):
     out = tmp_path / "costs.json"
-    assert console.run(celltrail.app, ["fit", str(dataset), "--out", str(out)]) == 0
+    assert console.run(celltrail.cli.app, ["fit", str(dataset), "--out", str(out)]) == 0
     assert "use it with" in capsys.readouterr().out
     content = json.loads(out.read_text(encoding="utf-8"))
     assert content["schema"] == "celltrail.costs/1"
@@ -99,7 +99,9 @@ def test_fit_writes_costs_that_track_uses(dataset, tmp_path, capsys):
     again = fit_costs([read_example(Sequence(dataset, "01"))])
     assert load_costs(out).links == again.links
     masks = dataset / "01_GT" / "TRA"
-    assert console.run(celltrail.app, ["track", str(masks), "--out", str(tmp_path / "RES"), "--costs", str(out)]) == 0
+    assert (
+        console.run(celltrail.cli.app, ["track", str(masks), "--out", str(tmp_path / "RES"), "--costs", str(out)]) == 0
+    )
     assert json.loads((tmp_path / "RES" / "run.json").read_text(encoding="utf-8"))["costs"] == str(out)
 
 
@@ -121,8 +123,8 @@ def test_other_files_are_refused(tmp_path, text, message):
 def test_truth_without_divisions_is_not_enough():
     labels = np.zeros((30, 30), np.uint16)
     labels[4:9, 4:9], labels[18:24, 18:24] = 1, 2
-    from data.tracks import Tracks
-    from tracking.examples import Example
+    from celltrail.data.files.tracks import Tracks
+    from celltrail.tracking.costs.examples import Example
 
     table = measure_movie({0: labels, 1: labels})
     example = Example("still", table, table.label, Tracks.from_rows([(1, 0, 1, 0), (2, 0, 1, 0)]), {})

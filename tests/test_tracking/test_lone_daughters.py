@@ -14,16 +14,21 @@ import json
 import numpy as np
 import pytest
 
-import celltrail
-from data import console
-from data.graph import FREE, KEPT, load_graph
-from data.pins import Pin
-from evaluation import evaluate_sequence
-from tracking import track, write_result
-from tracking.detections import measure_movie
-from tracking.explain import explain_cell
-from tracking.lone_daughters import ASSUMED, find_lone_daughters, lone_daughter_features, mirror_images
-from tracking.problem import pose
+import celltrail.cli
+from celltrail.data.files.pins import Pin
+from celltrail.data.graph.candidates import FREE, KEPT, load_graph
+from celltrail.data.running import console
+from celltrail.evaluation import evaluate_sequence
+from celltrail.tracking import track, write_result
+from celltrail.tracking.candidates.border_divisions import (
+    ASSUMED,
+    find_lone_daughters,
+    lone_daughter_features,
+    mirror_images,
+)
+from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.explain import explain_cell
+from celltrail.tracking.measuring.table import measure_movie
 
 SIZE = (64, 64)
 MOTHER, DAUGHTER = (2.0, 24.0, 4.0), (6.5, 24.0, 2.8)
@@ -159,7 +164,7 @@ def test_why_calls_it_a_division(result, tmp_path, capsys):
     assert best["margin"] == pytest.approx(-best["terms"]["sister_outside"], abs=0.01)  # the same two as one cell
     assert best["margin"] == pytest.approx(result.run["division_list"]["one_outside"][0]["margin"])
     mother = found["cell"]["track"]
-    assert console.run(celltrail.app, ["why", str(out), str(DIVIDES), str(mother)]) == 0
+    assert console.run(celltrail.cli.app, ["why", str(out), str(DIVIDES), str(mother)]) == 0
     assert "the other daughter is outside the image" in capsys.readouterr().out
     assert json.loads((out / "run.json").read_text(encoding="utf-8"))["divisions_one_outside"] == 1
 

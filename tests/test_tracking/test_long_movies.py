@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import tracking.preparation
-import tracking.problem
-from data.simulate import simulate_scene
-from tracking.candidates import find_links
-from tracking.costs import Constants, price, with_terms
-from tracking.detections import measure_movie
-from tracking.learning import load_costs
-from tracking.preparation import excerpt, prepare
-from tracking.problem import pose
-from tracking.solver import solve_candidates
+import celltrail.tracking.candidates.parts
+import celltrail.tracking.preparation
+from celltrail.data.simulation.scene import simulate_scene
+from celltrail.tracking.candidates.links import find_links
+from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.costs.learned import load_costs
+from celltrail.tracking.costs.pricing import Constants, price, with_terms
+from celltrail.tracking.measuring.table import measure_movie
+from celltrail.tracking.preparation import excerpt, prepare
+from celltrail.tracking.solving.solver import solve_candidates
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def spread_by_mail(function, items):
 def test_parts_are_priced_like_the_whole(table, max_gap, joint, monkeypatch):
     table = with_cliques(table) if joint else table
     whole = price(pose(table, max_gap=max_gap), load_costs(), Constants())
-    monkeypatch.setattr(tracking.problem, "PART", 400)
-    monkeypatch.setattr(tracking.problem, "FEW", 90)
+    monkeypatch.setattr(celltrail.tracking.candidates.parts, "PART", 400)
+    monkeypatch.setattr(celltrail.tracking.candidates.parts, "FEW", 90)
     problem = pose(table, max_gap=max_gap, spread=spread_by_mail)
     parts = list(problem.parts())
     assert len(parts) >= 4
@@ -107,7 +107,7 @@ def test_terms_add_up_to_the_cost(table):
 
 
 def test_explaining_tells_how_far_it_is(table, monkeypatch):
-    monkeypatch.setattr("tracking.problem.PART", 40)
+    monkeypatch.setattr("celltrail.tracking.candidates.parts.PART", 40)
     problem, told = pose(table), []
     with_terms(price(problem, load_costs(), Constants()), problem, load_costs(), Constants(),
                progress=lambda *line: told.append(line))  # fmt: skip
@@ -119,8 +119,8 @@ def test_explaining_tells_how_far_it_is(table, monkeypatch):
 
 def test_an_excerpt_is_whole_frames_from_the_middle(table, monkeypatch):
     assert excerpt(table) is table
-    monkeypatch.setattr(tracking.preparation, "EXCERPT", 300)
-    monkeypatch.setattr(tracking.preparation, "FEWEST_FRAMES", 2)
+    monkeypatch.setattr(celltrail.tracking.preparation, "EXCERPT", 300)
+    monkeypatch.setattr(celltrail.tracking.preparation, "FEWEST_FRAMES", 2)
     part = excerpt(table)
     frames = part.frames_with_cells()
     assert 150 < len(part) <= 300
@@ -131,8 +131,8 @@ def test_an_excerpt_is_whole_frames_from_the_middle(table, monkeypatch):
 
 @pytest.mark.parametrize("costs", ["learned", "calibrated", "mixed"])
 def test_a_long_movie_gets_its_costs_from_an_excerpt(table, costs, monkeypatch):
-    monkeypatch.setattr(tracking.preparation, "EXCERPT", 250)
-    monkeypatch.setattr(tracking.preparation, "FEWEST_FRAMES", 2)
+    monkeypatch.setattr(celltrail.tracking.preparation, "EXCERPT", 250)
+    monkeypatch.setattr(celltrail.tracking.preparation, "FEWEST_FRAMES", 2)
     prepared = prepare(table, solve_candidates, costs=costs)
     assert len(prepared.candidates.detections) == len(table)
     assert prepared.gap_rate is not None

@@ -12,12 +12,12 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from data.errors import InputError
-from data.graph import FORBIDDEN, KEPT, NAT, Candidates
-from data.network import from_networkx
-from tracking.components import batches, split
-from tracking.model import build_model, clique_rows
-from tracking.solver import solve_candidates
+from celltrail.data.errors import InputError
+from celltrail.data.graph.candidates import FORBIDDEN, KEPT, NAT, Candidates
+from celltrail.data.graph.networkx_graph import from_networkx
+from celltrail.tracking.solving.components import batches, split
+from celltrail.tracking.solving.programme import build_model, clique_rows
+from celltrail.tracking.solving.solver import solve_candidates
 
 
 def drawing(**changes: object) -> nx.DiGraph:

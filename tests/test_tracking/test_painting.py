@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tracking.painting import relabel
-from tracking.pixels import LOOKUP_LIMIT
+from celltrail.tracking.exporting.masks import relabel
+from celltrail.tracking.measuring.pixels import LOOKUP_LIMIT
 
 
 @pytest.mark.parametrize(

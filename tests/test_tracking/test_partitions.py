@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.hypotheses import find_conflicts, pack_hypotheses
-from tracking import partitions
-from tracking.partitions import CERTAINTY, HOPELESS, STAKE, weigh
+from celltrail.data.files.hypotheses import find_conflicts, pack_hypotheses
+from celltrail.tracking.measuring import hypothesis_weights
+from celltrail.tracking.measuring.hypothesis_weights import CERTAINTY, HOPELESS, STAKE, weigh
 
 SIZE = (8, 32)
 
@@ -87,7 +87,7 @@ def choices(found):
 @given(trees())
 def test_partitions_share_equally_and_losses_equal_brute_force(found):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partitions, "HOPELESS", np.inf)
+        patch.setattr(hypothesis_weights, "HOPELESS", np.inf)
         rows, share, reward = weigh(found)
     assert rows.tolist() == list(range(len(found)))
     areas, every = found.areas(), list(choices(found))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data.errors import InputError
-from data.pins import Pin, read_pins, write_pins
-from tracking import candidate_graph, solve, track
+from celltrail.data.errors import InputError
+from celltrail.data.files.pins import Pin, read_pins, write_pins
+from celltrail.tracking import candidate_graph, solve, track
 
 HEADER = "kind,action,frame,label,frame2,label2,frame3,label3\n"
 

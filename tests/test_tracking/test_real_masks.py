@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.frames import open_images, open_labels
-from tracking import track
+from celltrail.data.files.opening import open_images, open_labels
+from celltrail.tracking import track
 
 
 def test_hela_cells_are_linked(real_data):

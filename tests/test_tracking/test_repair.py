@@ -8,14 +8,14 @@ import pickle
 import numpy as np
 import pytest
 
-from data.errors import InputError
-from data.frames import open_labels
-from data.graph import load_graph
-from data.pins import Pin
-from tracking import track, write_result
-from tracking.detections import measure_movie
-from tracking.explain import explain_cell
-from tracking.repair import RepairableMovie, find_repairs, split_by
+from celltrail.data.errors import InputError
+from celltrail.data.files.opening import open_labels
+from celltrail.data.files.pins import Pin
+from celltrail.data.graph.candidates import load_graph
+from celltrail.tracking import track, write_result
+from celltrail.tracking.explain import explain_cell
+from celltrail.tracking.measuring.table import measure_movie
+from celltrail.tracking.repair import RepairableMovie, find_repairs, split_by
 
 FRAMES = 8
 
@@ -204,7 +204,7 @@ def test_every_mask_is_used_in_one_reading_or_the_other():
 
 
 def test_a_repairable_movie_travels(monkeypatch):
-    monkeypatch.setattr("tracking.detections.STRETCH", 2)
+    monkeypatch.setattr("celltrail.tracking.measuring.table.STRETCH", 2)
     bad = cut(merge(crowd(), (3, 4)), (4,))
     movie = RepairableMovie(bad, find_repairs(bad, measure_movie(bad)))
     assert {repair.kind for repair in movie.repairs} == {"merged", "split"}

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tifffile
 
-import celltrail
-from data import console
-from data.pins import Pin, write_pins
-from tracking import track, write_result
+import celltrail.cli
+from celltrail.data.files.pins import Pin, write_pins
+from celltrail.data.running import console
+from celltrail.tracking import track, write_result
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def movie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: object) -> int:
-    return console.run(celltrail.app, [str(word) for word in words])
+    return console.run(celltrail.cli.app, [str(word) for word in words])
 
 
 def content(folder: Path) -> dict[str, Any]:

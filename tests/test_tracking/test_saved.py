@@ -15,22 +15,22 @@ import networkx as nx
 import numpy as np
 import pytest
 
-import celltrail
-from data import console
-from data.ctc import write_masks
-from data.graph import Candidates, load_graph, save_graph
-from data.network import from_networkx
-from data.pins import Pin, write_pins
-from tracking import solver as solver_module
-from tracking.saved import remember
-from tracking.solver import solve_candidates
-from tracking.task import Result, Task, relax_task, solve_task
+import celltrail.cli
+from celltrail.data.files.ctc import write_masks
+from celltrail.data.files.pins import Pin, write_pins
+from celltrail.data.graph.candidates import Candidates, load_graph, save_graph
+from celltrail.data.graph.networkx_graph import from_networkx
+from celltrail.data.running import console
+from celltrail.tracking.saved import remember
+from celltrail.tracking.solving import solver as solver_module
+from celltrail.tracking.solving.blocks import Result, Task, relax_task, solve_task
+from celltrail.tracking.solving.solver import solve_candidates
 
 
 @pytest.fixture
 def crowd(monkeypatch: pytest.MonkeyPatch) -> Candidates:
     """Many dear choices between neighbours, with divisions that nobody can decide alone; many small tasks."""
-    monkeypatch.setattr("tracking.regions.BATCH", 20)
+    monkeypatch.setattr("celltrail.tracking.solving.regions.BATCH", 20)
     rng = np.random.default_rng(2)
     graph = nx.DiGraph()
     for t in range(6):
@@ -202,7 +202,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], list[T
 
 
 def command(*words: object) -> int:
-    return console.run(celltrail.app, [str(word) for word in words])
+    return console.run(celltrail.cli.app, [str(word) for word in words])
 
 
 def result_of(folder: Path) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def test_track_goes_on(
     tmp_path: Path, stop_after: Callable[[int | None], list[Task]], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("tracking.regions.BATCH", 20)
+    monkeypatch.setattr("celltrail.tracking.solving.regions.BATCH", 20)
     rng, masks, out = np.random.default_rng(0), tmp_path / "masks", tmp_path / "RES"
     masks.mkdir()
     for t in range(5):

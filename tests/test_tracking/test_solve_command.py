@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import typer
 
-from data import console
-from data.graph import NAT, load_graph, save_graph
-from data.network import from_networkx
-from tracking.cli import add_commands
-from tracking.solver import solve_candidates
+from celltrail.data.graph.candidates import NAT, load_graph, save_graph
+from celltrail.data.graph.networkx_graph import from_networkx
+from celltrail.data.running import console
+from celltrail.tracking.cli import add_commands
+from celltrail.tracking.solving.solver import solve_candidates
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_ctrl_c_while_solving_writes_what_there_is(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tracking.regions.Regions.close", stop)
+    monkeypatch.setattr("celltrail.tracking.solving.regions.Regions.close", stop)
     out = tmp_path / "out"
     assert command("solve", graph, "--out", out) == 130
     assert load_graph(out)[1] is not None

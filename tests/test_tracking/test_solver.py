@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data.errors import InputError
-from data.graph import FORBIDDEN, FREE, KEPT, NAT, Candidates, Detections, Divisions, Links
-from data.network import from_networkx, to_networkx
-from data.workers import open_workers
-from tracking.solver import exact_margin, solve, solve_candidates
+from celltrail.data.errors import InputError
+from celltrail.data.graph.candidates import FORBIDDEN, FREE, KEPT, NAT, Candidates, Detections, Divisions, Links
+from celltrail.data.graph.networkx_graph import from_networkx, to_networkx
+from celltrail.data.running.workers import open_workers
+from celltrail.tracking.solving.solver import exact_margin, solve, solve_candidates
 
 PLENTY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -193,7 +193,7 @@ def test_networkx_gives_the_same_problem(c: Candidates) -> None:
 
 
 def test_the_number_of_processes_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracking.regions.BATCH", 20)  # many small tasks
+    monkeypatch.setattr("celltrail.tracking.solving.regions.BATCH", 20)  # many small tasks
     c = crowd(frames=8, cells=60, seed=3, optional=0.3)
     one = solve_candidates(c)
     with open_workers(jobs=2) as spread:
@@ -349,8 +349,8 @@ def test_windows_regions_and_batches_of_any_size_agree_with_brute_force(
     monkeypatch: pytest.MonkeyPatch, c: Candidates, window: int, batch: int
 ) -> None:
     """The way that large problems take, forced on tiny ones."""
-    monkeypatch.setattr("tracking.windows.WINDOW", window)
-    monkeypatch.setattr("tracking.regions.BATCH", batch)
+    monkeypatch.setattr("celltrail.tracking.solving.windows.WINDOW", window)
+    monkeypatch.setattr("celltrail.tracking.solving.regions.BATCH", batch)
     best = min(every_solution(c), default=None)
     if best is None:
         return
@@ -362,7 +362,7 @@ def test_windows_regions_and_batches_of_any_size_agree_with_brute_force(
 @settings(PLENTY, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(c=candidates(coupled=True))
 def test_regions_that_may_not_grow_leave_a_true_gap(monkeypatch: pytest.MonkeyPatch, c: Candidates) -> None:
-    monkeypatch.setattr("tracking.regions.LIMIT", 2)
+    monkeypatch.setattr("celltrail.tracking.solving.regions.LIMIT", 2)
     best = min(every_solution(c), default=None)
     if best is None:
         return

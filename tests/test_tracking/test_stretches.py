@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.ctc import write_masks
-from data.errors import InputError
-from data.frames import open_labels
-from data.hypotheses import pack_hypotheses, write_hypotheses
-from data.pins import Pin
-from tracking.detections import measure_movie
-from tracking.hypotheses import HypothesisMovie
-from tracking.pinning import MergedMasks
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import write_masks
+from celltrail.data.files.hypotheses import pack_hypotheses, write_hypotheses
+from celltrail.data.files.opening import open_labels
+from celltrail.data.files.pins import Pin
+from celltrail.tracking.measuring.hypotheses import HypothesisMovie
+from celltrail.tracking.measuring.table import measure_movie
+from celltrail.tracking.solving.pinned import MergedMasks
 
 Movie = dict[int, np.ndarray[Any, Any]]
 
@@ -61,13 +61,13 @@ def test_stretches_give_the_table_of_one_pass(movie: tuple[Movie, Movie], length
         return
     whole = measure_movie(masks, images, spans=spans, voxel=(2.0, 0.5, 0.5))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tracking.detections.STRETCH", length)
+        patch.setattr("celltrail.tracking.measuring.table.STRETCH", length)
         parts = measure_movie(masks, images, spans=spans, voxel=(2.0, 0.5, 0.5), spread=spread_by_mail)
     assert_same(whole, parts)
 
 
 def test_what_is_wrong_is_found_across_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracking.detections.STRETCH", 2)
+    monkeypatch.setattr("celltrail.tracking.measuring.table.STRETCH", 2)
     frames: Movie = {number: np.eye(6, dtype=np.uint8) for number in range(6)}
     for number in frames:
         frames[number][0, 4] = 1
@@ -82,7 +82,7 @@ def test_what_is_wrong_is_found_across_stretches(monkeypatch: pytest.MonkeyPatch
 
 
 def test_files_hypotheses_and_merges_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracking.detections.STRETCH", 2)
+    monkeypatch.setattr("celltrail.tracking.measuring.table.STRETCH", 2)
     monkeypatch.chdir(tmp_path)
     Path("masks").mkdir()
     for number in range(7):

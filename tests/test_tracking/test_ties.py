@@ -10,11 +10,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data.errors import InputError
-from data.graph import FORBIDDEN, FREE, KEPT, NAT, Candidates, Detections, Divisions, Links, Solution
-from data.workers import open_workers
-from tracking import track
-from tracking.solver import solve_candidates
+from celltrail.data.errors import InputError
+from celltrail.data.graph.candidates import (
+    FORBIDDEN,
+    FREE,
+    KEPT,
+    NAT,
+    Candidates,
+    Detections,
+    Divisions,
+    Links,
+    Solution,
+)
+from celltrail.data.running.workers import open_workers
+from celltrail.tracking import track
+from celltrail.tracking.solving.solver import solve_candidates
 
 MANY = settings(
     max_examples=60,
@@ -71,8 +81,8 @@ def test_cutting_into_parts_changes_nothing(
 ) -> None:
     whole = choice(c, solve_candidates(c))
     with monkeypatch.context() as patch:
-        patch.setattr("tracking.windows.WINDOW", window)
-        patch.setattr("tracking.regions.BATCH", batch)
+        patch.setattr("celltrail.tracking.solving.windows.WINDOW", window)
+        patch.setattr("celltrail.tracking.solving.regions.BATCH", batch)
         assert choice(c, solve_candidates(c)) == whole
 
 
@@ -114,7 +124,7 @@ def test_all_backends_choose_the_same(c: Candidates) -> None:
 
 
 def test_workers_choose_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracking.regions.BATCH", 10)
+    monkeypatch.setattr("celltrail.tracking.solving.regions.BATCH", 10)
     c = draw_cells(np.random.default_rng(4), np.repeat(np.arange(4), 6), optional=0.3)
     with open_workers(jobs=2) as spread:
         assert choice(c, solve_candidates(c, spread=spread)) == choice(c, solve_candidates(c))

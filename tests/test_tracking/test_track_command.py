@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 
-import celltrail
-from data import console
+import celltrail.cli
+from celltrail.data.running import console
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def masks(tmp_path):
 
 
 def run(*arguments):
-    return console.run(celltrail.app, [str(argument) for argument in arguments])
+    return console.run(celltrail.cli.app, [str(argument) for argument in arguments])
 
 
 def test_track_writes_a_ctc_result(masks, tmp_path, capsys):
@@ -169,7 +169,7 @@ def test_masks_and_images_have_axes_of_their_own(masks, tmp_path, capsys):
     for t in range(4):
         one, other = (tifffile.imread(tmp_path / name / f"mask{t:03d}.tif") for name in ("RES", "RES2"))
         assert np.array_equal(one, other)
-    from tracking import track
+    from celltrail.tracking import track
 
     table = track(
         tmp_path / "masks.tif", images=tmp_path / "images.tif", axes="TYX", image_axes="TCYX", channel=1

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from data.ctc import track_file
-from data.errors import InputError
-from data.frames import open_labels
-from data.tracks import read_tracks
-from tracking import track, write_result
-from tracking.painting import paint_missing
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import track_file
+from celltrail.data.files.opening import open_labels
+from celltrail.data.files.tracks import read_tracks
+from celltrail.tracking import track, write_result
+from celltrail.tracking.exporting.masks import paint_missing
 
 SIZE = (64, 64)
 

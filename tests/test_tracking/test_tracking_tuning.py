@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import celltrail
-from data import console, open_labels
-from data.ctc import find_sequences, write_masks
-from data.errors import InputError
-from data.simulate import simulate_movie, write_movie
-from data.tracks import read_tracks
-from tracking import track
+import celltrail.cli
+from celltrail.data import open_labels
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import find_sequences, write_masks
+from celltrail.data.files.tracks import read_tracks
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.tracking import track
 
 optuna = pytest.importorskip("optuna")
 
-from tracking import tuning  # noqa: E402
-from tracking.tuning import Settings, open_tunable, run_settings, search_settings  # noqa: E402
+from celltrail.tracking import tuning  # noqa: E402
+from celltrail.tracking.tuning import Settings, open_tunable, run_settings, search_settings  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -97,7 +98,7 @@ def test_search_is_kept_and_tells_what_it_is_worth_elsewhere(
 
 def test_the_command_ends_with_a_file_that_track_reads(dataset: Path, tmp_path: Path, capsys) -> None:
     def run(*arguments: object) -> tuple[int, str, str]:
-        status = console.run(celltrail.app, [str(argument) for argument in arguments])
+        status = console.run(celltrail.cli.app, [str(argument) for argument in arguments])
         return status, *capsys.readouterr()
 
     out = tmp_path / "tracking.toml"

@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 
-import celltrail
-from data import console
-from data.graph import NAT, load_graph
-from data.simulate import simulate_movie
-from tracking import track, write_result
-from tracking.explain import explain_cell, in_words
-from tracking.solver import solve_candidates
+import celltrail.cli
+from celltrail.data.graph.candidates import NAT, load_graph
+from celltrail.data.running import console
+from celltrail.data.simulation.scene import simulate_movie
+from celltrail.tracking import track, write_result
+from celltrail.tracking.explain import explain_cell, in_words
+from celltrail.tracking.solving.solver import solve_candidates
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def result(tmp_path_factory):
 
 
 def run(*arguments):
-    return console.run(celltrail.app, [str(argument) for argument in arguments])
+    return console.run(celltrail.cli.app, [str(argument) for argument in arguments])
 
 
 def test_terms_sum_to_the_cost_and_the_choice_comes_first(result):

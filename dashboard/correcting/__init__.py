@@ -1,0 +1,1 @@
+"""Corrections as pins, and the solution that obeys them."""

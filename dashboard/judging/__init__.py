@@ -1,0 +1,1 @@
+"""What is worth a look: events, scores, differences, numbers, plots."""

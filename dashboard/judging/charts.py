@@ -1,0 +1,263 @@
+"""The plots, as Plotly figures: the lineage tree, counts over time, features of one track."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from celltrail.dashboard.judging.lineage_layout import Layout
+from celltrail.data import Tracks
+
+QUIET = "#8a97a3"
+ACCENT = "#0a7ea4"
+CURVES = {"train_loss": "training loss", "loss": "validation loss"}
+MANY = 3000  # from so many points on, WebGL draws faster than SVG
+CONFIG = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
+}
+
+
+def plain_figure(height: int) -> go.Figure:
+    """An empty figure with the margins and fonts that all plots share."""
+    figure = go.Figure()
+    figure.update_layout(
+        height=height, margin={"l": 8, "r": 8, "t": 8, "b": 8}, hovermode="closest", showlegend=False,
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", dragmode="pan", uirevision="keep",
+    )  # fmt: skip
+    figure.update_xaxes(zeroline=False, automargin=True)
+    figure.update_yaxes(zeroline=False, automargin=True)
+    return figure
+
+
+def draw_lineages(
+    tracks: Tracks, layout: Layout, colours: Mapping[int, str], *, t: int, selected: int, height: int = 520
+) -> go.Figure:
+    """The lineage tree: time to the right, a line per track, a step where a mother divides.
+
+    Every track has markers at its first and last frame, which carry (label, frame) for selection.
+    """
+    figure = plain_figure(height)
+    labels = tracks.label.tolist()
+    row = dict(zip(labels, layout.row.tolist(), strict=True))
+    end = dict(zip(labels, tracks.end.tolist(), strict=True))
+    lines: dict[str, tuple[list[float | None], list[float | None]]] = {}
+    joins: tuple[list[float | None], list[float | None]] = ([], [])
+    for label, begin, last, parent in tracks.rows().tolist():
+        x, y = lines.setdefault(colours.get(label, QUIET), ([], []))
+        x += [begin, last, None]
+        y += [row[label], row[label], None]
+        if parent in row:
+            joins[0].extend([end[parent], begin, None])
+            joins[1].extend([row[parent], row[label], None])
+    figure.add_trace(_lines(*joins, QUIET, 1.0))
+    for colour, (x, y) in lines.items():
+        figure.add_trace(_lines(x, y, colour, 2.5))
+    if selected in row:
+        chosen = tracks.row_of(selected)
+        x = [int(tracks.begin[chosen]), int(tracks.end[chosen])]
+        figure.add_trace(_lines(x, [row[selected]] * 2, colours.get(selected, ACCENT), 8.0))
+    figure.add_trace(_ends(tracks, layout, colours))
+    figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
+    figure.update_xaxes(title="frame", showgrid=False)
+    figure.update_yaxes(visible=False, range=[layout.height - 0.3, -0.7])
+    return figure
+
+
+def _lines(x: Sequence[float | None], y: Sequence[float | None], colour: str, width: float) -> go.Scatter:
+    return go.Scatter(x=x, y=y, mode="lines", line={"color": colour, "width": width}, hoverinfo="skip")
+
+
+def _ends(tracks: Tracks, layout: Layout, colours: Mapping[int, str]) -> go.Scatter | go.Scattergl:
+    labels = np.repeat(tracks.label, 2)
+    frames = np.stack([tracks.begin, tracks.end], axis=1).ravel()
+    kind = go.Scattergl if len(labels) > MANY else go.Scatter
+    return kind(
+        x=frames, y=np.repeat(layout.row, 2), mode="markers", name="tracks",
+        marker={"size": 7, "color": [colours.get(label, QUIET) for label in labels.tolist()]},
+        customdata=np.stack([labels, frames], axis=1),
+        hovertemplate="track %{customdata[0]}, frame %{customdata[1]}<extra></extra>",
+    )  # fmt: skip
+
+
+def draw_counts(tracks: Tracks, *, height: int = 220) -> go.Figure:
+    """Cells in each frame as a line, and divisions as bars below it."""
+    figure = plain_figure(height)
+    if not len(tracks):
+        return figure
+    first, last = int(tracks.begin.min()), int(tracks.end.max())
+    change = np.zeros(last - first + 2, dtype=np.int64)
+    np.add.at(change, tracks.begin - first, 1)
+    np.add.at(change, tracks.end - first + 1, -1)
+    frames = np.arange(first, last + 1)
+    births = births_per_frame(tracks)
+    figure.add_bar(
+        x=list(births), y=list(births.values()), name="divisions", marker={"color": "#d55e00"},
+        hovertemplate="frame %{x}: %{y} divisions<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=frames, y=np.cumsum(change)[:-1], mode="lines", name="cells", line={"color": ACCENT, "width": 2},
+        hovertemplate="frame %{x}: %{y} cells<extra></extra>",
+    )  # fmt: skip
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.15, "x": 0})
+    figure.update_xaxes(title="frame", showgrid=False)
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def births_per_frame(tracks: Tracks) -> dict[int, int]:
+    """Last frame of the mother → number of divisions there."""
+    counts: dict[int, int] = {}
+    for mother in tracks.divisions():
+        frame = int(tracks.end[tracks.row_of(mother)])
+        counts[frame] = counts.get(frame, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def draw_feature(cells: pd.DataFrame, feature: str, unit: str, *, t: int, colour: str, height: int = 150) -> go.Figure:
+    """A feature of one track over time; its points carry the frame for selection.
+
+    Plots below each other have one axis of time: it spans the life of the track, also where a feature is not known.
+    """
+    figure = plain_figure(height)
+    figure.add_scatter(
+        x=cells["frame"], y=cells[feature], mode="lines+markers", marker={"size": 5}, line={"color": colour, "width": 2},
+        customdata=cells[["frame"]], hovertemplate=f"frame %{{x}}: %{{y:.4g}} {unit}<extra></extra>",
+    )  # fmt: skip
+    figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
+    first, last = int(cells["frame"].min()), int(cells["frame"].max())
+    pad = 0.5 + 0.03 * (last - first)
+    figure.update_layout(margin_l=62)
+    figure.update_yaxes(title=feature, rangemode="tozero", automargin=False)
+    figure.update_xaxes(showgrid=False, range=[first - pad, last + pad])
+    return figure
+
+
+def draw_differences(table: pd.DataFrame, *, height: int = 300) -> go.Figure:
+    """Paired differences B − A, a dot per movie in the row of each measure."""
+    figure = plain_figure(height)
+    figure.add_scatter(
+        x=table["B − A"], y=table["measure"], mode="markers", marker={"size": 9, "color": ACCENT, "opacity": 0.8},
+        customdata=table[["movie"]], hovertemplate="%{y} of movie %{customdata[0]}: %{x:+.4f}<extra></extra>",
+    )  # fmt: skip
+    figure.add_vline(x=0, line={"color": QUIET, "width": 1})
+    figure.update_xaxes(title="B − A")
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def draw_intervals(table: pd.DataFrame, baseline: str) -> go.Figure:
+    """Differences to the baseline with their intervals: a row per measure, a colour per variant."""
+    variants = list(dict.fromkeys(table["variant"]))
+    figure = plain_figure(60 + 26 * max(1, len(table)))
+    for i, variant in enumerate(variants):
+        mine = table[table["variant"] == variant]
+        figure.add_scatter(
+            x=mine["difference"], y=mine["measure"], mode="markers", name=escape(variant), marker={"size": 8},
+            error_x={
+                "array": mine["difference_high"] - mine["difference"],
+                "arrayminus": mine["difference"] - mine["difference_low"],
+            },
+            hovertemplate=f"%{{y}}: %{{x:+.4f}}<extra>{i + 1}</extra>",
+        )  # fmt: skip
+    figure.add_vline(x=0, line={"color": QUIET, "width": 1})
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.1, "x": 0})
+    figure.update_xaxes(title=f"difference to {escape(baseline)}, with 95 % interval")
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def draw_trials(table: pd.DataFrame, *, height: int = 240) -> go.Figure:
+    """The value of every trial of a search, and the best so far."""
+    figure = plain_figure(height)
+    table = table.sort_values("trial")
+    figure.add_scatter(
+        x=table["trial"], y=table["value"], mode="markers", name="trial", marker={"size": 8, "color": ACCENT},
+        hovertemplate="trial %{x}: %{y:.4f}<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=table["trial"], y=table["value"].cummax(), mode="lines", name="best so far", hoverinfo="skip",
+        line={"color": QUIET, "shape": "hv"},
+    )  # fmt: skip
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.15, "x": 0})
+    figure.update_xaxes(title="trial")
+    figure.update_yaxes(title="value")
+    return figure
+
+
+def draw_curve(table: pd.DataFrame, names: Sequence[str], title: str, *, height: int = 240) -> go.Figure:
+    """A training: some of its columns over the steps."""
+    figure = plain_figure(height)
+    for name in names:
+        rows = table[table[name].notna()]
+        figure.add_scatter(
+            x=rows["step"], y=rows[name], mode="lines+markers", marker={"size": 5}, name=CURVES.get(name, name),
+            hovertemplate="step %{x}: %{y:.4f}<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.15, "x": 0})
+    figure.update_xaxes(title="step")
+    figure.update_yaxes(title=title)
+    return figure
+
+
+def draw_over_time(
+    cells: pd.DataFrame, column: str, mine: pd.DataFrame, *, t: int, colour: str, height: int = 300
+) -> go.Figure:
+    """A column for one track over time, in front of the median and the middle half of all cells in each frame."""
+    figure = plain_figure(height)
+    spread = cells.groupby("frame")[column].quantile([0.25, 0.5, 0.75]).unstack()
+    for share, fill in ((0.25, None), (0.75, "tonexty")):
+        figure.add_scatter(
+            x=spread.index, y=spread[share], mode="lines", line={"width": 0}, fill=fill, hoverinfo="skip",
+            fillcolor="rgba(138, 151, 163, 0.25)", showlegend=share > 0.5, name="middle half of all cells",
+        )  # fmt: skip
+    figure.add_scatter(
+        x=spread.index, y=spread[0.5], mode="lines", line={"color": QUIET, "width": 1.5}, name="median of all cells",
+        hovertemplate="frame %{x}: median %{y:.4g}<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=mine["frame"], y=mine[column], mode="lines+markers", marker={"size": 5}, line={"color": colour, "width": 2.5},
+        name="this track", customdata=mine[["frame"]], hovertemplate="frame %{x}: %{y:.4g}<extra></extra>",
+    )  # fmt: skip
+    figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12, "x": 0})
+    figure.update_xaxes(title="frame", showgrid=False)
+    figure.update_yaxes(title=column)
+    return figure
+
+
+def draw_scatter(table: pd.DataFrame, x: str, y: str, *, selected: int, height: int = 300) -> go.Figure:
+    """Two numbers of every track against each other; points carry (track, first frame) for selection."""
+    figure = plain_figure(height)
+    known = table[table[x].notna() & table[y].notna()]
+    chosen = (known["track"] == selected).to_numpy()
+    kind = go.Scattergl if len(known) > MANY else go.Scatter
+    figure.add_trace(
+        kind(
+            x=known[x], y=known[y], mode="markers", customdata=known[["track", "begin"]],
+            marker={"size": np.where(chosen, 14, 7), "color": np.where(chosen, "#d55e00", ACCENT), "opacity": 0.8},
+            hovertemplate="track %{customdata[0]}: %{x:.4g}, %{y:.4g}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(title=x)
+    figure.update_yaxes(title=y)
+    return figure
+
+
+def draw_histogram(values: NDArray[np.floating[Any]], name: str, count: str, *, height: int = 280) -> go.Figure:
+    """How often each value occurs, in twenty bins from 0 to 1."""
+    figure = plain_figure(height)
+    heights, edges = np.histogram(values, bins=20, range=(0.0, 1.0))
+    figure.add_bar(
+        x=(edges[:-1] + edges[1:]) / 2, y=heights, width=0.045, marker={"color": ACCENT},
+        hovertemplate=f"{name} %{{x:.2f}}: %{{y}} {count}<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(title=name, range=[0, 1], showgrid=False)
+    figure.update_yaxes(title=count)
+    return figure

@@ -1,0 +1,83 @@
+"""The numbers of every cell and every track, as ``celltrail measure`` writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from celltrail.dashboard.opening import content
+from celltrail.dashboard.opening.content import Result
+from celltrail.dashboard.opening.registry import Movie, inside
+from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_margins
+from celltrail.data.formats.points import joined_tracks, read_result
+from celltrail.data.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class Units:
+    """Side of a pixel in µm and seconds between frames; ``None``: as the metadata say, else unknown."""
+
+    pixel: float | None = None
+    interval: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """``cells``: a row per cell and frame; ``tracks``: a row per track. ``joined``: label → the track it is part of."""
+
+    cells: pd.DataFrame
+    tracks: pd.DataFrame
+    joined: dict[int, int]
+
+
+_kept: dict[tuple[str, str, Units], Measured] = {}
+
+
+def count_cells(result: Result) -> int:
+    """How many cells there are to measure."""
+    return int((result.tracks.end - result.tracks.begin + 1).sum())
+
+
+def known(movie: Movie, result: Result, units: Units) -> Measured | None:
+    """What has been measured already in these units."""
+    return _kept.get(_key(movie, result, units))
+
+
+def measure(movie: Movie, result: Result, units: Units, progress: Progress = silent) -> Measured:
+    """Measure all cells; the last few results are kept.
+
+    Raises
+    ------
+    InputError
+        If masks, tracks or images do not fit together.
+    """
+    found = known(movie, result, units)
+    if found is None:
+        found = _measure(movie, result, units, progress)
+        _kept[_key(movie, result, units)] = found
+        while len(_kept) > 4:
+            del _kept[next(iter(_kept))]
+    return found
+
+
+def _key(movie: Movie, result: Result, units: Units) -> tuple[str, str, Units]:
+    images = "" if movie.images is None else content.stamp(movie.images)
+    return result.layer.id, content.stamp(result.layer.folder) + images, units
+
+
+def _measure(movie: Movie, result: Result, units: Units, progress: Progress) -> Measured:
+    images = content.open_movie(movie)
+    points = read_result(result.layer.folder, progress=progress)
+    voxel = None if units.pixel is None else (1.0, units.pixel, units.pixel)
+    points = replace(
+        points,
+        voxel=voxel or points.voxel or (images.voxel if images is not None else None),
+        interval=units.interval or points.interval or (images.interval if images is not None else None),
+    )
+    graph = result.layer.folder / "graph.npz"
+    margins = read_margins(inside(result.layer.root, graph)) if graph.is_file() else None
+    cells = measure_cells(
+        points, result.labels, {} if images is None else {"": images}, margins=margins, progress=progress
+    )
+    return Measured(cells, measure_tracks(points, cells), joined_tracks(points.tracks))

@@ -1,0 +1,66 @@
+"""The measures of a result against its truth: from ``evaluation.json`` where there is one, else computed here."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from celltrail.dashboard.opening import content
+from celltrail.dashboard.opening.registry import Layer, Movie
+from celltrail.evaluation import Evaluation, evaluate_sequence
+
+FIRST = ("TRA", "SEG", "DET", "LNK", "IoU", "RI", "RE", "warping_error", "BIO", "ADE", "JACT")
+NAMES = {
+    "RI": "Rand index", "RE": "Rand error", "warping_error": "Warping error", "pixel_error": "Pixel error",
+    "split_merge_error": "Split and merge error", "division_F1": "Division F1",
+}  # fmt: skip
+Measures = dict[str, float | None]
+
+
+def stored_measures(movie: Movie, layer: Layer) -> Measures | None:
+    """The measures in ``evaluation.json`` beside the result; ``None`` where it does not speak of this result."""
+    stored = content.read_json(movie.root / "evaluation.json")
+    if stored is None:
+        return None
+    sequences = stored.get("sequences")
+    for entry in sequences if isinstance(sequences, list) else []:
+        if isinstance(entry, dict) and Path(str(entry.get("res", ""))).name == layer.folder.name:
+            measures: Any = entry.get("measures")
+            return measures if isinstance(measures, dict) else None
+    return None
+
+
+def measures(movie: Movie, layer: Layer) -> Measures | None:
+    """All measures of a result by name; ``None`` where there is no truth to compare with.
+
+    Raises
+    ------
+    InputError
+        If truth or result cannot be evaluated.
+    """
+    stored = stored_measures(movie, layer)
+    if stored is not None or movie.truth is None or layer.id == movie.truth.id:
+        return stored
+    return dict(evaluation(movie.truth, layer).measures)
+
+
+def evaluation(truth: Layer, layer: Layer) -> Evaluation:
+    """The full comparison of a result with its truth: measures, and every error with its place.
+
+    Raises
+    ------
+    InputError
+        If truth or result cannot be evaluated.
+    """
+    return _evaluation(truth, layer, content.stamp(truth.folder), content.stamp(layer.folder))
+
+
+@lru_cache(maxsize=16)
+def _evaluation(truth: Layer, layer: Layer, _truth_stamp: str, _stamp: str) -> Evaluation:
+    return evaluate_sequence(truth.folder.parent, layer.folder)
+
+
+def in_order(names: Measures) -> list[str]:
+    """Names of measures, the most used first, the rest by name."""
+    return [name for name in FIRST if name in names] + sorted(name for name in names if name not in FIRST)

@@ -1,0 +1,1 @@
+"""What is looked at: registered data sets and what lies behind them."""

@@ -1,0 +1,1 @@
+"""Jobs that are started from the page, and what they have made."""

@@ -1,0 +1,116 @@
+"""What the page Run can start: commands of ``celltrail``, and where their result will lie.
+
+Every result gets a folder of its own beside the data, so nothing that is there is touched.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from celltrail.dashboard.opening.registry import Dataset, Movie
+
+SETTINGS = {"tracking.toml": "track", "model.toml": "train"}  # what searches end with: file → command that reads it
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Commands that run one after the other, and what to look at afterwards.
+
+    root, name : the result goes to the folder ``name`` in ``root``. result : the folder of the tracks, the folder
+    of the comparison, or the study (``.sqlite``) of a search.
+    """
+
+    title: str
+    root: Path
+    name: str
+    commands: list[list[str]]
+    result: Path
+
+    @property
+    def command_line(self) -> str:
+        """The same work for a terminal."""
+        return "\n".join(shlex.join(["celltrail", *command]) for command in self.commands)
+
+
+def free_name(root: Path, stem: str) -> str:
+    """``run1``, ``run2`` …: the first that is no folder yet."""
+    return next(name for n in range(1, 10_000) if not (root / (name := f"{stem}{n}")).exists())
+
+
+def home_of(dataset: Dataset) -> Path:
+    """The folder in which the movies lie, also where only one of their results was opened."""
+    return dataset.movies[0].root
+
+
+def plan_tracks(
+    movie: Movie,
+    name: str,
+    *,
+    masks: Path | None,
+    model: str | None = None,
+    segment: Sequence[str] = (),
+    track: Sequence[str] = (),
+    evaluate: bool = False,
+) -> Plan:
+    """Segment with ``model`` (or take ``masks``), track, and measure against the truth.
+
+    ``segment`` and ``track`` are further options of these commands.
+    """
+    folder = movie.root / name
+    out = folder / f"{movie.name}_RES"
+    commands = []
+    if masks is None:
+        masks = folder / f"{movie.name}_MASKS"
+        commands.append(["segment", str(movie.images), "--model", str(model), "--out", str(masks), *segment])
+    images = [] if movie.images is None else ["--images", str(movie.images)]
+    commands.append(["track", str(masks), "--out", str(out), *images, *track])
+    if evaluate and movie.truth is not None:
+        commands.append(["evaluate", str(movie.truth.folder.parent), str(out)])
+    return Plan(f"{movie.root.name}, movie {movie.name}: {name}", movie.root, name, commands, out)
+
+
+def variants_of(dataset: Dataset) -> dict[str, Path]:
+    """Results that can be compared: name → folder with ``NN_RES`` folders, or, with one movie, one result."""
+    found: dict[str, Path] = {}
+    root = home_of(dataset)
+    judged = [movie for movie in dataset.movies if movie.truth is not None]
+    for movie in judged:
+        for layer in movie.of_kind("result"):
+            if layer.folder.name == f"{movie.name}_RES":
+                parent = layer.folder.parent
+                found[parent.name if parent != root else "first"] = parent
+            elif len(judged) == 1:
+                found[layer.name.replace("/", "_")] = layer.folder
+    return found
+
+
+def plan_comparison(dataset: Dataset, name: str, variants: Mapping[str, Path], baseline: str) -> Plan:
+    """Compare results on every movie that all of them have, with intervals."""
+    root = home_of(dataset)
+    out = root / name
+    words = [f"{variant}={folder}" for variant, folder in variants.items()]
+    command = ["compare", str(root), *words, "--baseline", baseline, "--out", str(out)]
+    return Plan(f"{root.name}: {' and '.join(variants)} compared", root, name, [command], out)
+
+
+def plan_search(dataset: Dataset, name: str, movies: Sequence[str], *, trials: int, steps: int | None) -> Plan:
+    """Search for better settings on movies with truth, and keep every trial.
+
+    With ``steps``, those of a short training: settings of a training, with the best of which a model is
+    trained. With ``None``: settings of the tracker. Both write a file of :data:`SETTINGS`.
+    """
+    root = home_of(dataset)
+    folder = root / name
+    study = folder / "study.sqlite"
+    chosen = [word for movie in movies for word in ("--sequence", movie)]
+    common = [str(root), *chosen, "--trials", str(trials), "--study", str(study), "--out"]
+    if steps is None:
+        command = ["tune", "tracking", *common, str(folder / "tracking.toml")]
+    else:
+        command = ["tune", "segmentation", *common, str(folder / "model.safetensors"), "--steps", str(steps)]
+    return Plan(f"{root.name}: search {name}", root, name, [command], study)

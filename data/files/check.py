@@ -1,0 +1,283 @@
+"""Every problem of a data set, a result, or a movie, found in one pass."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import Sequence, find_sequences, track_file
+from celltrail.data.files.movie import Frames, Kind
+from celltrail.data.files.omezarr import is_zarr
+from celltrail.data.files.opening import inspect_folder, open_frames
+from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
+from celltrail.data.progress import Progress, silent
+
+Role = Literal["image", "labels", "sparse labels"]
+SLICE = re.compile(r"man_seg_\d+_\d+\.tiff?")
+LABEL_PREFIXES = ("mask", "man_seg", "man_track")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of the files is checked: frame numbers, a channel, the axes of stacks (``None``: as they are)."""
+
+    frames: range | None = None
+    channel: int | None = None
+    axes: str | None = None
+
+
+WHOLE = Part()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: where (``frame`` and ``label`` where they are known), what, and what to do."""
+
+    path: str
+    frame: int | None
+    label: int | None
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.remedy}" if self.remedy else self.what
+
+
+def find_problems(path: Path, part: Part = WHOLE, *, progress: Progress = silent) -> list[Problem]:
+    """Every problem of a data set in CTC layout, of a result or truth folder, or of one movie.
+
+    A movie is a folder of frames, or a stack in one file; whether it holds images or masks is seen
+    from the file names (``mask``, ``man_seg``, ``man_track``) or from its first frame. The channel
+    of ``part`` is that of images.
+
+    Returns
+    -------
+    list of Problem
+        Empty when all is well. What cannot be read is a problem too, not an error.
+    """
+    path = Path(path)
+    if path.is_dir():
+        try:
+            sequences = find_sequences(path)
+        except InputError:
+            sequences = []
+        if sequences:
+            return [problem for sequence in sequences for problem in _check_sequence(sequence, part, progress)]
+    return _Movie(path, _role_of(path, part), part, progress).problems
+
+
+def _check_sequence(sequence: Sequence, part: Part, progress: Progress) -> list[Problem]:
+    folders: list[tuple[Path | None, Role]] = [
+        (sequence.images, "image"),
+        (sequence.gt_tra, "labels"),
+        (sequence.gt_seg, "sparse labels"),
+        (sequence.st_seg, "sparse labels"),
+        (sequence.result, "labels"),
+    ]
+    movies = [_Movie(path, role, part, progress) for path, role in folders if path is not None]
+    found = [problem for movie in movies for problem in movie.problems]
+    if sequence.images is None:
+        return found
+    images = movies[0]
+    for movie in movies[1:]:
+        extra = sorted(set(movie.numbers) - set(images.numbers))
+        if extra and images.numbers:
+            found.append(_problem(movie.path, f"{movie.path} has frames that {images.path} has not ({_ranges(extra)}): "
+                                              "remove them, or add the images.", frame=extra[0]))  # fmt: skip
+        if movie.shape and images.shape and movie.shape != images.shape:
+            found.append(_problem(movie.path, f"{movie.path} has frames of the shape {movie.shape}, the images have "
+                                              f"{images.shape}: use masks made from these images."))  # fmt: skip
+        missing = sorted(set(images.numbers) - set(movie.numbers))
+        if movie.role == "labels" and missing and movie.numbers:
+            found.append(_problem(movie.path, f"{movie.path} has no masks for frames {_ranges(missing)} of the images: "
+                                              "add them (empty ones where there is no cell).", frame=missing[0]))  # fmt: skip
+    return found
+
+
+class _Movie:
+    """What one pass over a movie finds; ``numbers`` and ``shape`` are those of the frames that can be read."""
+
+    def __init__(self, path: Path, role: Role, part: Part, progress: Progress) -> None:
+        self.path, self.role, self.progress = path, role, progress
+        self.part = part if role == "image" else replace(part, channel=None)
+        self.kind: Kind = "image" if role == "image" else "labels"
+        self.problems: list[Problem] = []
+        self.numbers: tuple[int, ...] = ()
+        self.shape: tuple[int, ...] = ()
+        self.labels: dict[int, NDArray[np.int64]] = {}
+        self.pieces = 0  # most separate pieces in a frame with one label
+        slices = sorted(file for file in path.iterdir() if SLICE.fullmatch(file.name)) if path.is_dir() else []
+        frames = None if slices else self._open()
+        self.problems += self._read_slices(slices)
+        if frames is not None:
+            self.shape = frames.shape
+            self.numbers = frames.numbers
+            self.problems += self._missing_frames()
+            self.problems += self._read(frames)
+            self.problems += self._binary()
+        tracks = track_file(path) if path.is_dir() else None
+        if tracks is not None:
+            self.problems += self._compare_tracks(tracks)
+
+    def _read_slices(self, files: list[Path]) -> Iterator[Problem]:
+        """Single slices of volumes, as the CTC annotates some 3D movies (``man_seg_TTT_ZZZ.tif``)."""
+        for file in files:
+            try:
+                movie = open_frames(file, "labels")
+                array = movie[movie.numbers[0]]
+            except InputError as error:
+                yield from (_problem(file, text) for text in error.problems)
+                continue
+            if array.ndim != 2 or len(movie) > 1:
+                yield _problem(file, f"{file} is named like one slice but holds several: "
+                                     "save slices one by one, or name it man_segTTT.tif.")  # fmt: skip
+            elif not array.any():
+                yield _problem(file, f"{file} has no cell: remove it, or check that this is so.")
+
+    def _open(self) -> Frames | None:
+        try:
+            if self.path.is_dir() and not is_zarr(self.path):
+                frames, problems = inspect_folder(self.path, self.kind, **vars(self.part))
+                self.problems += [_problem(self.path, text, frame=frame) for frame, text in problems]
+                return frames
+            return open_frames(self.path, self.kind, **vars(self.part))
+        except InputError as error:
+            self.problems += [_problem(self.path, text) for text in error.problems]
+            return None
+
+    def _missing_frames(self) -> Iterator[Problem]:
+        pairs = zip(self.numbers, self.numbers[1:], strict=False)
+        gaps = [(before + 1, after - 1) for before, after in pairs if after > before + 1]
+        if gaps and self.role != "sparse labels":
+            yield _problem(self.path, f"{self.path} lacks frames {_range_text(gaps)}: add them if they exist; "
+                                      "tracking treats them as a gap.", frame=gaps[0][0])  # fmt: skip
+
+    def _read(self, frames: Frames) -> Iterator[Problem]:
+        previous = b""
+        for done, number in enumerate(frames.numbers, start=1):
+            self.progress("check", done, len(frames))
+            file = frames.sources[number].path
+            try:
+                array = frames[number]
+            except InputError as error:
+                yield from (_problem(file, text, frame=number) for text in error.problems)
+                previous = b""
+                continue
+            flat = bool(array.min() == array.max())
+            digest = hashlib.blake2b(np.ascontiguousarray(array).data).digest()
+            if self.kind == "labels":
+                self.labels[number] = np.unique(array).astype(np.int64)
+                self.labels[number] = self.labels[number][self.labels[number] > 0]
+                if len(self.labels[number]) == 1:
+                    self.pieces = max(self.pieces, int(ndimage.label(array)[1]))
+                if not len(self.labels[number]):
+                    yield _problem(file, f"Frame {number} has no cell in {file}: check that this is so.", frame=number)
+            elif flat:
+                yield _problem(
+                    file, f"Frame {number} is empty in {file} (every pixel is {array.min()}): "
+                    "leave it out, it is then treated as a gap.", frame=number,
+                )  # fmt: skip
+            if digest == previous and not flat:
+                yield _problem(
+                    file, f"Frame {number} is an exact copy of the frame before it in {file}: "
+                    "leave it out, or find the lost frame.", frame=number,
+                )  # fmt: skip
+            previous = digest
+
+    def _binary(self) -> Iterator[Problem]:
+        """Masks in which all cells of all frames share one label."""
+        single = {int(label) for labels in self.labels.values() for label in labels}
+        if self.kind == "labels" and len(single) == 1 and self.pieces > 1:
+            yield _problem(self.path, f"{self.path} holds one label only ({single.pop()}), in up to {self.pieces} separate pieces: "
+                                      "these are binary masks; give every cell a number of its own first.")  # fmt: skip
+
+    def _compare_tracks(self, file: Path) -> Iterator[Problem]:
+        try:
+            tracks = read_tracks(file)
+        except InputError as error:
+            yield from (_problem(file, text) for text in error.problems)
+            return
+        yield from (_problem(file, f"{file}: {text}", frame=frame, label=label)
+                    for label, frame, text in tracks.faults())  # fmt: skip
+        yield from _compare_labels(self.path, file, clip_tracks(tracks, self.part.frames), self.labels)
+
+
+def _compare_labels(path: Path, file: Path, tracks: Tracks, labels: dict[int, NDArray[np.int64]]) -> Iterator[Problem]:
+    """Labels that are in the masks but not in the table, and the other way round, one problem per label."""
+    present: dict[int, set[int]] = {}
+    for frame, values in labels.items():
+        for value in values.tolist():
+            present.setdefault(value, set()).add(frame)
+    listed: dict[int, set[int]] = {}
+    for label, begin, end, _ in tracks.rows().tolist():
+        # A table may claim millions of frames; only those that can be read are compared.
+        listed.setdefault(label, set()).update(frame for frame in labels if begin <= frame <= end)
+        absent = sorted(listed[label] - present.get(label, set()))
+        outside = [frame for frame in (begin, end) if frame not in labels]
+        if absent:
+            yield _problem(file, f"{file} says that track {label} is in frames {begin}–{end}, but the masks lack it in "
+                                 f"{_ranges(absent)}: split the track there, or correct its begin and end.",
+                           frame=absent[0], label=label)  # fmt: skip
+        if outside and labels:
+            yield _problem(file, f"{file} says that track {label} is in frames {begin}–{end}, but {path} has no "
+                                 f"readable frame {outside[0]}: correct the table, or add the frame.",
+                           frame=outside[0], label=label)  # fmt: skip
+    for label in sorted(present):
+        unlisted = sorted(present[label] - listed.get(label, set()))
+        if unlisted:
+            where = "is not in" if label not in listed else "is outside its begin and end in"
+            yield _problem(path, f"Label {label} in {path} (frames {_ranges(unlisted)}) {where} {file.name}: "
+                                 "add it to the table, or remove it from the masks.",
+                           frame=unlisted[0], label=label)  # fmt: skip
+
+
+def _role_of(path: Path, part: Part) -> Role:
+    """Whether a path holds images or masks, from names, else from the first frame that can be read."""
+    if path.is_dir():
+        names = sorted(item.name for item in path.iterdir() if item.is_file())
+        if any(name.startswith("man_seg") for name in names):
+            return "sparse labels"
+        if track_file(path) or any(name.startswith(LABEL_PREFIXES) for name in names):
+            return "labels"
+    elif path.name.startswith(LABEL_PREFIXES):
+        return "labels"
+    try:
+        folder = path.is_dir() and not is_zarr(path)
+        options: dict[str, Any] = {"channel": part.channel, "axes": part.axes}
+        movie = inspect_folder(path, "image", **options)[0] if folder else open_frames(path, "image", **options)
+        first = next((movie[number] for number in movie.numbers), None) if movie is not None else None
+    except InputError:
+        return "image"
+    return "labels" if first is not None and _looks_like_labels(first) else "image"
+
+
+def _looks_like_labels(image: NDArray[Any]) -> bool:
+    """Masks are whole numbers in patches: nearly every pixel equals its right neighbour."""
+    return bool(image.dtype.kind in "uib" and np.mean(image[..., 1:] == image[..., :-1]) > 0.8)
+
+
+def _problem(path: Path, text: str, *, frame: int | None = None, label: int | None = None) -> Problem:
+    what, colon, remedy = text.rpartition(": ")
+    return Problem(str(path), frame, label, what if colon else text, remedy if colon else "")
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """``[1, 2, 3, 7]`` → ``"1–3, 7"``."""
+    values = np.array(sorted(numbers), dtype=np.int64)
+    runs = np.split(values, np.flatnonzero(np.diff(values) > 1) + 1)
+    return _range_text([(int(run[0]), int(run[-1])) for run in runs])
+
+
+def _range_text(runs: list[tuple[int, int]]) -> str:
+    """At most eight ranges as text."""
+    shown = [f"{first}–{last}" if last > first else f"{first}" for first, last in runs[:8]]
+    return ", ".join(shown) + (" …" if len(runs) > 8 else "")

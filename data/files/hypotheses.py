@@ -1,0 +1,237 @@
+"""Hypotheses: several overlapping candidates for the cells of one frame, and the files ``hypTTT.npz`` that hold them.
+
+A plain mask is the special case in which no two candidates overlap. Which of them are cells is decided
+by tracking, where the neighbouring frames speak as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from celltrail.data.errors import InputError
+from celltrail.data.files.output import output_file
+from celltrail.data.labels.outlines import close_gaps
+
+SCHEMA = "celltrail.hypotheses/1"
+WIDEST = 50  # pixels; no gap between two cells is closed from farther away
+SHARED = 0.05  # two candidates conflict where they share more than this part of the smaller one
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """The candidates of one frame; one row each.
+
+    shape : (Y, X) or (Z, Y, X) of the frame.
+    bbox : int64 (n, 2·ndim) — box: first corner, then the corner after the last (half-open).
+    bits : uint8 — the masks within the boxes, row by row, packed eight to a byte, one after the other.
+    offset : int64 (n + 1,) — where each mask begins in ``bits``.
+    score : float32 (n,) — log-odds of being a cell, whole and alone.
+    parent : int64 (n,) — row of the smallest candidate that this one is a part of; −1: none.
+    region : int64 (n,) — number of the connected region; candidates of different regions never overlap.
+    gap : a gap between two chosen candidates is closed up to this many pixels from either side.
+    """
+
+    shape: tuple[int, ...]
+    bbox: IntArray
+    bits: NDArray[np.uint8]
+    offset: IntArray
+    score: NDArray[np.float32]
+    parent: IntArray
+    region: IntArray
+    gap: int = 0
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def box(self, row: int) -> tuple[slice, ...]:
+        """The box of a candidate, to index the frame with."""
+        ndim = len(self.shape)
+        corners = self.bbox[row].tolist()
+        return tuple(slice(corners[axis], corners[axis + ndim]) for axis in range(ndim))
+
+    def mask(self, row: int) -> BoolArray:
+        """The mask of a candidate within its box."""
+        extent = tuple(s.stop - s.start for s in self.box(row))
+        packed = self.bits[self.offset[row] : self.offset[row + 1]]
+        return np.unpackbits(packed, count=int(np.prod(extent))).reshape(extent).astype(bool)
+
+    def pixels(self, row: int) -> IntArray:
+        """Flat indices of the pixels of a candidate in the frame, ascending."""
+        inside = np.nonzero(self.mask(row))
+        corner = self.bbox[row, : len(self.shape)]
+        flat: IntArray = np.ravel_multi_index(
+            tuple(index + start for index, start in zip(inside, corner.tolist(), strict=True)), self.shape
+        ).astype(np.int64)
+        return flat
+
+    def areas(self) -> IntArray:
+        """Pixels of each candidate."""
+        return np.array([np.count_nonzero(self.mask(row)) for row in range(len(self))], dtype=np.int64)
+
+
+def pack_hypotheses(
+    shape: tuple[int, ...], boxes: Sequence[tuple[slice, ...]], masks: Sequence[BoolArray], score: Iterable[float],
+    parent: Iterable[int], region: Iterable[int], *, gap: int = 0,
+) -> Hypotheses:  # fmt: skip
+    """Hypotheses from boxes and the masks within them; the other columns are those of :class:`Hypotheses`."""
+    packed = [np.packbits(mask.ravel()) for mask in masks]
+    bbox = np.array([[s.start for s in box] + [s.stop for s in box] for box in boxes], dtype=np.int64)
+    return Hypotheses(
+        tuple(shape), bbox.reshape(-1, 2 * len(shape)), np.concatenate([np.zeros(0, np.uint8), *packed]),
+        np.cumsum([0, *map(len, packed)]).astype(np.int64), np.array(list(score), dtype=np.float32),
+        np.array(list(parent), dtype=np.int64), np.array(list(region), dtype=np.int64), gap,
+    )  # fmt: skip
+
+
+def from_labels(labels: NDArray[np.integer[Any]], score: float = 0.0) -> Hypotheses:
+    """A label image as hypotheses: one candidate per label, in the order of the labels, each a region of its own."""
+    from scipy import ndimage
+
+    boxes, masks = [], []
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is not None:
+            boxes.append(box)
+            masks.append(labels[box] == label)
+    n = len(boxes)
+    return pack_hypotheses(labels.shape, boxes, masks, [score] * n, [-1] * n, range(n))
+
+
+def find_conflicts(hypotheses: Hypotheses, shared: float = SHARED) -> IntArray:
+    """Pairs of candidates that cannot both be cells: they share more than ``shared`` of the smaller one's pixels.
+
+    Returns
+    -------
+    int64 (k, 2), rows (i, j) with i < j, in order.
+    """
+    if len(hypotheses) == 0:
+        return np.zeros((0, 2), dtype=np.int64)
+    pixels = [hypotheses.pixels(row) for row in range(len(hypotheses))]
+    areas = np.array([len(p) for p in pixels])
+    rows = np.repeat(np.arange(len(pixels)), areas)
+    table = sparse.csr_array(
+        (np.ones(len(rows), dtype=np.int64), (rows, np.concatenate(pixels))),
+        shape=(len(pixels), np.prod(hypotheses.shape)),
+    )
+    common = sparse.triu(table @ table.T, k=1).tocoo()
+    a, b = common.coords
+    keep = common.data > shared * np.minimum(areas[a], areas[b])
+    pairs = np.stack([a[keep], b[keep]], axis=1).astype(np.int64)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+def find_cliques(hypotheses: Hypotheses, rows: IntArray | None = None) -> list[IntArray]:
+    """Sets of candidates of which at most one is a cell: the maximal cliques of the conflicts, in order.
+
+    Candidates without a conflict are in none. ``rows`` : int64 (k,), only among these (None: all).
+    """
+    import networkx as nx
+
+    conflicts = find_conflicts(hypotheses)
+    if rows is not None:
+        conflicts = conflicts[np.isin(conflicts, rows).all(axis=1)]
+    graph: nx.Graph[int] = nx.Graph()
+    graph.add_edges_from(conflicts.tolist())
+    return [np.array(clique, dtype=np.int64) for clique in sorted(sorted(c) for c in nx.find_cliques(graph))]
+
+
+def depths(parent: IntArray) -> IntArray:
+    """In how many other candidates each one lies, following ``parent``; more than all there are in a circle.
+
+    Returns
+    -------
+    int64 (n,).
+    """
+    depth, above = np.zeros(len(parent), dtype=np.int64), parent
+    while (above >= 0).any() and depth.max() <= len(parent):
+        depth += above >= 0
+        above = np.where(above >= 0, parent[above], -1)
+    return depth
+
+
+def paint(hypotheses: Hypotheses, chosen: Iterable[int]) -> NDArray[np.int32]:
+    """Label image of chosen candidates, numbered 1 … n in the given order, gaps between them closed.
+
+    A shared pixel goes to the first.
+    """
+    labels = np.zeros(hypotheses.shape, dtype=np.int32)
+    for number, row in enumerate(chosen, start=1):
+        part = labels[hypotheses.box(row)]
+        part[hypotheses.mask(row) & (part == 0)] = number
+    return close_gaps(labels, hypotheses.gap).astype(np.int32)
+
+
+def write_hypotheses(path: Path, hypotheses: Hypotheses) -> None:
+    """Write ``hypTTT.npz``, whole or not at all."""
+    with output_file(path, overwrite=True) as work, work.open("wb") as stream:
+        np.savez_compressed(
+            stream, schema=np.array(SCHEMA), shape=np.array(hypotheses.shape, dtype=np.int64), bbox=hypotheses.bbox,
+            bits=hypotheses.bits, offset=hypotheses.offset, score=hypotheses.score, parent=hypotheses.parent,
+            region=hypotheses.region, gap=np.array(hypotheses.gap, dtype=np.int64),
+        )  # fmt: skip
+
+
+def read_hypotheses(path: Path) -> Hypotheses:
+    """Read ``hypTTT.npz``.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, of another schema, or does not fit together.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        if str(arrays["schema"]) != SCHEMA:
+            raise InputError(f"{path} has the schema {arrays['schema']}, expected {SCHEMA}: "
+                             "run 'celltrail segment --hypotheses' again.")  # fmt: skip
+        result = Hypotheses(
+            tuple(arrays["shape"].tolist()), arrays["bbox"].astype(np.int64), arrays["bits"].astype(np.uint8),
+            arrays["offset"].astype(np.int64), arrays["score"].astype(np.float32), arrays["parent"].astype(np.int64),
+            arrays["region"].astype(np.int64), int(arrays.get("gap", 0)),
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: run 'celltrail segment --hypotheses'.") from None
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 (numpy and zipfile raise many kinds for a damaged archive)
+        raise InputError(f"{path} is not a hypotheses file ({type(error).__name__}): "
+                         "run 'celltrail segment --hypotheses' again.") from None  # fmt: skip
+    if problem := _problem_of(result):
+        raise InputError(f"{path} does not fit together ({problem}): run 'celltrail segment --hypotheses' again.")
+    return result
+
+
+def _problem_of(found: Hypotheses) -> str | None:
+    n, ndim = len(found.score), len(found.shape)
+    if (
+        found.bbox.shape != (n, 2 * ndim)
+        or len(found.offset) != n + 1
+        or len(found.parent) != n
+        or len(found.region) != n
+    ):
+        return "tables of unequal length"
+    low, high = found.bbox[:, :ndim], found.bbox[:, ndim:]
+    if n and ((low < 0).any() or (high <= low).any() or (high > np.array(found.shape)).any()):
+        return "a box outside of the frame"
+    if not np.array_equal(np.diff(found.offset), (np.prod(high - low, axis=1) + 7) // 8) or found.offset[-1] != len(
+        found.bits
+    ):
+        return "masks of another size than their boxes"
+    if n and not ((found.parent >= -1) & (found.parent < n)).all():
+        return "a parent that is not there"
+    if (depths(found.parent) > n).any():
+        return "candidates that are parts of each other"
+    if not 0 <= found.gap <= WIDEST:
+        return f"a gap of {found.gap} pixels"
+    return None

@@ -1,0 +1,242 @@
+"""Movies in OME-Zarr (versions 0.4 and 0.5) and in plain Zarr arrays, one frame at a time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from celltrail.data.errors import InputError, import_extra
+from celltrail.data.files.tiff import MAX_FRAME_BYTES
+
+METADATA = (".zgroup", ".zattrs", ".zarray", "zarr.json")
+UNSAFE_CODECS = ("pickle", "numcodecs.pickle")  # decoding them runs whatever the file says
+LENGTH_IN_UM = {
+    "angstrom": 1e-4,
+    "nanometer": 1e-3,
+    "micrometer": 1.0,
+    "millimeter": 1e3,
+    "centimeter": 1e4,
+    "meter": 1e6,
+}
+TIME_IN_S = {"microsecond": 1e-6, "millisecond": 1e-3, "second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
+USUAL_AXES = {2: "YX", 3: "TYX", 4: "TZYX", 5: "TCZYX"}
+
+
+@dataclass(frozen=True)
+class ZarrSource:
+    """Where one frame lies: an array in a Zarr store, and the indices that pick the frame out of it."""
+
+    path: Path
+    index: tuple[int | slice, ...]
+    shape: tuple[int, ...]
+
+    def read(self) -> NDArray[Any]:
+        """The pixels of the frame; :class:`InputError` where they cannot be decoded."""
+        try:
+            return np.asarray(_open_array(self.path)[self.index]).reshape(self.shape)
+        except InputError:
+            raise
+        except MemoryError:
+            raise InputError(f"{self.path} has a frame that does not fit into memory: crop or bin it.") from None
+        except Exception as error:  # codecs raise whatever they like on damaged data
+            raise InputError(f"{self.path} is damaged ({_brief(error)}): write it again.") from None
+
+
+@dataclass(frozen=True)
+class ZarrMovie:
+    """What a store declares: frames by number, dtype, voxel (z, y, x) in µm, seconds between frames."""
+
+    sources: dict[int, ZarrSource]
+    dtype: np.dtype[Any]
+    voxel: tuple[float, float, float] | None
+    interval: float | None
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a Zarr group or array."""
+    return any((path / name).is_file() for name in METADATA)
+
+
+def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, axes: str | None = None) -> ZarrMovie:
+    """The frames of an OME-Zarr image at full resolution, or of a plain Zarr array.
+
+    Parameters
+    ----------
+    path : the image's group; with ``labels`` also a group with one label image in ``labels``.
+    channel : needed where there are several.
+    axes : for a plain array ("TZYX"); an OME-Zarr knows its own. Otherwise by the number of axes:
+        YX, TYX, TZYX, TCZYX.
+
+    Raises
+    ------
+    InputError
+        If it is not an image, is damaged, or needs a channel.
+    """
+    import_extra("zarr", "interop")
+    path, image = _find_image(Path(path), labels)
+    scale: dict[str, float] = {}
+    units: dict[str, str] = {}
+    if image is None:
+        array_path, letters = path, axes.upper() if axes else ""
+    else:
+        array_path, letters, scale, units = _read_multiscale(path, image)
+    array = _open_array(array_path)
+    letters = letters or USUAL_AXES.get(array.ndim, "")
+    if len(letters) != array.ndim or len(set(letters)) != len(letters) or not set("YX") <= set(letters) <= set("TCZYX"):
+        raise InputError(f"{array_path} has the shape {tuple(array.shape)} and the axes {letters or 'unknown'}: "
+                         "name them with --axes, for example TZYX.")  # fmt: skip
+    if letters.replace("T", "").replace("C", "") not in ("YX", "ZYX"):
+        raise InputError(f"{array_path} has the axes {letters}: save it in the order T, C, Z, Y, X.")
+    sizes = dict(zip(letters, array.shape, strict=True))
+    if sizes.get("C", 1) > 1 and channel is None:
+        raise InputError(f"{path} has {sizes['C']} channels: choose one with --channel 0 … {sizes['C'] - 1}.")
+    if channel is not None and not 0 <= channel < sizes.get("C", 1):
+        raise InputError(
+            f"{path} has channels 0 … {sizes.get('C', 1) - 1}; there is no channel {channel}: choose another."
+        )
+    shape = tuple(sizes[letter] for letter in "ZYX" if letter == "Y" or letter == "X" or sizes.get(letter, 1) > 1)
+    if 0 in array.shape:
+        raise InputError(f"{path} holds an image without pixels: write it again.")
+    bytes_of_frame = int(np.prod([int(n) for n in shape], dtype=object)) * array.dtype.itemsize
+    bytes_of_chunk = int(np.prod([int(n) for n in array.chunks], dtype=object)) * array.dtype.itemsize
+    if max(bytes_of_frame, bytes_of_chunk) > MAX_FRAME_BYTES:
+        raise InputError(f"{path} declares frames of {max(bytes_of_frame, bytes_of_chunk) / 2**30:.0f} GB, more than the "
+                         f"{MAX_FRAME_BYTES >> 30} GB that are read at once: crop or bin it.")  # fmt: skip
+    sources = {}
+    for number in range(sizes.get("T", 1)):
+        picks = {"T": number, "C": channel or 0}
+        sources[number] = ZarrSource(array_path, tuple(picks.get(letter, slice(None)) for letter in letters), shape)
+    return ZarrMovie(sources, np.dtype(array.dtype), _voxel(scale, units), _interval(scale, units))
+
+
+def refuse_unsafe_codecs(folder: Path, *, deep: bool = False) -> None:
+    """Raise :class:`InputError` where the metadata of a store ask for a codec that runs code from the file.
+
+    ``deep``: look at the metadata of all arrays below the folder as well.
+    """
+    names = (".zarray", ".zmetadata", "zarr.json")
+    files = [file for name in names for file in (folder.rglob(name) if deep else [folder / name])]
+    for file in files:
+        if file.is_file() and (found := _unsafe(_read_json(file))):
+            raise InputError(f"{file} asks for the codec '{found}', which could run any code: do not trust this file.")
+
+
+def _unsafe(value: Any) -> str | None:
+    if isinstance(value, dict):
+        named = [value.get("id"), value.get("name")]
+        own = next((name for name in named if name in UNSAFE_CODECS), None)
+        return own or _unsafe(list(value.values()))
+    if isinstance(value, list):
+        return next(filter(None, map(_unsafe, value)), None)
+    return None
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file} is damaged ({_brief(error)}): write the image again.") from None
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:80] or type(error).__name__
+
+
+def _attributes(group: Path) -> dict[str, Any]:
+    """The attributes of a group, those of OME-Zarr 0.5 as if they were of 0.4."""
+    found: dict[str, Any] = {}
+    if (group / "zarr.json").is_file():
+        content = _read_json(group / "zarr.json")
+        attributes = content.get("attributes", {}) if isinstance(content, dict) else {}
+        found = attributes.get("ome", attributes) if isinstance(attributes, dict) else {}
+    elif (group / ".zattrs").is_file():
+        found = _read_json(group / ".zattrs")
+    return found if isinstance(found, dict) else {}
+
+
+def _is_array(path: Path) -> bool:
+    if (path / ".zarray").is_file():
+        return True
+    if not (path / "zarr.json").is_file():
+        return False
+    content = _read_json(path / "zarr.json")
+    return isinstance(content, dict) and content.get("node_type") == "array"
+
+
+def _find_image(path: Path, labels: bool) -> tuple[Path, dict[str, Any] | None]:
+    """The folder of the image or label image, and its ``multiscales`` entry (``None``: a plain array)."""
+    if _is_array(path):
+        return path, None
+    attributes = _attributes(path)
+    if "plate" in attributes or "well" in attributes:
+        raise InputError(f"{path} is a plate or a well of many images: give the folder of one image (like A/1/0).")
+    if "bioformats2raw.layout" in attributes and (path / "0").is_dir():
+        if (path / "1").is_dir():
+            raise InputError(f"{path} holds several images: give the folder of one (like {path / '0'}).")
+        return _find_image(path / "0", labels)
+    names = attributes.get("labels") or _attributes(path / "labels").get("labels")
+    if labels and isinstance(names, list) and "image-label" not in attributes:
+        below = path if "labels" in attributes else path / "labels"
+        if len(names) != 1:
+            raise InputError(f"{path} holds the label images {', '.join(map(str, names))}: give the folder of one, "
+                             f"like {below / str((names or ['NAME'])[0])}.")  # fmt: skip
+        return _find_image(below / str(names[0]), labels)
+    scales = attributes.get("multiscales")
+    if not isinstance(scales, list) or not scales or not isinstance(scales[0], dict):
+        arrays = [entry.name for entry in sorted(path.iterdir()) if entry.is_dir()][:5]
+        hint = f"give one of its folders ({', '.join(arrays)})" if arrays else "write it again"
+        raise InputError(f"{path} is a Zarr group without an image (no multiscales in its metadata): {hint}.")
+    return path, scales[0]
+
+
+def _read_multiscale(path: Path, image: dict[str, Any]) -> tuple[Path, str, dict[str, float], dict[str, str]]:
+    """Array of the first (finest) level, its axes, its scale and units by axis."""
+    try:
+        level = image["datasets"][0]
+        axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
+        letters = "".join(str(axis["name"]).upper() for axis in axes)
+        if len(letters) != len(axes):
+            raise ValueError("axes with names of one letter expected")
+        array = path / str(level["path"])
+        scale = np.ones(len(axes))
+        for transform in (*level.get("coordinateTransformations", ()), *image.get("coordinateTransformations", ())):
+            if transform.get("type") == "scale":
+                factors = np.array(transform["scale"], dtype=np.float64)
+                if factors.shape != scale.shape:
+                    raise ValueError("one factor of scale for each axis expected")
+                scale = scale * factors
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} has incomplete metadata ({_brief(error)}): write it as OME-Zarr 0.4 or 0.5."
+        ) from None
+    if not array.resolve().is_relative_to(path.resolve()):
+        raise InputError(f"{path} points to the array {level['path']} outside of itself: write it again.")
+    units = {letter: str(axis.get("unit", "")) for letter, axis in zip(letters, axes, strict=True)}
+    return array, letters, dict(zip(letters, scale.tolist(), strict=True)), units
+
+
+def _open_array(path: Path) -> Any:
+    zarr = import_extra("zarr", "interop")
+    refuse_unsafe_codecs(path)
+    try:
+        return zarr.open_array(str(path), mode="r")
+    except Exception as error:
+        raise InputError(f"{path} is not a readable Zarr array ({_brief(error)}): write it again.") from None
+
+
+def _voxel(scale: dict[str, float], units: dict[str, str]) -> tuple[float, float, float] | None:
+    sizes = [scale[a] * LENGTH_IN_UM[units[a]] if units.get(a) in LENGTH_IN_UM else None for a in "ZYX"]
+    if sizes[1] is None or sizes[2] is None:
+        return None
+    size = (1.0 if sizes[0] is None else sizes[0], sizes[1], sizes[2])
+    return size if all(0 < length < np.inf for length in size) else None
+
+
+def _interval(scale: dict[str, float], units: dict[str, str]) -> float | None:
+    seconds = scale.get("T", 0.0) * TIME_IN_S.get(units.get("T", ""), 0.0)
+    return seconds if 0 < seconds < np.inf else None

@@ -1,0 +1,132 @@
+"""Whole results or none: work in a hidden partial folder or file, then rename it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from celltrail.data.errors import InputError
+from celltrail.data.files.exchange import exchange_names
+
+
+def partial_path(out: Path) -> Path:
+    """Where the work for ``out`` is done: ``.NAME.partial`` beside it."""
+    return out.parent / f".{out.name}.partial"
+
+
+def refuse_existing(out: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Raise :class:`InputError` if ``out`` exists and may not be replaced.
+
+    An empty folder may always be used. With ``overwrite`` a result is replaced, but never a folder
+    that holds the place one works in, one's home, or one of ``inputs``.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise InputError(f"{out} exists already: choose another name, or add --overwrite to replace it.")
+    here = out.resolve()
+    for kept in (Path.cwd(), Path.home(), *inputs):
+        if kept.resolve().is_relative_to(here):
+            raise InputError(f"{out} holds {kept}, which must not be replaced: choose another name for the result.")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _ready(out: Path) -> Path:
+    """Where a whole new result waits for the moment in which it takes the place of an older one."""
+    return out.parent / f".{out.name}.new"
+
+
+def _put_in_place(work: Path, out: Path) -> None:
+    """Rename ``work`` to ``out``. An older ``out`` is there until the new one is, in one step where the system can."""
+    if not out.exists() or (out.is_file() and work.is_file()):
+        os.replace(work, out)
+        return
+    ready = _ready(out)
+    _remove(ready)
+    os.replace(work, ready)  # from here on nobody takes it for unfinished work to go on with
+    if exchange_names(ready, out):
+        _remove(ready)
+        return
+    os.replace(out, work)
+    try:
+        os.replace(ready, out)
+    except OSError:
+        os.replace(work, out)
+        raise
+    _remove(work)
+
+
+def _recover(out: Path) -> None:
+    """Bring a new result into place whose run was killed between two renames; forget what is superfluous."""
+    ready = _ready(out)
+    if ready.exists() and not out.exists():
+        os.replace(ready, out)
+        _remove(partial_path(out))  # the older result
+    else:
+        _remove(ready)
+
+
+@contextmanager
+def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False, keep: bool = False) -> Iterator[Path]:
+    """Give a folder to work in, and rename it to ``out`` when the block ends without an error.
+
+    Parameters
+    ----------
+    out : the folder that shall hold the result.
+    overwrite : replace an existing ``out``; otherwise :class:`InputError`.
+    resume : go on in a partial folder that an interrupted run has left, and keep it after an error;
+        otherwise such a folder is emptied first, and removed after an error.
+    keep : keep it after anything but an :class:`InputError`, so that another run can go on.
+    """
+    out = Path(out)
+    if out.is_file():
+        raise InputError(f"{out} is a file, but the result is a folder: choose another name.")
+    work = partial_path(out)
+    try:
+        _recover(out)
+        refuse_existing(out, overwrite=overwrite)
+        if not resume and work.exists():
+            _remove(work)
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{out} cannot be written ({error.strerror}): choose a folder that you may write to."
+        ) from error
+    try:
+        yield work
+        _put_in_place(work, out)
+    except BaseException as error:
+        if not resume and (isinstance(error, InputError) or not keep):
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def output_file(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside ``out``; rename it to ``out`` when the block ends without an error."""
+    out = Path(out)
+    if out.is_dir():
+        raise InputError(f"{out} is a folder, but the result is a file: choose another name.")
+    refuse_existing(out, overwrite=overwrite)
+    work = out.parent / f".{out.stem}.partial{out.suffix}"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{out} cannot be written ({error.strerror}): choose a folder that you may write to."
+        ) from error
+    try:
+        yield work
+        _put_in_place(work, out)
+    except BaseException:
+        work.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,254 @@
+"""Reading TIFF files with care, and writing them whole.
+
+A header is a claim. It is read and checked before anything is allocated: 287 bytes can declare
+an image of 75 GB, and some codecs expand beyond what the header says.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from celltrail.data.errors import InputError
+
+# What tifffile has to say about a damaged file is said in the InputError; it need not log it as well.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+MAX_FRAME_BYTES = 16 * 2**30
+MAX_EXPANSION = 10_000  # declared bytes per byte of the file; zlib reaches about 1,000
+CODECS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "packbits", 34925: "LZMA", 50000: "zstd", 34926: "zstd"}  # fmt: skip
+LENGTH_IN_UM = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "\\u00b5m": 1.0,
+                "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}  # fmt: skip
+TIME_IN_S = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a TIFF file declares.
+
+    ``shape`` and ``axes`` belong together ("TZCYX", "YXS" …; tifffile's letters, "I" or "Q" where
+    the file does not say). ``voxel`` is the size (z, y, x) in µm and ``interval`` the time between
+    frames in seconds, or ``None`` where the file does not say.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    axes: str
+    voxel: tuple[float, float, float] | None = None
+    interval: float | None = None
+
+
+def _page_problem(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> str | None:
+    page = page.keyframe
+    tile = int(np.prod([int(n) for n in page.chunks], dtype=object)) * max(int(page.bitspersample) // 8, 1)
+    if tile > MAX_EXPANSION * max(path.stat().st_size, 1):
+        return f"{path} declares blocks of {tile:,} bytes, far more than it can hold: it is damaged, save it again."
+    if int(page.compression) not in CODECS:
+        return (f"{path} is compressed with {page.compression.name}, which is not read here: "
+                "save it uncompressed or with LZW, deflate or zstd.")  # fmt: skip
+    return None
+
+
+def read_header(path: Path) -> Header:
+    """Read and check the header of a TIFF file, without reading a pixel.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, not a TIFF, empty, uses an unusual codec, or declares far more
+        pixels than it can hold.
+    """
+    path = Path(path)
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            if not tiff.pages:
+                raise InputError(f"{path} holds no image: remove it or save it again.")
+            page = tiff.pages.first
+            if len(tiff.pages) == 1 and not tiff.is_imagej and not tiff.is_ome:
+                shape, axes, dtype = page.shape, page.axes, page.dtype
+            else:
+                series = tiff.series[0]
+                shape, axes, dtype = series.shape, series.axes, series.dtype
+            problem = _page_problem(path, page)
+            voxel, interval = _scale(tiff)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give a TIFF image.") from None
+    except PermissionError:
+        raise InputError(f"{path} may not be read: change its permissions.") from None
+    except Exception as error:  # a damaged header raises whatever it likes
+        raise InputError(f"{path} is not a TIFF image ({_brief(error)}): save it as TIFF.") from None
+    if problem is not None:
+        raise InputError(problem)
+    if dtype is None or 0 in shape or not shape:
+        raise InputError(f"{path} holds an image without pixels: remove it or save it again.")
+    declared = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+    stored = path.stat().st_size
+    if declared > MAX_EXPANSION * max(stored, 1):
+        raise InputError(f"{path} declares {declared:,} bytes of pixels but is only {stored:,} bytes long: "
+                         "it is damaged, save it again.")  # fmt: skip
+    plane = int(np.prod([int(n) for n in shape[-3:]], dtype=object)) * dtype.itemsize
+    if plane > MAX_FRAME_BYTES:
+        raise InputError(f"{path} declares a frame of {plane / 2**30:.0f} GB, more than the {MAX_FRAME_BYTES >> 30} GB "
+                         "that are read at once: crop or bin it.")  # fmt: skip
+    return Header(path, tuple(int(n) for n in shape), np.dtype(dtype), str(axes), voxel, interval)
+
+
+def _brief(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text[:80] or type(error).__name__
+
+
+def _scale(tiff: tifffile.TiffFile) -> tuple[tuple[float, float, float] | None, float | None]:
+    """Voxel size in µm and frame interval in s, from OME or ImageJ metadata."""
+    try:
+        if tiff.is_ome and tiff.ome_metadata:
+            return _ome_scale(tiff.ome_metadata)
+        if tiff.is_imagej and tiff.imagej_metadata:
+            return _imagej_scale(tiff)
+    except (ValueError, KeyError, TypeError, ZeroDivisionError, ElementTree.ParseError):
+        pass  # a scale that cannot be read is a scale that is not known
+    return None, None
+
+
+def _ome_scale(xml: str) -> tuple[tuple[float, float, float] | None, float | None]:
+    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        return None, None  # OME never needs entities; expanding them is how XML bombs work
+    pixels = next((e for e in ElementTree.fromstring(xml).iter() if e.tag.endswith("}Pixels")), None)
+    if pixels is None:
+        return None, None
+
+    def size(axis: str) -> float | None:
+        value = pixels.get(f"PhysicalSize{axis}")
+        unit = LENGTH_IN_UM.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        return None if value is None or unit is None else float(value) * unit
+
+    z, y, x = size("Z"), size("Y"), size("X")
+    step = pixels.get("TimeIncrement")
+    unit = TIME_IN_S.get(pixels.get("TimeIncrementUnit", "s"))
+    interval = None if step is None or unit is None or not 0 < float(step) < math.inf else float(step) * unit
+    if y is None or x is None or not all(0 < length < math.inf for length in (y, x, z or 1.0)):
+        return None, interval
+    return (z or 1.0, y, x), interval
+
+
+def _imagej_scale(tiff: tifffile.TiffFile) -> tuple[tuple[float, float, float] | None, float | None]:
+    meta = tiff.imagej_metadata or {}
+    tags = tiff.pages.first.tags
+    step = float(meta.get("finterval", 0.0))
+    interval = step if 0 < step < math.inf else None
+    unit = LENGTH_IN_UM.get(str(meta.get("unit", "")))
+    if unit is None or "XResolution" not in tags or "YResolution" not in tags:
+        return None, interval
+    (xn, xd), (yn, yd) = tags["XResolution"].value, tags["YResolution"].value
+    return (float(meta.get("spacing", 1.0)) * unit, yd / yn * unit, xd / xn * unit), interval
+
+
+def read_pages(path: Path, pages: Sequence[int] | None = None) -> NDArray[Any]:
+    """Read a TIFF file, or the given planes of its first series stacked along a new first axis.
+
+    The header must have been checked with :func:`read_header`.
+
+    Raises
+    ------
+    InputError
+        If the pixels cannot be decoded.
+    """
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            if pages is None:
+                return np.asarray(_read_page(tiff.pages.first) if len(tiff.pages) == 1 else tiff.series[0].asarray())
+            planes = tiff.series[0].pages
+            if len(planes) > max(pages):
+                picked = [planes[page] for page in pages]
+                if problem := next(filter(None, (_page_problem(path, page) for page in picked)), None):
+                    raise InputError(problem)
+                return np.stack([page.asarray() for page in picked])
+            # One directory for many planes (ImageJ beyond 4 GB, tifffile with truncate=True)
+            whole = tiff.series[0].asarray(out="memmap")
+            return np.array(whole.reshape(-1, *whole.shape[-2:])[list(pages)])
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path} has disappeared: it was there when the movie was opened.") from None
+    except MemoryError:
+        raise InputError(f"{path} does not fit into memory: crop or bin it.") from None
+    except Exception as error:  # codecs raise whatever they like on damaged data
+        raise InputError(f"{path} is damaged ({_brief(error)}): save it again.") from None
+
+
+def _read_page(page: Any) -> NDArray[Any]:
+    """The pixels of one page. Deflated strips, as the CTC's masks have them, are decoded in place, which takes a third
+    of the time of the general way.
+    """  # fmt: skip
+    plain = (
+        isinstance(page, tifffile.TiffPage)
+        and int(page.compression) in (8, 32946)
+        and not page.is_tiled
+        and len(page.shape) == 2
+        and page.dtype is not None
+        and page.bitspersample == 8 * page.dtype.itemsize
+        and int(page.predictor) == 1
+        and int(page.fillorder) == 1
+        and page.parent.byteorder == ("<" if sys.byteorder == "little" else ">")
+        and all(page.databytecounts)
+    )
+    if not plain:
+        return np.asarray(page.asarray())
+    pixels: NDArray[Any] = np.empty(page.shape, dtype=page.dtype)
+    places = pixels.reshape(-1).view(np.uint8)
+    strip = int(page.rowsperstrip) * page.shape[1] * pixels.itemsize
+    stream = page.parent.filehandle
+    for number, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
+        target = places[number * strip : (number + 1) * strip]
+        stream.seek(offset)
+        if len(imagecodecs.deflate_decode(stream.read(count), out=target.data)) != len(target):
+            raise ValueError("a strip is too short")
+    return pixels
+
+
+def write_labels(path: Path, labels: NDArray[np.integer[Any]]) -> None:
+    """Write a label image as the CTC wants it: uint16, zlib; whole or not at all.
+
+    Parameters
+    ----------
+    labels : integer array (Y, X) or (Z, Y, X), values 0 … 65,535.
+
+    Raises
+    ------
+    InputError
+        If a label does not fit into 16 bits.
+    """
+    top = int(labels.max(initial=0))
+    if top > 65_535 or int(labels.min(initial=0)) < 0:
+        raise InputError(f"{path}: label {top} does not fit into the 16 bits of a CTC mask: "
+                         "split the movie, or write another format.")  # fmt: skip
+    write_array(path, np.ascontiguousarray(labels, dtype=np.uint16))
+
+
+def write_array(path: Path, array: NDArray[Any], **options: Any) -> None:
+    """Write an array as zlib-compressed TIFF through a temporary name; same array, same bytes."""
+    path = Path(path)
+    work = path.with_name(f".{path.name}.partial")
+    try:
+        tifffile.imwrite(
+            work, array, compression="zlib", photometric="minisblack", metadata=None, software="celltrail", **options
+        )
+        os.replace(work, path)
+    except BaseException:
+        work.unlink(missing_ok=True)
+        raise

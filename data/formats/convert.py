@@ -1,0 +1,233 @@
+"""One format of results into another: CTC folder ↔ GEFF ↔ CSV, and TrackMate's XML in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from celltrail.data.errors import InputError, raise_if
+from celltrail.data.files.ctc import digits_for, track_file, write_masks, write_track_file
+from celltrail.data.files.movie import ComputedFrames
+from celltrail.data.files.opening import open_labels
+from celltrail.data.files.output import output_file, output_folder, refuse_existing
+from celltrail.data.formats.geff import LABELS, is_geff, read_geff, write_geff
+from celltrail.data.formats.points import Points, read_result
+from celltrail.data.formats.tables import DIALECTS, edges_file, radii_of, read_table, write_table
+from celltrail.data.formats.trackmate import read_trackmate
+from celltrail.data.progress import Progress, silent
+
+NEAR = 5.0  # pixels that a point may lie beside its mask
+LOSES_MASKS = "GEFF holds no masks: write NAME.zarr instead of NAME.geff to keep them beside the graph."
+LOSES_SCALE = (
+    "A CTC folder holds no pixel size and no time between frames: repeat --voxel and --interval where you use it."
+)
+DREW_DISCS = "The source has no masks: every cell is a disc. Give the masks it was made from with --masks."
+
+
+def read_points(
+    path: Path,
+    *,
+    voxel: tuple[float, float, float] | None = None,
+    interval: float | None = None,
+    progress: Progress = silent,
+) -> Points:
+    """Read a result in any of the formats: a CTC folder, GEFF, CSV, or TrackMate's XML.
+
+    ``voxel`` (z, y, x in µm) and ``interval`` (seconds) fill in what the format cannot tell.
+    """
+    suffix = path.suffix.lower()
+    if not path.exists():
+        raise InputError(f"{path} does not exist: give a result folder, a .geff, a .csv, or a TrackMate .xml.")
+    if path.is_dir() and is_geff(path):
+        return read_geff(path, voxel=voxel, interval=interval)
+    if path.is_dir() and (track_file(path) is not None or suffix not in (".geff", ".zarr")):
+        points = read_result(path, progress=progress)
+        return Points(
+            points.frame, points.label, points.position, points.area, points.tracks, points.ndim,
+            voxel or points.voxel, interval or points.interval,
+        )  # fmt: skip
+    if suffix == ".csv":
+        return read_table(path, voxel=voxel, interval=interval)
+    if suffix == ".xml":
+        return read_trackmate(path, voxel=voxel, interval=interval)
+    raise InputError(f"{path} has no format that is read here: give a result folder, a .geff, a .csv, or a .xml.")
+
+
+def convert_movie(
+    source: Path,
+    target: Path,
+    *,
+    dialect: str = "intracktive",
+    masks: Path | None = None,
+    radius: float | None = None,
+    voxel: tuple[float, float, float] | None = None,
+    interval: float | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> list[str]:
+    """Convert a result; the format of ``target`` is seen from its name (.csv, .geff, .zarr, otherwise a CTC folder).
+
+    Parameters
+    ----------
+    dialect : which program's columns a CSV has: intracktive, napari, btrack, trackmate.
+    masks : label images on which the points lie; the masks of a CTC folder to be written are taken
+        from them. Without them, and where the source has none, discs are drawn.
+    radius : of these discs, in pixels; otherwise from the areas of the points.
+
+    Returns
+    -------
+    list of str
+        Sentences on what the target cannot hold; empty when nothing is lost.
+    """
+    suffix = target.suffix.lower()
+    if suffix not in ("", ".csv", ".geff", ".zarr"):
+        raise InputError(f"{target} has the ending {suffix}, which is not written here: use .csv, .geff, .zarr, "
+                         "or a name without ending for a CTC folder.")  # fmt: skip
+    if dialect not in DIALECTS:
+        raise InputError(f"The table format '{dialect}' is not known: choose one of {', '.join(DIALECTS)}.")
+    refuse_existing(target, overwrite=overwrite, inputs=[source, *([masks] if masks else [])])
+    points = read_points(source, voxel=voxel, interval=interval, progress=progress)
+    own = open_labels(source) if source.is_dir() and track_file(source) is not None else None
+    if masks is None and is_geff(source) and (source / LABELS).is_dir():
+        masks = source / LABELS  # what this program wrote beside the graph
+    if suffix == ".csv":
+        with ExitStack() as stack:
+            work = stack.enter_context(output_file(target, overwrite=overwrite))
+            edges = None
+            if dialect == "trackmate":
+                edges = stack.enter_context(output_file(edges_file(target), overwrite=overwrite))
+            write_table(points, work, dialect, edges=edges)
+        return [DIALECTS[dialect].loses]
+    given: Mapping[int, NDArray[Any]] | None = own
+    if masks is not None:
+        given = _relabelled(points, open_labels(masks), masks)
+    with output_folder(target, overwrite=overwrite) as work:
+        if suffix:
+            # The name of the folder tells the writer whether masks go with the graph.
+            inner = work / f"graph{suffix}"
+            write_geff(points, inner, given if suffix == ".zarr" else None, progress=progress)
+            for item in inner.iterdir():
+                item.rename(work / item.name)
+            inner.rmdir()
+            return [] if suffix == ".zarr" or given is None else [LOSES_MASKS]
+        pictures = given if given is not None else draw_discs(points, radius)
+        digits = digits_for([*points.frame.tolist(), *pictures])
+        write_masks(work, _counted(pictures, progress), digits=digits)
+        write_track_file(work / "res_track.txt", points.tracks)
+    has_scale = points.voxel is not None or points.interval is not None
+    return [DREW_DISCS] * (given is None) + [LOSES_SCALE] * has_scale
+
+
+def _counted(masks: Mapping[int, NDArray[Any]], progress: Progress) -> Iterator[tuple[int, NDArray[Any]]]:
+    for done, number in enumerate(sorted(masks), start=1):
+        yield number, masks[number]
+        progress("write", done, len(masks))
+
+
+def _relabelled(points: Points, masks: Mapping[int, NDArray[Any]], path: Path) -> ComputedFrames:
+    """The masks on which the points lie, with the labels of the points; masks without a point are left out."""
+    missing = sorted(set(points.frame.tolist()) - set(masks))
+    if missing:
+        raise InputError(f"{path} has no frame {missing[0]}, but the source has cells in it: give all masks.")
+
+    def relabel(frame: int) -> NDArray[Any]:
+        mask = masks[frame]
+        problems: list[str] = []
+        owner: dict[int, int] = {}
+        for row in np.flatnonzero(points.frame == frame).tolist():
+            label = int(points.label[row])
+            found = label_at(mask, points.position[row])
+            if found == 0:
+                problems.append(f"{path} has no mask at cell {label} of frame {frame} (within {NEAR:.0f} pixels): "
+                                "use the masks that were tracked.")  # fmt: skip
+            elif found in owner:
+                problems.append(f"{path}: cells {owner[found]} and {label} lie on one mask in frame {frame}: "
+                                "use the masks that were tracked.")  # fmt: skip
+            owner.setdefault(found, label)
+        raise_if(problems[:20])
+        known = np.array([-1, *sorted(owner)], dtype=np.int64)
+        labels = np.array([0, *(owner[value] for value in sorted(owner))], dtype=np.int64)
+        place = np.searchsorted(known, mask).clip(0, len(known) - 1)
+        new: NDArray[Any] = np.where(known[place] == mask, labels[place], 0)
+        return new
+
+    return ComputedFrames(masks, relabel)
+
+
+def label_at(mask: NDArray[Any], position: NDArray[np.float64]) -> int:
+    """The label under a point (z, y, x), or the nearest one within :data:`NEAR` pixels; 0: none."""
+    centre = position[3 - mask.ndim :]
+    pixel = np.rint(centre).astype(int)
+    if ((pixel >= 0) & (pixel < mask.shape)).all() and mask[tuple(pixel)]:
+        return int(mask[tuple(pixel)])
+    reach = int(NEAR)
+    low = np.maximum(pixel - reach, 0)
+    box = tuple(slice(int(a), int(max(a, b))) for a, b in zip(low, pixel + reach + 1, strict=True))
+    inside = np.argwhere(mask[box])
+    if len(inside) == 0:
+        return 0
+    distance = np.linalg.norm(inside + low - centre, axis=1)
+    nearest = int(np.argmin(distance))
+    return int(mask[tuple(inside[nearest] + low)]) if distance[nearest] <= NEAR else 0
+
+
+def draw_discs(points: Points, radius: float | None = None) -> ComputedFrames:
+    """Label images with a disc (2D) or ball (3D) at every point, for results that have no masks.
+
+    Parameters
+    ----------
+    radius : in pixels; otherwise that of the points' areas, 5 where these are not known.
+
+    Returns
+    -------
+    ComputedFrames
+        frame → int64, just large enough for all discs. Where discs overlap the nearer centre
+        wins, and the pixel under a centre is always its own.
+
+    Raises
+    ------
+    InputError
+        If two points lie on one pixel, or outside of any image (negative).
+    """
+    if len(points) == 0:
+        raise InputError("The source has no cells: there is nothing to draw.")
+    radii = radii_of(points) if radius is None else np.full(len(points), radius)
+    if not (radii > 0).all() or radii.max() > 10_000:
+        raise InputError("The discs would have no or an enormous radius: give --radius in pixels.")
+    ndim = points.ndim
+    centres = points.position[:, 3 - ndim :]
+    pixels = np.rint(centres).astype(np.int64)
+    keys = np.column_stack([points.frame, pixels])
+    _, counts = np.unique(keys, axis=0, return_counts=True)
+    if (counts > 1).any():
+        raise InputError(f"{int((counts > 1).sum())} pixels hold two cells at once: give the masks with --masks.")
+    if pixels.min() < 0:
+        raise InputError(f"The source has a cell at {centres.min():.1f}, outside the image: "
+                         "shift the positions so that none is negative.")  # fmt: skip
+    shape = tuple((pixels.max(axis=0) + np.ceil(radii.max()) + 2).astype(int).tolist())
+    if float(np.prod([float(n) for n in shape])) >= 2**27:
+        raise InputError(f"The discs would need images of {' x '.join(map(str, shape))} pixels: are the positions in "
+                         "pixels? Otherwise give --voxel.")  # fmt: skip
+
+    def draw(frame: int) -> NDArray[Any]:
+        labels = np.zeros(shape, dtype=np.int64)
+        nearest = np.full(shape, np.inf)
+        rows = np.flatnonzero(points.frame == frame)
+        for row in rows.tolist():
+            low = np.maximum(np.floor(centres[row] - radii[row]).astype(int), 0)
+            high = np.minimum(np.ceil(centres[row] + radii[row]).astype(int) + 1, shape)
+            box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+            steps = np.meshgrid(*(np.arange(s.start, s.stop) for s in box), indexing="ij")
+            square = sum((step - c) ** 2 for step, c in zip(steps, centres[row], strict=True))
+            wins = (square <= radii[row] ** 2) & (square < nearest[box])
+            labels[box][wins] = points.label[row]
+            nearest[box][wins] = square[wins]
+        labels[tuple(pixels[rows].T)] = points.label[rows]
+        return labels
+
+    return ComputedFrames(points.frame.tolist(), draw)

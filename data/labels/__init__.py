@@ -1,0 +1,1 @@
+"""What label images hold: outlines, and how two of them overlap."""

@@ -1,0 +1,1 @@
+"""Pictures and films of movies and results."""

@@ -1,0 +1,1 @@
+"""How commands run: console, log, workers, compiled loops, JSON."""

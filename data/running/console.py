@@ -1,0 +1,340 @@
+"""What the commands of all packages share: options, progress bars, errors and exit codes.
+
+Exit codes: 0 done, 1 the work failed, 2 the input is wrong, 130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import json
+import logging
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperCommand
+
+from celltrail.data.errors import InputError, MissingExtra, WorkFailed
+from celltrail.data.progress import Progress, silent
+from celltrail.data.running import log_file
+from celltrail.data.running.json_text import to_json
+
+PROGRESS_FILE = "CELLTRAIL_PROGRESS"
+CONFIG_FILE = "celltrail.config"  # where a command's context keeps the path of its configuration file
+
+FramesOption = Annotated[
+    str | None, typer.Option("--frames", metavar="A:B", help="Only frames A to B, both included.", show_default=False)
+]
+ChannelOption = Annotated[
+    int | None, typer.Option("--channel", min=0, help="Which channel, where images have several.", show_default=False)
+]
+AxesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--axes", help="Axes of a stack: TYX, ZYX, TZYX, TCYX. Otherwise from its metadata.", show_default=False
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", min=1, help="Number of processes; the result does not depend on it.")
+]
+DaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dask", metavar="ADDRESS|local", help="Work on a Dask cluster (extra 'cluster').", show_default=False
+    ),
+]
+
+
+SEVERAL_NUMBERS = ("--size", "--voxel")  # options that take two or three numbers
+
+
+class Command(TyperCommand):
+    """A command whose options may also stand in a TOML file (``--config FILE.toml``).
+
+    Options of :data:`SEVERAL_NUMBERS` take their two or three numbers as separate words
+    (``--size 512 512``) or as one ("512,512"); the command gets one text, see :func:`parse_numbers`.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.params.append(
+            click.Option(
+                ["--config"], type=click.Path(path_type=Path), is_eager=True, expose_value=False, metavar="FILE.toml",
+                help="Read options from this file; options on the command line win.", callback=_load_config,
+            )
+        )  # fmt: skip
+        self.params.append(
+            click.Option(
+                ["-v", "--verbose"], is_flag=True, is_eager=True, expose_value=False, callback=_be_verbose,
+                help="Tell on stderr what is done, line by line.",
+            )
+        )  # fmt: skip
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Join the numbers after an option of :data:`SEVERAL_NUMBERS` into one word."""
+        try:
+            return super().parse_args(ctx, _join_numbers(args))
+        except click.BadParameter as error:
+            source = ctx.meta.get(CONFIG_FILE)
+            if source is None or error.param is None or not _is_from_file(ctx, error.param):
+                raise
+            raise InputError(f"{source}: '{_flag(error.param)}': {error.message.rstrip('.')}.") from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a problem with a value that stands in the configuration file names the file."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            source = ctx.meta.get(CONFIG_FILE)
+            if source is None:
+                raise
+            given = [parameter for parameter in self.params if _is_from_file(ctx, parameter)]
+            words = [f"--{_flag(parameter)}" for parameter in given]
+            words += [f"'{ctx.params[parameter.name]}'" for parameter in given if parameter.name in ctx.params]
+            raise InputError(
+                *(f"{source}: {text}" if any(word in text for word in words) else text for text in error.problems)
+            ) from None
+
+
+def _is_from_file(context: click.Context, parameter: click.Parameter) -> bool:
+    """Whether the value of an option was read from the configuration file."""
+    return context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.DEFAULT_MAP
+
+
+def _flag(parameter: click.Parameter) -> str:
+    """The name of an option as it stands in a configuration file."""
+    return max(parameter.opts, key=len).lstrip("-")
+
+
+def _be_verbose(_: click.Context, __: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        log_file.show_on_screen(logging.INFO)
+
+
+def _join_numbers(arguments: list[str]) -> list[str]:
+    joined: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        joined.append(word)
+        if word not in SEVERAL_NUMBERS:
+            continue
+        numbers: list[str] = []
+        for following in words:
+            is_number = re.fullmatch(r"\d+(\.\d*)?|\.\d+", following)
+            # The third word may be a folder: the sequences of the CTC are named 01, 02 …
+            if is_number and (len(numbers) < 2 or (len(numbers) == 2 and not Path(following).exists())):
+                numbers.append(following)
+                continue
+            joined += [" ".join(numbers)] if numbers else []
+            numbers = []
+            joined.append(following)
+            if following not in SEVERAL_NUMBERS:
+                break
+        if numbers:
+            joined.append(" ".join(numbers))
+    return joined
+
+
+def parse_numbers(text: str, option: str) -> tuple[float, ...]:
+    """``"512 512"`` or ``"2,0.5,0.5"`` → numbers; :class:`InputError` unless two or three, all above 0."""
+    words = re.split(r"[\s,x×]+", text.strip())
+    try:
+        numbers = tuple(float(word) for word in words)
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (2, 3) or not all(0 < number < float("inf") for number in numbers):
+        raise InputError(f"{option} {text}: give two numbers (Y X) or three (Z Y X), each above 0.")
+    return numbers
+
+
+def _load_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: --config names a TOML file with options.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path} is not a TOML file: {error}.") from None
+    options: dict[str, click.Option] = {}
+    for parameter in context.command.params:
+        if isinstance(parameter, click.Option) and parameter.name not in ("config", "verbose", "help"):
+            for flag in parameter.opts:
+                options[flag.lstrip("-").replace("-", "_")] = parameter
+    problems: list[str] = []
+    defaults: dict[str, Any] = {}
+    for key, value in values.items():
+        option = options.get(key.replace("-", "_"))
+        if option is None:
+            near = difflib.get_close_matches(key.replace("-", "_"), options, n=1, cutoff=0.5)
+            hint = (
+                f"did you mean '{near[0]}'?" if near else f"'celltrail {context.info_name} --help' lists the options."
+            )
+            problems.append(f"{path}: '{key}' is not an option of '{context.info_name}': {hint}")
+        elif isinstance(value, dict):
+            problems.append(f"{path}: '{key}' is a section, but options stand without sections: write {key} = VALUE.")
+        else:
+            defaults[option.name or ""] = _as_typed(value, option)
+    if problems:
+        raise InputError(*problems)
+    context.meta[CONFIG_FILE] = path
+    context.default_map = {**(context.default_map or {}), **defaults}
+
+
+def _as_typed(value: Any, option: click.Option) -> Any:
+    """A value of the configuration file as the command line would have it: as text, so that it is judged the same."""
+    if isinstance(value, bool) and option.is_flag:
+        return value
+    if isinstance(value, list):
+        words = [str(item) for item in value]
+        return words if option.multiple else " ".join(words)
+    return [str(value)] if option.multiple else str(value)
+
+
+@contextmanager
+def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
+    """A progress bar on stderr when it is a terminal, otherwise nothing; and lines in the log (:mod:`celltrail.data.running.log_file`).
+
+    Where the variable :data:`PROGRESS_FILE` names a file, each report becomes a line of JSON in it instead.
+    """
+    with _show_progress(quiet=quiet or log_file.is_verbose()) as show:
+        yield log_file.told(show)
+
+
+@contextmanager
+def _show_progress(*, quiet: bool) -> Iterator[Progress]:
+    file = os.environ.get(PROGRESS_FILE)
+    if file:
+        with Path(file).open("a", encoding="utf-8", buffering=1) as stream:
+
+            def write(stage: str, done: int, total: int, note: str = "") -> None:
+                stream.write(json.dumps({"stage": stage, "done": done, "total": total, "note": note}) + "\n")
+
+            yield write
+        return
+    if quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=False) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int, note: str = "") -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, note=note)
+            bars.update(tasks[stage], completed=done, total=total, note=note)
+
+        yield report
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on stdout (NaN becomes null)."""
+    typer.echo(to_json(value))
+
+
+def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
+    """Run a Typer app; errors become one plain message on stderr, and an exit code.
+
+    ``--debug`` anywhere on the command line shows the traceback instead.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    log_file.begin(arguments)
+    try:
+        status = app(args=arguments, standalone_mode=False)
+        if status == 130:  # Ctrl-C, as the command-line library reports it
+            _complain("Stopped.")
+        return status if isinstance(status, int) else 0
+    except InputError as error:
+        if debug:
+            raise
+        _complain("\n".join(group_problems(error.problems)))
+        return 2
+    except MissingExtra as error:
+        if debug:
+            raise
+        _complain(str(error))
+        return 2
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _complain("Stopped.")
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        status, text = _resource_problem(error) or _unforeseen(error)
+        log = log_file.write_failure(error) if status == 1 else None
+        _complain(text if log is None else f"{text}\nWhat was done until then is told in {log}.")
+        return status
+    finally:
+        log_file.end()
+
+
+def group_problems(problems: Iterable[str]) -> list[str]:
+    """Tell once what is wrong with many files: sentences that differ only in their first word become one.
+
+    A folder of 84 colour images is one problem to a person, not 84.
+    """
+    alike: dict[str, list[str]] = {}
+    for problem in problems:
+        subject, _, predicate = problem.partition(" ")
+        alike.setdefault(predicate if Path(subject).suffix else problem, []).append(problem)
+    sentences = []
+    for group in alike.values():
+        more = len(group) - 1
+        others = f" ({more} more file{'s' if more > 1 else ''} in the same way.)" if more else ""
+        sentences.append(group[0] + others)
+    return sentences
+
+
+def _resource_problem(error: Exception) -> tuple[int, str] | None:
+    """Exit code and sentence for what a machine has run out of, forbids, or could not do; ``None`` for anything else."""
+    if isinstance(error, MemoryError):
+        return 1, "There is not enough memory: crop or bin the movie, take fewer --frames, or close other programs."
+    if isinstance(error, WorkFailed):
+        return 1, str(error)
+    if isinstance(error, PermissionError):
+        return 2, f"{error.filename} may not be read or written: change its permissions, or choose another place."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        place = f" ({error.filename})" if error.filename else ""
+        return 1, f"The disk is full or a file may not grow further{place}: free some space and run the command again."
+    return None
+
+
+def _unforeseen(error: Exception) -> tuple[int, str]:
+    """Exit code and sentence for what nobody has thought of."""
+    text = " ".join(str(error).split()) or "no further word"
+    return 1, f"The work failed: {type(error).__name__}: {text}\nRun the command again with --debug to see where."
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        typer.secho(line, err=True, fg=typer.colors.RED if sys.stderr.isatty() else None)

@@ -1,0 +1,1 @@
+"""Simulated movies with exact truth."""

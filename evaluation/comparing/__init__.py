@@ -1,0 +1,1 @@
+"""Several results on several sequences: differences and how sure they are."""

@@ -1,0 +1,1 @@
+"""Every measure, from the tables of what overlaps."""

@@ -1,0 +1,1 @@
+"""What an evaluation or a comparison says: pages, tables, JSON."""

@@ -1,0 +1,364 @@
+"""What ``celltrail compare`` writes: one HTML page, Markdown, a long CSV, JSON, and lists of errors."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from html import escape
+from itertools import permutations
+from pathlib import Path
+
+from celltrail.data.files.opening import open_labels
+from celltrail.data.pictures.colours import colour_of_tracks
+from celltrail.data.running.json_text import to_json
+from celltrail.evaluation.comparing.bootstrap import Interval
+from celltrail.evaluation.comparing.comparison import Comparison, to_plain
+from celltrail.evaluation.comparing.second_opinion import KNOWN_DIFFERENCES
+from celltrail.evaluation.errors import Error
+from celltrail.evaluation.measures.catalogue import LOWER_IS_BETTER, definition
+from celltrail.evaluation.measures.technical import WEIGHTS
+from celltrail.evaluation.reports.drawing import bar_chart, interval_chart, line_chart
+from celltrail.evaluation.reports.sequence_report import (
+    costliest,
+    describe_error,
+    html_page,
+    images_beside,
+    show_place,
+    tracks_of,
+)
+
+COLUMNS = (
+    "OP_CTB",
+    "OP_CLB",
+    "SEG",
+    "DET",
+    "TRA",
+    "LNK",
+    "BIO",
+    "CT",
+    "TF",
+    "BC",
+    "CCA",
+    "division_F1",
+    "IDF1",
+    "HOTA",
+)
+SHOWN_ERRORS, SHOWN_PLACES = 25, 4
+HOW = (
+    "Intervals: 95 %, from {draws} draws of whole lineages of the truth within each sequence, the same draws for every "
+    "variant; sequences are not drawn again. A value is bold where its difference to the second best excludes zero. "
+    "p: share of draws on the far side of zero, two-sided, corrected for the number of variants (Holm)."
+)
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> None:
+    """Write everything into an existing folder: ``report.html``, ``report.md``, ``results.csv``, ``results.json``,
+    ``errors.csv`` and, for each ordered pair of variants, ``only_A_not_B.csv``; where traccuracy was asked, its
+    results as it writes them.
+    """  # fmt: skip
+    (folder / "results.json").write_text(to_json(to_plain(comparison)) + "\n", encoding="utf-8")
+    _write_long_table(comparison, folder / "results.csv")
+    _write_errors(comparison, folder)
+    for sequence, row in comparison.opinions.items():
+        for variant, opinion in row.items():
+            path = folder / f"traccuracy_{sequence}_{_file_name(variant)}.json"
+            path.write_text(to_json(opinion.results) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(format_markdown(comparison), encoding="utf-8")
+    (folder / "report.html").write_text(format_html(comparison), encoding="utf-8")
+
+
+def _places(comparison: Comparison) -> list[str]:
+    """The mean over the sequences first, where there are several, then each sequence."""
+    names = list(comparison.evaluations)
+    return ["mean", *names] if len(names) > 1 else names
+
+
+def _write_long_table(comparison: Comparison, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["sequence", "variant", "measure", "value", "low", "high", "difference", "difference_low",
+                         "difference_high", "p", "reason"])  # fmt: skip
+        for place in _places(comparison):
+            for variant in comparison.variants:
+                for name in comparison.measures:
+                    value = comparison.value(place, variant, name)
+                    own = comparison.intervals.get(place, {}).get(variant, {}).get(name)
+                    apart = comparison.differences.get(place, {}).get(variant, {}).get(name)
+                    p = comparison.p_values.get(place, {}).get(variant, {}).get(name)
+                    reason = "" if place == "mean" else comparison.evaluations[place][variant].reasons.get(name, "")
+                    writer.writerow([place, variant, name, value, *_ends(own), *(_three(apart)), p, reason])
+
+
+def _ends(found: Interval | None) -> tuple[float | None, float | None]:
+    return (None, None) if found is None else (found.low, found.high)
+
+
+def _three(found: Interval | None) -> tuple[float | None, float | None, float | None]:
+    return (None, None, None) if found is None else (found.value, found.low, found.high)
+
+
+def _write_errors(comparison: Comparison, folder: Path) -> None:
+    def write(path: Path, rows: Sequence[tuple[str, Error]]) -> None:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(["variant", *Error._fields])
+            writer.writerows([variant, *error] for variant, error in rows)
+
+    everything = [(v, e) for row in comparison.evaluations.values() for v, found in row.items() for e in found.errors]
+    write(folder / "errors.csv", everything)
+    for a, b in permutations(comparison.variants, 2):
+        only = [(a, e) for sequence in comparison.evaluations for e in comparison.errors_only_in(sequence, a, b)]
+        write(folder / f"only_{_file_name(a)}_not_{_file_name(b)}.csv", only)
+
+
+def _file_name(variant: str) -> str:
+    return "".join(c if c.isalnum() or c in "-." else "-" for c in variant)
+
+
+def _columns(comparison: Comparison) -> list[str]:
+    return [name for name in COLUMNS if name in comparison.measures]
+
+
+def _runtime(comparison: Comparison, place: str, variant: str) -> tuple[str, str]:
+    """Seconds and certificate of a variant, where its ``run.json`` tells."""
+    rows = comparison.runs.values() if place == "mean" else [comparison.runs.get(place, {})]
+    runs = [row[variant] for row in rows if row.get(variant)]
+    seconds = [run["seconds"] for run in runs if isinstance(run.get("seconds"), (int, float))]
+    states = list(dict.fromkeys(str(run["status"]) for run in runs if "status" in run))
+    gaps = [run["gap"] for run in runs if isinstance(run.get("gap"), (int, float))]
+    state = ", ".join(states) + (f" ({max(gaps):.3g})" if gaps and "optimal" not in states else "")
+    return (f"{sum(seconds):.1f}" if seconds else "–"), state or "–"
+
+
+def _summary(comparison: Comparison, place: str) -> tuple[list[str], list[tuple[list[str], set[str]]]]:
+    """Header, and for each variant its cells and the columns in which it is best beyond doubt."""
+    names = _columns(comparison)
+    best = {name: comparison.best(place, name, lower=name in LOWER_IS_BETTER) for name in names}
+    rows = []
+    for variant in comparison.variants:
+        values = [comparison.value(place, variant, name) for name in names]
+        cells = [variant, *("–" if value is None else f"{value:.4f}" for value in values)]
+        cells += _runtime(comparison, place, variant)
+        rows.append((cells, {name for name in names if best[name] == variant}))
+    return ["variant", *names, "seconds", "certificate (gap)"], rows
+
+
+def _difference_text(comparison: Comparison, place: str, variant: str, name: str) -> str:
+    found = comparison.differences.get(place, {}).get(variant, {}).get(name)
+    if found is None:
+        return "–"
+    if found.low is None or found.high is None:
+        return f"{found.value:+.4f}"
+    p = comparison.p_values.get(place, {}).get(variant, {}).get(name)
+    return f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})" + (f", p {p:.2g}" if p is not None else "")
+
+
+def _only_counts(comparison: Comparison) -> list[tuple[str, int, float]]:
+    """For each ordered pair: how many errors only the first makes, and what they cost."""
+    rows = []
+    for a, b in permutations(comparison.variants, 2):
+        only = [e for sequence in comparison.evaluations for e in comparison.errors_only_in(sequence, a, b)]
+        rows.append((f"only {a}, not {b}", len(only), sum(e.cost for e in only)))
+    return rows
+
+
+def format_markdown(comparison: Comparison) -> str:
+    """The comparison as Markdown: summary, differences and errors."""
+    lines = [f"# Comparison on {Path(comparison.dataset).name}", "", HOW.format(**comparison.settings), ""]
+    for place in _places(comparison):
+        header, rows = _summary(comparison, place)
+        lines += [f"## {_title(comparison, place)}", "", "| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+        for cells, best in rows:
+            shown = [f"**{cell}**" if name in best else cell for name, cell in zip(header, cells, strict=True)]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in shown) + " |")
+        others = list(comparison.differences.get(place, {}))
+        if others:
+            lines += ["", f"Difference to {comparison.baseline}:", "", "| measure | " + " | ".join(others) + " |",
+                      "|" + " --- |" * (len(others) + 1)]  # fmt: skip
+            for name in _columns(comparison):
+                texts = [_difference_text(comparison, place, other, name) for other in others]
+                lines.append(f"| {name} | " + " | ".join(texts) + " |")
+        lines.append("")
+    lines += ["## Errors", "", "| | errors | cost |", "| --- | --- | --- |"]
+    lines += [f"| {text} | {count} | {cost:g} |" for text, count, cost in _only_counts(comparison)]
+    if comparison.opinions:
+        header, opinions = _opinion_rows(comparison)
+        lines += [
+            "",
+            "## Second opinion: traccuracy",
+            "",
+            "| " + " | ".join(header) + " |",
+            "|" + " --- |" * len(header),
+        ]
+        lines += ["| " + " | ".join(cells) + " |" for cells in opinions]
+        lines += ["", "Known differences:", "", *(f"* {text}" for text in KNOWN_DIFFERENCES)]
+    lines += ["", *(f"* {note}" for note in comparison.notes)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _opinion_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Our values and traccuracy's, one row for each sequence and variant."""
+    rows = []
+    names: list[str] = []
+    for sequence, row in comparison.opinions.items():
+        for variant, opinion in row.items():
+            evaluation = comparison.evaluations[sequence][variant]
+            ours = {**evaluation.measures, **evaluation.counts}
+            names = list(opinion.values)
+            for tool, values in (("celltrail", ours), (f"traccuracy {opinion.version}", opinion.values)):
+                shown = [values.get(name) for name in names]
+                rows.append([sequence, variant, tool, *("–" if v is None else f"{v:.6g}" for v in shown)])
+    return ["sequence", "variant", "software", *names], rows
+
+
+def _title(comparison: Comparison, place: str) -> str:
+    if place == "mean":
+        return f"Mean over {len(comparison.evaluations)} sequences"
+    count = comparison.lineages.get(place)
+    return f"Sequence {place}" + (f" ({count} lineages)" if count else "")
+
+
+def format_html(comparison: Comparison) -> str:
+    """The comparison as one self-contained page."""
+    intro = (
+        f"<h1>Comparison on {escape(Path(comparison.dataset).name)}</h1>"
+        f"<p>{escape(HOW.format(**comparison.settings))}</p>"
+        + "".join(f"<p><b>Note.</b> {escape(note)}</p>" for note in comparison.notes)
+    )
+    parts = [intro, *(_section(comparison, place) for place in _places(comparison))]
+    parts += [
+        _only_section(comparison),
+        _pictures(comparison),
+        _opinions(comparison),
+        _definitions(comparison),
+        _provenance(comparison),
+    ]
+    return html_page(f"Comparison on {Path(comparison.dataset).name}", parts)
+
+
+def _section(comparison: Comparison, place: str) -> str:
+    header, rows = _summary(comparison, place)
+    head = "".join(f'<th title="{escape(definition(name))}">{escape(name)}</th>' for name in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td class=n>{'<b>' + escape(c) + '</b>' if n in best else escape(c)}</td>"
+                         for n, c in zip(header, cells, strict=True)) + "</tr>"
+        for cells, best in rows
+    )  # fmt: skip
+    text = f"<h2>{escape(_title(comparison, place))}</h2><div class=scroll><table><tr>{head}</tr>{body}</table></div>"
+    for other in comparison.differences.get(place, {}):
+        found = comparison.differences[place][other]
+        shown = {name: _three(found[name]) for name in _columns(comparison) if name in found}
+        chart = interval_chart({n: (v or 0.0, low, high) for n, (v, low, high) in shown.items()},
+                               label=f"{other} minus {comparison.baseline}")  # fmt: skip
+        rank = comparison.wilcoxon.get(place, {}).get(other)
+        second = "" if rank is None else f" Wilcoxon's test of the cost per lineage: p {rank:.2g}."
+        table = "".join(
+            f"<tr><td>{name}</td><td class=n>{escape(_difference_text(comparison, place, other, name))}</td></tr>"
+            for name in shown
+        )
+        text += (
+            f"<h3>{escape(other)} minus {escape(comparison.baseline)}</h3>{chart}<p class=soft>Right of zero: "
+            f"{escape(other)} is better.{second}</p><details><summary>Numbers</summary><table>{table}</table></details>"
+        )
+    if place == "mean":
+        return text
+    evaluations = comparison.evaluations[place]
+    costs = {
+        variant: {name: WEIGHTS[name] * e.counts[name] for name in WEIGHTS if name in e.counts}
+        for variant, e in evaluations.items()
+    }
+    text += f"<h3>What costs most (AOGM)</h3>{bar_chart(costs, label='cost of the errors by type')}"
+    frames = next(iter(evaluations.values())).frames
+    lines = {
+        variant: [sum(e.cost for e in found.errors if e.frame == frame) for frame in frames]
+        for variant, found in evaluations.items()
+    }
+    return text + f"<h3>Cost of the errors by frame</h3>{line_chart(frames, lines, {}, label='cost by frame')}"
+
+
+def _only_section(comparison: Comparison) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(text)}</td><td class=n>{count}</td><td class=n>{cost:g}</td></tr>"
+        for text, count, cost in _only_counts(comparison)
+    )
+    text = (
+        "<h2>Errors that only one of two makes</h2><div class=scroll><table><tr><th></th><th>Errors</th><th>Cost</th>"
+        f"</tr>{rows}</table></div>"
+    )
+    for sequence in comparison.evaluations:
+        for variant in comparison.variants:
+            if variant == comparison.baseline:
+                continue
+            for a, b in ((variant, comparison.baseline), (comparison.baseline, variant)):
+                only = sorted(comparison.errors_only_in(sequence, a, b), key=lambda e: -e.cost)
+                listed = "".join(
+                    f"<tr><td>{e.type}</td><td class=n>{e.frame}</td><td class=n>{e.y:.0f}, {e.x:.0f}</td>"
+                    f"<td class=n>{e.cost:g}</td><td>{escape(describe_error(e))}</td></tr>"
+                    for e in only[:SHOWN_ERRORS]
+                )
+                text += (
+                    f"<details><summary>Sequence {escape(sequence)}: only {escape(a)}, not {escape(b)} ({len(only)})"
+                    f"</summary><div class=scroll><table><tr><th>Type</th><th>Frame</th><th>y, x</th><th>Cost</th>"
+                    f"<th>What is wrong</th></tr>{listed}</table></div></details>"
+                )
+    return text
+
+
+def _pictures(comparison: Comparison) -> str:
+    """The costliest errors that a variant makes and the baseline does not, and the other way round."""
+    text = ""
+    for sequence, evaluations in comparison.evaluations.items():
+        images = images_beside(Path(comparison.dataset) / f"{sequence}_GT")
+        for variant in comparison.variants:
+            other = comparison.baseline if variant != comparison.baseline else _second(comparison)
+            only = sorted(comparison.errors_only_in(sequence, variant, other), key=lambda e: -e.cost)
+            picked = costliest(only)[:SHOWN_PLACES]
+            res = Path(evaluations[variant].res)
+            tracks = tracks_of(res)
+            if not picked or tracks is None:
+                continue
+            masks, colours = open_labels(res), colour_of_tracks(tracks)
+            shown = "".join(show_place(error, masks, images, colours) for error in picked)
+            text += f"<h3>Sequence {escape(sequence)}: {escape(variant)}, where {escape(other)} is right</h3>{shown}"
+    head = (
+        "<h2>Where they differ</h2><p class=soft>The frame before, the frame itself, the frame after; outlines of the "
+    )
+    return f"{head}variant that errs, in the colours of its tracks.</p>{text}" if text else ""
+
+
+def _opinions(comparison: Comparison) -> str:
+    if not comparison.opinions:
+        return ""
+    header, rows = _opinion_rows(comparison)
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f"<td class=n>{escape(c)}</td>" for c in cells) + "</tr>" for cells in rows)
+    known = "".join(f"<li>{escape(text)}</li>" for text in KNOWN_DIFFERENCES)
+    return (
+        f"<h2>Second opinion: traccuracy</h2><div class=scroll><table><tr>{head}</tr>{body}</table></div>"
+        f"<p>Known differences:</p><ul>{known}</ul>"
+    )
+
+
+def _second(comparison: Comparison) -> str:
+    return next(name for name in comparison.variants if name != comparison.baseline)
+
+
+def _definitions(comparison: Comparison) -> str:
+    rows = "".join(
+        f"<tr><td><b>{name}</b></td><td>{escape(definition(name))}</td></tr>" for name in _columns(comparison)
+    )
+    return f"<h2>What the measures mean</h2><table>{rows}</table>"
+
+
+def _provenance(comparison: Comparison) -> str:
+    plain = to_plain(comparison)
+    used = ", ".join(f"{name} {number}" for name, number in plain["versions"].items())
+    hashes = "".join(
+        f"<tr><td>{escape(Path(path).name)}</td><td><code>{digest[:16]}</code></td></tr>"
+        for path, digest in comparison.hashes.items()
+    )
+    settings = ", ".join(f"{name} {value}" for name, value in comparison.settings.items())
+    return (
+        f"<h2>How this was made</h2><p class=soft>{escape(used)}. {escape(settings)}.</p><details><summary>SHA-256 of "
+        f"the folders</summary><table>{hashes}</table></details>"
+    )

@@ -1,0 +1,36 @@
+"""``Model``: a trained net together with everything that is needed to use it on new images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from celltrail.segmentation.net.instance_settings import InstanceSettings
+from celltrail.segmentation.net.unet import UNet
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How images reach the net.
+
+    low, high : percentiles of the grey values that become 0 and 1. scale : factor of reduction.
+    tta : whether prediction averages over the eight rotations and reflections unless told otherwise.
+    """
+
+    low: float = 1.0
+    high: float = 99.8
+    scale: int = 1
+    tta: bool = False
+
+
+@dataclass
+class Model:
+    """A net, how images are prepared for it, how cells are read from its maps, and where it comes from.
+
+    info : plain values: training data and their hashes, seed, minutes, measures, versions.
+    """
+
+    net: UNet
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    instances: InstanceSettings = field(default_factory=InstanceSettings)
+    info: dict[str, Any] = field(default_factory=dict)

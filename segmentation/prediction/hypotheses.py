@@ -1,0 +1,243 @@
+"""Hypotheses from maps: the same regions cut at different depths, each with a score.
+
+The map of heights (the relative distance to the edge, or the probability) is flooded from all its
+peaks. Basins that meet at a high saddle may be one cell or two: joining them in the order of their
+saddles gives a tree of nested candidates, from single basins to the whole connected region. Each is
+taken in a normal outline, and in a narrower or wider one where that makes a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import label as components_of
+from skimage.morphology import reconstruction
+from skimage.segmentation import watershed
+
+from celltrail.data.files.hypotheses import Hypotheses, pack_hypotheses, paint
+from celltrail.segmentation.net.instance_settings import InstanceSettings
+from celltrail.segmentation.prediction.instances import find_instances, remove_small
+from celltrail.segmentation.prediction.tiles import Prediction
+
+FloatArray = NDArray[np.float32]
+PROMINENCE = 0.03  # a peak lower than this above its saddles is noise
+SADDLE = 0.1  # basins that meet lower than this are never one cell
+OUTLINES = (0.0, -0.25, 0.25)  # normal, wider and narrower: change of the threshold
+UNUSUAL = 4.0  # log-odds that a change of the threshold by 1 costs
+LARGEST = 12.0  # basins are not joined to more than this many times the area of the usual one
+DIFFERENT = 0.07  # an outline is worth a candidate of its own if it changes the area by this part
+
+
+@dataclass
+class Node:
+    """A candidate in the tree.
+
+    leaves : basins it consists of. children : the two nodes it was joined from. joined : saddle at
+    which they met (its peak, for a single basin). parted : saddle at which it meets its neighbour
+    (0: it has none).
+    """
+
+    leaves: tuple[int, ...]
+    children: tuple[int, ...]
+    joined: float
+    parted: float = 0.0
+    parent: int = -1
+
+
+def label_cells(prediction: Prediction, settings: InstanceSettings) -> NDArray[np.int32]:
+    """Label image of the cells in the maps of a frame, by the method of the settings."""
+    if settings.method != "tree":
+        return find_instances(prediction.probability, prediction.distance, settings)
+    candidates = find_hypotheses(prediction, settings)
+    return paint(candidates.hypotheses, candidates.best)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidates of one frame, and the rows of the best disjoint choice among them: label i + 1 is row ``best[i]``."""
+
+    hypotheses: Hypotheses
+    best: list[int]
+
+
+def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> Candidates:
+    """Candidates for the cells of a frame.
+
+    Rows of one region follow each other, wholes before their parts.
+
+    Parameters
+    ----------
+    prediction : maps (Y, X) or (Z, Y, X).
+    settings : thresholds of the model.
+    """
+    height = prediction.probability if prediction.distance is None else prediction.distance
+    basins = flood(height, prediction.probability >= max(settings.threshold + min(OUTLINES), 0.05), settings)
+    areas = np.bincount(basins.ravel())[1:]
+    typical = float(np.median(areas)) if len(areas) else 0.0
+    nodes = join_basins(basins, height, LARGEST * typical)
+    boxes = ndimage.find_objects(basins)
+    region_of = regions(nodes)
+    rows: list[tuple[tuple[slice, ...], NDArray[np.bool_], float, int, int]] = []
+    rows_of: dict[int, list[int]] = {}
+    for index in sorted(range(len(nodes)), key=lambda i: (region_of[i], -i)):
+        node = nodes[index]
+        box = join_boxes([boxes[leaf - 1] for leaf in node.leaves])
+        whole, probability = np.isin(basins[box], node.leaves), prediction.probability[box]
+        parent = rows_of[node.parent][0] if node.parent in rows_of else -1
+        score = None
+        for change, mask in outlines(whole, probability, settings):
+            if score is None:
+                score = score_of(features(node, nodes, probability, mask, typical), settings.score)
+            rows_of.setdefault(index, []).append(len(rows))
+            rows.append((box, mask, score - UNUSUAL * abs(change), parent, region_of[index]))
+    columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(5)]
+    hypotheses = pack_hypotheses(basins.shape, *columns, gap=settings.grow)
+    return Candidates(hypotheses, choose_best(nodes, rows_of, hypotheses))
+
+
+def outlines(
+    whole: NDArray[np.bool_], probability: FloatArray, settings: InstanceSettings
+) -> Iterator[tuple[float, NDArray[np.bool_]]]:
+    """The change of the threshold and the mask: the normal outline, then others where they differ enough."""
+    areas: list[int] = []
+    for change in OUTLINES:
+        mask = largest_piece(whole & (probability >= settings.threshold + change))
+        area = int(np.count_nonzero(mask))
+        if area >= max(settings.min_size, 1) and all(abs(area - other) > DIFFERENT * other for other in areas):
+            areas.append(area)
+            yield change, mask
+
+
+def flood(height: FloatArray, foreground: NDArray[np.bool_], settings: InstanceSettings) -> NDArray[np.int32]:
+    """Basins of all peaks that stand out by :data:`PROMINENCE`, over the widest foreground."""
+    smooth = ndimage.gaussian_filter(height, settings.grow)
+    inside = np.where(foreground, smooth, 0).astype(np.float64)
+    peaks = foreground & (inside - reconstruction(inside - PROMINENCE, inside) >= PROMINENCE - 1e-6)
+    seeds = ndimage.label(peaks)[0]
+    basins = watershed(-smooth, markers=seeds, mask=foreground)
+    return remove_small(basins, max(settings.min_size // 4, 1)).astype(np.int32)
+
+
+def join_basins(basins: NDArray[np.int32], height: FloatArray, largest: float = np.inf) -> list[Node]:
+    """The tree of joins: first one node per basin (node i is basin i + 1), then joins by falling saddle.
+
+    Nothing is joined to more than ``largest`` pixels, so that a dense layer of cells stays many small trees.
+    """
+    count = int(basins.max(initial=0))
+    peak = ndimage.maximum(height, basins, np.arange(1, count + 1)) if count else np.zeros(0)
+    nodes = [Node((leaf + 1,), (), float(peak[leaf])) for leaf in range(count)]
+    area = np.bincount(basins.ravel(), minlength=count + 1)[1:].tolist()  # of each node
+    top = list(range(count))  # root node of the tree that each basin is in
+    for saddle, a, b in saddles(basins, height):
+        if saddle < SADDLE:
+            break
+        first, second = top[a - 1], top[b - 1]
+        if first == second or area[first] + area[second] > largest:
+            continue
+        joined = Node(tuple(sorted(nodes[first].leaves + nodes[second].leaves)), (first, second), saddle)
+        for child in (first, second):
+            nodes[child].parted, nodes[child].parent = saddle, len(nodes)
+        for leaf in joined.leaves:
+            top[leaf - 1] = len(nodes)
+        nodes.append(joined)
+        area.append(area[first] + area[second])
+    return nodes
+
+
+def saddles(basins: NDArray[np.int32], height: FloatArray) -> list[tuple[float, int, int]]:
+    """Where neighbouring basins meet: (height of the highest pass, basin, basin), highest first."""
+    keys, values = [], []
+    count = int(basins.max(initial=0)) + 1
+    for axis in range(basins.ndim):
+        first = tuple(slice(None, -1) if i == axis else slice(None) for i in range(basins.ndim))
+        second = tuple(slice(1, None) if i == axis else slice(None) for i in range(basins.ndim))
+        a, b = basins[first], basins[second]
+        touch = (a != b) & (a > 0) & (b > 0)
+        low, high = np.minimum(a, b)[touch].astype(np.int64), np.maximum(a, b)[touch]
+        keys.append(low * count + high)
+        values.append(np.minimum(height[first], height[second])[touch])
+    key, value = np.concatenate(keys), np.concatenate(values)
+    pairs, index = np.unique(key, return_inverse=True)
+    highest = np.zeros(len(pairs))
+    np.maximum.at(highest, index, value)
+    order = np.lexsort((pairs, -highest))
+    return [(float(highest[i]), int(pairs[i] // count), int(pairs[i] % count)) for i in order]
+
+
+def regions(nodes: list[Node]) -> list[int]:
+    """Number of the tree that each node is in, by its first basin."""
+    root = list(range(len(nodes)))
+    for index in range(len(nodes) - 1, -1, -1):
+        if nodes[index].parent >= 0:
+            root[index] = root[nodes[index].parent]
+    number: dict[int, int] = {}
+    for index in range(len(nodes)):
+        number.setdefault(root[index], len(number))
+    return [number[r] for r in root]
+
+
+def join_boxes(boxes: list[tuple[slice, ...]]) -> tuple[slice, ...]:
+    """The smallest box around boxes."""
+    return tuple(slice(min(s.start for s in axis), max(s.stop for s in axis)) for axis in zip(*boxes, strict=True))
+
+
+def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest connected piece of a mask, without holes."""
+    pieces = components_of(mask, connectivity=1)
+    if pieces.max() > 1:
+        mask = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    return ndimage.binary_fill_holes(mask)
+
+
+def features(
+    node: Node, nodes: list[Node], probability: FloatArray, mask: NDArray[np.bool_], typical_area: float
+) -> tuple[float, float, float, float]:
+    """What speaks for a candidate, all without units.
+
+    Mean probability inside minus 0.5; how high its parts are joined, relative to its peak (1 for a
+    single basin); how low it is joined to its neighbour, likewise; the squared logarithm of its area
+    over the usual one.
+    """
+    peak = max(nodes[leaf - 1].joined for leaf in node.leaves)
+    inside = float(probability[mask].mean()) - 0.5
+    together = min(node.joined / max(peak, 1e-6), 1.0)
+    apart = 1 - min(node.parted / max(peak, 1e-6), 1.0)
+    return inside, together, apart, float(np.log(np.count_nonzero(mask) / typical_area)) ** 2
+
+
+def score_of(values: tuple[float, ...], weights: tuple[float, ...]) -> float:
+    """Log-odds of a candidate with these features: a constant, then a weight for each."""
+    return weights[0] + float(np.dot(weights[1:], values))
+
+
+def choose_best(nodes: list[Node], rows_of: dict[int, list[int]], hypotheses: Hypotheses) -> list[int]:
+    """The disjoint candidates of the best score: a whole where it is better than the mean of its parts.
+
+    Means are weighted by area, so that many small parts do not win by their number. Exact, from the
+    parts to the whole.
+
+    Parameters
+    ----------
+    rows_of : for each node the rows of its outlines (none, if all were too small).
+    """
+    areas = hypotheses.areas()
+    value: dict[int, float] = {}
+    choice: dict[int, list[int]] = {}
+    for index, node in enumerate(nodes):  # parts come before their whole
+        value[index], choice[index] = -np.inf, []
+        if index in rows_of:
+            best = max(rows_of[index], key=lambda row: (float(hypotheses.score[row]), -row))
+            value[index], choice[index] = float(hypotheses.score[best]), [best]
+        parts = [child for child in node.children if choice[child]]
+        if parts:
+            weight = [sum(int(areas[row]) for row in choice[child]) for child in parts]
+            mean = float(np.average([value[child] for child in parts], weights=weight))
+            if mean > value[index]:
+                value[index], choice[index] = mean, [row for child in parts for row in choice[child]]
+    chosen = [row for index, node in enumerate(nodes) if node.parent < 0 for row in choice[index]]
+    return sorted(row for row in chosen if hypotheses.score[row] > 0)

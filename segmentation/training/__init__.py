@@ -1,0 +1,1 @@
+"""From annotated movies to a trained model."""

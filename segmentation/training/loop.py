@@ -1,0 +1,362 @@
+"""Training a U-Net on annotated movies."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from celltrail.data.errors import InputError
+from celltrail.data.progress import Progress, silent
+from celltrail.segmentation.net.instance_settings import SCORES, InstanceSettings
+from celltrail.segmentation.net.loss import total_loss
+from celltrail.segmentation.net.model import Model, Preprocessing
+from celltrail.segmentation.net.unet import UNet
+from celltrail.segmentation.prediction.hypotheses import label_cells
+from celltrail.segmentation.prediction.tiles import choose_tile, predict, run_tiles
+from celltrail.segmentation.training.examples import (
+    Movie,
+    TrainingTiles,
+    automatic_scale,
+    hash_of,
+    make_targets,
+    prepare_frame,
+    read_labels,
+)
+from celltrail.segmentation.training.settings import Settings
+from celltrail.segmentation.training.state import State, load_state, save_state
+
+Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], dict[str, float]]
+"""Measures of masks against truth (frame → labels), for example IoU, SEG and DET."""
+
+Watch = Callable[[Mapping[str, float]], None]
+
+VALIDATION_FRAMES = 8  # more do not change which epoch is best, but take time from training
+VALIDATION_PIXELS = 1_000_000  # likewise, of the reduced images together
+WARM_UP = 0.05  # share of the training in which the rate rises
+MOMENTUM = 0.99
+
+
+@dataclass
+class Training:
+    """What :func:`train` returns.
+
+    model : the model of the epoch with the lowest validation loss. last : the model of the last step.
+    history : one row per epoch: step, minutes, rate, train_loss, and of the validation frames loss and measures.
+    """
+
+    model: Model
+    last: Model
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Clock:
+    """Computing time of this process in minutes: on a busy machine it runs slower than the clock on the wall.
+
+    CPU time divided by the number of threads; with a GPU, the wall clock.
+    """
+
+    def __init__(self, device: torch.device, before: float = 0.0) -> None:
+        self.wall = device.type != "cpu"
+        self.threads = min(torch.get_num_threads(), os.cpu_count() or 1)
+        self.before = before
+        self.start = self._now()
+
+    def _now(self) -> float:
+        return time.perf_counter() if self.wall else time.process_time() / self.threads
+
+    def minutes(self) -> float:
+        """Minutes since the start of the training."""
+        return self.before + (self._now() - self.start) / 60
+
+
+def build_net(settings: Settings, seed: int) -> UNet:
+    """A net with random weights that depend on ``seed`` alone."""
+    torch.manual_seed(seed)
+    return UNet(width=settings.width, depth=settings.depth, norm=settings.norm, dropout=settings.dropout,
+                distance=settings.distance)  # fmt: skip
+
+
+def copy_weights(source: UNet, net: UNet) -> None:
+    """Give ``net`` the weights (and statistics) of ``source``.
+
+    Raises
+    ------
+    InputError
+        If the two are built in another way; only dropout, which has no weights, may differ.
+    """
+    wanted, found = net.architecture, source.architecture
+    different = [f"{key} {found.get(key)} instead of {value}" for key, value in wanted.items()
+                 if key != "dropout" and found.get(key) != value]  # fmt: skip
+    if different:
+        raise InputError(f"The model to start from is built in another way ({', '.join(different)}): choose another model, "
+                         "or other options of the net.")  # fmt: skip
+    net.load_state_dict(source.state_dict())
+
+
+def hash_of_weights(net: UNet) -> str:
+    """SHA-256 of the weights and statistics of a net."""
+    digest = hashlib.sha256()
+    for name, tensor in net.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def build_optimiser(net: UNet, settings: Settings) -> torch.optim.Optimizer:
+    """SGD with the paper's momentum of 0.99, or AdamW."""
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(net.parameters(), settings.rate, momentum=MOMENTUM, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(net.parameters(), settings.rate, weight_decay=settings.weight_decay)
+
+
+def rate_at(done: float) -> float:
+    """Factor of the learning rate when the share ``done`` (0 … 1) of the training is over: a rise, then a cosine to 0."""
+    if done < WARM_UP:
+        return 0.05 + 0.95 * done / WARM_UP
+    return 0.5 + 0.5 * math.cos(math.pi * min((done - WARM_UP) / (1 - WARM_UP), 1))
+
+
+def follow(average: UNet, net: UNet, decay: float, step: int) -> None:
+    """Move the average of the weights towards the weights (faster in the first steps)."""
+    keep = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for old, new in zip(average.parameters(), net.parameters(), strict=True):
+            old.lerp_(new, 1 - keep)
+        for old, new in zip(average.buffers(), net.buffers(), strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - keep)
+            else:
+                old.copy_(new)
+
+
+def train(
+    training: list[Movie], validation: list[Movie], settings: Settings, *, minutes: float | None = None, seed: int = 0,
+    also: list[Movie] | None = None, start: Model | None = None, score: Score | None = None, watch: Watch | None = None,
+    patience: int = 0, state_file: Path | None = None, resume: bool = False, device: str = "cpu", progress: Progress = silent,
+) -> Training:  # fmt: skip
+    """Train a model.
+
+    Parameters
+    ----------
+    training, validation : annotated movies; no frame may be in both. Without validation the last
+        weights are the result.
+    minutes : stop after this much computing time (see :class:`Clock`); the learning rate falls to 0
+        at that moment. ``None``: after ``settings.steps`` steps, which gives the same model every time.
+    also : movies whose labels are less sure, for example what tracking made of a model's hypotheses: half
+        of the tiles are theirs, and nothing is judged by them.
+    start : begin with the weights of this model instead of random ones.
+    score : measures of masks, shown per epoch and used to choose thresholds at the end.
+    watch : called after every epoch with its row of the history; what it raises ends the training.
+    patience : stop after so many epochs without a lower validation loss; 0: never.
+    state_file : where the state is kept after each epoch. resume : go on from there if it exists.
+
+    Raises
+    ------
+    InputError
+        If the annotations cannot be used (empty, 0/255, other shapes), if the loss is no number any
+        more, if the state to go on from belongs to another training, or if the net of ``start`` is built
+        in another way.
+    """
+    target = torch.device(device)
+    if settings.scale == 0:
+        settings = replace(settings, scale=automatic_scale(training))
+    preprocessing = Preprocessing(scale=settings.scale, tta=settings.tta)
+    total = settings.steps if minutes is None else 10**9
+    tiles = TrainingTiles(training, settings, preprocessing, seed=seed, count=total * settings.batch, also=also)
+    info = {
+        "training": [describe_movie(movie) for movie in training],
+        "validation": [describe_movie(movie) for movie in validation],
+        "data_sha256": hash_of([*training, *(also or [])]), "seed": seed, "settings": asdict(settings),
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+    }  # fmt: skip
+    if also:
+        info["also"] = [describe_movie(movie) for movie in also]
+    if start is not None:
+        info["start_sha256"] = hash_of_weights(start.net)
+    identity = {
+        "start": info.get("start_sha256"),
+        "also": info.get("also"),
+        "settings": json.loads(json.dumps(info["settings"])),
+        "seed": seed,
+        "data": info["data_sha256"],
+    }
+    instances = default_instances(settings)
+
+    net = build_net(settings, seed)
+    if start is not None:
+        copy_weights(start.net, net)
+    net.to(target)
+    average = copy.deepcopy(net) if settings.average else net
+    if settings.average:  # a training step is a quarter faster in this order of memory, prediction is slower
+        net.to(memory_format=torch.contiguous_format)
+    state = State(net, average, copy.deepcopy(net), build_optimiser(net, settings))
+    if resume and state_file is not None and state_file.is_file():
+        load_state(state_file, state, identity)
+    clock = Clock(target, state.minutes)
+
+    def share_done() -> float:
+        return state.step / total if minutes is None else max(clock.minutes() / minutes, state.step / total)
+
+    done = share_done()
+    while done < 1 and not (patience and state.waited >= patience):
+        losses = []
+        while done < 1 and len(losses) < settings.epoch:
+            for group in state.optimiser.param_groups:
+                group["lr"] = settings.rate * rate_at(done)
+            batch = batch_of(tiles, state.step, target)
+            losses.append(train_step(net, state.optimiser, batch, settings, seed=seed + state.step))
+            state.step += 1
+            if settings.average:
+                follow(average, net, settings.average, state.step)
+            done = share_done()
+            if state.step % 10 == 0:
+                progress("train", min(round(1000 * done), 1000), 1000, f"step {state.step}, loss {losses[-1]:.3f}")
+        state.minutes = clock.minutes()
+        row = {"step": state.step, "minutes": state.minutes, "rate": state.optimiser.param_groups[0]["lr"],
+               "train_loss": float(np.mean(losses))}  # fmt: skip
+        if not math.isfinite(row["train_loss"]):
+            raise InputError(f"The training has diverged after {state.step} steps (its loss is no number any more): "
+                             "choose a smaller --rate.")  # fmt: skip
+        if validation:
+            row |= validate(Model(average, preprocessing, instances), validation, tiles.balance, settings, score)
+        state.history.append(row)
+        if watch is not None:
+            watch(row)
+        state.keep_if_better(row.get("loss", -math.inf))
+        if state_file is not None:
+            save_state(state_file, state, identity)
+        progress("train", min(round(1000 * done), 1000), 1000, describe(row))
+
+    # A model of so many steps is the same file every time: how long they took stands in the history alone.
+    info |= {"steps": state.step, "minutes": minutes,
+             "last_epoch": {key: value for key, value in state.history[-1].items() if key != "minutes"}}  # fmt: skip
+    model = Model(state.best.cpu().eval(), preprocessing, instances, info)
+    last = Model(average.cpu().eval(), preprocessing, instances, dict(info))
+    if validation and score is not None:
+        model.instances, model.info["validation_measures"] = calibrate(model, validation, score, progress)
+        last.instances = model.instances
+    return Training(model, last, state.history)
+
+
+def describe_movie(movie: Movie) -> str:
+    """Name and frames of a movie, for the header of a model."""
+    return f"{movie.name}, {len(movie.numbers)} frames {movie.numbers[0]}-{movie.numbers[-1]}"
+
+
+def batch_of(tiles: TrainingTiles, step: int, device: torch.device) -> dict[str, Tensor]:
+    """The tiles of one step, stacked."""
+    size = tiles.settings.batch
+    items = [tiles[step * size + k] for k in range(size)]
+    return {key: torch.stack([item[key] for item in items]).to(device) for key in items[0]}
+
+
+def train_step(
+    net: UNet, optimiser: torch.optim.Optimizer, batch: dict[str, Tensor], settings: Settings, *, seed: int
+) -> float:
+    """One step of the optimiser; returns the loss. ``seed`` decides what dropout drops."""
+    torch.manual_seed(seed)
+    net.train()
+    optimiser.zero_grad(set_to_none=True)
+    with torch.autocast(batch["image"].device.type, enabled=batch["image"].device.type == "cuda", dtype=torch.bfloat16):
+        output = net(batch["image"])
+    loss = total_loss(output.float(), batch, classes=net.classes, dice=settings.dice, seeds=settings.seeds)
+    loss.backward()
+    optimiser.step()
+    return float(loss.detach())
+
+
+def default_instances(settings: Settings) -> InstanceSettings:
+    """How cells are read before anything is calibrated: the sure core of a cell is its seed."""
+    scale = max(settings.scale, 1)
+    return InstanceSettings(seed=0.5 if settings.distance else 0.9, min_size=20 * scale**2, min_seed=2 * scale**2,
+                            grow=scale, score=SCORES[settings.cells])  # fmt: skip
+
+
+def frames_for_validation(movies: list[Movie], scale: int) -> list[tuple[Movie, int]]:
+    """A few frames, evenly spread over the movies; fewer where frames are large."""
+    frames = [(movie, number) for movie in movies for number in movie.numbers]
+    pixels = np.size(movies[0].images[movies[0].numbers[0]]) / scale**2
+    count = min(len(frames), VALIDATION_FRAMES, max(1, int(VALIDATION_PIXELS / pixels)))
+    chosen = np.linspace(0, len(frames) - 1, count + 2)[1:-1] if count < len(frames) else np.arange(count)
+    return [frames[index] for index in chosen.round().astype(int)]
+
+
+def validate(
+    model: Model, movies: list[Movie], balance: NDArray[np.float32], settings: Settings, score: Score | None
+) -> dict[str, float]:
+    """The loss of training, and the measures of ``score``, on unvaried validation frames."""
+    losses, truth, masks = [], {}, {}
+    net = model.net.eval()
+    device = next(net.parameters()).device
+    for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
+        planes = prepare_frame(movie, number, model.preprocessing)
+        for plane in planes:
+            output = run_tiles(net, plane.image, choose_tile(plane.image.shape, net, 1024), device)
+            targets = make_targets(plane.labels, plane.known, balance, settings)
+            batch = {key: torch.from_numpy(value)[None] for key, value in targets.items()}
+            losses.append(float(total_loss(torch.from_numpy(output)[None], batch, classes=net.classes, dice=settings.dice,
+                                           seeds=settings.seeds)))  # fmt: skip
+        if score is not None and all(plane.known.all() for plane in planes):
+            prediction = predict(model, np.asarray(movie.images[number]), tta=False, device=device)
+            masks[index] = label_cells(prediction, model.instances)
+            truth[index] = read_labels(movie, number)
+    row = {"loss": float(np.mean(losses))}
+    return row | (score(truth, masks) if score is not None and truth else {})
+
+
+def calibrate(
+    model: Model, movies: list[Movie], score: Score, progress: Progress = silent
+) -> tuple[InstanceSettings, dict[str, float]]:
+    """Choose thresholds on cached maps of the validation frames: those of the best SEG + DET.
+
+    One setting after the other; a change must gain more than a thousandth, so that noise changes nothing.
+    """
+    truth, maps = {}, {}
+    for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
+        if all(plane.known.all() for plane in prepare_frame(movie, number, model.preprocessing)):
+            truth[index] = read_labels(movie, number)
+            maps[index] = predict(model, np.asarray(movie.images[number]))
+    if not truth:
+        return model.instances, {}
+
+    def measures(settings: InstanceSettings) -> dict[str, float]:
+        return score(truth, {index: label_cells(found, settings) for index, found in maps.items()})
+
+    def quality(found: dict[str, float]) -> float:
+        return sum(value for name in ("SEG", "DET") if (value := found.get(name)) is not None and value == value)
+
+    settings = model.instances
+    best = measures(settings)
+    typical = float(np.median(np.concatenate([np.bincount(t.ravel())[1:] for t in truth.values()])))
+    trials: list[tuple[str, list[Any]]] = [
+        ("threshold", [0.3, 0.4, 0.5, 0.6, 0.7]),
+        ("min_size", [int(typical * share) for share in (0.02, 0.05, 0.1, 0.2)]),
+        ("grow", [0]),
+    ]
+    for number, (name, values) in enumerate(trials):
+        for value in values:
+            trial = replace(settings, **{name: value})
+            found = measures(trial)
+            if quality(found) > quality(best) + 1e-3:
+                settings, best = trial, found
+        progress("calibrate", number + 1, len(trials))
+    return settings, best
+
+
+def describe(row: Mapping[str, float]) -> str:
+    """One line about an epoch."""
+    shown = [f"step {int(row['step'])}", f"{row['minutes']:.1f} min", f"train {row['train_loss']:.3f}"]
+    shown += [f"{name} {row[name]:.3f}" for name in ("loss", "IoU", "SEG", "DET") if row.get(name) is not None]
+    return ", ".join(shown)

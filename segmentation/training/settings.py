@@ -1,0 +1,69 @@
+"""The two presets: the paper's network as published, and a small one for short training on a CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from celltrail.data.errors import InputError
+from celltrail.segmentation.net.instance_settings import SCORES
+from celltrail.segmentation.net.unet import Norm
+from celltrail.segmentation.training.augment import Variation
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what a training does, apart from the data and the time.
+
+    width, depth, norm, dropout, distance : see :class:`~celltrail.segmentation.net.unet.UNet`.
+    scale : the net sees the image reduced by this factor; 0 takes it from the size of the cells.
+    tile : side of the output of a training tile, pixels of the reduced image. batch : tiles in a step.
+    optimiser, rate, weight_decay : stochastic gradient descent (momentum 0.99) or AdamW, and its rate.
+    steps : length of the training. epoch : steps between two looks at the validation frames.
+    w0, sigma, balance : border term and strength of the class weights, see ``weight_map``.
+    dice, seeds : see :func:`~celltrail.segmentation.net.loss.total_loss`.
+    average : decay of the moving average of the weights that is kept beside the weights; 0: none.
+    cells : "round" or "flat": by which weights the model chooses among candidates, see ``instances``.
+    tta : the model averages over the eight rotations and reflections when it is used.
+    """
+
+    width: int = 64
+    depth: int = 4
+    norm: Norm = "none"
+    dropout: float = 0.5
+    distance: bool = False
+    scale: int = 1
+    tile: int = 388
+    batch: int = 1
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    rate: float = 1e-3
+    weight_decay: float = 0.0
+    steps: int = 40_000
+    epoch: int = 200
+    w0: float = 10.0
+    sigma: float = 5.0
+    balance: float = 1.0
+    dice: float = 0.0
+    seeds: float = 0.0
+    average: float = 0.0
+    cells: Literal["round", "flat"] = "round"
+    tta: bool = False
+    variation: Variation = field(default_factory=Variation)
+
+
+PAPER = Settings()
+FAST = Settings(
+    width=24, depth=3, norm="batch", dropout=0.0, distance=True, scale=0, tile=100, batch=4, optimiser="adamw",
+    rate=3e-3, weight_decay=1e-3, steps=1500, epoch=100, w0=5.0, sigma=2.0, balance=0.5, dice=0.5, seeds=2.0, average=0.98,
+    variation=Variation(vector=3.0, span=128.0, zoom=0.15, brightness=0.1, contrast=0.15),
+)  # fmt: skip
+PRESETS = {"paper": PAPER, "fast": FAST}
+
+
+def preset(name: str, **changes: Any) -> Settings:
+    """A preset by name, with some settings changed (those that are ``None`` are left as they are)."""
+    if name not in PRESETS:
+        raise InputError(f"--preset {name}: choose one of {', '.join(PRESETS)}.")
+    if changes.get("cells") not in (None, *SCORES):
+        raise InputError(f"--cells {changes['cells']}: choose {' or '.join(SCORES)}.")
+    return replace(PRESETS[name], **{key: value for key, value in changes.items() if value is not None})

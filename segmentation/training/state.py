@@ -1,0 +1,86 @@
+"""The state of a training: everything that a step changes, and how it is kept on disk to go on after a stop."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from celltrail.data.errors import InputError
+from celltrail.segmentation.net.checkpoint import load_tensors, save_tensors
+from celltrail.segmentation.net.unet import UNet
+
+SCHEMA = "celltrail.training/1"
+
+
+@dataclass
+class State:
+    """A training between two steps.
+
+    net : the weights that are trained. average : their moving average (``net`` itself where there is
+    none), which is validated and kept. best : a copy of ``average`` in the epoch of the lowest loss.
+    step, minutes : how far it is. history : one row per epoch. waited : epochs without a better loss.
+    """
+
+    net: UNet
+    average: UNet
+    best: UNet
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    minutes: float = 0.0
+    best_loss: float = math.inf
+    waited: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def keep_if_better(self, loss: float) -> None:
+        """Copy the weights if ``loss`` is the lowest so far."""
+        if loss <= self.best_loss:
+            self.best_loss, self.best, self.waited = loss, copy.deepcopy(self.average), 0
+        else:
+            self.waited += 1
+
+
+def save_state(path: Path, state: State, identity: dict[str, Any]) -> None:
+    """Write a state; ``identity`` (settings, seed, hash of the data) says which training it belongs to."""
+    tensors: dict[str, Tensor] = {}
+    for name, net in (("net", state.net), ("average", state.average), ("best", state.best)):
+        tensors |= {
+            f"{name}/{key}": value.detach().cpu().clone().contiguous() for key, value in net.state_dict().items()
+        }
+    for index, values in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{index}/{key}": value.detach().cpu().clone().contiguous()
+                    for key, value in values.items() if isinstance(value, Tensor)}  # fmt: skip
+    header = {"schema": SCHEMA, "identity": identity, "step": state.step, "minutes": state.minutes, "waited": state.waited,
+              "best_loss": None if math.isinf(state.best_loss) else state.best_loss, "history": state.history}  # fmt: skip
+    save_tensors(path, tensors, header, overwrite=True)
+
+
+def load_state(path: Path, state: State, identity: dict[str, Any]) -> None:
+    """Fill ``state`` from a file.
+
+    Raises
+    ------
+    InputError
+        If the file does not belong to this training: other settings, seed or data.
+    """
+    tensors, header = load_tensors(path, SCHEMA)
+    different = [key for key, value in identity.items() if header["identity"].get(key) != value]
+    if different:
+        raise InputError(f"{path.parent} holds a training with another {' and '.join(different)}: "
+                         "repeat the options of that training, or start anew without --resume.")  # fmt: skip
+    for name, net in (("net", state.net), ("average", state.average), ("best", state.best)):
+        net.load_state_dict({key: tensors[f"{name}/{key}"] for key in net.state_dict()})
+    values: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith("optimiser/"):
+            _, index, name = key.split("/")
+            values.setdefault(int(index), {})[name] = tensor
+    state.optimiser.load_state_dict({**state.optimiser.state_dict(), "state": values})
+    state.step, state.minutes, state.waited = header["step"], header["minutes"], header["waited"]
+    state.best_loss = math.inf if header["best_loss"] is None else header["best_loss"]
+    state.history = header["history"]

@@ -1,0 +1,1 @@
+"""What may follow what: candidate links and divisions, and their features."""

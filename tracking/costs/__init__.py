@@ -1,0 +1,1 @@
+"""From features to costs: cost models, learned or calibrated."""

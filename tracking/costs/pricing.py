@@ -1,0 +1,289 @@
+"""From features to costs: negative log-odds in nats, and the few constants that go with them.
+
+A cost model gives the log-odds of links and of divisions. :func:`price` turns them into the
+integer costs of :class:`celltrail.data.graph.candidates.Candidates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from celltrail.data.errors import raise_if
+from celltrail.data.graph.candidates import (
+    SISTER_OUTSIDE,
+    Candidates,
+    Detections,
+    Divisions,
+    Links,
+    Terms,
+    all_free,
+    to_units,
+)
+from celltrail.data.progress import Progress, silent
+from celltrail.data.running.workers import Spread
+from celltrail.tracking.candidates.border_divisions import find_lone_daughters, lone_daughter_features
+from celltrail.tracking.candidates.features import Features
+from celltrail.tracking.candidates.links import typical_diameter
+from celltrail.tracking.candidates.parts import Part, Problem
+from celltrail.tracking.measuring.table import DetectionTable
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Costs in nats that are not taken from the movie.
+
+    appear : a cell appears, or disappears, inside the image. border : the same near its side.
+    gap : each frame in which a linked cell was not seen. margin : how near the side counts as
+    border, in diameters of a typical cell. late : a daughter that is first
+    seen a frame after her sister (two daughters that both come a frame late: their mother went unseen for ``gap``).
+    outside : a daughter whose sister is born outside the image, on top of ``border``. false : leaving out a detection that is doubtful, which is one
+    below ``small`` times the median area without a likely link to either side. keep : divisions that are worse than a link and an
+    appearance by more than this are left out.
+    """
+
+    appear: float = 7.0
+    border: float = 3.0
+    gap: float = 2.0
+    margin: float = 0.25
+    late: float = 6.0
+    outside: float = 3.0
+    false: float = 10.0
+    small: float = 0.5
+    keep: float = 6.0
+
+    def in_words(self) -> list[str]:
+        """Each constant as a sentence that one can check against one's own movie."""
+        return [
+            f"appearing or disappearing inside the image costs {self.appear:g} nats: it happens to one cell in {np.exp(self.appear):,.0f}",
+            f"within {self.margin:g} cell diameters of the side it costs {self.border:g} nats: one cell in {np.exp(self.border):,.0f}",
+            "appearing in the first frame and disappearing after the last one costs nothing",
+            f"a daughter first seen a frame after her sister costs {self.late:g} nats: one birth in {np.exp(self.late):,.0f}",
+            f"a daughter whose sister is outside the image costs {self.border + self.outside:g} nats ({self.border:g} of them as a cell that leaves there): one birth in {np.exp(self.border + self.outside):,.0f}",
+            f"leaving out a small detection that nothing precedes or follows costs {self.false:g} nats",
+            f"each frame in which a cell goes unseen costs {self.gap:g} nats: it happens to one cell in {np.exp(self.gap):,.0f}",
+        ]
+
+
+def change_constants(given: Mapping[str, float]) -> Constants:
+    """The constants, some of them given.
+
+    Raises
+    ------
+    InputError
+        If one is not a number from 0 on.
+    """
+    raise_if([f"The constant '{name}' is {value:g} nats: give a number from 0 on."
+              for name, value in given.items() if not 0 <= value < np.inf])  # fmt: skip
+    return replace(Constants(), **given)
+
+
+class CostModel(Protocol):
+    """What a cost model answers: log-odds, and the terms they are the sum of."""
+
+    @property
+    def name(self) -> str:
+        """How the model is called on the command line."""
+        ...
+
+    def link(self, features: Features, n: int) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Log-odds of ``n`` candidate links."""
+        ...
+
+    def division(self, features: Features, n: int) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Log-odds of ``n`` candidate divisions."""
+        ...
+
+
+def price(
+    problem: Problem,
+    model: CostModel,
+    constants: Constants,
+    *,
+    allow_drop: bool = False,
+    explained: bool = True,
+    spread: Spread = map,
+) -> Candidates:
+    """The tracking problem with integer costs; ``explained``: with the terms that they are the sum of,
+    in half precision (three digits): they are shown, never summed. But what a link costs less as a division with one
+    daughter outside is always there, in single precision: pins may take it back.
+
+    With ``allow_drop`` doubtful detections may be left out, at a price.
+
+    Divisions that are far worse than a link and an appearance are left out: they are never chosen.
+    ``spread`` : where the parts of the movie are priced; a movie of a single part is priced here.
+    """
+    table, n = problem.table, len(problem.table)
+    appear, disappear = end_costs(table, constants)
+    best, likely = np.full(n, -np.inf), np.zeros(n, dtype=bool)
+    link_cost = np.empty(len(problem.links), dtype=np.int64)
+    rows, division_cost, link_terms, division_terms = [], [], [], []
+    done = 0
+    for priced in _priced_parts(problem, appear, model, constants, explained, spread):
+        cells, here = slice(priced.offset, priced.offset + len(priced.best)), slice(done, done + len(priced.link_cost))
+        link_cost[here], done = priced.link_cost, here.stop
+        rows.append(priced.divisions)
+        division_cost.append(priced.division_cost)
+        link_terms.append(priced.link_terms)
+        division_terms.append(priced.division_terms)
+        best[cells] = np.maximum(best[cells], priced.best)
+        likely[cells] |= priced.likely
+    alternative = table.alternatives
+    usual = usual_gain(best) if alternative.any() else 0.0
+    specks = doubtful(table, likely, constants) & allow_drop & ~alternative
+    gain = table.reward - usual * (1 - table.share) + np.where(specks, constants.false, 0.0)
+    mother, one, two = np.concatenate(rows, axis=1)
+    return Candidates(
+        Detections(
+            table.frame, table.label, table.position, table.area, table.border, to_units(-gain),
+            to_units(appear), to_units(disappear), specks | alternative, all_free(n), table.hypothesis,
+        ),
+        Links(problem.links.source, problem.links.target, link_cost, all_free(len(link_cost)), _joined(link_terms)),
+        Divisions(mother, one, two, np.concatenate(division_cost), all_free(len(mother)), _joined(division_terms)),
+        clique_id=table.clique_id, clique_detection=table.clique_row, ndim=table.ndim,
+    )  # fmt: skip
+
+
+def with_terms(
+    candidates: Candidates, problem: Problem, model: CostModel, constants: Constants, *, spread: Spread = map,
+    progress: Progress = silent,
+) -> Candidates:  # fmt: skip
+    """What :func:`price` has priced without explanation, with the terms of its costs."""
+    appear, _ = end_costs(problem.table, constants)
+    links, divisions = replace(candidates.links, terms={}), replace(candidates.divisions, terms={})
+    i, j = 0, 0
+    progress("explain", 0, len(links))
+    for priced in _priced_parts(problem, appear, model, constants, True, spread):
+        _put(links, i, priced.link_terms)
+        _put(divisions, j, priced.division_terms)
+        i, j = i + len(priced.link_cost), j + len(priced.division_cost)
+        progress("explain", i, len(links))
+    return replace(candidates, links=links, divisions=divisions)
+
+
+def _put(table: Links | Divisions, begin: int, part: Terms) -> None:
+    """Write the terms of a part into those of all rows, from row ``begin`` on."""
+    for name, term in part.items():
+        whole = table.terms.setdefault(name, np.empty(len(table), dtype=term.dtype))
+        whole[begin : begin + len(term)] = term
+
+
+@dataclass(frozen=True)
+class Priced:
+    """The costs of a part of a movie, in units.
+
+    offset : its first row in the movie. link_cost : int64 (m,). divisions : int64 (3, d), rows of the movie.
+    division_cost : int64 (d,). link_terms, division_terms : float16, in nats; empty where they were not asked for.
+    best : float64 (n,), log-odds of the best link to the past of each of its cells, −inf: none.
+    likely : bool (n,), whether a link that is likelier than not begins or ends there.
+    """
+
+    offset: int
+    link_cost: IntArray
+    divisions: IntArray
+    division_cost: IntArray
+    link_terms: Terms
+    division_terms: Terms
+    best: FloatArray
+    likely: NDArray[np.bool_]
+
+
+def _priced_parts(
+    problem: Problem, appear: FloatArray, model: CostModel, constants: Constants, explained: bool, spread: Spread
+) -> Iterator[Priced]:
+    """The costs of all parts in order; ``appear``: float64 (n,), what it costs each cell to appear, in nats."""
+    items = ((part, appear[part.offset : part.offset + len(part.table)]) for part in problem.parts())
+    work = partial(price_part, model=model, constants=constants, explained=explained)
+    return (map if problem.small else spread)(work, items)
+
+
+def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Constants, explained: bool) -> Priced:
+    """The costs of a part, given with what it costs each of its cells to appear."""
+    part, appear = item
+    logit, cost, terms = _price_links(part, model, constants)
+    triplets, its_cost, its_terms = _price_divisions(part, model, constants, cost, appear)
+    best, likely = np.full(len(part.table), -np.inf), np.zeros(len(part.table), dtype=bool)
+    np.maximum.at(best, part.links.target, logit)
+    likely[part.links.source[cost < 0]] = likely[part.links.target[cost < 0]] = True
+    link_terms, division_terms = (
+        {name: term.astype(np.float16) for name, term in of.items()} if explained else {} for of in (terms, its_terms)
+    )
+    link_terms[SISTER_OUTSIDE] = terms[SISTER_OUTSIDE].astype(np.float32)
+    return Priced(
+        part.offset, to_units(cost), triplets, to_units(its_cost), link_terms, division_terms, best, likely
+    )  # fmt: skip
+
+
+def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[FloatArray, FloatArray, Terms]:
+    """Log-odds and cost of the links of a part in nats, and the terms of the cost.
+
+    A link that is more likely a division with one daughter outside the image has the cost of that, if such a
+    division is likelier than not: a link that fits badly is none for that reason alone.
+    """
+    logit, terms = model.link(part.link_features, len(part.links))
+    unseen = constants.gap * part.links.missed.astype(np.float64)
+    cost, outside = unseen - logit, np.zeros(len(logit))
+    lone = find_lone_daughters(part)
+    born, _ = model.division(lone_daughter_features(part, lone), len(lone))
+    alone = constants.border + constants.outside - born
+    outside[lone] = np.where((alone < 0) & (alone < cost[lone]), alone - cost[lone], 0)
+    terms = {name: -term for name, term in terms.items()} | {"unseen": unseen, SISTER_OUTSIDE: outside}
+    return logit, cost + outside, terms
+
+
+def _price_divisions(
+    part: Part, model: CostModel, constants: Constants, link_cost: FloatArray, appear: FloatArray
+) -> tuple[IntArray, FloatArray, Terms]:
+    """The divisions of a part that are worth a place in the problem: int64 (3, d), their costs in nats, the terms."""
+    links, first, second = part.links, part.first, part.second
+    logit, terms = model.division(part.division_features, len(first))
+    unseen = (links.missed[first] > 0) & (links.missed[second] > 0)
+    late = np.where(unseen, constants.gap, constants.late * links.missed[second].astype(np.float64))
+    cost = late - logit
+    single = np.minimum(
+        link_cost[first] + appear[links.target[second]], link_cost[second] + appear[links.target[first]]
+    )
+    kept = np.flatnonzero(cost < single + constants.keep)
+    rows = np.stack([links.source[first], links.target[first], links.target[second]])[:, kept] + part.offset
+    return rows, cost[kept], {name: -term[kept] for name, term in terms.items()} | {"late": late[kept]}
+
+
+def _joined(parts: list[Terms]) -> Terms:
+    """The terms of all parts as one; those of the parts are given up on the way."""
+    return {name: np.concatenate([part.pop(name) for part in parts]) for name in (list(parts[0]) if parts else ())}
+
+
+def doubtful(table: DetectionTable, likely: NDArray[np.bool_], constants: Constants) -> NDArray[np.bool_]:
+    """Small detections without a likely link to the past or the future: blobs that may be no cells."""
+    return np.asarray(~likely & (table.area < constants.small * np.median(table.area)) if len(table) else likely)
+
+
+def usual_gain(best: FloatArray) -> float:
+    """Log-odds of a good link: the median over detections of their ``best`` link to the past (−inf: none).
+
+    Where hypotheses compete, links are rewarded by area as well: a piece of a cell pays for what it lacks,
+    so that two pieces do not win over the whole by being linked twice.
+    """
+    best = best[np.isfinite(best)]
+    return max(float(np.median(best)), 0.0) if len(best) else 0.0
+
+
+def end_costs(table: DetectionTable, constants: Constants) -> tuple[FloatArray, FloatArray]:
+    """Cost in nats of appearing and of disappearing, for each detection.
+
+    Nothing in the first (last) frame with cells; near it no more than having gone unseen since.
+    """
+    near = table.border <= constants.margin * typical_diameter(table)
+    base = np.where(near, constants.border, constants.appear)
+    frames = table.frames_with_cells()
+    since = np.searchsorted(frames, table.frame)
+    until = len(frames) - 1 - since
+    return np.minimum(base, constants.gap * since), np.minimum(base, constants.gap * until)

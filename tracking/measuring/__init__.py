@@ -1,0 +1,1 @@
+"""From masks or hypotheses to a table of detections."""

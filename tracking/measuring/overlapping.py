@@ -1,0 +1,51 @@
+"""Movies whose frames are stacks of label images, because some of their objects exclude each other."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from celltrail.data.progress import Progress, silent
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for each of ``n`` objects of a layered movie, and which exclude each other.
+
+    reward : float64 (n,), nats gained by using an object. share : float64 (n,), for how many typical cells it counts.
+    hypothesis : int64 (n,), its number among the hypotheses of its frame; −1 for a plain mask. Hypotheses, and masks in a
+    clique, may be left out.
+    clique_id, clique_row : int64 (k,), sets of objects of which at most one may be used.
+    """
+
+    reward: FloatArray
+    share: FloatArray
+    hypothesis: IntArray
+    clique_id: IntArray
+    clique_row: IntArray
+
+
+class LayeredMovie(Mapping[int, NDArray[np.int64]]):
+    """Frame number → label images (L, Y, X) or (L, Z, Y, X); a label is unique within its frame.
+
+    path, voxel : of the files that it was made from.
+    """
+
+    path: Path | None
+    voxel: tuple[float, float, float] | None
+
+    @abstractmethod
+    def draw(self, number: int, labels: IntArray, new: IntArray) -> NDArray[np.int64]:
+        """Label image of chosen objects: ``labels`` become ``new`` (0: left out)."""
+
+    @abstractmethod
+    def evidence(self, frame: IntArray, label: IntArray, progress: Progress = silent) -> Evidence:
+        """What speaks for the objects of all frames, given by frame and label."""

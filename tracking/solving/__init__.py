@@ -1,0 +1,1 @@
+"""Candidates with costs to the proven best solution."""

@@ -1,0 +1,258 @@
+"""Pins in the programme: kept and forbidden columns, added where they were no candidates.
+
+Contradictions are found here, before anything is solved, and named by frame and label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from celltrail.data.errors import raise_if
+from celltrail.data.files.movie import part_of
+from celltrail.data.files.pins import Cell, Pin
+from celltrail.data.graph.candidates import (
+    FORBIDDEN,
+    KEPT,
+    NAT,
+    SISTER_OUTSIDE,
+    Candidates,
+    Divisions,
+    Links,
+    all_free,
+    to_units,
+)
+
+IntArray = NDArray[np.int64]
+Masks = Mapping[int, NDArray[Any]]
+
+NEVER = 10_000 * NAT  # what it costs to end a kept mother, or to begin a kept daughter, in another way
+
+
+class MergedMasks(Mapping[int, NDArray[Any]]):
+    """Masks in which pairs of labels of one frame have become one, the smaller of the two."""
+
+    def __init__(self, masks: Masks, pins: Sequence[Pin]) -> None:
+        self.masks = masks
+        self.pairs = [(*pin.cells[0], pin.cells[1][1]) for pin in pins if pin.kind == "merge" and pin.action == "keep"]
+        self.path, self.voxel = getattr(masks, "path", None), getattr(masks, "voxel", None)
+
+    def between(self, frames: range) -> MergedMasks:
+        """The same masks, only the frames whose number is in ``frames``."""
+        part = copy(self)
+        part.masks = part_of(self.masks, frames)
+        return part
+
+    def __getitem__(self, number: int) -> NDArray[Any]:
+        labels = np.asarray(self.masks[number])
+        for frame, one, two in self.pairs:
+            if frame == number:
+                labels = np.where(labels == max(one, two), np.array(min(one, two), labels.dtype), labels)
+        return labels
+
+    def __contains__(self, number: object) -> bool:
+        return number in self.masks
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.masks)
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def missing(self) -> list[str]:
+        """Merges that name a label which its frame does not have."""
+        return [
+            f"The pins merge cell {label} of frame {frame}, but the masks have no such cell."
+            for frame, *labels in self.pairs
+            for label in labels
+            if frame not in self.masks or not (np.asarray(self.masks[frame]) == label).any()
+        ]
+
+
+def apply_pins(candidates: Candidates, pins: Sequence[Pin]) -> Candidates:
+    """The problem with pins obeyed: fixed columns, and new ones for pinned pairs that were no candidates.
+
+    A pin speaks of cells, so it fixes every column that says the same of them: a link that is forbidden is forbidden
+    as a part of a division, too. :func:`celltrail.tracking.obedience.require_obedience` reads in the solution that it has worked.
+
+    Raises
+    ------
+    data.InputError
+        With every pin on a cell that does not exist, and every pair of pins that contradict each other.
+    """
+    pins = [pin for pin in pins if pin.kind != "merge"]
+    if not pins:
+        return candidates
+    d = candidates.detections
+    row_of = {key: row for row, key in enumerate(zip(d.frame.tolist(), d.label.tolist(), strict=True))}
+    raise_if(
+        f"The pins name cell {label} of frame {frame}, but the masks have no such cell."
+        for frame, label in dict.fromkeys(cell for pin in pins for cell in pin.cells)
+        if (frame, label) not in row_of
+    )
+    raise_if(_contradictions(pins))
+    free = _with_free_daughter(candidates, _rows(pins, "division", 2, row_of))
+    result = replace(
+        candidates,
+        detections=replace(d, fixed=d.fixed.copy(), optional=d.optional.copy(), appear=d.appear.copy(), disappear=d.disappear.copy()),
+        links=_with_links(candidates.links, _rows(pins, "link", 2, row_of)),
+        divisions=_with_divisions(candidates.divisions, np.concatenate([_rows(pins, "division", 3, row_of), free])),
+    )  # fmt: skip
+    for pin in pins:
+        _fix(result, pin, [row_of[cell] for cell in pin.cells])
+    return result
+
+
+def _rows(pins: Sequence[Pin], kind: str, cells: int, row_of: dict[Cell, int]) -> IntArray:
+    found = [[row_of[c] for c in pin.cells] for pin in pins if pin.kind == kind and len(pin.cells) == cells]
+    return np.array(found, dtype=np.int64).reshape(-1, cells)
+
+
+def _with_free_daughter(candidates: Candidates, pairs: IntArray) -> IntArray:
+    """Triples of a mother, her pinned daughter, and every other target of hers in the same frame."""
+    links, frame = candidates.links, candidates.detections.frame
+    found = [
+        (mother, daughter, other)
+        for mother, daughter in pairs.tolist()
+        for other in links.target[(links.source == mother) & (frame[links.target] == frame[daughter])].tolist()
+        if other != daughter
+    ]
+    return np.array(found, dtype=np.int64).reshape(-1, 3)
+
+
+def _with_links(links: Links, pairs: IntArray) -> Links:
+    known = set(zip(links.source.tolist(), links.target.tolist(), strict=True))
+    new = np.array([pair for pair in dict.fromkeys(map(tuple, pairs.tolist())) if pair not in known], dtype=np.int64)
+    new = new.reshape(-1, 2)
+    order = np.lexsort((np.append(links.target, new[:, 1]), np.append(links.source, new[:, 0])))
+    zero = np.zeros(len(new))
+    return Links(
+        np.append(links.source, new[:, 0])[order], np.append(links.target, new[:, 1])[order],
+        np.append(links.cost, zero.astype(np.int64))[order], np.append(links.fixed, all_free(len(new)))[order],
+        {name: np.append(term, zero.astype(term.dtype))[order] for name, term in links.terms.items()},
+    )  # fmt: skip
+
+
+def _with_divisions(divisions: Divisions, triples: IntArray) -> Divisions:
+    triples = np.concatenate([triples[:, :1], np.sort(triples[:, 1:], axis=1)], axis=1)
+    table = np.stack([divisions.mother, divisions.first, divisions.second], axis=1)
+    known = set(map(tuple, table.tolist()))
+    new = np.array([t for t in dict.fromkeys(map(tuple, triples.tolist())) if t not in known], dtype=np.int64)
+    table = np.concatenate([table, new.reshape(-1, 3)])
+    order = np.lexsort((table[:, 2], table[:, 1], table[:, 0]))
+    zero = np.zeros(len(new))
+    return Divisions(
+        table[order, 0], table[order, 1], table[order, 2], np.append(divisions.cost, zero.astype(np.int64))[order],
+        np.append(divisions.fixed, all_free(len(new)))[order],
+        {name: np.append(term, zero.astype(term.dtype))[order] for name, term in divisions.terms.items()},
+    )  # fmt: skip
+
+
+def _fix(candidates: Candidates, pin: Pin, rows: list[int]) -> None:
+    """Write one pin into the ``fixed`` columns."""
+    d, links, divisions = candidates.detections, candidates.links, candidates.divisions
+    value = KEPT if pin.action == "keep" else FORBIDDEN
+    born = (divisions.first == rows[-1]) | (divisions.second == rows[-1])
+    if pin.kind == "detection":
+        d.fixed[rows[0]] = value
+        d.optional[rows[0]] |= value == FORBIDDEN
+    elif pin.kind == "link":
+        pair = (links.source == rows[0]) & (links.target == rows[1])
+        links.fixed[pair] = value
+        _move_only(links, pair)
+        if pin.action == "forbid":
+            divisions.fixed[(divisions.mother == rows[0]) & born] = FORBIDDEN
+    elif pin.kind == "begin":
+        d.fixed[rows[0]] = KEPT
+        links.fixed[links.target == rows[0]] = FORBIDDEN
+        divisions.fixed[born] = FORBIDDEN
+    elif pin.kind == "end":
+        d.fixed[rows[0]] = KEPT
+        links.fixed[links.source == rows[0]] = FORBIDDEN
+        divisions.fixed[divisions.mother == rows[0]] = FORBIDDEN
+    elif pin.kind == "division":
+        _fix_division(candidates, pin, *rows)
+
+
+def _fix_division(candidates: Candidates, pin: Pin, mother: int, *daughters: int) -> None:
+    """Keep or forbid the divisions of a mother into these daughters, the others free."""
+    d, links, divisions = candidates.detections, candidates.links, candidates.divisions
+    named = divisions.mother == mother
+    outside = (links.source == mother) & links.lone_daughter  # the other daughter is outside the image
+    for daughter in daughters:
+        named &= (divisions.first == daughter) | (divisions.second == daughter)
+        outside &= links.target == daughter
+    if pin.action == "forbid":
+        divisions.fixed[named] = FORBIDDEN
+        if len(daughters) < 2:
+            _move_only(links, outside)
+        return
+    if len(daughters) == 2:
+        divisions.fixed[named] = KEPT
+        return
+    other = (divisions.mother == mother) | (divisions.first == daughters[0]) | (divisions.second == daughters[0])
+    divisions.fixed[other & ~named] = FORBIDDEN
+    links.fixed[((links.source == mother) | (links.target == daughters[0])) & ~outside] = FORBIDDEN
+    d.disappear[mother] = d.appear[daughters[0]] = NEVER
+
+
+def _move_only(links: Links, rows: NDArray[np.bool_]) -> None:
+    """Make of some links what they are without a second daughter outside the image, at the cost of that."""
+    gain = links.terms.get(SISTER_OUTSIDE)
+    if gain is not None:
+        links.cost[rows] -= to_units(gain[rows])
+        gain[rows] = 0
+
+
+def _contradictions(pins: Sequence[Pin]) -> list[str]:
+    """Pins that cannot hold together, as sentences."""
+    problems = []
+    action: dict[tuple[str, tuple[Cell, ...]], str] = {}
+    for pin in pins:
+        key = pin.kind, (pin.cells[0], *sorted(pin.cells[1:]))
+        if action.setdefault(key, pin.action) != pin.action:
+            problems.append(f"The pins both keep and forbid the same {pin.kind} ({pin}): remove one of them.")
+    forbidden = {pin.cells[0] for pin in pins if pin.kind == "detection" and pin.action == "forbid"}
+    past: dict[Cell, Pin] = {}
+    future: dict[Cell, Pin] = {}
+    follows = {pair: pin for pin in pins if pin.action == "keep" for pair in _pairs(pin)}
+    divides = {pin.cells[0]: pin for pin in pins if pin.action == "keep" and pin.kind == "division"}
+    for pin in pins:
+        if pin.action == "forbid":
+            said = [follows.get(pair) for pair in _pairs(pin)] if pin.kind == "link" else []
+            said += [divides.get(pin.cells[0])] if pin.kind == "division" and len(pin.cells) == 1 else []
+            said += (
+                [follows.get((pin.cells[0], pin.cells[1]))] if pin.kind == "division" and len(pin.cells) == 2 else []
+            )
+            problems += [
+                f"One of the pins forbids what another keeps ({pin}; {other}): remove one of them."
+                for other in said
+                if other is not None and (other.kind, pin.kind) != ("link", "division")
+            ]
+            continue
+        if pin.kind == "detection":
+            continue
+        for cell in pin.cells:
+            if cell in forbidden:
+                problems.append(
+                    f"The pins forbid cell {cell[1]} of frame {cell[0]}, but also {pin}: remove one of them."
+                )
+        ends = [] if pin.kind == "begin" else [(future, pin.cells[0], "futures")]
+        ends += [(past, cell, "pasts") for cell in (pin.cells if pin.kind == "begin" else pin.cells[1:])]
+        for known, cell, word in ends:
+            other = known.setdefault(cell, pin)
+            if other.kind != pin.kind or set(other.cells) != set(pin.cells):
+                problems.append(
+                    f"Cell {cell[1]} of frame {cell[0]} has two pinned {word} ({other}; {pin}): remove one of them."
+                )
+    return list(dict.fromkeys(problems))
+
+
+def _pairs(pin: Pin) -> list[tuple[Cell, Cell]]:
+    """The pairs of cells of which a pin on a link or a division says that the second follows the first."""
+    return [(pin.cells[0], cell) for cell in pin.cells[1:]] if pin.kind in ("link", "division") else []
