@@ -32,12 +32,12 @@ from celltrail.data.files.hypotheses import Hypotheses, paint
 from celltrail.data.files.opening import parse_frames
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.evaluation import segmentation_scores
-from celltrail.segmentation import Movie, find_hypotheses, find_instances, load_model, open_movie, predict
+from celltrail.segmentation import AnnotatedMovie, find_hypotheses, find_instances, load_model, open_movie, predict
 
 SCENES = ((25, 256), (60, 256), (12, 256))
 
 
-def simulated() -> Movie:
+def simulated() -> AnnotatedMovie:
     """Frames of three simulated movies as one."""
     images: dict[int, NDArray[Any]] = {}
     masks: dict[int, NDArray[Any]] = {}
@@ -45,7 +45,7 @@ def simulated() -> Movie:
         scene = simulate_scene(frames=6, cells=cells, size=(side, side), seed=7000 + index)
         for frame in range(0, 6, 2):
             images[len(images)], masks[len(masks)] = scene.draw(frame)
-    return Movie(images, masks, tuple(images), name="simulated")
+    return AnnotatedMovie(images, masks, tuple(images), name="simulated")
 
 
 def oracle(truth: NDArray[Any], found: Hypotheses) -> list[float]:

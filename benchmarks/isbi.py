@@ -27,17 +27,17 @@ from celltrail.data.files.movie import ComputedFrames
 from celltrail.data.files.opening import open_images
 from celltrail.evaluation.measures.isbi import best_isbi_scores
 from celltrail.evaluation.measures.warping import ISBI_THRESHOLDS, warping_errors
-from celltrail.segmentation import Movie, predict, preset, train
+from celltrail.segmentation import AnnotatedMovie, predict, preset, train
 
 TRAINING, TEST = range(20), range(20, 24)
 PAPER = {"warping_error": 0.000353, "rand_error": 0.0382, "pixel_error": 0.0611}
 
 
-def open_slices(folder: Path, numbers: range) -> Movie:
+def open_slices(folder: Path, numbers: range) -> AnnotatedMovie:
     """Slices with their cells as labels: the parts that membranes (0) leave apart."""
     images, membranes = open_images(folder / "image"), open_images(folder / "label")
     labels = ComputedFrames(numbers, lambda number: ndimage.label(membranes[number] > 0)[0].astype(np.int32))
-    return Movie(images, labels, tuple(numbers), name="ISBI2012-membrane")
+    return AnnotatedMovie(images, labels, tuple(numbers), name="ISBI2012-membrane")
 
 
 def pixel_error(truth: NDArray[np.bool_], probability: NDArray[np.float32]) -> float:

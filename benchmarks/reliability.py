@@ -23,7 +23,7 @@ from movies import find_movies
 from numpy.typing import NDArray
 from shipped_costs import simulated_examples
 
-from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.candidates.parts import find_candidates
 from celltrail.tracking.costs.choice import choose_model
 from celltrail.tracking.costs.examples import Example, read_example, true_choices
 from celltrail.tracking.costs.learned import costs_as_json, fit_costs
@@ -36,7 +36,7 @@ LEAST = 0.01
 
 def predict(example: Example, costs: str) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
     """Predicted probability and truth of each candidate of a movie: kind → float64 (k,), bool (k,)."""
-    problem = pose(example.table)
+    problem = find_candidates(example.table)
     part = problem.whole
     model = choose_model(costs, lambda: problem, solve_candidates, Constants())
     links, divisions = true_choices(example, part)

@@ -61,11 +61,11 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     from celltrail.segmentation.net.checkpoint import load_model
     from celltrail.segmentation.prediction.movie import label_frame
     from celltrail.tracking.candidates.links import find_links
-    from celltrail.tracking.candidates.parts import FEW, PART, Problem, pose
+    from celltrail.tracking.candidates.parts import FEW, PART, UnpricedCandidates, find_candidates
     from celltrail.tracking.costs.learned import load_costs
     from celltrail.tracking.costs.pricing import Constants, price, price_part, with_terms
     from celltrail.tracking.exporting.lineage import build_lineage
-    from celltrail.tracking.measuring.table import STRETCH, measure_movie
+    from celltrail.tracking.measuring.table import CHUNK, measure_movie
     from celltrail.tracking.preparation import AUTO_GAP, EXCERPT, prepare
     from celltrail.tracking.solving.solver import solve_candidates
 
@@ -73,11 +73,11 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     images, truth = open_images(folder / "01"), open_labels(folder / "01_GT" / "TRA")
     model = load_model("sim-fluo")
     first = truth.numbers[0]
-    stretch = range(first, first + STRETCH)
+    chunk = range(first, first + CHUNK)
     table = measure_movie(truth, images, spans=AUTO_GAP + 1)
-    problem, learned, constants = pose(table), load_costs(), Constants()
+    problem, learned, constants = find_candidates(table), load_costs(), Constants()
 
-    def fresh() -> Problem:
+    def fresh() -> UnpricedCandidates:
         return replace(problem)  # without the features that it has made before
 
     candidates = price(fresh(), learned, constants)
@@ -104,7 +104,7 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     return {
         "segment a frame": cpu_seconds(lambda: label_frame(model, images[first])),
         "measure a stretch": cpu_seconds(
-            lambda: measure_movie(truth.between(stretch), images.between(stretch), spans=AUTO_GAP + 1), 1
+            lambda: measure_movie(truth.between(chunk), images.between(chunk), spans=AUTO_GAP + 1), 1
         ),
         "find the links of 15,000 cells": links / len(table) * FEW,
         "price 50,000 links": pricing / len(problem.links) * PART,
@@ -128,33 +128,33 @@ def scheduler_seconds() -> float:
 
     with (
         distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
-        open_workers(dask=cluster.scheduler_address) as spread,
+        open_workers(dask=cluster.scheduler_address) as mapper,
     ):
-        list(spread(abs, range(50)))
+        list(mapper(abs, range(50)))
         start = time.process_time()  # scheduler and client live in this process, the worker in another
-        list(spread(abs, range(EMPTY_TASKS)))
+        list(mapper(abs, range(EMPTY_TASKS)))
         return (time.process_time() - start) / EMPTY_TASKS
 
 
 Stage = tuple[int, float, int]  # tasks, seconds of each, calls of the scheduler for each
 
 
-def stages_of_movie(task: dict[str, float], stretch: int) -> list[Stage]:
+def stages_of_movie(task: dict[str, float], chunk: int) -> list[Stage]:
     """The stages of one movie; frames are simulated a stretch at a time, with as many calls as they have frames."""
-    groups = -(-FRAMES // stretch)
+    groups = -(-FRAMES // chunk)
     detections = FRAMES * task["detections per frame"]
     parts = round(detections * task["links per detection"] / LINKS_PRICED)
     lead = task["solve and write graph.npz, per detection"] * detections + task["write a frame"] * FRAMES
     lead += 2 * parts * task["send these links to a worker and their costs back"]
     return [
-        (groups, task["segment a frame"] * stretch, stretch),
+        (groups, task["segment a frame"] * chunk, chunk),
         (groups, task["measure a stretch"], 1),
         (1, task["ask 40,000 cells about gaps"], 1),
         (round(detections / CELLS_SEARCHED), task["find the links of 15,000 cells"], 1),
         (parts, task["price 50,000 links"], 1),
         (1, lead, 1),
         (parts, task["explain the costs of 50,000 links"], 1),
-        (groups, task["compare a frame"] * stretch, stretch),
+        (groups, task["compare a frame"] * chunk, chunk),
     ]
 
 
@@ -180,9 +180,9 @@ def simulate(movies: int, workers: int, stages: list[Stage], call: float) -> tup
     return end, busy / (end * workers)
 
 
-def simulated_rows(task: dict[str, float], call: float, stretch: int) -> Iterator[dict[str, Any]]:
+def simulated_rows(task: dict[str, float], call: float, chunk: int) -> Iterator[dict[str, Any]]:
     """One row for each number of detections and of workers."""
-    stages = stages_of_movie(task, stretch)
+    stages = stages_of_movie(task, chunk)
     for detections in DETECTIONS:
         movies = max(1, round(detections / (FRAMES * task["detections per frame"])))
         for workers in WORKERS:
@@ -198,7 +198,7 @@ def main() -> None:
     arguments.add_argument("--cells", type=int, default=500)
     arguments.add_argument("--size", type=int, default=1024)
     options = arguments.parse_args()
-    from celltrail.tracking.measuring.table import STRETCH
+    from celltrail.tracking.measuring.table import CHUNK
 
     with tempfile.TemporaryDirectory() as folder:
         task = measure_tasks(Path(folder), options.frames, options.cells, options.size)
@@ -207,7 +207,7 @@ def main() -> None:
     shown = [(name, value) for name, value in task.items() if name not in NUMBERS]
     shown.append(("hand out a task (scheduler and client)", call))
     print(markdown_table(["task", "CPU ms"], [[name, f"{1000 * value:.3f}"] for name, value in shown]))
-    rows = list(simulated_rows(task, call, STRETCH))
+    rows = list(simulated_rows(task, call, CHUNK))
     print("\nSimulated, hours (share of the time that workers are busy):\n")
     table = []
     for detections in DETECTIONS:

@@ -23,7 +23,16 @@ import torch
 from celltrail.data.files.output import refuse_existing
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.evaluation import segmentation_scores
-from celltrail.segmentation import Model, Movie, load_model, preset, save_model, segment_movie, split_in_time, train
+from celltrail.segmentation import (
+    AnnotatedMovie,
+    Model,
+    load_model,
+    preset,
+    save_model,
+    segment_movie,
+    split_in_time,
+    train,
+)
 
 # cells, side, noise: sparse and crowded, small and large cells, clean and noisy images
 SCENES: dict[str, list[tuple[int, int, float]]] = {
@@ -41,14 +50,14 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def simulated(name: str, scenes: list[tuple[int, int, float]], seed: int, frames: int) -> list[Movie]:
+def simulated(name: str, scenes: list[tuple[int, int, float]], seed: int, frames: int) -> list[AnnotatedMovie]:
     """Annotated movies of the given scenes; short cycles, so that many divisions are seen."""
     movies = []
     for index, (cells, side, noise) in enumerate(scenes):
         scene = simulate_scene(frames=frames, cells=cells, size=(side, side), modality=name.removeprefix("sim-"),
                                noise=noise, cycle=15, seed=seed + index)  # fmt: skip
         drawn = {frame: scene.draw(frame) for frame in range(frames)}
-        movies.append(Movie({k: image for k, (image, _) in drawn.items()}, {k: mask for k, (_, mask) in drawn.items()},
+        movies.append(AnnotatedMovie({k: image for k, (image, _) in drawn.items()}, {k: mask for k, (_, mask) in drawn.items()},
                             tuple(range(frames)), name=f"simulated {cells} cells, {side} pixels, noise {noise}"))  # fmt: skip
     return movies
 

@@ -35,8 +35,8 @@ import numpy as np
 from instances import build, constant_split, instance, without_divisions
 
 from celltrail.data.graph.candidates import Candidates
-from celltrail.tracking.solving.backends import Problem, backend
-from celltrail.tracking.solving.programme import build_model, clique_rows
+from celltrail.tracking.solving.backends import LinearProgramme, backend
+from celltrail.tracking.solving.programme import build_programme, clique_rows
 from celltrail.tracking.solving.solver import solve_candidates
 
 Row = dict[str, Any]
@@ -53,7 +53,7 @@ def celltrail(candidates: Candidates, limit: float) -> Row:
 
 def whole_programme(candidates: Candidates, solver: str, limit: float) -> Row:
     """The whole integer programme at once, nothing fixed, split or priced."""
-    model = build_model(candidates)
+    model = build_programme(candidates)
     columns = np.arange(model.first_drop)
     columns = np.append(columns, model.first_drop + np.flatnonzero(candidates.detections.optional))
     place = np.full(len(model.rows), -1)
@@ -68,7 +68,7 @@ def whole_programme(candidates: Candidates, solver: str, limit: float) -> Row:
         matrix = vstack([matrix, csc_array(entries, shape=(len(rows), len(columns)))], format="csc")
         lower = np.append(lower, [len(row) - 1 for row in rows])
         upper = np.append(upper, np.full(len(rows), np.inf))
-    answer = backend(solver)(Problem(model.cost[columns] / 1000, csc_array(matrix), lower, upper), True, limit)
+    answer = backend(solver)(LinearProgramme(model.cost[columns] / 1000, csc_array(matrix), lower, upper), True, limit)
     found = None if answer.x is None else int(model.cost[columns[answer.x > 0.5]].sum()) + model.constant
     return {"objective": found, "status": "optimal" if answer.optimal else "timeout"}
 

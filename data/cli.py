@@ -67,10 +67,10 @@ def check(
 
     Example:  celltrail check my_dataset/01_GT/TRA
     """
-    from celltrail.data.files.check import Part, find_problems
+    from celltrail.data.files.check import Section, find_problems
     from celltrail.data.files.opening import parse_frames
 
-    part = Part(parse_frames(frames), channel, axes)
+    part = Section(parse_frames(frames), channel, axes)
     with console.show_progress() as progress:
         problems = find_problems(path, part, progress=progress)
     if as_json:

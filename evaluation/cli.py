@@ -102,7 +102,7 @@ def evaluate(
     if second is not None and frames is not None:
         raise InputError("traccuracy compares whole sequences: leave out --frames or --with.")
     wanted, size = parse_frames(frames), _parse_voxel(voxel)
-    with console.show_progress() as progress, open_workers(jobs, dask) as spread:
+    with console.show_progress() as progress, open_workers(jobs, dask) as mapper:
         if res is not None:
             evaluations = [
                 evaluate_sequence(
@@ -113,7 +113,7 @@ def evaluate(
                     only_masks=only_masks,
                     voxel=size,
                     sparse=sparse,
-                    spread=spread,
+                    mapper=mapper,
                     progress=progress,
                 )
             ]
@@ -123,7 +123,7 @@ def evaluate(
             found = find_sequences(gt)
             skipped = [s.name for s in found if s.gt is None or s.result is None]
             evaluations = evaluate_dataset(
-                gt, frames=wanted, truth=truth.value, voxel=size, sparse=sparse, spread=spread, progress=progress
+                gt, frames=wanted, truth=truth.value, voxel=size, sparse=sparse, mapper=mapper, progress=progress
             ).sequences
             for name in skipped:
                 typer.echo(f"Sequence {name} has no truth or no result: left out.", err=True)

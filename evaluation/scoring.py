@@ -23,7 +23,7 @@ from celltrail.evaluation.measures.trajectories import measure_trajectories
 from celltrail.evaluation.record import Detail, Evaluation
 from celltrail.evaluation.stages import name_stages, open_stages
 from celltrail.evaluation.suspects import find_suspects
-from celltrail.evaluation.truth import Result, Truth
+from celltrail.evaluation.truth import OpenedResult, Truth
 
 GROUPS = ("ctc", "regions", "shapes", "tracks")
 TOLERANCES = (0, 1, 2, 3)
@@ -35,7 +35,7 @@ NO_TRUTH_TRACKS = "the truth has no tracks (only the masks were compared)"
 def score(
     truth: Truth,
     truth_tracks: Tracks | None,
-    result: Result,
+    result: OpenedResult,
     markers: Contingency | None,
     seg: Contingency | None,
     shapes: Mapping[int, list[Score]],
@@ -139,7 +139,7 @@ def _followed_tracks(table: Contingency, tracks: Tracks) -> Tracks:
 
 
 def _measure_tracking(
-    evaluation: Evaluation, detail: Detail, result: Result, groups: Collection[str], sparse: bool
+    evaluation: Evaluation, detail: Detail, result: OpenedResult, groups: Collection[str], sparse: bool
 ) -> None:
     names = _tracking_names(groups)
     evaluation.put(dict.fromkeys(names), NO_TRUTH_TRACKS)

@@ -13,7 +13,7 @@ from celltrail.data.files.ctc import find_sequences, track_file
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.tracks import Tracks, clip_tracks
 from celltrail.data.progress import Progress, silent
-from celltrail.data.running.workers import Spread
+from celltrail.data.running.workers import Mapper
 from celltrail.evaluation.measures import technical
 from celltrail.evaluation.measures.contingency import Contingency, Masks, shorten, tabulate, tabulate_many
 from celltrail.evaluation.measures.per_frame import Score, score_shapes
@@ -21,7 +21,7 @@ from celltrail.evaluation.measures.segmentation import pixel_measures
 from celltrail.evaluation.record import DatasetEvaluation, Evaluation
 from celltrail.evaluation.scoring import GROUPS, score
 from celltrail.evaluation.truth import (
-    Result,
+    OpenedResult,
     SegTruth,
     Truth,
     TruthKind,
@@ -42,7 +42,7 @@ def evaluate_sequence(
     groups: Collection[str] = GROUPS,
     voxel: tuple[float, float, float] | None = None,
     sparse: bool = False,
-    spread: Spread = map,
+    mapper: Mapper = map,
     progress: Progress = silent,
 ) -> Evaluation:
     """Compare a result with its ground truth.
@@ -59,7 +59,7 @@ def evaluate_sequence(
         error, V_rand), "tracks" (HOTA, IDF1, ADE …, the ceiling, suspect truth).
     voxel : size (z, y, x) in µm, for distances; otherwise from the metadata of the masks.
     sparse : the truth shows some lineages only: masks, tracks and divisions beyond them do not count.
-    spread : where frames are compared (:func:`celltrail.data.running.workers.open_workers`); the result does not depend on it.
+    mapper : where frames are compared (:func:`celltrail.data.running.workers.open_workers`); the result does not depend on it.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def evaluate_sequence(
         groups=groups,
         voxel=voxel,
         sparse=sparse,
-        spread=spread,
+        mapper=mapper,
         progress=progress,
     )[""]
 
@@ -91,12 +91,12 @@ def evaluate_many(
     groups: Collection[str] = GROUPS,
     voxel: tuple[float, float, float] | None = None,
     sparse: bool = False,
-    spread: Spread = map,
+    mapper: Mapper = map,
     progress: Progress = silent,
 ) -> dict[str, Evaluation]:
     """Compare several results with one truth, which is read once; see :func:`evaluate_sequence`."""
     opened, problems = open_truth(gt, frames=frames, truth=truth, only_masks=only_masks)
-    candidates: dict[str, Result] = {}
+    candidates: dict[str, OpenedResult] = {}
     for name, path in results.items():
         result, found = open_result(path, frames=frames)
         problems += found
@@ -106,7 +106,7 @@ def evaluate_many(
         raise InputError(*shorten(problems))
     shapes: list[dict[int, list[Score]]] = [{} for _ in candidates]
     wanted = shapes if "shapes" in groups else None
-    tables = _read_tables(opened, list(candidates.values()), problems, wanted, spread, progress)
+    tables = _read_tables(opened, list(candidates.values()), problems, wanted, mapper, progress)
     clipped = None if opened.tracks is None else clip_tracks(opened.tracks, frames)
     evaluations = {}
     for (name, result), (markers, seg), shape in zip(candidates.items(), tables, shapes, strict=True):
@@ -118,10 +118,10 @@ def evaluate_many(
 
 def _read_tables(
     truth: Truth,
-    results: Sequence[Result],
+    results: Sequence[OpenedResult],
     problems: list[str],
     shapes: Sequence[dict[int, list[Score]]] | None,
-    spread: Spread,
+    mapper: Mapper,
     progress: Progress,
 ) -> list[tuple[Contingency | None, Contingency | None]]:
     """The tables (markers, full masks) of every result; raises with ``problems`` and all that is found on the way."""
@@ -141,7 +141,7 @@ def _read_tables(
     of_shapes = {(len(truths) - 1, column): scores for column, scores in enumerate(shapes or ()) if seg is not None}
     tables = tabulate_many(
         truths, [result.masks for result in results], problems=problems, look=score_shapes, looks=of_shapes,
-        spread=spread, progress=progress,
+        mapper=mapper, progress=progress,
     )  # fmt: skip
     rows = iter(tables)
     of_markers = next(rows) if markers is not None else [None] * len(results)
@@ -216,7 +216,7 @@ def evaluate_dataset(
     groups: Collection[str] = GROUPS,
     voxel: tuple[float, float, float] | None = None,
     sparse: bool = False,
-    spread: Spread = map,
+    mapper: Mapper = map,
     progress: Progress = silent,
 ) -> DatasetEvaluation:
     """Evaluate every sequence of a data set that has both ``NN_GT`` and ``NN_RES``.
@@ -242,7 +242,7 @@ def evaluate_dataset(
                     groups=groups,
                     voxel=voxel,
                     sparse=sparse,
-                    spread=spread,
+                    mapper=mapper,
                     progress=progress,
                 )
             )

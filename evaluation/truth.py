@@ -186,7 +186,7 @@ class Truth:
 
 
 @dataclass
-class Result:
+class OpenedResult:
     """An opened result: masks, and tracks if it has any."""
 
     path: Path
@@ -230,7 +230,7 @@ def open_truth(
     return Truth(Path(gt), truth, markers, tracks, seg), problems
 
 
-def open_result(res: Path, *, frames: range | None = None) -> tuple[Result | None, list[str]]:
+def open_result(res: Path, *, frames: range | None = None) -> tuple[OpenedResult | None, list[str]]:
     """Open a result folder; returns it (``None`` if it cannot be used) and every problem."""
     masks, problems = _open_labels(Path(res), frames)
     file = track_file(Path(res)) if Path(res).is_dir() else None
@@ -238,7 +238,7 @@ def open_result(res: Path, *, frames: range | None = None) -> tuple[Result | Non
     if file is not None:
         tracks, found = check_tracks(file)
         problems += found
-    return (None if masks is None else Result(Path(res), masks, tracks)), problems
+    return (None if masks is None else OpenedResult(Path(res), masks, tracks)), problems
 
 
 def _open_labels(path: Path, frames: range | None) -> tuple[Frames | None, list[str]]:

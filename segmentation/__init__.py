@@ -13,7 +13,7 @@ from celltrail.data.errors import import_extra
 _ROOM_OF = {
     "InstanceSettings": "net.instance_settings",
     "Model": "net.model",
-    "Movie": "training.examples",
+    "AnnotatedMovie": "training.examples",
     "Prediction": "prediction.tiles",
     "Settings": "training.settings",
     "Training": "training.loop",

@@ -29,7 +29,7 @@ from celltrail.segmentation.preview_cli import preview_app
 
 if TYPE_CHECKING:
     from celltrail.segmentation.training.augment import Variation
-    from celltrail.segmentation.training.examples import Movie
+    from celltrail.segmentation.training.examples import AnnotatedMovie
 
 Score = Callable[[Mapping[int, NDArray[Any]], Mapping[int, NDArray[Any]]], Mapping[str, float | None]]
 
@@ -257,11 +257,11 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         log_file.announce(out)
         with (
             console.show_progress() as progress,
-            open_workers(jobs, dask) as spread,
+            open_workers(jobs, dask) as mapper,
             output_folder(out, overwrite=overwrite, resume=resume, keep=True) as work,
         ):
             counts = segment_into(work, movie, model, output=Output(hypotheses, binary, probability), tta=tta,
-                                  memory_mb=memory, resume=resume, device=_device(device), spread=spread,
+                                  memory_mb=memory, resume=resume, device=_device(device), mapper=mapper,
                                   threads=threads, progress=progress)  # fmt: skip
             log_file.write_log(work)
         if as_json:
@@ -322,7 +322,7 @@ def open_movies(
     labels: Path | None,
     frames: str | None,
     channel: int | None,
-) -> list[Movie]:
+) -> list[AnnotatedMovie]:
     """The annotated movies that the options of a command name."""
     from celltrail.segmentation.training.examples import open_movie, pair
 
@@ -340,7 +340,7 @@ def open_movies(
     ]
 
 
-def open_also(pairs: list[str], channel: int | None) -> list[Movie]:
+def open_also(pairs: list[str], channel: int | None) -> list[AnnotatedMovie]:
     """The movies of ``--also IMAGES=MASKS``, named by the last two folders of their images.
 
     Raises
@@ -363,7 +363,7 @@ def open_also(pairs: list[str], channel: int | None) -> list[Movie]:
     return movies
 
 
-def hold_back(movies: list[Movie], validation: str) -> tuple[list[Movie], list[Movie]]:
+def hold_back(movies: list[AnnotatedMovie], validation: str) -> tuple[list[AnnotatedMovie], list[AnnotatedMovie]]:
     """Movies to learn from, and movies to validate with, by the text of ``--validation``."""
     from celltrail.segmentation.training.examples import split_in_time
 

@@ -17,7 +17,7 @@ from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.tiles import grey_limits, normalise, predict
 from celltrail.segmentation.training.augment import NO_VARIATION
 from celltrail.segmentation.training.examples import (
-    Movie,
+    AnnotatedMovie,
     TrainingTiles,
     automatic_scale,
     make_targets,
@@ -31,7 +31,7 @@ from celltrail.segmentation.training.weight_map import carve, class_weights
 Panel = tuple[str, NDArray[Any]]
 
 
-def weight_maps(movie: Movie, settings: Settings) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def weight_maps(movie: AnnotatedMovie, settings: Settings) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """The weights of the loss of every frame, at full resolution: frame number, float32 of its shape.
 
     0 where the truth is not known. The class weights come from all frames together. Where the net sees
@@ -49,7 +49,7 @@ def weight_maps(movie: Movie, settings: Settings) -> Iterator[tuple[int, NDArray
         yield number, np.stack(maps).reshape(np.shape(movie.labels[number])).astype(np.float32)
 
 
-def show_weights(movie: Movie, number: int, settings: Settings) -> list[Panel]:
+def show_weights(movie: AnnotatedMovie, number: int, settings: Settings) -> list[Panel]:
     """Image with the outlines of its cells, and the weights that training gives to its pixels."""
     weight = dict(weight_maps(replace(movie, numbers=(number,)), settings))[number]
     image, labels = np.asarray(movie.images[number]), read_labels(movie, number)
@@ -58,7 +58,9 @@ def show_weights(movie: Movie, number: int, settings: Settings) -> list[Panel]:
             ("weights", planes_of(weight)[middle])]  # fmt: skip
 
 
-def show_augmentation(movie: Movie, number: int, settings: Settings, *, count: int = 5, seed: int = 0) -> list[Panel]:
+def show_augmentation(
+    movie: AnnotatedMovie, number: int, settings: Settings, *, count: int = 5, seed: int = 0
+) -> list[Panel]:
     """A tile as it is, then varied tiles around it; outlines are those of the targets."""
     settings = replace(settings, scale=settings.scale or automatic_scale([movie]))
     one = replace(movie, numbers=(number,))

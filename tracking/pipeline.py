@@ -168,30 +168,30 @@ def track(
     with clock.stage("open"):
         labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=frames, axes=axes)
         ndim = dimensions_of(labels)
-        wishes = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
+        pin_list = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
         inputs = {"masks": _fingerprint(labels)}
         if hypotheses:
-            if not isinstance(labels, Frames) or wishes:
+            if not isinstance(labels, Frames) or pin_list:
                 raise InputError("Hypotheses need a folder made by 'celltrail segment --hypotheses', and no pins.")
             labels = HypothesisMovie(labels)
-        if any(pin.kind == "merge" for pin in wishes):
-            labels = MergedMasks(labels, wishes)
+        if any(pin.kind == "merge" for pin in pin_list):
+            labels = MergedMasks(labels, pin_list)
             raise_if(labels.missing())
         grey = _open_images(images, labels, channel, image_axes)
         size = check_voxel(voxel, ndim) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
-    with open_workers(jobs, dask) as spread:
+    with open_workers(jobs, dask) as mapper:
         with clock.stage("measure"), _naming(labels):
             spans = AUTO_GAP + 1 if max_gap is None else max_gap + 1
-            apart = None if jobs == 1 and dask is None else spread
-            table = measure_movie(labels, grey, voxel=size, spans=spans, spread=apart, progress=progress)
+            apart = None if jobs == 1 and dask is None else mapper
+            table = measure_movie(labels, grey, voxel=size, spans=spans, mapper=apart, progress=progress)
             if repair and (repairs := find_repairs(labels, table)):
                 labels = RepairableMovie(labels, repairs)
-                table = measure_movie(labels, grey, voxel=size, spans=spans, spread=apart, progress=progress)
+                table = measure_movie(labels, grey, voxel=size, spans=spans, mapper=apart, progress=progress)
 
-        keeping = spread if saved is None else remember(spread, saved)
+        keeping = mapper if saved is None else remember(mapper, saved)
 
         def solve(candidates: Candidates) -> Solution:
-            first = solve_candidates(candidates, solver=solver, spread=keeping)
+            first = solve_candidates(candidates, solver=solver, mapper=keeping)
             if first.interrupted:  # no costs may rest on half a solution
                 raise KeyboardInterrupt
             return first
@@ -200,24 +200,24 @@ def track(
             progress("costs", 0, 1)
             prepared = prepare(
                 table, solve, costs=costs, max_gap=max_gap, allow_drop=allow_drop, constants=constants,
-                explained=False, spread=spread,
+                explained=False, mapper=mapper,
             )  # fmt: skip
-            problem, candidates = prepared.problem, apply_pins(prepared.candidates, wishes)
+            problem, candidates = prepared.problem, apply_pins(prepared.candidates, pin_list)
             candidates.voxel = size
             progress("costs", 1, 1)
         with clock.stage("solve"):
             if method == "ilp":
                 solution = solve_candidates(
-                    candidates, solver=solver, spread=keeping, time_limit=time_limit, progress=progress
+                    candidates, solver=solver, mapper=keeping, time_limit=time_limit, progress=progress
                 )
             else:
                 chosen = (choose_greedily if method == "greedy" else choose_by_assignment)(problem.links)
                 solution = as_solution(candidates, *add_divisions(candidates, chosen, cut_off(problem.links)), method)
         with clock.stage("explain"):  # last: the terms of the costs are many, and the solver needs the memory
-            here = map if solution.interrupted else spread  # workers may still be busy with what was given up
-            candidates = apply_pins(prepared.explained(here, progress), wishes)
+            here = map if solution.interrupted else mapper  # workers may still be busy with what was given up
+            candidates = apply_pins(prepared.explained(here, progress), pin_list)
             candidates.voxel = size
-        require_obedience(candidates, solution, wishes)
+        require_obedience(candidates, solution, pin_list)
     with clock.stage("lineage"):
         present = table.depth >= foi if foi else None
         lineage = build_lineage(candidates, solution, fill=fill != "never", present=present)
@@ -225,7 +225,7 @@ def track(
         "method": method, "costs": costs, "solver": solver, "max_gap": max_gap, "fill": fill, "foi": foi,
         "voxel": voxel, "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "channel": channel,
         "axes": axes, "image_axes": image_axes, "time_limit": time_limit, "images": images is not None, "allow_drop": allow_drop,
-        "appear": appear, "border": border, "gap_cost": gap_cost, "late": late, "hypotheses": hypotheses, "repair": repair, "pins": [str(pin) for pin in wishes],
+        "appear": appear, "border": border, "gap_cost": gap_cost, "late": late, "hypotheses": hypotheses, "repair": repair, "pins": [str(pin) for pin in pin_list],
     }  # fmt: skip
     run = _describe(candidates, solution, lineage, config, clock)
     run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": prepared.gap_rate,

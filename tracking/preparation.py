@@ -20,8 +20,8 @@ from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.graph.candidates import Candidates, Solution, to_units
 from celltrail.data.graph.networkx_graph import to_networkx
 from celltrail.data.progress import Progress, silent
-from celltrail.data.running.workers import Spread
-from celltrail.tracking.candidates.parts import Problem, pose
+from celltrail.data.running.workers import Mapper
+from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.choice import choose_model
 from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
 from celltrail.tracking.cycles import PENALTY, shortest_cycle
@@ -46,7 +46,7 @@ class Prepared:
     settled : what the candidates were priced with. in_words : each constant as a sentence.
     """
 
-    problem: Problem
+    problem: UnpricedCandidates
     candidates: Candidates
     model: CostModel
     gap_rate: float | None
@@ -54,9 +54,9 @@ class Prepared:
     constants: dict[str, Any]
     in_words: list[str]
 
-    def explained(self, spread: Spread = map, progress: Progress = silent) -> Candidates:
+    def explained(self, mapper: Mapper = map, progress: Progress = silent) -> Candidates:
         """The candidates with the terms of their costs."""
-        return with_terms(self.candidates, self.problem, self.model, self.settled, spread=spread, progress=progress)
+        return with_terms(self.candidates, self.problem, self.model, self.settled, mapper=mapper, progress=progress)
 
 
 def prepare(
@@ -67,9 +67,9 @@ def prepare(
     max_gap: int | None = None,
     allow_drop: bool = False,
     constants: Mapping[str, float | None] | None = None,
-    posing: Callable[..., Problem] = pose,
+    finder: Callable[..., UnpricedCandidates] = find_candidates,
     explained: bool = True,
-    spread: Spread = map,
+    mapper: Mapper = map,
 ) -> Prepared:
     """Find the candidates of a movie and price them.
 
@@ -81,8 +81,8 @@ def prepare(
         links would use it, else 0.
     allow_drop : small detections without a likely past or future may be left out.
     constants : what is given of :class:`celltrail.tracking.costs.pricing.Constants`, by name; the others have their defaults.
-    posing : what finds candidates, as :func:`celltrail.tracking.candidates.parts.pose` does.
-    explained : with the terms of the costs. spread : where candidates are found and priced.
+    finder : what finds candidates, as :func:`celltrail.tracking.candidates.parts.find_candidates` does.
+    explained : with the terms of the costs. mapper : where candidates are found and priced.
 
     Raises
     ------
@@ -94,24 +94,24 @@ def prepare(
     sample = excerpt(table)
 
     @cache
-    def posed(gap: int, *, whole: bool) -> Problem:
+    def candidates_over(gap: int, *, whole: bool) -> UnpricedCandidates:
         if not whole and sample is table:
-            return posed(gap, whole=True)
-        return posing(table if whole else sample, max_gap=gap, spread=spread)
+            return candidates_over(gap, whole=True)
+        return finder(table if whole else sample, max_gap=gap, mapper=mapper)
 
-    model = choose_model(costs, lambda: posed(max_gap or 0, whole=False), solve, settled)
+    model = choose_model(costs, lambda: candidates_over(max_gap or 0, whole=False), solve, settled)
     gap_rate = None
     if max_gap is None:
-        wide = posed(AUTO_GAP, whole=False)
-        second = solve(price(wide, model, settled, allow_drop=allow_drop, explained=False, spread=spread))
+        wide = candidates_over(AUTO_GAP, whole=False)
+        second = solve(price(wide, model, settled, allow_drop=allow_drop, explained=False, mapper=mapper))
         gap_rate = _gap_rate(wide, second)
         max_gap = AUTO_GAP if gap_rate > GAP_RATE else 0
         if max_gap and "gap" not in given:
             settled = replace(settled, gap=gap_cost(wide, second))
         del wide, second
-    problem = posed(max_gap, whole=True)
-    posed.cache_clear()
-    candidates = price(problem, model, settled, allow_drop=allow_drop, explained=explained, spread=spread)
+    problem = candidates_over(max_gap, whole=True)
+    candidates_over.cache_clear()
+    candidates = price(problem, model, settled, allow_drop=allow_drop, explained=explained, mapper=mapper)
     first = solve(candidates)
     candidates.rebirth_frames, source = shortest_cycle(candidates, first)
     candidates.rebirth_cost = int(to_units(PENALTY))
@@ -121,7 +121,7 @@ def prepare(
     return Prepared(problem, candidates, model, gap_rate, settled, settings, words)
 
 
-def gap_cost(wide: Problem, solution: Solution) -> float:
+def gap_cost(wide: UnpricedCandidates, solution: Solution) -> float:
     """What a frame in which a cell goes unseen costs, in nats: minus the logarithm of how often it happens.
 
     The rate is that of the movie's own first solution, with a prior of one gap in a hundred links that
@@ -145,7 +145,7 @@ def excerpt(table: DetectionTable) -> DetectionTable:
     return table.between(start[first], start[min(last, len(start) - 1)])
 
 
-def _gap_rate(wide: Problem, solution: Solution) -> float:
+def _gap_rate(wide: UnpricedCandidates, solution: Solution) -> float:
     """Share of the chosen links over frames in which the cell went unseen."""
     chosen = solution.link_chosen
     return float((wide.links.missed[chosen] > 0).sum() / max(chosen.sum(), 1))

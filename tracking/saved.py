@@ -21,8 +21,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from celltrail.data.errors import InputError
-from celltrail.data.running.workers import Spread
-from celltrail.tracking.solving.blocks import Relaxation, Result, Task, relax_task
+from celltrail.data.running.workers import Mapper
+from celltrail.tracking.solving.blocks import BlockSolutions, Relaxation, Task, relax_task
 
 SOLVERS = ("celltrail", "highspy", "pulp")  # another version may find another optimum of equal cost
 
@@ -56,8 +56,8 @@ def forget(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def remember(spread: Spread, folder: Path) -> Spread:
-    """A function like ``spread`` for the tasks of :mod:`celltrail.tracking.solving.blocks`, which solves only what ``folder`` does not hold.
+def remember(mapper: Mapper, folder: Path) -> Mapper:
+    """A function like ``mapper`` for the tasks of :mod:`celltrail.tracking.solving.blocks`, which solves only what ``folder`` does not hold.
 
     What a time limit may have cut short is not kept.
     """
@@ -68,16 +68,16 @@ def remember(spread: Spread, folder: Path) -> Spread:
         def unknown() -> Iterator[Any]:
             for task in tasks:
                 file = folder / f"{_name(function, task)}.npz"
-                answer = _load(file, Relaxation if function.func is relax_task else Result)
+                answer = _load(file, Relaxation if function.func is relax_task else BlockSolutions)
                 waiting.append((file, answer))
                 if answer is None:
                     yield task
 
-        for answer in spread(function, unknown()):
+        for answer in mapper(function, unknown()):
             while waiting[0][1] is not None:
                 yield waiting.popleft()[1]
             file, _ = waiting.popleft()
-            if function.keywords["deadline"] is None or (isinstance(answer, Result) and answer.proven.all()):
+            if function.keywords["deadline"] is None or (isinstance(answer, BlockSolutions) and answer.proven.all()):
                 _save(file, answer)
             yield answer
         yield from (answer for _, answer in waiting)
@@ -103,7 +103,7 @@ def _name(function: partial[Any], task: Task) -> str:
     return digest.hexdigest()
 
 
-def _save(file: Path, answer: Result | Relaxation) -> None:
+def _save(file: Path, answer: BlockSolutions | Relaxation) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -120,7 +120,7 @@ def _save(file: Path, answer: Result | Relaxation) -> None:
         raise
 
 
-def _load(file: Path, kind: type[Result] | type[Relaxation]) -> Result | Relaxation | None:
+def _load(file: Path, kind: type[BlockSolutions] | type[Relaxation]) -> BlockSolutions | Relaxation | None:
     """A saved answer; ``None`` where there is none, or a crash of the machine has damaged it."""
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:

@@ -70,11 +70,11 @@ def solve(
     )
     with (
         console.show_progress(quiet=as_json) as progress,
-        open_workers(jobs, dask) as spread,
+        open_workers(jobs, dask) as mapper,
         saved_parts(out, resume=resume) as saved,
     ):
         solution = solve_candidates(
-            candidates, solver=solver, spread=remember(spread, saved), time_limit=time_limit, progress=progress
+            candidates, solver=solver, mapper=remember(mapper, saved), time_limit=time_limit, progress=progress
         )
         save_graph(out, candidates, solution, track=build_lineage(candidates, solution).track)
         unfinished = solution.status != "optimal" and (solution.interrupted or time_limit is not None)

@@ -22,8 +22,8 @@ from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.movie import Frames
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.progress import Progress, silent
-from celltrail.data.running.workers import Spread
-from celltrail.tracking.candidates.parts import Problem, pose
+from celltrail.data.running.workers import Mapper
+from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.pricing import Constants
 from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
@@ -70,7 +70,7 @@ class Tunable:
     masks: Frames
     truth: Path
     table: DetectionTable
-    posing: Callable[..., Problem]
+    finder: Callable[..., UnpricedCandidates]
     judged: dict[tuple[bytes, ...], Mapping[str, float | None]] = field(default_factory=dict)
 
 
@@ -92,12 +92,12 @@ class Search:
 def open_tunable(name: str, masks: Frames, images: Masks | None, truth: Path) -> Tunable:
     """Measure a movie and keep what the trials need."""
     table = measure_movie(masks, images, voxel=masks.voxel, spans=LONGEST_GAP + 1)
-    known = cache(lambda gap: pose(table, max_gap=gap))
+    known = cache(lambda gap: find_candidates(table, max_gap=gap))
 
-    def posing(asked: DetectionTable, *, max_gap: int, spread: Spread = map) -> Problem:
-        return known(max_gap) if asked is table else pose(asked, max_gap=max_gap, spread=spread)
+    def finder(asked: DetectionTable, *, max_gap: int, mapper: Mapper = map) -> UnpricedCandidates:
+        return known(max_gap) if asked is table else find_candidates(asked, max_gap=max_gap, mapper=mapper)
 
-    return Tunable(name, masks, truth, table, posing)
+    return Tunable(name, masks, truth, table, finder)
 
 
 def suggest(trial: Any, costs: Sequence[str]) -> Settings:
@@ -120,7 +120,7 @@ def run_settings(movie: Tunable, settings: Settings, score: Score) -> Mapping[st
     solve: Callable[[Candidates], Solution] = partial(solve_candidates, solver="highs")
     candidates = prepare(
         movie.table, solve, costs=settings.costs, max_gap=settings.max_gap, allow_drop=settings.allow_drop,
-        constants=settings.constants(), posing=movie.posing,
+        constants=settings.constants(), finder=movie.finder,
     ).candidates  # fmt: skip
     lineage = build_lineage(candidates, solve(candidates))
     tracks = np.stack([lineage.tracks.label, lineage.tracks.begin, lineage.tracks.end, lineage.tracks.parent])

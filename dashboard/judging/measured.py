@@ -23,7 +23,7 @@ class Units:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class CellNumbers:
     """``cells``: a row per cell and frame; ``tracks``: a row per track. ``joined``: label → the track it is part of."""
 
     cells: pd.DataFrame
@@ -31,7 +31,7 @@ class Measured:
     joined: dict[int, int]
 
 
-_kept: dict[tuple[str, str, Units], Measured] = {}
+_kept: dict[tuple[str, str, Units], CellNumbers] = {}
 
 
 def count_cells(result: Result) -> int:
@@ -39,12 +39,12 @@ def count_cells(result: Result) -> int:
     return int((result.tracks.end - result.tracks.begin + 1).sum())
 
 
-def known(movie: Movie, result: Result, units: Units) -> Measured | None:
+def known(movie: Movie, result: Result, units: Units) -> CellNumbers | None:
     """What has been measured already in these units."""
     return _kept.get(_key(movie, result, units))
 
 
-def measure(movie: Movie, result: Result, units: Units, progress: Progress = silent) -> Measured:
+def measure(movie: Movie, result: Result, units: Units, progress: Progress = silent) -> CellNumbers:
     """Measure all cells; the last few results are kept.
 
     Raises
@@ -66,7 +66,7 @@ def _key(movie: Movie, result: Result, units: Units) -> tuple[str, str, Units]:
     return result.layer.id, content.stamp(result.layer.folder) + images, units
 
 
-def _measure(movie: Movie, result: Result, units: Units, progress: Progress) -> Measured:
+def _measure(movie: Movie, result: Result, units: Units, progress: Progress) -> CellNumbers:
     images = content.open_movie(movie)
     points = read_result(result.layer.folder, progress=progress)
     voxel = None if units.pixel is None else (1.0, units.pixel, units.pixel)
@@ -80,4 +80,4 @@ def _measure(movie: Movie, result: Result, units: Units, progress: Progress) -> 
     cells = measure_cells(
         points, result.labels, {} if images is None else {"": images}, margins=margins, progress=progress
     )
-    return Measured(cells, measure_tracks(points, cells), joined_tracks(points.tracks))
+    return CellNumbers(cells, measure_tracks(points, cells), joined_tracks(points.tracks))

@@ -6,7 +6,7 @@ import streamlit as st
 
 from celltrail.dashboard import parts
 from celltrail.dashboard.judging import charts, measured
-from celltrail.dashboard.judging.measured import Measured, Units
+from celltrail.dashboard.judging.measured import CellNumbers, Units
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.opening.content import Result
 
@@ -30,7 +30,7 @@ def choose_units(result: Result) -> Units:
     return Units(pixel or None, minutes * 60 if minutes else None)
 
 
-def take_measures(selection: state.Selection, result: Result, units: Units) -> Measured | None:
+def take_measures(selection: state.Selection, result: Result, units: Units) -> CellNumbers | None:
     """The measurements: at once for a short movie, after a click for a long one."""
     found = measured.known(selection.movie, result, units)
     count = measured.count_cells(result)
@@ -49,7 +49,7 @@ def take_measures(selection: state.Selection, result: Result, units: Units) -> M
     return found
 
 
-def take_row(found: Measured) -> None:
+def take_row(found: CellNumbers) -> None:
     """A row of the table was clicked."""
     rows = st.session_state.measure_table.selection.rows
     if rows:
@@ -65,7 +65,7 @@ def take_point(key: str) -> None:
         state.look_at(t=data[-1], track=data[0] if len(data) == 2 else None)
 
 
-def show_tracks(found: Measured, selected: int) -> None:
+def show_tracks(found: CellNumbers, selected: int) -> None:
     """Every track as a row, and two of its numbers against each other."""
     numbers = [name for name in found.tracks.select_dtypes("number").columns if name not in ("track", "mother")]
     left, right = st.columns([3, 2])
@@ -84,7 +84,7 @@ def show_tracks(found: Measured, selected: int) -> None:
         )  # fmt: skip
 
 
-def show_cells(selection: state.Selection, result: Result, found: Measured, selected: int) -> None:
+def show_cells(selection: state.Selection, result: Result, found: CellNumbers, selected: int) -> None:
     """A number of the selected track over time, in front of all cells."""
     columns = [name for name in found.cells.select_dtypes("number").columns if name not in HIDDEN]
     column = st.selectbox("Over time", columns, index=columns.index("speed_px"), key="measure_column", width=220)

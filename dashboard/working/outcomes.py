@@ -59,10 +59,10 @@ def comparison_table(compared: Compared, place: str) -> pd.DataFrame:
     found = compared.found
     rows = []
     for variant, measures in found["intervals"][place].items():
-        apart = found["differences"].get(place, {}).get(variant, {})
+        difference = found["differences"].get(place, {}).get(variant, {})
         p = found["p_values"].get(place, {}).get(variant, {})
         for name in [name for name in MEASURES if name in measures]:
-            own, other = measures[name], apart.get(name, {})
+            own, other = measures[name], difference.get(name, {})
             rows.append(
                 (name, variant, own["value"], own["low"], own["high"], other.get("value"), other.get("low"),
                  other.get("high"), p.get(name))

@@ -27,7 +27,7 @@ LABEL_PREFIXES = ("mask", "man_seg", "man_track")
 
 
 @dataclass(frozen=True)
-class Part:
+class Section:
     """Which part of the files is checked: frame numbers, a channel, the axes of stacks (``None``: as they are)."""
 
     frames: range | None = None
@@ -35,7 +35,7 @@ class Part:
     axes: str | None = None
 
 
-WHOLE = Part()
+WHOLE = Section()
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Problem:
         return f"{self.what}: {self.remedy}" if self.remedy else self.what
 
 
-def find_problems(path: Path, part: Part = WHOLE, *, progress: Progress = silent) -> list[Problem]:
+def find_problems(path: Path, part: Section = WHOLE, *, progress: Progress = silent) -> list[Problem]:
     """Every problem of a data set in CTC layout, of a result or truth folder, or of one movie.
 
     A movie is a folder of frames, or a stack in one file; whether it holds images or masks is seen
@@ -75,7 +75,7 @@ def find_problems(path: Path, part: Part = WHOLE, *, progress: Progress = silent
     return _Movie(path, _role_of(path, part), part, progress).problems
 
 
-def _check_sequence(sequence: Sequence, part: Part, progress: Progress) -> list[Problem]:
+def _check_sequence(sequence: Sequence, part: Section, progress: Progress) -> list[Problem]:
     folders: list[tuple[Path | None, Role]] = [
         (sequence.images, "image"),
         (sequence.gt_tra, "labels"),
@@ -106,7 +106,7 @@ def _check_sequence(sequence: Sequence, part: Part, progress: Progress) -> list[
 class _Movie:
     """What one pass over a movie finds; ``numbers`` and ``shape`` are those of the frames that can be read."""
 
-    def __init__(self, path: Path, role: Role, part: Part, progress: Progress) -> None:
+    def __init__(self, path: Path, role: Role, part: Section, progress: Progress) -> None:
         self.path, self.role, self.progress = path, role, progress
         self.part = part if role == "image" else replace(part, channel=None)
         self.kind: Kind = "image" if role == "image" else "labels"
@@ -240,7 +240,7 @@ def _compare_labels(path: Path, file: Path, tracks: Tracks, labels: dict[int, ND
                            frame=unlisted[0], label=label)  # fmt: skip
 
 
-def _role_of(path: Path, part: Part) -> Role:
+def _role_of(path: Path, part: Section) -> Role:
     """Whether a path holds images or masks, from names, else from the first frame that can be read."""
     if path.is_dir():
         names = sorted(item.name for item in path.iterdir() if item.is_file())

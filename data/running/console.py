@@ -209,7 +209,7 @@ def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
     Where the variable :data:`PROGRESS_FILE` names a file, each report becomes a line of JSON in it instead.
     """
     with _show_progress(quiet=quiet or log_file.is_verbose()) as show:
-        yield log_file.told(show)
+        yield log_file.logged(show)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def is_verbose() -> bool:
     return any(handler.level == logging.INFO for handler in logger.handlers)
 
 
-def told(show: Progress) -> Progress:
+def logged(show: Progress) -> Progress:
     """Progress that is shown by ``show`` and told in the log: the begin and the end of each stage, and now and then between."""
     begun: dict[str, float] = {}
     last: dict[str, float] = {}

@@ -26,14 +26,14 @@ AHEAD = 4  # tasks per worker that wait for it
 LEAST_AHEAD = 64  # tasks that wait on a cluster, however small it is: one that grows on demand must see some
 
 
-class Spread(Protocol):
+class Mapper(Protocol):
     """Like ``map``: applies a function to items, results in the order of the items."""
 
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]: ...
 
 
 @contextmanager
-def open_workers(jobs: int = 1, dask: str | None = None) -> Iterator[Spread]:
+def open_workers(jobs: int = 1, dask: str | None = None) -> Iterator[Mapper]:
     """A function like ``map`` that works in ``jobs`` processes, or on a Dask cluster.
 
     Functions and items travel to other processes: give functions of a module, and small items (names of files rather

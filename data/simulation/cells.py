@@ -242,9 +242,9 @@ class Colony:
         pair = np.repeat(ready, 2)
         mothers = self.cell[pair]
         axis = self.rng.uniform(0, 2 * np.pi, len(ready))
-        apart = np.stack([np.zeros(len(ready)), np.sin(axis), np.cos(axis)], axis=1)
+        direction = np.stack([np.zeros(len(ready)), np.sin(axis), np.cos(axis)], axis=1)
         radius = self.radius * 0.67 ** (1 / self.ndim)
-        side = np.tile([1.0, -1.0], len(ready))[:, None] * np.repeat(apart, 2, axis=0) * 0.8 * radius
+        side = np.tile([1.0, -1.0], len(ready))[:, None] * np.repeat(direction, 2, axis=0) * 0.8 * radius
         self._keep(np.concatenate([np.flatnonzero(self.phase < 1), pair]))
         new = slice(len(self.cell) - len(pair), None)
         self.cell[new] = len(self.mother) + np.arange(len(pair))

@@ -32,7 +32,7 @@ class Optics:
 
 
 @dataclass(frozen=True)
-class Points:
+class CoveredPixels:
     """The pixels that cells cover in one frame.
 
     flat : int64 (n,), index into the flattened frame. row : int64 (n,), row of the snapshot.
@@ -46,7 +46,7 @@ class Points:
     place: FloatArray
 
 
-def paint(optics: Optics, frame: int, now: Snapshot, looks: Looks, points: Points) -> NDArray[Any]:
+def paint(optics: Optics, frame: int, now: Snapshot, looks: Looks, points: CoveredPixels) -> NDArray[Any]:
     """The grey image of one frame: uint16 (fluo) or uint8 (dic), of the shape ``optics.size``."""
     draw = {"fluo": _paint_fluo, "dic": _paint_dic}[optics.modality]
     return draw(optics, frame, now, looks, points)
@@ -80,14 +80,14 @@ def _grain() -> FloatArray:
     return result
 
 
-def _texture(now: Snapshot, looks: Looks, points: Points, scale: float) -> FloatArray:
+def _texture(now: Snapshot, looks: Looks, points: CoveredPixels, scale: float) -> FloatArray:
     """Grain that moves and turns with the cell: the block of noise, at ``scale`` steps per radius."""
     index = np.rint(points.place * scale + looks.grain[now.cell[points.row]].T).astype(np.int64) % 64
     result: FloatArray = _grain()[tuple(index)]
     return result
 
 
-def _paint_fluo(optics: Optics, frame: int, now: Snapshot, looks: Looks, points: Points) -> NDArray[Any]:
+def _paint_fluo(optics: Optics, frame: int, now: Snapshot, looks: Looks, points: CoveredPixels) -> NDArray[Any]:
     row, level = points.row, points.level
     cell = now.cell[row]
     thickness = 0.4 + 0.6 * np.sqrt(1 - level**2)
@@ -109,7 +109,7 @@ def _paint_fluo(optics: Optics, frame: int, now: Snapshot, looks: Looks, points:
     return np.clip(np.rint(counts), 0, 65_535).astype(np.uint16)
 
 
-def _paint_dic(optics: Optics, frame: int, now: Snapshot, looks: Looks, points: Points) -> NDArray[Any]:
+def _paint_dic(optics: Optics, frame: int, now: Snapshot, looks: Looks, points: CoveredPixels) -> NDArray[Any]:
     row, level = points.row, points.level
     flatness = 1 - now.mitosis[row]
     # Spread cells are flat with a faint rim; round ones are steep.

@@ -26,14 +26,14 @@ from celltrail.data.files.tiff import write_array
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.progress import Progress, silent
 from celltrail.data.simulation.cells import Colony, FloatArray, Habits, IntArray, Looks, Outlines, Snapshot
-from celltrail.data.simulation.optics import Modality, Optics, Points, paint
+from celltrail.data.simulation.optics import CoveredPixels, Modality, Optics, paint
 
 SHOWN, KEPT_SHOWN = 0.6, 0.9  # level at the nearest image point below which a cell appears, stays
 CHUNK = 50_000  # points evaluated at once while drawing: few enough to stay in the cache of the processor
 
 
 @dataclass(frozen=True)
-class Movie:
+class SimulatedMovie:
     """A movie with its truth.
 
     images : frame → uint16 (fluo) or uint8 (dic). masks : frame → the label of each cell,
@@ -69,12 +69,12 @@ class Scene:
         """The label image of one frame alone: uint16, or uint32 where there are more than 65,535 tracks."""
         return self._label_image(self.snapshots[frame], self._cover(frame))
 
-    def _label_image(self, now: Snapshot, points: Points) -> NDArray[Any]:
+    def _label_image(self, now: Snapshot, points: CoveredPixels) -> NDArray[Any]:
         labels = np.zeros(int(np.prod(self.optics.size)), dtype=np.uint16 if len(self.tracks) < 2**16 else np.uint32)
         labels[points.flat] = now.label[points.row]
         return labels.reshape(self.optics.size)
 
-    def movie(self) -> Movie:
+    def movie(self) -> SimulatedMovie:
         """The movie with frames drawn one at a time, whenever they are asked for; the last one is kept."""
         kept: dict[int, tuple[NDArray[Any], NDArray[Any]]] = {}
 
@@ -89,9 +89,9 @@ class Scene:
             return kept[frame][1] if frame in kept else self.mask(frame)
 
         numbers = range(len(self.snapshots))
-        return Movie(ComputedFrames(numbers, image), ComputedFrames(numbers, mask), self.tracks)
+        return SimulatedMovie(ComputedFrames(numbers, image), ComputedFrames(numbers, mask), self.tracks)
 
-    def _cover(self, frame: int) -> Points:
+    def _cover(self, frame: int) -> CoveredPixels:
         """The pixels that belong to cells in one frame, each to one cell."""
         now = self.snapshots[frame]
         shape = (1, *self.optics.size)[-3:]
@@ -128,7 +128,7 @@ class Scene:
         pieces = _equal_components((owner + 1).reshape(shape)).ravel()
         anchor = pieces[np.ravel_multi_index(tuple(np.clip(middle, 0, np.array(shape) - 1).T), shape)]
         won = (owner[flat] == row) & (pieces[flat] == anchor[row])
-        return Points(flat[won], row[won], level[won], place[:, won])
+        return CoveredPixels(flat[won], row[won], level[won], place[:, won])
 
 
 def simulate_scene(
@@ -194,7 +194,7 @@ def simulate_scene(
     return Scene(optics, colony.looks, snapshots, tracks)
 
 
-def simulate_movie(*, progress: Progress = silent, **options: Any) -> Movie:
+def simulate_movie(*, progress: Progress = silent, **options: Any) -> SimulatedMovie:
     """Simulate a movie and draw all of it; see :func:`simulate_scene` for the options.
 
     Returns
@@ -208,10 +208,10 @@ def simulate_movie(*, progress: Progress = silent, **options: Any) -> Movie:
     for frame in range(len(scene.snapshots)):
         images[frame], masks[frame] = scene.draw(frame)
         progress("simulate", frame + 1, len(scene.snapshots))
-    return Movie(images, masks, scene.tracks)
+    return SimulatedMovie(images, masks, scene.tracks)
 
 
-def write_movie(movie: Movie, dataset: Path, sequence: str = "01", *, progress: Progress = silent) -> None:
+def write_movie(movie: SimulatedMovie, dataset: Path, sequence: str = "01", *, progress: Progress = silent) -> None:
     """Write a movie in the layout of the CTC: images in ``NN``, full masks in ``NN_GT/SEG`` and ``NN_GT/TRA``.
 
     ``dataset`` is created where it is missing; call it inside

@@ -17,7 +17,7 @@ from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.movie import part_of
 from celltrail.data.labels.overlap import Overlap, count_overlap
 from celltrail.data.progress import Progress, silent
-from celltrail.data.running.workers import Spread
+from celltrail.data.running.workers import Mapper
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -170,7 +170,7 @@ def tabulate_many(
     problems: list[str] | None = None,
     look: Callable[[NDArray[Any], NDArray[Any]], Any] | None = None,
     looks: dict[tuple[int, int], dict[int, Any]] | None = None,
-    spread: Spread = map,
+    mapper: Mapper = map,
     progress: Progress = silent,
 ) -> list[list[Contingency]]:
     """Contingency tables of several truths with several results, each mask read once.
@@ -183,7 +183,7 @@ def tabulate_many(
     problems : what is wrong is added to this list, and the frame left out; ``None``: it is raised.
     look : called with (truth mask, result mask) of every whole frame of the truths and results ``(i, j)`` in ``looks``,
         where its answers are put, by frame.
-    spread : where frames are compared (:func:`celltrail.data.running.workers.open_workers`).
+    mapper : where frames are compared (:func:`celltrail.data.running.workers.open_workers`).
 
     Returns
     -------
@@ -201,7 +201,7 @@ def tabulate_many(
     answers = looks or {}
     progress("compare", 0, len(frames))
     work = partial(_compare_frame, look, frozenset(answers))
-    for done, compared in enumerate(spread(work, (_parcel(truths, results, frame) for frame in frames)), start=1):
+    for done, compared in enumerate(mapper(work, (_parcel(truths, results, frame) for frame in frames)), start=1):
         for row, column, overlap in compared.overlaps:
             collectors[row][column].parts.append((compared.frame, overlap))
         for pair, answer in compared.answers.items():

@@ -55,10 +55,10 @@ def separate_cells(labels: NDArray[np.integer[Any]]) -> BoolImage:
     cells = labels > 0
     right = (labels[:, 1:] != labels[:, :-1]) & cells[:, 1:] & cells[:, :-1]
     below = (labels[1:] != labels[:-1]) & cells[1:] & cells[:-1]
-    apart = cells.copy()
-    apart[:, :-1] &= ~right
-    apart[:-1] &= ~below
-    return apart
+    separated = cells.copy()
+    separated[:, :-1] &= ~right
+    separated[:-1] &= ~below
+    return separated
 
 
 def warp(

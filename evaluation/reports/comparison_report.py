@@ -83,10 +83,10 @@ def _write_long_table(comparison: Comparison, path: Path) -> None:
                 for name in comparison.measures:
                     value = comparison.value(place, variant, name)
                     own = comparison.intervals.get(place, {}).get(variant, {}).get(name)
-                    apart = comparison.differences.get(place, {}).get(variant, {}).get(name)
+                    difference = comparison.differences.get(place, {}).get(variant, {}).get(name)
                     p = comparison.p_values.get(place, {}).get(variant, {}).get(name)
                     reason = "" if place == "mean" else comparison.evaluations[place][variant].reasons.get(name, "")
-                    writer.writerow([place, variant, name, value, *_ends(own), *(_three(apart)), p, reason])
+                    writer.writerow([place, variant, name, value, *_ends(own), *(_three(difference)), p, reason])
 
 
 def _ends(found: Interval | None) -> tuple[float | None, float | None]:

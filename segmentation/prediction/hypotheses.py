@@ -58,14 +58,14 @@ def label_cells(prediction: Prediction, settings: InstanceSettings) -> NDArray[n
 
 
 @dataclass(frozen=True)
-class Candidates:
+class FoundHypotheses:
     """Candidates of one frame, and the rows of the best disjoint choice among them: label i + 1 is row ``best[i]``."""
 
     hypotheses: Hypotheses
     best: list[int]
 
 
-def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> Candidates:
+def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> FoundHypotheses:
     """Candidates for the cells of a frame.
 
     Rows of one region follow each other, wholes before their parts.
@@ -97,7 +97,7 @@ def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> Candi
             rows.append((box, mask, score - UNUSUAL * abs(change), parent, region_of[index]))
     columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(5)]
     hypotheses = pack_hypotheses(basins.shape, *columns, gap=settings.grow)
-    return Candidates(hypotheses, choose_best(nodes, rows_of, hypotheses))
+    return FoundHypotheses(hypotheses, choose_best(nodes, rows_of, hypotheses))
 
 
 def outlines(

@@ -19,7 +19,7 @@ from celltrail.data.files.hypotheses import paint, write_hypotheses
 from celltrail.data.files.movie import part_of
 from celltrail.data.files.tiff import read_pages, write_array, write_labels
 from celltrail.data.progress import Progress, silent
-from celltrail.data.running.workers import Spread
+from celltrail.data.running.workers import Mapper
 from celltrail.segmentation.net.checkpoint import find_model, load_model
 from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.prediction.blocks import label_in_blocks
@@ -77,7 +77,7 @@ class Output:
 
 def segment_into(
     folder: Path, images: Mapping[int, NDArray[Any]], model: Model | str | Path, *, output: Output | None = None,
-    tta: bool | None = None, memory_mb: float = 1024, resume: bool = False, device: str = "cpu", spread: Spread = map,
+    tta: bool | None = None, memory_mb: float = 1024, resume: bool = False, device: str = "cpu", mapper: Mapper = map,
     threads: int | None = None, progress: Progress = silent,
 ) -> dict[int, int]:  # fmt: skip
     """Write the masks of a movie; returns the number of cells in each frame.
@@ -89,7 +89,7 @@ def segment_into(
     folder : an existing folder, which every worker can write to. resume : keep frames that an interrupted run has left
         in it.
     model : as in :func:`segment_movie`; a name or a file travels to other processes faster than a model.
-    spread : where frames are segmented (:func:`celltrail.data.running.workers.open_workers`). threads : of PyTorch in each process.
+    mapper : where frames are segmented (:func:`celltrail.data.running.workers.open_workers`). threads : of PyTorch in each process.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def segment_into(
             left.append(number)
     progress("segment", len(counts), len(images))
     frames = (part_of(images, range(number, number + 1)) for number in left)
-    for number, count in spread(partial(_segment_frame, settings), frames):
+    for number, count in mapper(partial(_segment_frame, settings), frames):
         counts[number] = count
         progress("segment", len(counts), len(images), f"frame {number}")
     note.unlink()

@@ -32,7 +32,7 @@ TRUTHS = ("auto", "ST", "GT", "mixed")
 
 
 @dataclass(frozen=True)
-class Movie:
+class AnnotatedMovie:
     """Images with their annotations: frame number → array.
 
     numbers : the frames that are used; all have an image and labels.
@@ -50,7 +50,7 @@ class Movie:
 
 def open_movie(
     dataset: Path, sequence: str, truth: str = "auto", *, frames: range | None = None, channel: int | None = None
-) -> Movie:
+) -> AnnotatedMovie:
     """A sequence of a CTC data set with its silver ("ST") or gold ("GT") truth, or gold over silver ("mixed").
 
     "auto" is silver where the sequence has it, otherwise gold.
@@ -112,7 +112,7 @@ class GoldOverSilver(Mapping[int, NDArray[np.int32]]):
         return len(self.silver)
 
 
-def pair(images: Frames, labels: Frames, frames: range | None = None, markers: Frames | None = None) -> Movie:
+def pair(images: Frames, labels: Frames, frames: range | None = None, markers: Frames | None = None) -> AnnotatedMovie:
     """A movie from images and label images with equal frame numbers (frames without labels are left out).
 
     Raises
@@ -131,10 +131,10 @@ def pair(images: Frames, labels: Frames, frames: range | None = None, markers: F
     numbers = tuple(number for number in labels if frames is None or number in frames)
     if not numbers:
         raise InputError(f"{labels.path} has no labels in the chosen frames: choose other --frames.")
-    return Movie(images, labels, numbers, markers, name=str(images.path.name))
+    return AnnotatedMovie(images, labels, numbers, markers, name=str(images.path.name))
 
 
-def split_in_time(movie: Movie, share: float = 0.1) -> tuple[Movie, Movie]:
+def split_in_time(movie: AnnotatedMovie, share: float = 0.1) -> tuple[AnnotatedMovie, AnnotatedMovie]:
     """Split off the last frames for validation, with a gap half as long in between.
 
     Neighbouring frames are nearly equal: a random split would measure memory, not learning.
@@ -166,7 +166,7 @@ def unknown_region(labels: NDArray[np.integer[Any]], markers: NDArray[np.integer
     return (labels == 0) & (to_marker < to_cell) & (to_marker <= 2 * longest)
 
 
-def typical_diameter(movies: Iterable[Movie], frames_each: int = 5) -> float:
+def typical_diameter(movies: Iterable[AnnotatedMovie], frames_each: int = 5) -> float:
     """Median diameter of the cells in pixels (of a circle of equal area), from a few frames of each movie."""
     areas: list[NDArray[np.integer[Any]]] = []
     for movie in movies:
@@ -181,12 +181,12 @@ def typical_diameter(movies: Iterable[Movie], frames_each: int = 5) -> float:
     return float(2 * np.sqrt(np.median(joined) / np.pi))
 
 
-def automatic_scale(movies: Iterable[Movie]) -> int:
+def automatic_scale(movies: Iterable[AnnotatedMovie]) -> int:
     """Factor of reduction that brings the typical cell to about 28 pixels."""
     return max(1, round(typical_diameter(movies) / CELL_SIZE))
 
 
-def read_labels(movie: Movie, number: int) -> NDArray[np.int32]:
+def read_labels(movie: AnnotatedMovie, number: int) -> NDArray[np.int32]:
     """Labels of a frame, numbered 1 … n.
 
     Raises
@@ -224,7 +224,7 @@ class Plane:
     weight: NDArray[np.float32] | None = None
 
 
-def prepare_frame(movie: Movie, number: int, preprocessing: Preprocessing) -> list[Plane]:
+def prepare_frame(movie: AnnotatedMovie, number: int, preprocessing: Preprocessing) -> list[Plane]:
     """The planes of one frame."""
     image, labels = np.asarray(movie.images[number]), read_labels(movie, number)
     if image.shape != labels.shape:
@@ -294,8 +294,8 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(
-        self, movies: list[Movie], settings: Settings, preprocessing: Preprocessing, *, seed: int, count: int,
-        also: list[Movie] | None = None,
+        self, movies: list[AnnotatedMovie], settings: Settings, preprocessing: Preprocessing, *, seed: int, count: int,
+        also: list[AnnotatedMovie] | None = None,
     ) -> None:  # fmt: skip
         self.settings = settings
         self.preprocessing = preprocessing
@@ -377,7 +377,7 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         return keep_in(y, height), keep_in(x, width)
 
 
-def hash_of(movies: Iterable[Movie]) -> str:
+def hash_of(movies: Iterable[AnnotatedMovie]) -> str:
     """SHA-256 of the files behind the used frames of movies on disk (of the arrays otherwise)."""
     digest = hashlib.sha256()
     for movie in movies:

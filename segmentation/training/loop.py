@@ -27,7 +27,7 @@ from celltrail.segmentation.net.unet import UNet
 from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.tiles import choose_tile, predict, run_tiles
 from celltrail.segmentation.training.examples import (
-    Movie,
+    AnnotatedMovie,
     TrainingTiles,
     automatic_scale,
     hash_of,
@@ -142,8 +142,8 @@ def follow(average: UNet, net: UNet, decay: float, step: int) -> None:
 
 
 def train(
-    training: list[Movie], validation: list[Movie], settings: Settings, *, minutes: float | None = None, seed: int = 0,
-    also: list[Movie] | None = None, start: Model | None = None, score: Score | None = None, watch: Watch | None = None,
+    training: list[AnnotatedMovie], validation: list[AnnotatedMovie], settings: Settings, *, minutes: float | None = None, seed: int = 0,
+    also: list[AnnotatedMovie] | None = None, start: Model | None = None, score: Score | None = None, watch: Watch | None = None,
     patience: int = 0, state_file: Path | None = None, resume: bool = False, device: str = "cpu", progress: Progress = silent,
 ) -> Training:  # fmt: skip
     """Train a model.
@@ -250,7 +250,7 @@ def train(
     return Training(model, last, state.history)
 
 
-def describe_movie(movie: Movie) -> str:
+def describe_movie(movie: AnnotatedMovie) -> str:
     """Name and frames of a movie, for the header of a model."""
     return f"{movie.name}, {len(movie.numbers)} frames {movie.numbers[0]}-{movie.numbers[-1]}"
 
@@ -284,7 +284,7 @@ def default_instances(settings: Settings) -> InstanceSettings:
                             grow=scale, score=SCORES[settings.cells])  # fmt: skip
 
 
-def frames_for_validation(movies: list[Movie], scale: int) -> list[tuple[Movie, int]]:
+def frames_for_validation(movies: list[AnnotatedMovie], scale: int) -> list[tuple[AnnotatedMovie, int]]:
     """A few frames, evenly spread over the movies; fewer where frames are large."""
     frames = [(movie, number) for movie in movies for number in movie.numbers]
     pixels = np.size(movies[0].images[movies[0].numbers[0]]) / scale**2
@@ -294,7 +294,7 @@ def frames_for_validation(movies: list[Movie], scale: int) -> list[tuple[Movie, 
 
 
 def validate(
-    model: Model, movies: list[Movie], balance: NDArray[np.float32], settings: Settings, score: Score | None
+    model: Model, movies: list[AnnotatedMovie], balance: NDArray[np.float32], settings: Settings, score: Score | None
 ) -> dict[str, float]:
     """The loss of training, and the measures of ``score``, on unvaried validation frames."""
     losses, truth, masks = [], {}, {}
@@ -317,7 +317,7 @@ def validate(
 
 
 def calibrate(
-    model: Model, movies: list[Movie], score: Score, progress: Progress = silent
+    model: Model, movies: list[AnnotatedMovie], score: Score, progress: Progress = silent
 ) -> tuple[InstanceSettings, dict[str, float]]:
     """Choose thresholds on cached maps of the validation frames: those of the best SEG + DET.
 

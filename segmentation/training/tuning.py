@@ -9,7 +9,7 @@ from typing import Any
 
 from celltrail.data.errors import import_extra
 from celltrail.data.progress import Progress, silent
-from celltrail.segmentation.training.examples import Movie
+from celltrail.segmentation.training.examples import AnnotatedMovie
 from celltrail.segmentation.training.loop import Score, train
 from celltrail.segmentation.training.settings import Settings
 
@@ -34,7 +34,7 @@ def suggest(trial: Any, settings: Settings) -> Settings:
 
 
 def search_settings(
-    training: list[Movie], validation: list[Movie], settings: Settings, *, score: Score, study_file: Path,
+    training: list[AnnotatedMovie], validation: list[AnnotatedMovie], settings: Settings, *, score: Score, study_file: Path,
     trials: int = 20, measure: str = "SEG", seed: int = 0, progress: Progress = silent,
 ) -> tuple[Settings, list[dict[str, Any]]]:  # fmt: skip
     """Search for settings with a high measure on the validation frames.

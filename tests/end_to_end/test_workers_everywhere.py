@@ -87,7 +87,7 @@ def test_workers_change_nothing(
     name: str, cluster: Any, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(movie)
-    monkeypatch.setattr("celltrail.tracking.measuring.table.STRETCH", 3)
+    monkeypatch.setattr("celltrail.tracking.measuring.table.CHUNK", 3)
     monkeypatch.setattr("celltrail.tracking.candidates.parts.FEW", 40)
     monkeypatch.setattr("celltrail.tracking.candidates.parts.PART", 200)
     (words, (module, function)), marker = COMMANDS[name], tmp_path / "died"

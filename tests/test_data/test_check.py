@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from celltrail.data.files.check import Part, Problem, find_problems
+from celltrail.data.files.check import Problem, Section, find_problems
 from celltrail.data.files.ctc import write_masks, write_track_file
 from celltrail.data.files.tiff import write_array
 from celltrail.data.files.tracks import Tracks
@@ -200,7 +200,7 @@ def test_a_part_of_a_result_is_checked_on_its_own(tmp_path: Path) -> None:
     write_masks(tmp_path, masks)
     write_track_file(tmp_path / "res_track.txt", Tracks.from_rows([(1, 0, 7, 0)]))
     assert {problem.frame for problem in find_problems(tmp_path)} >= {5}
-    assert find_problems(tmp_path, Part(frames=range(0, 5))) == []
+    assert find_problems(tmp_path, Section(frames=range(0, 5))) == []
 
 
 def test_one_channel_of_images_is_checked(tmp_path: Path) -> None:
@@ -208,5 +208,5 @@ def test_one_channel_of_images_is_checked(tmp_path: Path) -> None:
     noise[1, 1] = 7
     for number, image in enumerate(noise):
         tifffile.imwrite(tmp_path / f"t{number:03}.tif", image, photometric="minisblack", metadata={"axes": "CYX"})
-    assert find_problems(tmp_path, Part(channel=0, axes="CYX")) == []
-    assert [problem.frame for problem in find_problems(tmp_path, Part(channel=1, axes="CYX"))] == [1]
+    assert find_problems(tmp_path, Section(channel=0, axes="CYX")) == []
+    assert [problem.frame for problem in find_problems(tmp_path, Section(channel=1, axes="CYX"))] == [1]

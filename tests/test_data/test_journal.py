@@ -55,7 +55,7 @@ def test_a_long_stage_tells_now_and_then_how_far_it_is(monkeypatch: pytest.Monke
     seconds = itertools.count(0, 4)
     monkeypatch.setattr("celltrail.data.running.log_file.time.monotonic", lambda: float(next(seconds)))
     log_file.begin(["track"])
-    report = log_file.told(silent)
+    report = log_file.logged(silent)
     for done in range(9):
         report("solve", done, 8, "gap 3 nats")
     told = [line.split(" INFO ")[1] for line in log_file._lines[1:]]

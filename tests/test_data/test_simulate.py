@@ -15,10 +15,10 @@ from celltrail.data.files.check import find_problems
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.tracks import frames_of_labels, read_tracks
 from celltrail.data.running import console
-from celltrail.data.simulation.scene import Movie, simulate_movie, simulate_scene, write_movie
+from celltrail.data.simulation.scene import SimulatedMovie, simulate_movie, simulate_scene, write_movie
 
 
-def labels_in(movie: Movie) -> dict[int, np.ndarray]:
+def labels_in(movie: SimulatedMovie) -> dict[int, np.ndarray]:
     return {frame: np.setdiff1d(np.unique(mask), 0).astype(np.int64) for frame, mask in movie.masks.items()}
 
 

@@ -56,8 +56,8 @@ def refuse(number: int) -> int:
 
 def test_results_come_in_the_order_of_the_items() -> None:
     for jobs in (1, 2):
-        with open_workers(jobs) as spread:
-            assert list(spread(abs, range(-5, 5))) == [5, 4, 3, 2, 1, 0, 1, 2, 3, 4]
+        with open_workers(jobs) as mapper:
+            assert list(mapper(abs, range(-5, 5))) == [5, 4, 3, 2, 1, 0, 1, 2, 3, 4]
 
 
 def test_items_are_taken_as_they_are_needed() -> None:
@@ -68,22 +68,22 @@ def test_items_are_taken_as_they_are_needed() -> None:
             taken.append(number)
             yield number
 
-    with open_workers(2) as spread:
-        results = spread(square, count())
+    with open_workers(2) as mapper:
+        results = mapper(square, count())
         assert [next(results) for _ in range(3)] == [0, 1, 4]
         assert len(taken) < 20
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_comes_back_with_its_problems(jobs: int) -> None:
-    with open_workers(jobs) as spread, pytest.raises(InputError) as caught:
-        list(spread(refuse, [3]))
+    with open_workers(jobs) as mapper, pytest.raises(InputError) as caught:
+        list(mapper(refuse, [3]))
     assert caught.value.problems == ("Frame 3 is odd.", "Frame 9 as well.")
 
 
 def test_a_process_that_dies_is_one_sentence() -> None:
-    with pytest.raises(WorkFailed, match=r"^A worker process has died, .* fewer --jobs"), open_workers(2) as spread:
-        list(spread(die, range(4)))
+    with pytest.raises(WorkFailed, match=r"^A worker process has died, .* fewer --jobs"), open_workers(2) as mapper:
+        list(mapper(die, range(4)))
 
 
 def test_work_that_failed_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,18 +106,18 @@ def test_a_movie_can_be_read_from_another_folder(tmp_path: Path, monkeypatch: py
 
 @quiet
 def test_a_cluster_gives_results_in_order_and_errors_with_their_problems(scheduler: Any) -> None:
-    with open_workers(dask=scheduler.scheduler_address) as spread:
-        assert list(spread(square, range(200))) == [number * number for number in range(200)]
+    with open_workers(dask=scheduler.scheduler_address) as mapper:
+        assert list(mapper(square, range(200))) == [number * number for number in range(200)]
         with pytest.raises(InputError) as caught:
-            list(spread(refuse, range(300)))
+            list(mapper(refuse, range(300)))
     assert caught.value.problems == ("Frame 0 is odd.", "Frame 9 as well.")
 
 
 @quiet
 def test_a_dask_worker_out_of_memory_is_one_sentence(scheduler: Any, capsys: pytest.CaptureFixture[str]) -> None:
     def work(**_: object) -> None:
-        with open_workers(dask=scheduler.scheduler_address) as spread:
-            list(spread(exhaust, range(3)))
+        with open_workers(dask=scheduler.scheduler_address) as mapper:
+            list(mapper(exhaust, range(3)))
 
     assert console.run(work, []) == 1
     assert capsys.readouterr().err.startswith("There is not enough memory: ")
@@ -126,18 +126,18 @@ def test_a_dask_worker_out_of_memory_is_one_sentence(scheduler: Any, capsys: pyt
 @quiet
 def test_a_dask_worker_that_is_killed_is_replaced(scheduler: Any, tmp_path: Path) -> None:
     marker = tmp_path / "died"
-    with open_workers(dask=scheduler.scheduler_address) as spread:
-        assert list(spread(partial(die_once, marker), range(20))) == [number * number for number in range(20)]
+    with open_workers(dask=scheduler.scheduler_address) as mapper:
+        assert list(mapper(partial(die_once, marker), range(20))) == [number * number for number in range(20)]
     assert marker.exists()
 
 
 @quiet
 @pytest.mark.slow
 def test_a_task_that_kills_every_dask_worker_is_one_sentence(scheduler: Any) -> None:
-    with open_workers(dask=scheduler.scheduler_address) as spread:
+    with open_workers(dask=scheduler.scheduler_address) as mapper:
         with pytest.raises(WorkFailed, match=r"^One task has killed several Dask workers"):
-            list(spread(die, [1]))
-        assert list(spread(square, [3])) == [9]
+            list(mapper(die, [1]))
+        assert list(mapper(square, [3])) == [9]
 
 
 @quiet

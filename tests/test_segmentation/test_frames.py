@@ -16,8 +16,8 @@ from celltrail.data.files.tiff import write_array, write_labels  # noqa: E402
 from celltrail.segmentation.net.model import Preprocessing  # noqa: E402
 from celltrail.segmentation.training.augment import NO_VARIATION  # noqa: E402
 from celltrail.segmentation.training.examples import (  # noqa: E402
+    AnnotatedMovie,
     GoldOverSilver,
-    Movie,
     TrainingTiles,
     automatic_scale,
     make_targets,
@@ -32,13 +32,15 @@ from celltrail.segmentation.training.settings import FAST, PAPER  # noqa: E402
 SMALL = replace(FAST, width=2, depth=1, scale=1, tile=24)
 
 
-def discs(frames: int = 3, radius: int = 8, side: int = 80) -> Movie:
+def discs(frames: int = 3, radius: int = 8, side: int = 80) -> AnnotatedMovie:
     y, x = np.mgrid[:side, :side]
     labels = np.zeros((side, side), dtype=np.uint16)
     for number, (cy, cx) in enumerate([(20, 20), (20, 60), (60, 40)], start=1):
         labels[np.hypot(y - cy, x - cx) <= radius] = number * 11
     image = (labels > 0) * 200 + 50
-    return Movie(dict.fromkeys(range(frames), image), dict.fromkeys(range(frames), labels), tuple(range(frames)))
+    return AnnotatedMovie(
+        dict.fromkeys(range(frames), image), dict.fromkeys(range(frames), labels), tuple(range(frames))
+    )
 
 
 def test_tiles_are_tensors_of_the_sizes_of_the_net() -> None:
@@ -114,7 +116,7 @@ def test_unknown_pixels_get_no_weight() -> None:
     movie = discs(frames=1)
     partial = np.where(movie.labels[0] == 11, 11, 0).astype(np.uint16)
     markers = {0: movie.labels[0]}
-    movie = Movie(movie.images, {0: partial}, (0,), markers)
+    movie = AnnotatedMovie(movie.images, {0: partial}, (0,), markers)
     tiles = TrainingTiles([movie], replace(SMALL, variation=NO_VARIATION, tile=80), Preprocessing(), seed=0, count=1)
     item = tiles[0]
     missing = (markers[0] > 0) & (partial == 0)
@@ -136,23 +138,23 @@ def test_scale_brings_cells_to_a_common_size() -> None:
     assert automatic_scale([discs(radius=12)]) == 1
     large = np.zeros((200, 200), dtype=np.uint8)
     large[40:129, 40:129] = 9
-    assert automatic_scale([Movie({0: large}, {0: large}, (0,))]) == 4
+    assert automatic_scale([AnnotatedMovie({0: large}, {0: large}, (0,))]) == 4
     with pytest.raises(InputError, match="no cell"):
-        automatic_scale([Movie({0: np.zeros((5, 5))}, {0: np.zeros((5, 5), np.uint8)}, (0,))])
+        automatic_scale([AnnotatedMovie({0: np.zeros((5, 5))}, {0: np.zeros((5, 5), np.uint8)}, (0,))])
 
 
 def test_masks_of_0_and_255_are_no_labels() -> None:
     mask = np.zeros((40, 40), dtype=np.uint8)
     mask[3:9, 3:9] = mask[20:30, 20:30] = 255
-    movie = Movie({0: mask}, {0: mask}, (0,))
+    movie = AnnotatedMovie({0: mask}, {0: mask}, (0,))
     with pytest.raises(InputError, match="own number"):
         read_labels(movie, 0)
 
 
 def test_labels_are_numbered_compactly() -> None:
     labels = np.array([[0, 70_000], [5, 5]], dtype=np.uint32)
-    assert read_labels(Movie({}, {0: labels}, (0,)), 0).tolist() == [[0, 2], [1, 1]]
-    assert read_labels(Movie({}, {0: labels + 1}, (0,)), 0).tolist() == [[1, 3], [2, 2]]
+    assert read_labels(AnnotatedMovie({}, {0: labels}, (0,)), 0).tolist() == [[0, 2], [1, 1]]
+    assert read_labels(AnnotatedMovie({}, {0: labels + 1}, (0,)), 0).tolist() == [[1, 3], [2, 2]]
 
 
 def test_ctc_sequence_opens_with_its_markers(tmp_path: Path) -> None:

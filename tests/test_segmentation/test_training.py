@@ -18,14 +18,14 @@ from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.segmentation.net.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
 from celltrail.segmentation.prediction.movie import segment_movie  # noqa: E402
 from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
-from celltrail.segmentation.training.examples import Movie, read_labels  # noqa: E402
+from celltrail.segmentation.training.examples import AnnotatedMovie, read_labels  # noqa: E402
 from celltrail.segmentation.training.loop import build_net, follow, rate_at, train  # noqa: E402
 from celltrail.segmentation.training.settings import FAST, PAPER, preset  # noqa: E402
 
 TINY = replace(FAST, width=6, depth=2, scale=1, tile=40, batch=2, steps=60, epoch=20, rate=1e-2)
 
 
-def drawn_movie(seed: int, frames: int = 6, side: int = 72) -> Movie:
+def drawn_movie(seed: int, frames: int = 6, side: int = 72) -> AnnotatedMovie:
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side]
     images, labels = {}, {}
@@ -36,7 +36,7 @@ def drawn_movie(seed: int, frames: int = 6, side: int = 72) -> Movie:
             truth[np.hypot(y - cy, x - cx) < r] = label
         images[frame] = (truth > 0) * 100 + random.normal(0, 15, truth.shape) + 50
         labels[frame] = truth
-    return Movie(images, labels, tuple(range(frames)))
+    return AnnotatedMovie(images, labels, tuple(range(frames)))
 
 
 def overlap_score(truth: Mapping[int, Any], masks: Mapping[int, Any]) -> dict[str, float]:

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array
 
-from celltrail.tracking.solving.backends import Problem, SolverFailed, backend
+from celltrail.tracking.solving.backends import LinearProgramme, SolverFailed, backend
 from celltrail.tracking.solving.blocks import Task, solve_task
 from celltrail.tracking.solving.certificate import SIDELESS, dual_bound
 
 SOLVERS = ["highs", "pulp:CBC", "pulp:HiGHS"]
 
 
-def triangle(cost: list[float]) -> Problem:
+def triangle(cost: list[float]) -> LinearProgramme:
     """Three rows, each covered once by columns that cover two of them, or one alone: fractional at (½, ½, ½)."""
     matrix = np.array([[1, 1, 0, 1, 0, 0], [1, 0, 1, 0, 1, 0], [0, 1, 1, 0, 0, 1]], dtype=float)
-    return Problem(np.array(cost, dtype=float), csc_array(matrix), np.ones(3), np.ones(3))
+    return LinearProgramme(np.array(cost, dtype=float), csc_array(matrix), np.ones(3), np.ones(3))
 
 
 ODD = [-1.0, -1.0, -1.0, 0.0, 0.0, 0.0]
@@ -37,7 +37,7 @@ def test_relaxation_and_integer_programme_differ(solver: str) -> None:
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_an_infeasible_programme_is_an_error(solver: str) -> None:
-    problem = Problem(np.zeros(1), csc_array(np.ones((1, 1))), np.array([2.0]), np.array([2.0]))
+    problem = LinearProgramme(np.zeros(1), csc_array(np.ones((1, 1))), np.array([2.0]), np.array([2.0]))
     with pytest.raises(SolverFailed, match=r"(?i)infeasible"):
         backend(solver)(problem, True, None)
 
@@ -45,7 +45,7 @@ def test_an_infeasible_programme_is_an_error(solver: str) -> None:
 def test_no_time_is_no_answer() -> None:
     rng = np.random.default_rng(0)
     matrix = csc_array((rng.random((60, 600)) < 0.1).astype(float))
-    problem = Problem(-rng.random(600), matrix, np.full(60, -np.inf), np.ones(60))
+    problem = LinearProgramme(-rng.random(600), matrix, np.full(60, -np.inf), np.ones(60))
     relaxed = backend("highs")(problem, False, 0.0)
     assert relaxed.x is None
     assert not relaxed.optimal

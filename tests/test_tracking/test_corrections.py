@@ -13,7 +13,7 @@ from celltrail.data.files.ctc import Sequence, write_masks
 from celltrail.data.files.pins import Pin, write_pins
 from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie, write_movie
-from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.candidates.parts import find_candidates
 from celltrail.tracking.costs.examples import read_example
 from celltrail.tracking.costs.from_pins import fit_corrections
 from celltrail.tracking.costs.learned import load_costs
@@ -54,7 +54,7 @@ def test_corrections_turn_costs_round_as_far_as_they_reach(swapping):
     base = load_costs()
     kept = [Pin("link", "keep", ((t, k), (t + 1, k))) for t in range(4) for k in (1, 2)]
     few, all_of_them = (fit_corrections(base, table, pins, name="pins.csv") for pins in (kept[:2], kept))
-    odds = [odds_of_true(model, pose(table).whole) for model in (base, few, all_of_them)]
+    odds = [odds_of_true(model, find_candidates(table).whole) for model in (base, few, all_of_them)]
     assert odds[0] < -5
     assert odds[0] < odds[1] < odds[2]
     assert few.divisions != base.divisions  # a cell that goes on did not divide
@@ -64,7 +64,7 @@ def test_corrections_turn_costs_round_as_far_as_they_reach(swapping):
 
 def test_what_agrees_with_the_costs_moves_them_less(swapping):
     table, base = measure_movie(swapping), load_costs()
-    problem = pose(table).whole
+    problem = find_candidates(table).whole
     agreed, contrary = (
         fit_corrections(
             base, table, [Pin("link", "keep", ((t, k), (t + 1, j))) for t in range(4) for k, j in pairs], name=""
@@ -79,7 +79,7 @@ def test_forbidden_links_lose_odds_and_nothing_else_is_said(swapping):
     table = measure_movie(swapping)
     base = load_costs()
     model = fit_corrections(base, table, [Pin("link", "forbid", ((0, 1), (1, 2)))], name="pins.csv")
-    problem = pose(table).whole
+    problem = find_candidates(table).whole
     row = np.flatnonzero((problem.links.source == 0) & (table.label[problem.links.target] == 2))[0]
     before, after = (m.link(problem.link_features, len(problem.links))[0][row] for m in (base, model))
     assert after < before
@@ -94,7 +94,7 @@ def test_a_kept_division_gains_odds():
     disk(masks[2], 40, 66, 5, 3)
     table = measure_movie(masks)
     pin = Pin("division", "keep", ((1, 1), (2, 3), (2, 2)))
-    problem = pose(table).whole
+    problem = find_candidates(table).whole
     base = load_costs()
     before = base.division(problem.division_features, len(problem.first))[0]
     model = fit_corrections(base, table, [pin], name="pins.csv")

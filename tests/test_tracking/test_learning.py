@@ -13,7 +13,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import Sequence
 from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie, write_movie
-from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.candidates.parts import find_candidates
 from celltrail.tracking.costs.calibrated import DIVISION_PRIOR, DIVISION_SHAPE, CalibratedCosts, independent_share
 from celltrail.tracking.costs.examples import read_example, take_rows, true_cells, true_choices
 from celltrail.tracking.costs.learned import fit_costs, load_costs
@@ -54,7 +54,7 @@ def test_without_data_the_prior_speaks():
 
 def test_true_choices_are_those_of_the_simulation(dataset):
     example = read_example(Sequence(dataset, "01"))
-    problem = pose(example.table).whole
+    problem = find_candidates(example.table).whole
     links, divisions = true_choices(example, problem)
     label = example.table.label
     assert np.array_equal(example.cell, label)

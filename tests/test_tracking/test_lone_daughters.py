@@ -26,7 +26,7 @@ from celltrail.tracking.candidates.border_divisions import (
     lone_daughter_features,
     mirror_images,
 )
-from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.candidates.parts import find_candidates
 from celltrail.tracking.explain import explain_cell
 from celltrail.tracking.measuring.table import measure_movie
 
@@ -69,7 +69,7 @@ def movie(mother=MOTHER, daughter=DAUGHTER, depth=0.0):
 def lone_links(masks, cell=1, frame=DIVIDES):
     """Labels of the daughters that this mother may have alone."""
     table = measure_movie(masks)
-    part = pose(table).whole
+    part = find_candidates(table).whole
     rows = find_lone_daughters(part)
     source, target = part.links.source[rows], part.links.target[rows]
     mine = (table.label[source] == cell) & (table.frame[source] == frame)
@@ -78,7 +78,7 @@ def lone_links(masks, cell=1, frame=DIVIDES):
 
 def test_the_mirror_image_is_as_far_on_the_other_side():
     table = measure_movie(movie()[0])
-    part = pose(table).whole
+    part = find_candidates(table).whole
     rows = np.arange(len(part.links))
     mirrored = mirror_images(table, part.links, rows)
     source, target = table.position[part.links.source], table.position[part.links.target]
@@ -103,7 +103,7 @@ def test_where_a_sister_can_be_outside(mother, daughter, depth, found):
 
 def test_the_sister_is_like_the_daughter_and_what_is_assumed_says_nothing():
     table = measure_movie(movie()[0])
-    part = pose(table).whole
+    part = find_candidates(table).whole
     rows = find_lone_daughters(part)
     features = lone_daughter_features(part, rows)
     assert not set(features) & set(ASSUMED)

@@ -12,7 +12,7 @@ import celltrail.tracking.candidates.parts
 import celltrail.tracking.preparation
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.tracking.candidates.links import find_links
-from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.candidates.parts import find_candidates
 from celltrail.tracking.costs.learned import load_costs
 from celltrail.tracking.costs.pricing import Constants, price, with_terms
 from celltrail.tracking.measuring.table import measure_movie
@@ -46,18 +46,18 @@ def spread_by_mail(function, items):
 @pytest.mark.parametrize("joint", [False, True])
 def test_parts_are_priced_like_the_whole(table, max_gap, joint, monkeypatch):
     table = with_cliques(table) if joint else table
-    whole = price(pose(table, max_gap=max_gap), load_costs(), Constants())
+    whole = price(find_candidates(table, max_gap=max_gap), load_costs(), Constants())
     monkeypatch.setattr(celltrail.tracking.candidates.parts, "PART", 400)
     monkeypatch.setattr(celltrail.tracking.candidates.parts, "FEW", 90)
-    problem = pose(table, max_gap=max_gap, spread=spread_by_mail)
+    problem = find_candidates(table, max_gap=max_gap, mapper=spread_by_mail)
     parts = list(problem.parts())
     assert len(parts) >= 4
     assert sum(len(part.links) for part in parts) == len(problem.links)
     assert max(len(part.table) for part in parts) < len(table)
-    apart = price(problem, load_costs(), Constants(), explained=False, spread=spread_by_mail)
+    apart = price(problem, load_costs(), Constants(), explained=False, mapper=spread_by_mail)
     assert not apart.links.terms
     assert not apart.divisions.terms
-    apart = with_terms(apart, problem, load_costs(), Constants(), spread=spread_by_mail)
+    apart = with_terms(apart, problem, load_costs(), Constants(), mapper=spread_by_mail)
     for one, other in (
         (whole.detections, apart.detections),
         (whole.links, apart.links),
@@ -101,14 +101,14 @@ def test_links_are_what_a_search_of_every_pair_finds(table):
 
 
 def test_terms_add_up_to_the_cost(table):
-    links = price(pose(table), load_costs(), Constants()).links
+    links = price(find_candidates(table), load_costs(), Constants()).links
     total = np.sum([term.astype(np.float64) for term in links.terms.values()], axis=0)
     assert total == pytest.approx(links.cost / 1e6, abs=0.05)
 
 
 def test_explaining_tells_how_far_it_is(table, monkeypatch):
     monkeypatch.setattr("celltrail.tracking.candidates.parts.PART", 40)
-    problem, told = pose(table), []
+    problem, told = find_candidates(table), []
     with_terms(price(problem, load_costs(), Constants()), problem, load_costs(), Constants(),
                progress=lambda *line: told.append(line))  # fmt: skip
     assert [line[0] for line in told] == ["explain"] * len(told)

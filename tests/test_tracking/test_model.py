@@ -16,7 +16,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import FORBIDDEN, KEPT, NAT, Candidates
 from celltrail.data.graph.networkx_graph import from_networkx
 from celltrail.tracking.solving.components import batches, split
-from celltrail.tracking.solving.programme import build_model, clique_rows
+from celltrail.tracking.solving.programme import build_programme, clique_rows
 from celltrail.tracking.solving.solver import solve_candidates
 
 
@@ -40,14 +40,14 @@ A, B, C, D = range(4)
 
 
 def test_columns_cover_the_rows_of_the_definition(tiny: Candidates) -> None:
-    model = build_model(tiny)
+    programme = build_programme(tiny)
     past, future = np.arange(4), 4 + np.arange(4)
-    assert model.rows[:4].tolist() == [
+    assert programme.rows[:4].tolist() == [
         [future[A], past[B], -1], [future[A], past[C], -1], [future[B], past[D], -1], [future[C], past[D], -1],
     ]  # fmt: skip
-    assert model.rows[4].tolist() == [future[A], past[B], past[C]]
-    assert model.cost[model.first_drop :].tolist() == [NAT] * 4
-    dense = model.matrix(np.arange(5)).toarray()
+    assert programme.rows[4].tolist() == [future[A], past[B], past[C]]
+    assert programme.cost[programme.first_drop :].tolist() == [NAT] * 4
+    dense = programme.matrix(np.arange(5)).toarray()
     assert dense.sum(axis=0).tolist() == [2, 2, 2, 2, 3]
     assert dense[future[A]].tolist() == [1, 1, 0, 0, 1]
 
@@ -63,28 +63,28 @@ def test_the_drawing_divides(tiny: Candidates) -> None:
 
 
 def test_detections_used_for_certain_have_no_column_to_be_left_out(tiny: Candidates) -> None:
-    model = build_model(tiny)
-    assert not model.allowed[model.first_drop :].any()
+    programme = build_programme(tiny)
+    assert not programme.allowed[programme.first_drop :].any()
 
 
 def test_an_optional_detection_that_pays_for_itself_is_used() -> None:
     graph = drawing()
     graph.nodes["C"].update(optional=True, cost=-10.5)
     graph.nodes["D"].update(optional=True, cost=-9.5)
-    model = build_model(from_networkx(graph))
-    assert model.allowed[model.first_drop :].tolist() == [False, False, False, True]
+    programme = build_programme(from_networkx(graph))
+    assert programme.allowed[programme.first_drop :].tolist() == [False, False, False, True]
 
 
 def test_dominated_columns_are_not_in_the_programme() -> None:
     graph = drawing()
     graph.edges["C", "D"]["cost"] = 10.0  # as dear as ending and beginning anew
     graph.graph["divisions"]["A", "B", "C"]["cost"] = 6.0  # as dear as A → B and C beginning anew
-    model = build_model(from_networkx(graph))
-    assert model.allowed[:5].tolist() == [True, True, True, False, False]
+    programme = build_programme(from_networkx(graph))
+    assert programme.allowed[:5].tolist() == [True, True, True, False, False]
 
 
 def test_pairs_of_frames_are_components(tiny: Candidates) -> None:
-    group, count = split(build_model(tiny), [])
+    group, count = split(build_programme(tiny), [])
     past, future = group[:4], group[4:]
     assert future[A] == past[B] == past[C]
     assert future[B] == future[C] == past[D]
@@ -132,7 +132,7 @@ def test_a_pinned_detection_removes_its_rivals() -> None:
         graph.nodes[node]["optional"] = True
     graph.nodes["C"]["fixed"] = "keep"
     candidates = from_networkx(graph)
-    assert clique_rows(build_model(candidates)) == []
+    assert clique_rows(build_programme(candidates)) == []
     assert solve_candidates(candidates).used.tolist() == [True, False, True, True]
 
 
@@ -141,8 +141,8 @@ def test_a_clique_leaves_all_but_one_out() -> None:
     for node in "BC":
         graph.nodes[node]["optional"] = True
     candidates = from_networkx(graph)
-    model = build_model(candidates)
-    assert [(row - model.first_drop).tolist() for row in clique_rows(model)] == [[B, C]]
+    programme = build_programme(candidates)
+    assert [(row - programme.first_drop).tolist() for row in clique_rows(programme)] == [[B, C]]
     solution = solve_candidates(candidates)
     assert solution.used.tolist() == [True, True, False, True]
     assert solution.objective == (5 + 1 + 1 + 5 - 3) * NAT

@@ -204,11 +204,11 @@ def test_every_mask_is_used_in_one_reading_or_the_other():
 
 
 def test_a_repairable_movie_travels(monkeypatch):
-    monkeypatch.setattr("celltrail.tracking.measuring.table.STRETCH", 2)
+    monkeypatch.setattr("celltrail.tracking.measuring.table.CHUNK", 2)
     bad = cut(merge(crowd(), (3, 4)), (4,))
     movie = RepairableMovie(bad, find_repairs(bad, measure_movie(bad)))
     assert {repair.kind for repair in movie.repairs} == {"merged", "split"}
-    whole, sent = measure_movie(movie), measure_movie(pickle.loads(pickle.dumps(movie)), spread=map)
+    whole, sent = measure_movie(movie), measure_movie(pickle.loads(pickle.dumps(movie)), mapper=map)
     assert np.array_equal(whole.label, sent.label)
     assert np.array_equal(whole.overlap_count, sent.overlap_count)
     assert np.array_equal(whole.clique_row, sent.clique_row)

@@ -23,7 +23,7 @@ from celltrail.data.graph.networkx_graph import from_networkx
 from celltrail.data.running import console
 from celltrail.tracking.saved import remember
 from celltrail.tracking.solving import solver as solver_module
-from celltrail.tracking.solving.blocks import Result, Task, relax_task, solve_task
+from celltrail.tracking.solving.blocks import BlockSolutions, Task, relax_task, solve_task
 from celltrail.tracking.solving.solver import solve_candidates
 
 
@@ -74,44 +74,44 @@ def test_a_second_run_goes_on_where_the_first_was_stopped(
     solver: str, limit: int, crowd: Candidates, tmp_path: Path
 ) -> None:
     whole = Counting()
-    expected = solve_candidates(crowd, solver=solver, spread=whole)
+    expected = solve_candidates(crowd, solver=solver, mapper=whole)
     assert whole.done > limit
-    stopped = solve_candidates(crowd, solver=solver, spread=remember(Counting(limit), tmp_path / "parts"))
+    stopped = solve_candidates(crowd, solver=solver, mapper=remember(Counting(limit), tmp_path / "parts"))
     assert (stopped.status, stopped.interrupted) == ("gap", True)
     assert stopped.bound < stopped.objective
     assert len(stopped.open_components) > 0
     second = Counting()
-    assert_same(solve_candidates(crowd, solver=solver, spread=remember(second, tmp_path / "parts")), expected)
+    assert_same(solve_candidates(crowd, solver=solver, mapper=remember(second, tmp_path / "parts")), expected)
     assert second.done == whole.done - limit
     third = Counting()
-    assert_same(solve_candidates(crowd, solver=solver, spread=remember(third, tmp_path / "parts")), expected)
+    assert_same(solve_candidates(crowd, solver=solver, mapper=remember(third, tmp_path / "parts")), expected)
     assert third.done == 0
 
 
 def test_every_interruption_leaves_a_true_bound_and_a_whole_choice(crowd: Candidates) -> None:
     whole = Counting()
-    best = solve_candidates(crowd, spread=whole)
+    best = solve_candidates(crowd, mapper=whole)
     gaps = []
     for k in range(0, whole.done, 3):
-        stopped = solve_candidates(crowd, spread=Counting(k))
+        stopped = solve_candidates(crowd, mapper=Counting(k))
         assert stopped.bound <= best.objective <= stopped.objective
         gaps.append(stopped.objective - stopped.bound)
     assert gaps[0] > gaps[-1]
 
 
 def test_a_part_that_is_not_finished_in_time_leaves_its_own_gap_only(crowd: Candidates) -> None:
-    def short_of_time(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    def short_of_time(function: Callable[[Task], BlockSolutions], tasks: Iterable[Task]) -> Iterator[BlockSolutions]:
         """The first part of every round keeps what was known of it, as after a time limit."""
         for number, task in enumerate(tasks):
             answer = function(task)
             if number == 0:
                 least = np.full(task.groups, -(10**9))
                 nothing = np.zeros(task.groups, dtype=bool)
-                answer = Result(task.incumbent, least, nothing, np.full(len(task.lower), np.nan))
+                answer = BlockSolutions(task.incumbent, least, nothing, np.full(len(task.lower), np.nan))
             yield answer
 
     best = solve_candidates(crowd)
-    cut = solve_candidates(crowd, spread=short_of_time)
+    cut = solve_candidates(crowd, mapper=short_of_time)
     assert cut.status == "gap"
     assert cut.bound <= best.objective <= cut.objective
     assert 0 < len(cut.open_components) < cut.components
@@ -173,7 +173,7 @@ def test_only_the_same_question_is_answered_from_the_folder(tmp_path: Path) -> N
 
 
 def test_what_a_time_limit_has_cut_short_is_not_kept(tmp_path: Path) -> None:
-    def cut_short(task: Task, *, solver: str, deadline: float | None) -> Result:
+    def cut_short(task: Task, *, solver: str, deadline: float | None) -> BlockSolutions:
         return replace(solve_task(task, solver=solver, deadline=None), proven=np.array([False]))
 
     for deadline, kept in ((0.0, 0), (None, 1)):  # without a limit there is nothing that more time would change
@@ -189,7 +189,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], list[T
         done: list[Task] = []
 
         @functools.wraps(solve_task)
-        def stopping(task: Task, **options: Any) -> Result:
+        def stopping(task: Task, **options: Any) -> BlockSolutions:
             if len(done) == k:
                 raise KeyboardInterrupt
             done.append(task)

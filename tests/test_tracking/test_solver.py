@@ -196,8 +196,8 @@ def test_the_number_of_processes_changes_nothing(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("celltrail.tracking.solving.regions.BATCH", 20)  # many small tasks
     c = crowd(frames=8, cells=60, seed=3, optional=0.3)
     one = solve_candidates(c)
-    with open_workers(jobs=2) as spread:
-        two = solve_candidates(c, spread=spread)
+    with open_workers(jobs=2) as mapper:
+        two = solve_candidates(c, mapper=mapper)
     for name in vars(one):
         assert np.array_equal(getattr(one, name), getattr(two, name), equal_nan=name.endswith("margin")), name
 

@@ -61,28 +61,28 @@ def test_stretches_give_the_table_of_one_pass(movie: tuple[Movie, Movie], length
         return
     whole = measure_movie(masks, images, spans=spans, voxel=(2.0, 0.5, 0.5))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("celltrail.tracking.measuring.table.STRETCH", length)
-        parts = measure_movie(masks, images, spans=spans, voxel=(2.0, 0.5, 0.5), spread=spread_by_mail)
+        patch.setattr("celltrail.tracking.measuring.table.CHUNK", length)
+        parts = measure_movie(masks, images, spans=spans, voxel=(2.0, 0.5, 0.5), mapper=spread_by_mail)
     assert_same(whole, parts)
 
 
 def test_what_is_wrong_is_found_across_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("celltrail.tracking.measuring.table.STRETCH", 2)
+    monkeypatch.setattr("celltrail.tracking.measuring.table.CHUNK", 2)
     frames: Movie = {number: np.eye(6, dtype=np.uint8) for number in range(6)}
     for number in frames:
         frames[number][0, 4] = 1
     with pytest.raises(InputError, match="binary masks"):
-        measure_movie(frames, spread=map)
+        measure_movie(frames, mapper=map)
     frames[5] = np.zeros((6, 7), np.uint8)
     with pytest.raises(InputError, match=r"Frame 5 has the shape \(6, 7\), the first frame has \(6, 6\)"):
-        measure_movie(frames, spread=map)
+        measure_movie(frames, mapper=map)
     frames = {number: np.eye(6 + number // 4, dtype=np.uint8) * 2 for number in range(8)}
     with pytest.raises(InputError, match=r"Frame 4 has the shape \(7, 7\), the first frame has \(6, 6\)"):
-        measure_movie(frames, spread=map)
+        measure_movie(frames, mapper=map)
 
 
 def test_files_hypotheses_and_merges_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("celltrail.tracking.measuring.table.STRETCH", 2)
+    monkeypatch.setattr("celltrail.tracking.measuring.table.CHUNK", 2)
     monkeypatch.chdir(tmp_path)
     Path("masks").mkdir()
     for number in range(7):
@@ -97,5 +97,5 @@ def test_files_hypotheses_and_merges_travel(tmp_path: Path, monkeypatch: pytest.
     pins = [Pin("merge", "keep", ((3, 1), (3, 2)))]
     for movie in (frames, HypothesisMovie(frames), MergedMasks(frames, pins)):
         whole = measure_movie(movie)
-        assert_same(whole, measure_movie(movie, spread=spread_by_mail))
+        assert_same(whole, measure_movie(movie, mapper=spread_by_mail))
         assert_same(whole, measure_movie(pickle.loads(pickle.dumps(movie))))

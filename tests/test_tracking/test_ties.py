@@ -126,8 +126,8 @@ def test_all_backends_choose_the_same(c: Candidates) -> None:
 def test_workers_choose_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("celltrail.tracking.solving.regions.BATCH", 10)
     c = draw_cells(np.random.default_rng(4), np.repeat(np.arange(4), 6), optional=0.3)
-    with open_workers(jobs=2) as spread:
-        assert choice(c, solve_candidates(c, spread=spread)) == choice(c, solve_candidates(c))
+    with open_workers(jobs=2) as mapper:
+        assert choice(c, solve_candidates(c, mapper=mapper)) == choice(c, solve_candidates(c))
 
 
 def test_the_first_of_equal_solutions_is_taken() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.running.workers import Spread
+from celltrail.data.running.workers import Mapper
 from celltrail.tracking.candidates.features import Features, Usual, division_features, link_features, what_is_usual
 from celltrail.tracking.candidates.links import LinkTable, find_divisions, find_links, typical_diameter
 from celltrail.tracking.measuring.table import DetectionTable
@@ -68,7 +68,7 @@ class Part:
 
 
 @dataclass
-class Problem:
+class UnpricedCandidates:
     """The candidate links of a movie, and what is usual in it."""
 
     table: DetectionTable
@@ -105,32 +105,30 @@ class Problem:
         return Part(begin, self.table.between(begin, last), links, self.usual.between(begin, last))
 
 
-def pose(table: DetectionTable, *, max_gap: int = 0, spread: Spread = map) -> Problem:
-    """Find the candidate links of a movie, over up to ``max_gap`` unseen frames; ``spread``: where it is done."""
-    links = find_links(table, max_gap=max_gap) if len(table) <= FEW else _find_apart(table, max_gap, spread)
-    return Problem(table, links, what_is_usual(table, links))
+def find_candidates(table: DetectionTable, *, max_gap: int = 0, mapper: Mapper = map) -> UnpricedCandidates:
+    """Find the candidate links of a movie, over up to ``max_gap`` unseen frames; ``mapper``: where it is done."""
+    links = find_links(table, max_gap=max_gap) if len(table) <= FEW else _find_in_chunks(table, max_gap, mapper)
+    return UnpricedCandidates(table, links, what_is_usual(table, links))
 
 
-def _find_apart(table: DetectionTable, max_gap: int, spread: Spread) -> LinkTable:
-    """The candidate links of a movie, found in stretches of some frames wherever ``spread`` sends them."""
+def _find_in_chunks(table: DetectionTable, max_gap: int, mapper: Mapper) -> LinkTable:
+    """The candidate links of a movie, found in stretches of some frames wherever ``mapper`` sends them."""
     start = table.frame_starts()
     search = partial(_search, max_gap=max_gap, diameter=typical_diameter(table))
     edges = [0]
     while edges[-1] < len(start) - 1:
         edges.append(max(int(np.searchsorted(start, start[edges[-1]] + FEW, side="right")) - 1, edges[-1] + 1))
-    stretches = (
-        (table.between(start[i], start[min(j + max_gap + 1, len(start) - 1)]), j - i) for i, j in pairwise(edges)
-    )
+    chunks = ((table.between(start[i], start[min(j + max_gap + 1, len(start) - 1)]), j - i) for i, j in pairwise(edges))
     columns: list[list[NDArray[Any]]] = [[] for _ in fields(LinkTable)]
-    for i, links in zip(edges, spread(search, stretches), strict=False):
+    for i, links in zip(edges, mapper(search, chunks), strict=False):
         for column, found in zip(columns, (links.source + start[i], links.target + start[i], links.span,
                                            links.distance, links.shared), strict=True):  # fmt: skip
             column.append(found)
     return LinkTable(*(_joined(column) for column in columns))
 
 
-def _search(stretch: tuple[DetectionTable, int], *, max_gap: int, diameter: float) -> LinkTable:
-    table, frames = stretch
+def _search(chunk: tuple[DetectionTable, int], *, max_gap: int, diameter: float) -> LinkTable:
+    table, frames = chunk
     return find_links(table, max_gap=max_gap, diameter=diameter, frames=frames)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.tracking.candidates.features import Features, best_other
 from celltrail.tracking.candidates.links import LinkTable
-from celltrail.tracking.candidates.parts import Part, Problem
+from celltrail.tracking.candidates.parts import Part, UnpricedCandidates
 from celltrail.tracking.costs.logistic import Linear, fit_logistic
 from celltrail.tracking.costs.pricing import Constants, price
 
@@ -96,7 +96,9 @@ def _log_normal(x: FloatArray, mean: float, spread: float) -> FloatArray:
     return np.asarray(-np.log(spread) - (x - mean) ** 2 / (2 * spread**2))
 
 
-def calibrate(problem: Problem, solve: Callable[[Candidates], Solution], constants: Constants) -> CalibratedCosts:
+def calibrate(
+    problem: UnpricedCandidates, solve: Callable[[Candidates], Solution], constants: Constants
+) -> CalibratedCosts:
     """Fit the costs to a movie: from its sure links, then twice from what ``solve`` chose with them."""
     movie, links = problem.whole, problem.links
     chosen = sure_links(links, problem.usual.diameter)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.tracking.candidates.features import Features
-from celltrail.tracking.candidates.parts import Problem
+from celltrail.tracking.candidates.parts import UnpricedCandidates
 from celltrail.tracking.costs.calibrated import calibrate, sure_links
 from celltrail.tracking.costs.learned import load_costs
 from celltrail.tracking.costs.pricing import Constants, CostModel
@@ -44,11 +44,14 @@ class MixedCosts:
 
 
 def choose_model(
-    costs: str, pose: Callable[[], Problem], solve: Callable[[Candidates], Solution], constants: Constants
+    costs: str,
+    find_candidates: Callable[[], UnpricedCandidates],
+    solve: Callable[[Candidates], Solution],
+    constants: Constants,
 ) -> CostModel:
     """The cost model of that name, or from that file (``mixed:FILE`` mixes with it), ready for this movie.
 
-    pose : gives the candidates of the movie, or of a part of it, if they are to be asked.
+    find_candidates : gives the candidates of the movie, or of a part of it, if they are to be asked.
     A movie with fewer than 50 sure links is not asked about itself: it gets ``learned`` costs.
 
     Raises
@@ -64,7 +67,7 @@ def choose_model(
         return load_costs(Path(costs))
     if costs == "learned":
         return load_costs()
-    problem = pose()
+    problem = find_candidates()
     if int(sure_links(problem.links, problem.usual.diameter).sum()) < FEWEST_SURE:
         return general or load_costs()
     own = calibrate(problem, solve, constants)

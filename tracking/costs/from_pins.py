@@ -21,7 +21,7 @@ from celltrail.data.files.pins import Cell, Pin, read_pins
 from celltrail.data.progress import Progress, silent
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.links import LinkTable
-from celltrail.tracking.candidates.parts import Part, pose
+from celltrail.tracking.candidates.parts import Part, find_candidates
 from celltrail.tracking.costs.learned import RIDGE, LearnedCosts
 from celltrail.tracking.costs.logistic import Linear, fit_logistic
 from celltrail.tracking.measuring.table import DetectionTable, measure_movie
@@ -51,7 +51,7 @@ def fit_corrections(base: LearnedCosts, table: DetectionTable, pins: Sequence[Pi
         for frame, label in dict.fromkeys(cell for pin in spoken for cell in pin.cells)
         if (frame, label) not in row_of
     )
-    problem = pose(table, max_gap=max(len(table.shift) - 1, 0)).whole
+    problem = find_candidates(table, max_gap=max(len(table.shift) - 1, 0)).whole
     link_says, division_says = _verdicts(problem, spoken, row_of)
     if not link_says.any() and not division_says.any():
         raise InputError("No pin speaks of a link or a division among the candidates: nothing can be learned.")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.tracking.candidates.features import Features
-from celltrail.tracking.candidates.parts import pose
+from celltrail.tracking.candidates.parts import find_candidates
 from celltrail.tracking.costs.examples import Example, thin_out, true_choices, without_images
 from celltrail.tracking.costs.logistic import Linear, fit_logistic
 
@@ -71,7 +71,7 @@ def fit_costs(examples: Sequence[Example], *, seed: int = 0) -> LearnedCosts:
             shown += [without_images(version) for version in shown]
         counts = (0, 0)
         for version in reversed(shown):
-            movie = pose(version.table).whole
+            movie = find_candidates(version.table).whole
             links, divisions = true_choices(version, movie)
             counts = int(links.sum()), int(divisions.sum())
             if counts[0]:

@@ -26,11 +26,11 @@ from celltrail.data.graph.candidates import (
     to_units,
 )
 from celltrail.data.progress import Progress, silent
-from celltrail.data.running.workers import Spread
+from celltrail.data.running.workers import Mapper
 from celltrail.tracking.candidates.border_divisions import find_lone_daughters, lone_daughter_features
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.links import typical_diameter
-from celltrail.tracking.candidates.parts import Part, Problem
+from celltrail.tracking.candidates.parts import Part, UnpricedCandidates
 from celltrail.tracking.measuring.table import DetectionTable
 
 IntArray = NDArray[np.int64]
@@ -104,13 +104,13 @@ class CostModel(Protocol):
 
 
 def price(
-    problem: Problem,
+    problem: UnpricedCandidates,
     model: CostModel,
     constants: Constants,
     *,
     allow_drop: bool = False,
     explained: bool = True,
-    spread: Spread = map,
+    mapper: Mapper = map,
 ) -> Candidates:
     """The tracking problem with integer costs; ``explained``: with the terms that they are the sum of,
     in half precision (three digits): they are shown, never summed. But what a link costs less as a division with one
@@ -119,7 +119,7 @@ def price(
     With ``allow_drop`` doubtful detections may be left out, at a price.
 
     Divisions that are far worse than a link and an appearance are left out: they are never chosen.
-    ``spread`` : where the parts of the movie are priced; a movie of a single part is priced here.
+    ``mapper`` : where the parts of the movie are priced; a movie of a single part is priced here.
     """
     table, n = problem.table, len(problem.table)
     appear, disappear = end_costs(table, constants)
@@ -127,7 +127,7 @@ def price(
     link_cost = np.empty(len(problem.links), dtype=np.int64)
     rows, division_cost, link_terms, division_terms = [], [], [], []
     done = 0
-    for priced in _priced_parts(problem, appear, model, constants, explained, spread):
+    for priced in _priced_parts(problem, appear, model, constants, explained, mapper):
         cells, here = slice(priced.offset, priced.offset + len(priced.best)), slice(done, done + len(priced.link_cost))
         link_cost[here], done = priced.link_cost, here.stop
         rows.append(priced.divisions)
@@ -153,7 +153,7 @@ def price(
 
 
 def with_terms(
-    candidates: Candidates, problem: Problem, model: CostModel, constants: Constants, *, spread: Spread = map,
+    candidates: Candidates, problem: UnpricedCandidates, model: CostModel, constants: Constants, *, mapper: Mapper = map,
     progress: Progress = silent,
 ) -> Candidates:  # fmt: skip
     """What :func:`price` has priced without explanation, with the terms of its costs."""
@@ -161,7 +161,7 @@ def with_terms(
     links, divisions = replace(candidates.links, terms={}), replace(candidates.divisions, terms={})
     i, j = 0, 0
     progress("explain", 0, len(links))
-    for priced in _priced_parts(problem, appear, model, constants, True, spread):
+    for priced in _priced_parts(problem, appear, model, constants, True, mapper):
         _put(links, i, priced.link_terms)
         _put(divisions, j, priced.division_terms)
         i, j = i + len(priced.link_cost), j + len(priced.division_cost)
@@ -197,12 +197,17 @@ class Priced:
 
 
 def _priced_parts(
-    problem: Problem, appear: FloatArray, model: CostModel, constants: Constants, explained: bool, spread: Spread
+    problem: UnpricedCandidates,
+    appear: FloatArray,
+    model: CostModel,
+    constants: Constants,
+    explained: bool,
+    mapper: Mapper,
 ) -> Iterator[Priced]:
     """The costs of all parts in order; ``appear``: float64 (n,), what it costs each cell to appear, in nats."""
     items = ((part, appear[part.offset : part.offset + len(part.table)]) for part in problem.parts())
     work = partial(price_part, model=model, constants=constants, explained=explained)
-    return (map if problem.small else spread)(work, items)
+    return (map if problem.small else mapper)(work, items)
 
 
 def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Constants, explained: bool) -> Priced:

@@ -30,7 +30,7 @@ SCATTERED = 30  # the box of a label is that many times its area: grey values, n
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Chunk:
     """Some frames of a movie, by ascending ``numbers``; the first ``own`` are to be measured, the rest follow them.
 
     scale : float64 (3,), size of a voxel (z, y, x) in units of its x. spans : overlaps and drift are measured from the
@@ -66,9 +66,9 @@ class Measured:
     short: bool
 
 
-def measure_stretch(stretch: Stretch, progress: Progress = silent) -> Measured:
+def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
     """Measure the own frames of a stretch; :class:`InputError` for the first frame that is no mask."""
-    scale, images, spans = stretch.scale, stretch.images, stretch.spans
+    scale, images, spans = chunk.scale, chunk.images, chunk.spans
     shape: tuple[int, ...] = ()
     columns: list[tuple[NDArray[Any], ...]] = []
     shifts: dict[int, list[FloatArray]] = {span: [] for span in range(1, spans + 1)}
@@ -77,12 +77,12 @@ def measure_stretch(stretch: Stretch, progress: Progress = silent) -> Measured:
     total, following = 0, 0
     single: set[int] = set()
     pieces = 0
-    for done, number in enumerate(stretch.numbers):
-        own = done < stretch.own
+    for done, number in enumerate(chunk.numbers):
+        own = done < chunk.own
         if not own and following == spans:
             break
-        progress("measure", done, len(stretch.numbers))
-        layers = _layers_of(stretch.masks, number)
+        progress("measure", done, len(chunk.numbers))
+        layers = _layers_of(chunk.masks, number)
         labels = layers[0]
         if not shape:
             shape = labels.shape
@@ -125,7 +125,7 @@ def measure_stretch(stretch: Stretch, progress: Progress = silent) -> Measured:
                 overlaps.append(np.stack([rank_a[source] + first_a, rank[target] + total, count]))
         window.append((own, index, centre[order], total, rank))
         total += len(present)
-    return Measured(columns, shifts, overlaps, stretch.numbers[0], shape, single, pieces, following < spans)
+    return Measured(columns, shifts, overlaps, chunk.numbers[0], shape, single, pieces, following < spans)
 
 
 def _shape_numbers(sums: FloatArray, scale: FloatArray, ndim: int) -> tuple[FloatArray, FloatArray]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.files.movie import part_of
 from celltrail.data.progress import Progress, silent
-from celltrail.data.running.workers import Spread
-from celltrail.tracking.measuring.chunks import Measured, Stretch, measure_stretch, odd_shape
+from celltrail.data.running.workers import Mapper
+from celltrail.tracking.measuring.chunks import Chunk, Measured, measure_chunk, odd_shape
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 
 IntArray = NDArray[np.int64]
@@ -25,7 +25,7 @@ Masks = Mapping[int, NDArray[Any]]
 
 PER_ROW = ("frame", "label", "position", "area", "box", "depth", "compactness", "elongation", "brightness", "texture",
            "reward", "share", "hypothesis")  # fmt: skip
-STRETCH = 24  # frames that one worker measures at a time
+CHUNK = 24  # frames that one worker measures at a time
 
 
 @dataclass
@@ -168,7 +168,7 @@ def measure_movie(
     *,
     voxel: tuple[float, float, float] | None = None,
     spans: int = 2,
-    spread: Spread | None = None,
+    mapper: Mapper | None = None,
     progress: Progress = silent,
 ) -> DetectionTable:
     """Measure every labelled object of a movie.
@@ -180,7 +180,7 @@ def measure_movie(
     images : frame number → grey values of the same shape, for every frame of ``masks``.
     voxel : size (z, y, x) in µm; ``None``: voxels are cubes.
     spans : overlaps and drift are kept for frames up to this many non-empty frames apart.
-    spread : where the stretches of the movie are measured (:func:`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
+    mapper : where the stretches of the movie are measured (:func:`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
 
     Returns
     -------
@@ -200,10 +200,10 @@ def measure_movie(
                          "give images for every mask, or none.")  # fmt: skip
     size = check_voxel(voxel, 2)
     scale = np.ones(3) if size is None else np.array(size) / size[2]
-    if spread is None:
-        parts = [measure_stretch(Stretch(masks, images, numbers, len(numbers), scale, spans), progress)]
+    if mapper is None:
+        parts = [measure_chunk(Chunk(masks, images, numbers, len(numbers), scale, spans), progress)]
     else:
-        parts = _measure_apart(masks, images, numbers, scale, spans, spread, progress)
+        parts = _measure_apart(masks, images, numbers, scale, spans, mapper, progress)
     progress("measure", len(numbers), len(numbers))
     if odd := [part for part in parts if part.shape != parts[0].shape]:
         raise odd_shape(odd[0].first, odd[0].shape, parts[0].shape)
@@ -233,27 +233,27 @@ def measure_movie(
 
 
 def _measure_apart(
-    masks: Masks, images: Masks | None, numbers: tuple[int, ...], scale: FloatArray, spans: int, spread: Spread,
+    masks: Masks, images: Masks | None, numbers: tuple[int, ...], scale: FloatArray, spans: int, mapper: Mapper,
     progress: Progress,
 ) -> list[Measured]:  # fmt: skip
-    """Measure a movie in stretches of :data:`STRETCH` frames, each of them wherever ``spread`` sends it."""
+    """Measure a movie in stretches of :data:`CHUNK` frames, each of them wherever ``mapper`` sends it."""
 
-    def stretch(begin: int, reach: int) -> Stretch:
-        seen = numbers[begin : begin + STRETCH + reach]
+    def chunk(begin: int, reach: int) -> Chunk:
+        seen = numbers[begin : begin + CHUNK + reach]
         frames = range(seen[0], seen[-1] + 1)
         grey = None if images is None else part_of(images, frames)
-        return Stretch(part_of(masks, frames), grey, seen, min(STRETCH, len(seen)), scale, spans)
+        return Chunk(part_of(masks, frames), grey, seen, min(CHUNK, len(seen)), scale, spans)
 
     parts = []
-    begins = range(0, len(numbers), STRETCH)
+    begins = range(0, len(numbers), CHUNK)
     progress("measure", 0, len(numbers))
-    for begin, part in zip(begins, spread(measure_stretch, (stretch(begin, spans) for begin in begins)), strict=True):
+    for begin, part in zip(begins, mapper(measure_chunk, (chunk(begin, spans) for begin in begins)), strict=True):
         reach = spans
-        while part.short and begin + STRETCH + reach < len(numbers):  # it ends in empty frames
+        while part.short and begin + CHUNK + reach < len(numbers):  # it ends in empty frames
             reach *= 4
-            (part,) = spread(measure_stretch, [stretch(begin, reach)])
+            (part,) = mapper(measure_chunk, [chunk(begin, reach)])
         parts.append(part)
-        progress("measure", min(begin + STRETCH, len(numbers)), len(numbers))
+        progress("measure", min(begin + CHUNK, len(numbers)), len(numbers))
     return parts
 
 
@@ -273,5 +273,5 @@ def _standardised(values: FloatArray, *, centred: bool) -> FloatArray:
     if not len(known):
         return values
     low, middle, high = np.percentile(known, [16, 50, 84])
-    spread = (high - low) / 2 or 1.0
-    return (values - (middle if centred else 0.0)) / spread
+    mapper = (high - low) / 2 or 1.0
+    return (values - (middle if centred else 0.0)) / mapper

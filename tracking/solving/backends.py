@@ -25,7 +25,7 @@ class SolverFailed(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Problem:
+class LinearProgramme:
     """Minimise ``cost · x`` with ``lower ≤ matrix x ≤ upper`` and binary ``x``.
 
     cost : float64 (columns,). matrix : csc (rows, columns). lower, upper : float64 (rows,), ±inf allowed.
@@ -50,11 +50,11 @@ class Answer:
     optimal: bool
 
 
-Backend = Callable[[Problem, bool, float | None], Answer]
+Backend = Callable[[LinearProgramme, bool, float | None], Answer]
 
 
 def backend(solver: str) -> Backend:
-    """The function that solves a :class:`Problem`: ``(problem, integer, seconds) → Answer``.
+    """The function that solves a :class:`LinearProgramme`: ``(problem, integer, seconds) → Answer``.
 
     ``solver`` is ``highs`` or ``pulp:NAME`` with a name that PuLP knows.
 
@@ -80,7 +80,7 @@ def _installed() -> str:
     return ", ".join(["highs", *(f"pulp:{entry}" for entry in dict.fromkeys(names))])
 
 
-def solve_highs(problem: Problem, integer: bool, seconds: float | None) -> Answer:
+def solve_highs(problem: LinearProgramme, integer: bool, seconds: float | None) -> Answer:
     """Solve with HiGHS (Huangfu and Hall 2018), the integer programme or its relaxation to ``0 ≤ x ≤ 1``.
 
     Raises
@@ -147,14 +147,14 @@ def _pulp_backend(wanted: str) -> Backend:
         raise InputError(f"the solver '{wanted}' of PuLP is not installed: choose {_installed()}.")
     chosen: str = found
 
-    def solve(problem: Problem, integer: bool, seconds: float | None) -> Answer:
+    def solve(problem: LinearProgramme, integer: bool, seconds: float | None) -> Answer:
         with _pulp_of_today():
             return _solve_pulp(chosen, problem, integer, seconds)
 
     return solve
 
 
-def _solve_pulp(solver: str, problem: Problem, integer: bool, seconds: float | None) -> Answer:
+def _solve_pulp(solver: str, problem: LinearProgramme, integer: bool, seconds: float | None) -> Answer:
     """The same programme in PuLP's words; any solver that PuLP can call.
 
     Raises

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csc_array
 
 from celltrail.data.graph.candidates import BoolArray, FloatArray, IntArray
-from celltrail.tracking.solving.backends import Answer, Problem, backend
+from celltrail.tracking.solving.backends import Answer, LinearProgramme, backend
 from celltrail.tracking.solving.certificate import SIDELESS, dual_bound
 
 SCALE = 1000.0  # the solver sees costs in 10⁻³ nat, well above its tolerances
@@ -40,7 +40,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Result:
+class BlockSolutions:
     """The answer to a :class:`Task`.
 
     chosen : bool (columns,) — feasible, never dearer than the incumbent; in a block whose relaxation takes nudged
@@ -70,7 +70,7 @@ def relax_task(task: Task, solver: str, deadline: float | None) -> Relaxation:
     return Relaxation(answer.x, None if answer.dual is None else answer.dual * SCALE)
 
 
-def solve_task(task: Task, solver: str, deadline: float | None) -> Result:
+def solve_task(task: Task, solver: str, deadline: float | None) -> BlockSolutions:
     """Solve every block to proven optimality, or as far as the time goes.
 
     deadline : on the clock of ``time.time`` (workers may be on other machines); after it the best known choice stays, with its bound.
@@ -115,7 +115,7 @@ def solve_task(task: Task, solver: str, deadline: float | None) -> Result:
                 candidate, best = task.incumbent[inside], int(known[block])
         chosen[inside] = candidate
         proven[block] = bound[block] == best
-    return Result(chosen, bound, proven, dual)
+    return BlockSolutions(chosen, bound, proven, dual)
 
 
 def _sums(task: Task, chosen: BoolArray) -> IntArray:
@@ -137,8 +137,10 @@ def _integer_bound(answer: Answer) -> int:
     return int(np.floor(value - 1e-9 * abs(value)))
 
 
-def _problem(task: Task, rows: IntArray, columns: IntArray) -> Problem:
+def _problem(task: Task, rows: IntArray, columns: IntArray) -> LinearProgramme:
     part: Any = task.matrix.tocsr()[rows]
     lower, upper = task.lower[rows].astype(np.float64), task.upper[rows].astype(np.float64)
     lower[lower <= -SIDELESS], upper[upper >= SIDELESS] = -np.inf, np.inf
-    return Problem((task.cost[columns] + task.nudge[columns]) / SCALE, csc_array(part[:, columns]), lower, upper)
+    return LinearProgramme(
+        (task.cost[columns] + task.nudge[columns]) / SCALE, csc_array(part[:, columns]), lower, upper
+    )

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.graph.candidates import IntArray
-from celltrail.tracking.solving.programme import Model
+from celltrail.tracking.solving.programme import Programme
 from celltrail.tracking.solving.row_sets import join, join_columns, roots
 
 
-def split(model: Model, joined: list[NDArray[np.int64]]) -> tuple[IntArray, int]:
+def split(programme: Programme, joined: list[NDArray[np.int64]]) -> tuple[IntArray, int]:
     """Component of each row, int64 (2n,), and their number.
 
     Parameters
@@ -25,13 +25,13 @@ def split(model: Model, joined: list[NDArray[np.int64]]) -> tuple[IntArray, int]
     Components are numbered by their first row in the order past(0), future(0), past(1), …, so that the
     numbers depend on nothing but the problem.
     """
-    n = model.detections
+    n = programme.detections
     # rows in the order past(0), future(0), past(1), …; a set is named after its first row
     place = np.concatenate([2 * np.arange(n), 2 * np.arange(n) + 1, [-1]])
     parent = np.arange(2 * n)
-    join_columns(parent, place, model.rows, model.allowed)
+    join_columns(parent, place, programme.rows, programme.allowed)
     for columns in joined:
-        first = place[model.rows[columns[columns < len(model.rows)], 0]]
+        first = place[programme.rows[columns[columns < len(programme.rows)], 0]]
         join(parent, first[:-1], first[1:])
     name = roots(parent, np.arange(2 * n))
     number = np.cumsum(name == np.arange(2 * n)) - 1

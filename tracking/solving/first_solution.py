@@ -15,11 +15,11 @@ import numpy as np
 from celltrail.data.graph.candidates import BoolArray, IntArray, RowArray
 from celltrail.data.running.machine_code import compiled
 from celltrail.tracking.solving.matching import match
-from celltrail.tracking.solving.programme import Model
+from celltrail.tracking.solving.programme import Programme
 
 
 @dataclass
-class State:
+class DualState:
     """A feasible choice (cliques and second births aside) and feasible duals.
 
     holder : int64 (2n,) — the chosen column of each row. dual : int64 (2n,), every reduced cost ≥ 0.
@@ -35,83 +35,83 @@ class State:
         return flags
 
 
-def reduced_cost(model: Model, dual: IntArray, columns: RowArray) -> IntArray:
+def reduced_cost(programme: Programme, dual: IntArray, columns: RowArray) -> IntArray:
     """``c_j − Σ dual`` over the rows of some columns, int64."""
     extended = np.append(dual, 0)
-    rows = model.rows[columns]
-    reduced: IntArray = model.cost[columns] - extended[rows[:, 0]] - extended[rows[:, 1]] - extended[rows[:, 2]]
+    rows = programme.rows[columns]
+    reduced: IntArray = programme.cost[columns] - extended[rows[:, 0]] - extended[rows[:, 1]] - extended[rows[:, 2]]
     return reduced
 
 
-def start(model: Model) -> State:
+def start(programme: Programme) -> DualState:
     """Matching first, then the divisions that are plainly better."""
-    n = model.detections
+    n = programme.detections
     # links are many: in 32 bits, and let go of as soon as they are in order
-    pairs = np.flatnonzero(model.allowed[: model.links]).astype(np.int32)
-    drops = np.flatnonzero(model.allowed[model.first_drop : model.first_drop + n]).astype(np.int32)
-    drops += np.int32(model.first_drop)
+    pairs = np.flatnonzero(programme.allowed[: programme.links]).astype(np.int32)
+    drops = np.flatnonzero(programme.allowed[programme.first_drop : programme.first_drop + n]).astype(np.int32)
+    drops += np.int32(programme.first_drop)
     columns = np.concatenate([pairs, drops])
-    past = np.concatenate([model.rows[pairs, 1], drops - np.int32(model.first_drop)])
-    future = np.concatenate([model.rows[pairs, 0] - np.int32(n), drops - np.int32(model.first_drop)])
+    past = np.concatenate([programme.rows[pairs, 1], drops - np.int32(programme.first_drop)])
+    future = np.concatenate([programme.rows[pairs, 0] - np.int32(n), drops - np.int32(programme.first_drop)])
     del pairs, drops
     order = np.argsort(past, kind="stable")
     columns = columns[order]
     past = past[order]
     future = future[order]
     del order
-    appear, disappear = model.first_appear + np.arange(n), model.first_disappear + np.arange(n)
+    appear, disappear = programme.first_appear + np.arange(n), programme.first_disappear + np.arange(n)
     # a row without its own singleton is held by its only column, decided already
     never = np.int64(1) << 50
-    alone_past = np.where(model.allowed[appear], model.cost[appear], never)
-    alone_future = np.where(model.allowed[disappear], model.cost[disappear], never)
+    alone_past = np.where(programme.allowed[appear], programme.cost[appear], never)
+    alone_future = np.where(programme.allowed[disappear], programme.cost[disappear], never)
     first = np.searchsorted(past, np.arange(n + 1))
     # pasts are inserted, so their duals are the smallest of all optimal ones: a division has two of them
-    edge, past_dual, future_dual = match(first, future, model.cost[columns], alone_past, alone_future)
+    edge, past_dual, future_dual = match(first, future, programme.cost[columns], alone_past, alone_future)
 
     holder, dual = np.concatenate([appear, disappear]), np.concatenate([past_dual, future_dual])
     matched = np.flatnonzero(edge >= 0)
     holder[matched] = columns[edge[matched]]
     holder[n + future[edge[matched]]] = columns[edge[matched]]
-    _hold_forced(model, holder, dual)
-    triplets = model.links + np.flatnonzero(model.allowed[model.links : model.first_appear])
+    _hold_forced(programme, holder, dual)
+    triplets = programme.links + np.flatnonzero(programme.allowed[programme.links : programme.first_appear])
     if len(triplets):
         _take_divisions(
             triplets,
-            np.ascontiguousarray(model.rows[triplets]),
-            model.cost,
+            np.ascontiguousarray(programme.rows[triplets]),
+            programme.cost,
             holder,
             dual,
             n,
-            model.links,
-            model.first_appear,
+            programme.links,
+            programme.first_appear,
         )
-    return State(holder, dual)
+    return DualState(holder, dual)
 
 
-def start_alone(model: Model) -> State:
+def start_alone(programme: Programme) -> DualState:
     """Everything only appears and disappears (members of cliques are left out), with simple duals."""
-    n = model.detections
-    appear, disappear = model.first_appear + np.arange(n), model.first_disappear + np.arange(n)
+    n = programme.detections
+    appear, disappear = programme.first_appear + np.arange(n), programme.first_disappear + np.arange(n)
     holder = np.concatenate([appear, disappear])
-    _hold_forced(model, holder, np.zeros(2 * n, dtype=np.int64))
-    rivals = np.unique(model.clique_detection)
-    holder[rivals] = holder[n + rivals] = model.first_drop + rivals
-    return State(holder, complete_duals(model, model.cost, np.zeros(n, dtype=np.int64)))
+    _hold_forced(programme, holder, np.zeros(2 * n, dtype=np.int64))
+    rivals = np.unique(programme.clique_detection)
+    holder[rivals] = holder[n + rivals] = programme.first_drop + rivals
+    return DualState(holder, complete_duals(programme, programme.cost, np.zeros(n, dtype=np.int64)))
 
 
-def complete_duals(model: Model, cost: IntArray, past: IntArray) -> IntArray:
+def complete_duals(programme: Programme, cost: IntArray, past: IntArray) -> IntArray:
     """The best feasible duals for given duals of the pasts, int64 (2n,).
 
     Every column but an appearance covers exactly one future, so what the columns of a future cost at least, beyond
     their pasts, is the largest dual that the future can have.
     """
-    n = model.detections
-    appear = slice(model.first_appear, model.first_disappear)
+    n = programme.detections
+    appear = slice(programme.first_appear, programme.first_disappear)
     dual = np.zeros(2 * n + 1, dtype=np.int64)
-    dual[:n] = np.where(model.allowed[appear], np.minimum(cost[appear], past), past)
-    columns = np.flatnonzero(model.allowed)
-    columns = columns[(columns < model.first_appear) | (columns >= model.first_disappear)]
-    rows = model.rows[columns]
+    dual[:n] = np.where(programme.allowed[appear], np.minimum(cost[appear], past), past)
+    columns = np.flatnonzero(programme.allowed)
+    columns = columns[(columns < programme.first_appear) | (columns >= programme.first_disappear)]
+    rows = programme.rows[columns]
     future = rows.max(axis=1)
     pasts = np.where(rows < n, rows, -1)
     least = np.full(2 * n, np.iinfo(np.int64).max)
@@ -120,37 +120,37 @@ def complete_duals(model: Model, cost: IntArray, past: IntArray) -> IntArray:
     return dual[: 2 * n]
 
 
-def keep_cliques(model: Model, holder: IntArray, cliques: list[IntArray]) -> None:
+def keep_cliques(programme: Programme, holder: IntArray, cliques: list[IntArray]) -> None:
     """Leave out all but one used member of each clique that ``holder`` breaks; what they held stays alone.
 
     cliques : the "left out" columns of each clique.
     """
-    n = model.detections
+    n = programme.detections
     for columns in cliques:
-        members = columns - model.first_drop
+        members = columns - programme.first_drop
         used = members[holder[members] != columns]
         if len(used) < 2:
             continue
-        worth = model.cost[model.first_drop + used]
+        worth = programme.cost[programme.first_drop + used]
         for v in used[np.arange(len(used)) != int(np.argmax(worth))].tolist():
             for column in (int(holder[v]), int(holder[n + v])):
-                rows = model.rows[column][model.rows[column] >= 0]
-                holder[rows] = np.where(rows < n, model.first_appear + rows, model.first_disappear + rows - n)
-            holder[v] = holder[n + v] = model.first_drop + v
+                rows = programme.rows[column][programme.rows[column] >= 0]
+                holder[rows] = np.where(rows < n, programme.first_appear + rows, programme.first_disappear + rows - n)
+            holder[v] = holder[n + v] = programme.first_drop + v
 
 
-def _hold_forced(model: Model, holder: IntArray, dual: IntArray) -> None:
+def _hold_forced(programme: Programme, holder: IntArray, dual: IntArray) -> None:
     """Give the rows that have lost their singleton (pins, forbidden detections) to their only column."""
-    bare = ~model.allowed[model.first_appear : model.first_drop]
+    bare = ~programme.allowed[programme.first_appear : programme.first_drop]
     if not bare.any():
         return
-    touched = np.append(bare, False)[model.rows].any(axis=1)
-    for column in np.flatnonzero(model.allowed & touched).tolist():
-        rows = model.rows[column][model.rows[column] >= 0]
+    touched = np.append(bare, False)[programme.rows].any(axis=1)
+    for column in np.flatnonzero(programme.allowed & touched).tolist():
+        rows = programme.rows[column][programme.rows[column] >= 0]
         if bare[rows].all():
             holder[rows], dual[rows] = column, 0
-            dual[rows[0]] = model.cost[column]
-    assert model.allowed[holder].all(), "a row has no column left"
+            dual[rows[0]] = programme.cost[column]
+    assert programme.allowed[holder].all(), "a row has no column left"
 
 
 @compiled

@@ -19,16 +19,16 @@ def choice_margins(regions: Regions, chosen: BoolArray) -> FloatArray:
 
     chosen : bool (columns,) of the model.
     """
-    model = regions.model
-    both = model.first_appear
+    programme = regions.programme
+    both = programme.first_appear
     dual, slack, weak = regions.final_duals()
     # a division that only the chosen link dominates is an alternative to it
-    others = model.possible & ~chosen
+    others = programme.possible & ~chosen
     least = _least_reduced_cost(
-        model.rows, others, model.cost, regions.side_share(), dual, weak, regions.region_of_rows()
+        programme.rows, others, programme.cost, regions.side_share(), dual, weak, regions.region_of_rows()
     )
     wanted = np.flatnonzero(chosen[:both])
-    covered = model.rows[wanted]
+    covered = programme.rows[wanted]
     least = np.append(least, -np.inf)
     alternative = np.maximum(np.maximum(least[covered[:, 0]], least[covered[:, 1]]), least[covered[:, 2]])
     alternative -= np.append(slack, 0.0)[covered[:, 0]]

@@ -37,7 +37,7 @@ from celltrail.data.running.machine_code import compiled
 
 
 @dataclass(frozen=True)
-class Model:
+class Programme:
     """The programme of one :class:`celltrail.data.graph.candidates.Candidates` with ``n`` detections, ``m`` links, ``d`` divisions.
 
     Columns, in this order: ``m`` links, ``d`` divisions, ``n`` appearances, ``n`` disappearances, ``n`` "left out".
@@ -85,7 +85,7 @@ class Model:
         return csc_array((np.ones(len(indices)), indices, ends), shape=(2 * self.detections, len(columns)))
 
 
-def build_model(candidates: Candidates) -> Model:
+def build_programme(candidates: Candidates) -> Programme:
     """Write the programme down and decide what is certain.
 
     Raises
@@ -104,13 +104,13 @@ def build_model(candidates: Candidates) -> Model:
     rows[m + d + n : m + d + 2 * n, 0] = n + everyone
     rows[m + d + 2 * n :, 0], rows[m + d + 2 * n :, 1] = everyone, n + everyone
     cost = np.concatenate([links.cost, divisions.cost, detections.appear, detections.disappear, -detections.cost])
-    model = Model(
+    programme = Programme(
         n, m, d, rows, cost.astype(np.int64, copy=False), *(np.ones(len(rows), dtype=np.bool_),) * 2, int(detections.cost.sum()),
         candidates.clique_id, candidates.clique_detection,
     )  # fmt: skip
-    model = _apply_pins(model, candidates)
-    model = _use_what_pays(model, candidates)
-    return replace(model, allowed=model.allowed & ~_dominated(model), possible=model.allowed)
+    programme = _apply_pins(programme, candidates)
+    programme = _use_what_pays(programme, candidates)
+    return replace(programme, allowed=programme.allowed & ~_dominated(programme), possible=programme.allowed)
 
 
 def name(detections: Detections, v: int) -> str:
@@ -168,20 +168,20 @@ def _problems(candidates: Candidates) -> list[str]:
     return found
 
 
-def columns_touching(model: Model, row_marked: BoolArray) -> BoolArray:
+def columns_touching(programme: Programme, row_marked: BoolArray) -> BoolArray:
     """Which columns cover a marked row; bool (columns,)."""
     marked = np.append(row_marked, False)
-    covered: BoolArray = marked[model.rows[:, 0]] | marked[model.rows[:, 1]] | marked[model.rows[:, 2]]
+    covered: BoolArray = marked[programme.rows[:, 0]] | marked[programme.rows[:, 1]] | marked[programme.rows[:, 2]]
     return covered
 
 
-def _apply_pins(model: Model, candidates: Candidates) -> Model:
+def _apply_pins(programme: Programme, candidates: Candidates) -> Programme:
     """Forbid what the pins exclude, and the rivals of every detection that is used for certain."""
-    n, m, d = model.detections, model.links, model.divisions
+    n, m, d = programme.detections, programme.links, programme.divisions
     detections = candidates.detections
-    kept = np.zeros(len(model.rows), dtype=np.bool_)
+    kept = np.zeros(len(programme.rows), dtype=np.bool_)
     kept[:m], kept[m : m + d] = candidates.links.fixed == KEPT, candidates.divisions.fixed == KEPT
-    cover = np.bincount(model.rows[kept][model.rows[kept] >= 0], minlength=2 * n)
+    cover = np.bincount(programme.rows[kept][programme.rows[kept] >= 0], minlength=2 * n)
     raise_if(
         f"two pins keep {'the past' if row < n else 'the future'} of {name(detections, row % n)} in different ways: "
         "remove one of them."
@@ -199,17 +199,17 @@ def _apply_pins(model: Model, candidates: Candidates) -> Model:
     out |= _rivals(candidates, certain, certain | out, "must both be used")
     certain &= ~out
 
-    allowed = model.allowed.copy()
+    allowed = programme.allowed.copy()
     allowed[:m] = candidates.links.fixed != FORBIDDEN
     allowed[m : m + d] = candidates.divisions.fixed != FORBIDDEN
-    allowed &= ~columns_touching(model, cover > 0) | kept
-    allowed &= ~columns_touching(model, np.concatenate([out, out]))
-    allowed[model.first_drop :] = (detections.optional & ~certain) | out
+    allowed &= ~columns_touching(programme, cover > 0) | kept
+    allowed &= ~columns_touching(programme, np.concatenate([out, out]))
+    allowed[programme.first_drop :] = (detections.optional & ~certain) | out
 
     lost = np.flatnonzero(kept & ~allowed)
     raise_if(
-        f"a pin keeps what another excludes: {name(detections, int(model.rows[column, 0] % n))} cannot be followed by "
-        f"{name(detections, int(model.rows[column, 1]))}; remove one of them."
+        f"a pin keeps what another excludes: {name(detections, int(programme.rows[column, 0] % n))} cannot be followed by "
+        f"{name(detections, int(programme.rows[column, 1]))}; remove one of them."
         for column in lost.tolist()
     )
     free = ~certain & ~out
@@ -217,7 +217,7 @@ def _apply_pins(model: Model, candidates: Candidates) -> Model:
     ids, members = candidates.clique_id[inside], candidates.clique_detection[inside]
     _, index, size = np.unique(ids, return_inverse=True, return_counts=True)
     together = size[index] > 1 if len(ids) else np.zeros(0, dtype=np.bool_)
-    return replace(model, allowed=allowed, clique_id=ids[together], clique_detection=members[together])
+    return replace(programme, allowed=allowed, clique_id=ids[together], clique_detection=members[together])
 
 
 def _rivals(candidates: Candidates, certain: BoolArray, settled: BoolArray, why: str) -> BoolArray:
@@ -240,7 +240,7 @@ def _rivals(candidates: Candidates, certain: BoolArray, settled: BoolArray, why:
     return rivals & ~settled
 
 
-def _use_what_pays(model: Model, candidates: Candidates) -> Model:
+def _use_what_pays(programme: Programme, candidates: Candidates) -> Programme:
     """Fix optional detections that are in some optimum.
 
     A detection in no clique, with no pin, and with ``c_x + c_a + c_b ≤ 0`` may be added to any solution
@@ -249,23 +249,25 @@ def _use_what_pays(model: Model, candidates: Candidates) -> Model:
     detections = candidates.detections
     pays = detections.cost + detections.appear + detections.disappear <= 0
     pays &= detections.fixed == FREE
-    pays[model.clique_detection] = False
-    allowed = model.allowed.copy()
-    allowed[model.first_drop :] &= ~(pays & detections.optional & allowed[model.first_appear : model.first_disappear])
-    return replace(model, allowed=allowed)
+    pays[programme.clique_detection] = False
+    allowed = programme.allowed.copy()
+    allowed[programme.first_drop :] &= ~(
+        pays & detections.optional & allowed[programme.first_appear : programme.first_disappear]
+    )
+    return replace(programme, allowed=allowed)
 
 
-def _dominated(model: Model) -> BoolArray:
+def _dominated(programme: Programme) -> BoolArray:
     """Columns that another, allowed choice replaces at no higher cost; bool (columns,).
 
     A link never beats disappearing and appearing where ``c_y ≥ c_b + c_a``; a division never beats a link
     and an appearance where ``c_z ≥ c_y + c_a``. Neither replacement makes a second birth "too soon".
     """
-    n, m = model.detections, model.links
-    source = model.rows[:m, 0] - n
+    n, m = programme.detections, programme.links
+    source = programme.rows[:m, 0] - n
     order = np.arange(m) if np.all(source[:-1] <= source[1:]) else np.argsort(source, kind="stable")
     first = np.searchsorted(source[order], np.arange(n + 1))
-    return _find_dominated(model.rows, model.cost, model.allowed, first, order, n, m, model.divisions)
+    return _find_dominated(programme.rows, programme.cost, programme.allowed, first, order, n, m, programme.divisions)
 
 
 @compiled
@@ -293,10 +295,10 @@ def _find_dominated(
     return dominated
 
 
-def clique_rows(model: Model) -> list[NDArray[np.int64]]:
+def clique_rows(programme: Programme) -> list[NDArray[np.int64]]:
     """The "left out" columns of each clique; at least all but one of them must be chosen."""
-    if not len(model.clique_id):
+    if not len(programme.clique_id):
         return []
-    order = np.argsort(model.clique_id, kind="stable")
-    starts = np.flatnonzero(np.diff(model.clique_id[order])) + 1
-    return [model.first_drop + part for part in np.split(model.clique_detection[order], starts)]
+    order = np.argsort(programme.clique_id, kind="stable")
+    starts = np.flatnonzero(np.diff(programme.clique_id[order])) + 1
+    return [programme.first_drop + part for part in np.split(programme.clique_detection[order], starts)]

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array, vstack
 
 from celltrail.data.graph.candidates import BoolArray, FloatArray, IntArray, RowArray
-from celltrail.tracking.solving.blocks import Relaxation, Result, Task
+from celltrail.tracking.solving.blocks import BlockSolutions, Relaxation, Task
 from celltrail.tracking.solving.components import batches
-from celltrail.tracking.solving.first_solution import State, keep_cliques, reduced_cost
-from celltrail.tracking.solving.programme import Model
+from celltrail.tracking.solving.first_solution import DualState, keep_cliques, reduced_cost
+from celltrail.tracking.solving.programme import Programme
 from celltrail.tracking.solving.row_sets import columns_of_rows, join, roots
 
 BATCH = 4000  # columns of small problems that are given to the solver together
@@ -32,7 +32,7 @@ LIMIT = 60_000  # rows at which a region stops growing
 PATIENCE = 2  # rounds after which a region that must grow takes a whole ring of rows
 NUDGE = 1 / 256  # of a unit: among equals, stay inside
 
-Run = Callable[[Iterable[Task]], Iterator[Result]]
+Run = Callable[[Iterable[Task]], Iterator[BlockSolutions]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ class Block:
 class Regions:
     """Disjoint regions over the rows of a model, each with its proven lower bound."""
 
-    def __init__(self, model: Model, state: State, cliques: list[SideRow], price: IntArray | None = None) -> None:
+    def __init__(
+        self, programme: Programme, state: DualState, cliques: list[SideRow], price: IntArray | None = None
+    ) -> None:
         """``price``: what each clique row is worth in duals, int64 (cliques,); its columns are that much cheaper."""
         self.cliques = cliques
         self.price = np.zeros(len(cliques), dtype=np.int64) if price is None else price
@@ -78,54 +80,56 @@ class Regions:
         self.inside = np.zeros(len(cliques), dtype=np.bool_)
         self.members = np.concatenate([row.columns for row in cliques]) if cliques else np.zeros(0, dtype=np.int64)
         self.member_of = np.repeat(np.arange(len(cliques)), [len(row.columns) for row in cliques])
-        cost = model.cost.copy() if cliques else model.cost
+        cost = programme.cost.copy() if cliques else programme.cost
         np.subtract.at(cost, self.members, self.price[self.member_of])
-        self.model, self.state = replace(model, cost=cost), state
+        self.programme, self.state = replace(programme, cost=cost), state
         self.dual = state.dual.astype(np.float64)
         self.side_dual: FloatArray = np.zeros(0)
-        self.parent = np.arange(2 * model.detections)
-        self.active = np.zeros(2 * model.detections, dtype=np.bool_)
+        self.parent = np.arange(2 * programme.detections)
+        self.active = np.zeros(2 * programme.detections, dtype=np.bool_)
         self.safe = state.holder.copy()  # a whole choice, also while the next one is being written
         self.bound: dict[int, int] = {}
         self.proven: set[int] = set()
         self.side: list[SideRow] = []
         self.side_row = np.zeros(0, dtype=np.int64)  # one row of the programme that each of them ties
         self.dirty: set[int] = set()
-        self.start, self.columns = columns_of_rows(model.rows, np.flatnonzero(model.allowed), 2 * model.detections)
+        self.start, self.columns = columns_of_rows(
+            programme.rows, np.flatnonzero(programme.allowed), 2 * programme.detections
+        )
 
     def open_everywhere(self) -> None:
         """A region around every chosen column that has a positive reduced cost, with the columns that compete for it."""
-        held = np.flatnonzero(self.state.chosen(len(self.model.rows)))
-        wrong = held[reduced_cost(self.model, self.state.dual, held) > 0]
-        rows = self.model.rows[wrong]
+        held = np.flatnonzero(self.state.chosen(len(self.programme.rows)))
+        wrong = held[reduced_cost(self.programme, self.state.dual, held) > 0]
+        rows = self.programme.rows[wrong]
         self._grow(rows)
         rows = np.unique(rows[rows >= 0])
         _, columns = self._touching(rows)
-        triplets = columns[(columns >= self.model.links) & (columns < self.model.first_appear)]
-        self._grow(self.model.rows[triplets[reduced_cost(self.model, self.state.dual, triplets) == 0]])
+        triplets = columns[(columns >= self.programme.links) & (columns < self.programme.first_appear)]
+        self._grow(self.programme.rows[triplets[reduced_cost(self.programme, self.state.dual, triplets) == 0]])
 
     def cover(self, row_group: IntArray) -> None:
         """Make every connected component one region; ``row_group`` is the component of each row, int64 (2n,)."""
         _, first, group = np.unique(row_group, return_index=True, return_inverse=True)
         self._grow(np.stack([first[group], np.arange(len(group))], axis=1))
 
-    def add_side_rows(self, side: list[SideRow], model: Model) -> None:
-        """Tie columns together by extra rows; ``model`` may have new columns (penalties) at its end."""
-        self.model = model
+    def add_side_rows(self, side: list[SideRow], programme: Programme) -> None:
+        """Tie columns together by extra rows; ``programme`` may have new columns (penalties) at its end."""
+        self.programme = programme
         self.side += side
         self.side_dual = np.append(self.side_dual, np.zeros(len(side)))
-        self.side_row = np.append(self.side_row, [model.rows[row.columns[0], 0] for row in side]).astype(np.int64)
+        self.side_row = np.append(self.side_row, [programme.rows[row.columns[0], 0] for row in side]).astype(np.int64)
         if side:
             columns = np.concatenate([row.columns for row in side])
             first = np.repeat([row.columns[0] for row in side], [len(row.columns) for row in side])
-            self._grow(np.concatenate([self.model.rows[first, :1], self.model.rows[columns]], axis=1))
+            self._grow(np.concatenate([self.programme.rows[first, :1], self.programme.rows[columns]], axis=1))
 
     def adopt(self, cliques: IntArray) -> None:
         """Take some cliques as rows of the regions that their members then share, instead of at their price."""
         self.inside[cliques] = True
         for k in cliques.tolist():
-            self.model.cost[self.cliques[k].columns] += self.price[k]
-        self.add_side_rows([self.cliques[k] for k in cliques.tolist()], self.model)
+            self.programme.cost[self.cliques[k].columns] += self.price[k]
+        self.add_side_rows([self.cliques[k] for k in cliques.tolist()], self.programme)
 
     def wrong_cliques(self) -> IntArray:
         """Cliques outside the regions that the present choice breaks, or whose price it does not pay in full."""
@@ -136,12 +140,12 @@ class Regions:
         """The present choice, bool (columns,), with all but one used member left out of each clique that it breaks."""
         holder = self.state.holder.copy()
         broken = np.flatnonzero(self._used_members() > 1)
-        keep_cliques(self.model, holder, [self.cliques[k].columns for k in broken.tolist()])
-        return replace(self.state, holder=holder).chosen(len(self.model.rows))
+        keep_cliques(self.programme, holder, [self.cliques[k].columns for k in broken.tolist()])
+        return replace(self.state, holder=holder).chosen(len(self.programme.rows))
 
     def _used_members(self) -> IntArray:
         """How many members of each clique the present choice uses, int64 (cliques,)."""
-        used = self.state.holder[self.members - self.model.first_drop] != self.members
+        used = self.state.holder[self.members - self.programme.first_drop] != self.members
         return np.bincount(self.member_of[used], minlength=len(self.cliques))
 
     def _grow(self, rows: RowArray) -> None:
@@ -150,7 +154,7 @@ class Regions:
             return
         first, rest = np.repeat(rows[:, 0], rows.shape[1] - 1), rows[:, 1:].ravel()
         both = rest >= 0
-        held = self.model.rows[self.state.holder[np.unique(rows[rows >= 0])]]
+        held = self.programme.rows[self.state.holder[np.unique(rows[rows >= 0])]]
         anchor, partner = np.repeat(held[:, 0], 2), held[:, 1:].ravel()
         linked = partner >= 0
         one, other = np.concatenate([first[both], anchor[linked]]), np.concatenate([rest[both], partner[linked]])
@@ -186,10 +190,10 @@ class Regions:
             chosen = np.isin(root, names[wanted])
             grown = self._solve(names[wanted], rows[chosen], root[chosen], run, size[wanted] > LIMIT)
             self.safe = self.state.holder.copy()
-            self._grow(self.model.rows[grown])
+            self._grow(self.programme.rows[grown])
             turn += 1
             if turn > PATIENCE:
-                self._grow(self._neighbours(self.model.rows[grown]))
+                self._grow(self._neighbours(self.programme.rows[grown]))
             report(len(names) - len(self.dirty), len(names))
 
     def _blocks(self, names: IntArray, rows: IntArray, root: IntArray) -> tuple[Offers, list[Block]]:
@@ -205,8 +209,8 @@ class Regions:
         """The columns without reduced cost around some rows, as lines of rows."""
         rows = np.unique(rows[rows >= 0])
         _, columns = self._touching(rows)
-        tight: RowArray = columns[reduced_cost(self.model, self.state.dual, columns) == 0]
-        return np.asarray(self.model.rows[tight])
+        tight: RowArray = columns[reduced_cost(self.programme, self.state.dual, columns) == 0]
+        return np.asarray(self.programme.rows[tight])
 
     def _solve(self, names: IntArray, rows: IntArray, root: IntArray, run: Run, last: BoolArray) -> IntArray:
         """Solve each region once; returns the columns by which regions must grow (never those that are ``last``)."""
@@ -227,7 +231,7 @@ class Regions:
                     self.proven.add(name)
             grown.append(columns[out & ~last[begin:end][owner]])
             taken = columns[result.chosen & stays[owner]]
-            for place in self.model.rows[taken].T:
+            for place in self.programme.rows[taken].T:
                 self.state.holder[place[place >= 0]] = taken[place >= 0]
             self.dual[block.rows] = result.dual[: len(block.rows)]
             self.side_dual[block.side] = result.dual[len(block.rows) :]
@@ -253,24 +257,24 @@ class Regions:
 
     def _offers(self, rows: IntArray, group: IntArray) -> Offers:
         """The columns of each region at the price that the region pays, ordered by (region, column)."""
-        model, dual = self.model, np.append(self.state.dual, 0)
-        member = np.full(2 * model.detections + 1, -1, dtype=np.int64)
+        programme, dual = self.programme, np.append(self.state.dual, 0)
+        member = np.full(2 * programme.detections + 1, -1, dtype=np.int64)
         member[rows] = group
         index, columns = self._touching(rows)
-        total = len(model.rows)
+        total = len(programme.rows)
         keys = np.unique(group[index] * total + columns)
         paid = [(row.columns[0], row.columns[-1]) for row in self.side if row.coefficients[-1] < 0]
         first, penalty = np.array(paid, dtype=np.int64).reshape(-1, 2).T
-        place = member[model.rows[first, 0]]
+        place = member[programme.rows[first, 0]]
         keys = np.sort(np.concatenate([keys, (place * total + penalty)[place >= 0]]))
         owner, columns = keys // total, keys % total
-        covered = model.rows[columns]
+        covered = programme.rows[columns]
         inside = (member[covered] == owner[:, None]) & (covered >= 0)
         width, within = (covered >= 0).sum(axis=1), inside.sum(axis=1)
         leaves = within < width
         share = (dual[covered] * inside).sum(axis=1)
-        share += reduced_cost(model, self.state.dual, columns) * within // np.maximum(width, 1)
-        cost = np.where(leaves, share, model.cost[columns])
+        share += reduced_cost(programme, self.state.dual, columns) * within // np.maximum(width, 1)
+        cost = np.where(leaves, share, programme.cost[columns])
         # of the columns that leave from one single row only the cheapest can matter
         lone = np.flatnonzero(leaves & (within == 1))
         row = covered[lone][inside[lone]]
@@ -282,14 +286,14 @@ class Regions:
 
     def _block(self, rows: IntArray, group: IntArray, offers: Offers, begin: int, end: int) -> Block:
         """The regions ``begin`` to ``end`` as one block-diagonal programme."""
-        model, total = self.model, len(self.model.rows)
+        programme, total = self.programme, len(self.programme.rows)
         row_part = slice(*np.searchsorted(group, [begin, end]))
         part = slice(*np.searchsorted(offers.group, [begin, end]))
         rows, row_group = rows[row_part], group[row_part]
         columns, owner = offers.column[part], offers.group[part]
-        place = np.full(2 * model.detections + 1, -1, dtype=np.int64)
+        place = np.full(2 * programme.detections + 1, -1, dtype=np.int64)
         place[rows] = np.arange(len(rows))
-        covered = model.rows[columns]
+        covered = programme.rows[columns]
         inside = (covered >= 0) & (place[covered] >= 0)
         inside[inside] = row_group[place[covered[inside]]] == np.broadcast_to(owner[:, None], inside.shape)[inside]
         ends = np.concatenate([[0], np.cumsum(inside.sum(axis=1))])
@@ -302,7 +306,7 @@ class Regions:
             entries: list[IntArray] = []
             for i, k in enumerate(side):
                 row = self.side[k]
-                g = int(row_group[place[model.rows[row.columns[0], 0]]])
+                g = int(row_group[place[programme.rows[row.columns[0], 0]]])
                 at = np.searchsorted(keys, g * total + row.columns)
                 entries.append(np.stack([np.full(len(at), i), at, row.coefficients]))
                 owners.append(np.array([g]))
@@ -324,7 +328,7 @@ class Regions:
         np.add.at(total, np.searchsorted(names, root), self.state.dual[rows])
         inside = np.flatnonzero(self.inside)
         member = self.members[np.searchsorted(self.member_of, inside)]
-        owner = roots(self.parent, self.model.rows[member, 0])
+        owner = roots(self.parent, self.programme.rows[member, 0])
         here = np.isin(owner, names)
         np.add.at(total, np.searchsorted(names, owner[here]), (self.needed * self.price)[inside[here]])
         return total
@@ -363,7 +367,7 @@ class Regions:
 
     def side_share(self) -> FloatArray:
         """What the duals of the side rows take off the cost of each column, float64 (columns,)."""
-        share = np.zeros(len(self.model.rows))
+        share = np.zeros(len(self.programme.rows))
         for row, dual in zip(self.side, np.nan_to_num(self.side_dual).tolist(), strict=True):
             share[row.columns] += dual * row.coefficients
         return share

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from celltrail.data.graph.candidates import FORBIDDEN, NAT, Candidates, Solution
 from celltrail.data.graph.networkx_graph import Graph, from_networkx, to_networkx, with_solution
 from celltrail.data.progress import Progress, silent
-from celltrail.data.running.workers import Spread
+from celltrail.data.running.workers import Mapper
 from celltrail.tracking.solving.backends import backend
 from celltrail.tracking.solving.blocks import relax_task, solve_task
 from celltrail.tracking.solving.certificate import SIDELESS
 from celltrail.tracking.solving.components import split
 from celltrail.tracking.solving.first_solution import keep_cliques, start, start_alone
 from celltrail.tracking.solving.margins import choice_margins
-from celltrail.tracking.solving.programme import Model, build_model, clique_rows
+from celltrail.tracking.solving.programme import Programme, build_programme, clique_rows
 from celltrail.tracking.solving.regions import Regions, SideRow
 from celltrail.tracking.solving.second_births import find_second_births
 from celltrail.tracking.solving.ties import settle_ties
@@ -36,7 +36,7 @@ def solve_candidates(
     candidates: Candidates,
     *,
     solver: str = "highs",
-    spread: Spread = map,
+    mapper: Mapper = map,
     time_limit: float | None = None,
     progress: Progress = silent,
 ) -> Solution:  # fmt: skip
@@ -45,7 +45,7 @@ def solve_candidates(
     Parameters
     ----------
     solver : ``highs``, or ``pulp:NAME`` (``pulp:CBC``, ``pulp:HiGHS``, …).
-    spread : where the parts are solved (:func:`celltrail.data.running.workers.open_workers`); the result does not depend on it.
+    mapper : where the parts are solved (:func:`celltrail.data.running.workers.open_workers`); the result does not depend on it.
     time_limit : seconds; what is not finished by then keeps the best known solution, with its gap.
 
     Ctrl-C gives the best solution so far, with its gap and ``interrupted`` set.
@@ -59,11 +59,11 @@ def solve_candidates(
     """
     backend(solver)
     deadline = None if time_limit is None else time.time() + time_limit
-    model = build_model(candidates)
-    plain = model
+    programme = build_programme(candidates)
+    plain = programme
     cliques = [
         SideRow(columns, np.ones(len(columns), dtype=np.int64), len(columns) - 1, SIDELESS)
-        for columns in clique_rows(model)
+        for columns in clique_rows(programme)
     ]
 
     def report(closed: int, total: int) -> None:
@@ -73,20 +73,20 @@ def solve_candidates(
 
     interrupted = False
     known: set[tuple[int, ...]] = set()
-    run = partial(spread, partial(solve_task, solver=solver, deadline=deadline))
-    relax = partial(spread, partial(relax_task, solver=solver, deadline=deadline))
+    run = partial(mapper, partial(solve_task, solver=solver, deadline=deadline))
+    relax = partial(mapper, partial(relax_task, solver=solver, deadline=deadline))
     matched = solver == "highs" and not cliques
-    regions = Regions(model, start(model) if matched else start_alone(model), cliques)
+    regions = Regions(programme, start(programme) if matched else start_alone(programme), cliques)
     try:
         if matched:
             regions.open_everywhere()
         elif solver == "highs":
-            state, price = solve_windows(model, candidates.detections.frame, cliques, relax)
-            regions = Regions(model, state, cliques, price)
+            state, price = solve_windows(programme, candidates.detections.frame, cliques, relax)
+            regions = Regions(programme, state, cliques, price)
             regions.open_everywhere()
         else:
             regions.adopt(np.arange(len(cliques)))
-            regions.cover(split(model, [row.columns for row in cliques])[0])
+            regions.cover(split(programme, [row.columns for row in cliques])[0])
         while True:
             regions.close(run, deadline, report)
             if not len(regions.unproven_rows()):
@@ -96,8 +96,8 @@ def solve_candidates(
             if not new or (deadline is not None and time.time() > deadline):
                 break
             known.update(tuple(path.tolist()) for path in new)
-            model, penalties = _with_penalties(regions.model, candidates.rebirth_cost, new)
-            regions.add_side_rows(penalties, model)
+            programme, penalties = _with_penalties(regions.programme, candidates.rebirth_cost, new)
+            regions.add_side_rows(penalties, programme)
     except KeyboardInterrupt:
         interrupted = True
         regions.state.holder = regions.safe
@@ -152,57 +152,59 @@ def exact_margin(
 
 
 def _second_births(candidates: Candidates, regions: Regions) -> list[NDArray[np.int64]]:
-    chosen = regions.state.chosen(len(regions.model.rows))
+    chosen = regions.state.chosen(len(regions.programme.rows))
     return find_second_births(
         candidates, chosen[: len(candidates.links)], chosen[len(candidates.links) :][: len(candidates.divisions)]
     )
 
 
-def _with_penalties(model: Model, price: int, paths: list[NDArray[np.int64]]) -> tuple[Model, list[SideRow]]:
+def _with_penalties(
+    programme: Programme, price: int, paths: list[NDArray[np.int64]]
+) -> tuple[Programme, list[SideRow]]:
     """Add one penalty column for each path, and the row that makes it be paid."""
-    count, first = len(paths), len(model.rows)
-    model = replace(
-        model,
-        rows=np.concatenate([model.rows, np.full((count, 3), -1, dtype=np.int32)]),
-        cost=np.concatenate([model.cost, np.full(count, price)]),
-        allowed=np.concatenate([model.allowed, np.ones(count, dtype=np.bool_)]),
+    count, first = len(paths), len(programme.rows)
+    programme = replace(
+        programme,
+        rows=np.concatenate([programme.rows, np.full((count, 3), -1, dtype=np.int32)]),
+        cost=np.concatenate([programme.cost, np.full(count, price)]),
+        allowed=np.concatenate([programme.allowed, np.ones(count, dtype=np.bool_)]),
     )
     side = []
     for k, path in enumerate(paths):
         coefficients = np.append(np.ones(len(path), dtype=np.int64), -1)
         side.append(SideRow(np.append(path, first + k), coefficients, -SIDELESS, len(path) - 1))
-    return model, side
+    return programme, side
 
 
 def _solution(
-    candidates: Candidates, model: Model, regions: Regions, births: list[NDArray[np.int64]],
+    candidates: Candidates, programme: Programme, regions: Regions, births: list[NDArray[np.int64]],
     unpaid: list[NDArray[np.int64]], solver: str, interrupted: bool,
 ) -> Solution:  # fmt: skip
     """Put the answer together and check it against the programme.
 
     births : second births too soon; unpaid : those of them that no row of the programme knows.
     """
-    n, m, d = model.detections, model.links, model.divisions
-    chosen = regions.state.chosen(len(model.rows))
-    covered = model.rows[chosen]
+    n, m, d = programme.detections, programme.links, programme.divisions
+    chosen = regions.state.chosen(len(programme.rows))
+    covered = programme.rows[chosen]
     if not np.array_equal(np.bincount(covered[covered >= 0], minlength=2 * n), np.ones(2 * n)):
         raise AssertionError("the solution does not give every detection one past and one future")
-    if (chosen & ~model.allowed).any():
+    if (chosen & ~programme.allowed).any():
         raise AssertionError("the solution uses what a pin excludes")
-    objective = int(model.cost[chosen].sum()) + len(births) * candidates.rebirth_cost + model.constant
-    bound = regions.total_bound() + model.constant
+    objective = int(programme.cost[chosen].sum()) + len(births) * candidates.rebirth_cost + programme.constant
+    bound = regions.total_bound() + programme.constant
     if bound > objective:
         raise AssertionError(f"the bound {bound} is above the objective {objective}")
-    row_group, _ = split(model, [row.columns for row in regions.side])
-    used = ~chosen[model.first_drop :]
+    row_group, _ = split(programme, [row.columns for row in regions.side])
+    used = ~chosen[programme.first_drop :]
     alone = candidates.detections.appear + candidates.detections.disappear + candidates.detections.cost
     margin = choice_margins(regions, chosen)
-    open_rows = np.concatenate([regions.unproven_rows(), *(model.rows[path, 0] for path in unpaid)])
+    open_rows = np.concatenate([regions.unproven_rows(), *(programme.rows[path, 0] for path in unpaid)])
     open_rows = open_rows if bound < objective else open_rows[:0]
     return Solution(
         used=used,
-        appears=chosen[model.first_appear : model.first_disappear],
-        disappears=chosen[model.first_disappear : model.first_drop],
+        appears=chosen[programme.first_appear : programme.first_disappear],
+        disappears=chosen[programme.first_disappear : programme.first_drop],
         link_chosen=chosen[:m],
         division_chosen=chosen[m : m + d],
         objective=objective,

@@ -19,7 +19,7 @@ import numpy as np
 from celltrail.data.graph.candidates import BoolArray, FloatArray, IntArray, RowArray
 from celltrail.data.running.machine_code import compiled
 from celltrail.tracking.solving.margins import reduced_cost_of
-from celltrail.tracking.solving.programme import Model
+from celltrail.tracking.solving.programme import Programme
 from celltrail.tracking.solving.regions import Regions, SideRow
 from celltrail.tracking.solving.row_sets import columns_of_rows, join, join_columns, roots
 
@@ -27,31 +27,31 @@ STEPS = 20_000  # columns that are tried in one place; where they do not suffice
 ROUNDING = 1.0  # unit: far more than the duals of a solver are wrong by
 
 
-def settle_ties(regions: Regions, plain: Model) -> bool:
+def settle_ties(regions: Regions, plain: Programme) -> bool:
     """Replace the optimum that ``regions`` hold by the first one of equal cost; returns whether it has changed.
 
     Every region must be proven. plain : the model without the prices of cliques.
     """
-    model, holder = regions.model, regions.state.holder
+    programme, holder = regions.programme, regions.state.holder
     dual, slack, weak = regions.final_duals()
-    excess = _excess(model.rows, model.cost, regions.side_share(), dual, slack, weak, regions.region_of_rows())
-    chosen = regions.state.chosen(len(model.rows))
+    excess = _excess(programme.rows, programme.cost, regions.side_share(), dual, slack, weak, regions.region_of_rows())
+    chosen = regions.state.chosen(len(programme.rows))
     open_ = (excess < ROUNDING)[: len(plain.rows)] & plain.allowed & ~chosen[: len(plain.rows)]
     others = np.flatnonzero(open_)
-    _drop_vain(model.rows, holder, open_, *columns_of_rows(model.rows, others, len(holder)))
+    _drop_vain(programme.rows, holder, open_, *columns_of_rows(programme.rows, others, len(holder)))
     others = others[open_[others]]
     if not len(others):
         return False
     dual = np.append(dual, 0.0)
-    cost = np.append(plain.cost, model.cost[len(plain.rows) :])
+    cost = np.append(plain.cost, programme.cost[len(plain.rows) :])
     rules = regions.cliques + [row for row in regions.side if row.coefficients[-1] < 0]
     changed = False
-    for columns, touched in _places(model, holder, others, rules):
-        columns = _in_order(model, columns)
-        reduced = cost[columns] - dual[model.rows[columns]].sum(axis=1)
-        found = _first_cover(model, columns, cost, reduced, chosen, [rules[k] for k in touched])
+    for columns, touched in _places(programme, holder, others, rules):
+        columns = _in_order(programme, columns)
+        reduced = cost[columns] - dual[programme.rows[columns]].sum(axis=1)
+        found = _first_cover(programme, columns, cost, reduced, chosen, [rules[k] for k in touched])
         if found is not None:
-            for rows in model.rows[found].T:
+            for rows in programme.rows[found].T:
                 holder[rows[rows >= 0]] = found[rows >= 0]
             changed = True
     return changed
@@ -111,19 +111,19 @@ def _drop_vain(rows: RowArray, holder: IntArray, open_: BoolArray, start: IntArr
 
 
 def _places(
-    model: Model, holder: IntArray, others: IntArray, rules: list[SideRow]
+    programme: Programme, holder: IntArray, others: IntArray, rules: list[SideRow]
 ) -> Iterator[tuple[IntArray, list[int]]]:
     """The columns of each place (some of ``others``, and the chosen ones whose rows they would take), and its rules."""
-    rows = model.rows[others]
+    rows = programme.rows[others]
     columns = np.concatenate([others, np.unique(holder[rows[rows >= 0]])])
-    covered = model.rows[columns]
-    parent = np.arange(2 * model.detections)
+    covered = programme.rows[columns]
+    parent = np.arange(2 * programme.detections)
     join_columns(parent, parent.copy(), covered, np.ones(len(columns), dtype=np.bool_))
-    inside = np.zeros(len(model.rows) + len(rules), dtype=np.bool_)  # penalties, behind the model, are in no place
+    inside = np.zeros(len(programme.rows) + len(rules), dtype=np.bool_)  # penalties, behind the model, are in no place
     inside[columns] = True
     first: dict[int, int] = {}  # rule → one row that it is about
     for k, rule in enumerate(rules):
-        within = model.rows[rule.columns[inside[rule.columns]], 0]
+        within = programme.rows[rule.columns[inside[rule.columns]], 0]
         if len(within):
             join(parent, within[:-1], within[1:])
             first[k] = int(within[0])
@@ -136,21 +136,26 @@ def _places(
         yield columns[part], rules_of.get(int(place[part[0]]), [])
 
 
-def _in_order(model: Model, columns: IntArray) -> IntArray:
+def _in_order(programme: Programme, columns: IntArray) -> IntArray:
     """Columns by the first row that they cover, then by what they are, then by their other rows."""
-    ranks = _ranks(model, columns)
-    kind = np.searchsorted([model.links, model.first_appear, model.first_drop], columns, side="right")
+    ranks = _ranks(programme, columns)
+    kind = np.searchsorted([programme.links, programme.first_appear, programme.first_drop], columns, side="right")
     return columns[np.lexsort((columns, ranks[:, 2], ranks[:, 1], kind, ranks[:, 0]))]
 
 
-def _ranks(model: Model, columns: IntArray) -> IntArray:
+def _ranks(programme: Programme, columns: IntArray) -> IntArray:
     """The rows of each column as places in the order past(0), future(0), past(1), …, ascending; 2n for none."""
-    n, rows = model.detections, model.rows[columns].astype(np.int64)
+    n, rows = programme.detections, programme.rows[columns].astype(np.int64)
     return np.sort(np.where(rows < 0, 2 * n, 2 * (rows % n) + (rows >= n)), axis=1)
 
 
 def _first_cover(
-    model: Model, columns: IntArray, cost: IntArray, reduced: FloatArray, chosen: BoolArray, rules: list[SideRow]
+    programme: Programme,
+    columns: IntArray,
+    cost: IntArray,
+    reduced: FloatArray,
+    chosen: BoolArray,
+    rules: list[SideRow],
 ) -> IntArray | None:
     """The first exact cover by some ordered ``columns`` that costs what the chosen ones cost and keeps the ``rules``.
 
@@ -160,7 +165,9 @@ def _first_cover(
     known = chosen[columns].copy()
     least = _cost(columns, cost, chosen, rules)
     # a row is named after its rank, so that a place is covered by ascending numbers
-    covered = [[rank for rank in ranks if rank < 2 * model.detections] for ranks in _ranks(model, columns).tolist()]
+    covered = [
+        [rank for rank in ranks if rank < 2 * programme.detections] for ranks in _ranks(programme, columns).tolist()
+    ]
     order = sorted({rank for ranks in covered for rank in ranks})
     options: dict[int, list[int]] = {rank: [] for rank in order}
     for k, ranks in enumerate(covered):

@@ -15,51 +15,54 @@ import numpy as np
 
 from celltrail.data.graph.candidates import IntArray
 from celltrail.tracking.solving.blocks import Relaxation, Task
-from celltrail.tracking.solving.first_solution import State, complete_duals, start, start_alone
-from celltrail.tracking.solving.programme import Model, columns_touching
+from celltrail.tracking.solving.first_solution import DualState, complete_duals, start, start_alone
+from celltrail.tracking.solving.programme import Programme, columns_touching
 from celltrail.tracking.solving.regions import Regions, SideRow
 
 WINDOW = 120_000  # detections: about 20 CPU-seconds and 1 GB
 
 
 def solve_windows(
-    model: Model, frame: IntArray, cliques: list[SideRow], relax: Callable[[Iterable[Task]], Iterator[Relaxation]]
-) -> tuple[State, IntArray]:
+    programme: Programme,
+    frame: IntArray,
+    cliques: list[SideRow],
+    relax: Callable[[Iterable[Task]], Iterator[Relaxation]],
+) -> tuple[DualState, IntArray]:
     """A feasible choice, duals of the rows, and the price of each clique, int64 (cliques,).
 
     frame : int64 (n,), ascending.
     """
-    n = model.detections
-    dual, price = start(model).dual, np.zeros(len(cliques), dtype=np.int64)
+    n = programme.detections
+    dual, price = start(programme).dual, np.zeros(len(cliques), dtype=np.int64)
     before = np.searchsorted(frame, frame)  # detections in the frames before each one's
-    alone = start_alone(model)
+    alone = start_alone(programme)
     for step in range(2 if n > WINDOW else 1):
         window = (before + (WINDOW // 2) * step) // WINDOW
-        regions = Regions(model, State(alone.holder.copy(), dual), cliques, price)
+        regions = Regions(programme, DualState(alone.holder.copy(), dual), cliques, price)
         regions.adopt(np.arange(len(cliques)))
         regions.cover(np.concatenate([window, window]))
         chosen, row_dual, price = regions.relax(relax)
-        cost = model.cost.copy()
+        cost = programme.cost.copy()
         np.subtract.at(cost, regions.members, price[regions.member_of])
-        dual = complete_duals(model, cost, row_dual[:n])
-    return State(_round(model, chosen, [row.columns for row in cliques]), dual), price
+        dual = complete_duals(programme, cost, row_dual[:n])
+    return DualState(_round(programme, chosen, [row.columns for row in cliques]), dual), price
 
 
-def _round(model: Model, chosen: IntArray, cliques: list[IntArray]) -> IntArray:
+def _round(programme: Programme, chosen: IntArray, cliques: list[IntArray]) -> IntArray:
     """A feasible choice near the relaxation: the detections that it leaves out stay out, the rest is matched anew.
 
     Returns the holder of each row, int64 (2n,).
     """
-    n = model.detections
+    n = programme.detections
     out = np.zeros(n, dtype=np.bool_)
-    out[chosen[(chosen >= model.first_drop) & (chosen < model.first_drop + n)] - model.first_drop] = True
+    out[chosen[(chosen >= programme.first_drop) & (chosen < programme.first_drop + n)] - programme.first_drop] = True
     for columns in cliques:
-        members = columns - model.first_drop
+        members = columns - programme.first_drop
         rivals = members[~out[members]]
         if len(rivals) > 1:
             out[rivals] = True
-            out[rivals[np.argmax(model.cost[model.first_drop + rivals])]] = False
-    out |= ~model.allowed[model.first_appear :][:n] & model.allowed[model.first_drop :][:n]
-    allowed = model.allowed & ~columns_touching(model, np.concatenate([out, out]))
-    allowed[model.first_drop : model.first_drop + n] = out
-    return start(replace(model, allowed=allowed)).holder
+            out[rivals[np.argmax(programme.cost[programme.first_drop + rivals])]] = False
+    out |= ~programme.allowed[programme.first_appear :][:n] & programme.allowed[programme.first_drop :][:n]
+    allowed = programme.allowed & ~columns_touching(programme, np.concatenate([out, out]))
+    allowed[programme.first_drop : programme.first_drop + n] = out
+    return start(replace(programme, allowed=allowed)).holder
