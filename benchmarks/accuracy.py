@@ -44,9 +44,10 @@ def forecast(rows: list[dict[str, Any]], costs: str) -> list[list[Any]]:
     table = []
     for name, kind, measure, dataset in HELD_BACK:
         alike = [
-            row[measure] for row in rows
+            row[measure]
+            for row in rows
             if row["costs"] == costs and row["case"].endswith(f", {kind}") and row["case"].startswith(dataset or "")
-        ]  # fmt: skip
+        ]
         if alike:
             table.append([name, kind, costs, measure, sum(alike) / len(alike), len(alike)])
     return table
@@ -59,10 +60,14 @@ def judge(movie: Movie, masks: dict[int, Any], costs: str, work: Path, method: s
         write_result(result, work / "RES", overwrite=True, graph=False)
     measures = celltrail("evaluate", movie.truth, work / "RES")[1]["sequences"][0]["measures"]
     return {
-        **{name: measures.get(name) for name in MEASURES}, "status": result.run["status"],
-        "divisions": result.run["divisions"], "filled": result.run["filled"], "cpu_s": usage.cpu_s,
-        "wall_s": usage.wall_s, "peak_mb": usage.peak_mb,
-    }  # fmt: skip
+        **{name: measures.get(name) for name in MEASURES},
+        "status": result.run["status"],
+        "divisions": result.run["divisions"],
+        "filled": result.run["filled"],
+        "cpu_s": usage.cpu_s,
+        "wall_s": usage.wall_s,
+        "peak_mb": usage.peak_mb,
+    }
 
 
 def main() -> None:
@@ -90,15 +95,26 @@ def main() -> None:
                 for costs in given.costs:
                     row = judge(movie, masks, names.get(costs, costs), work)
                     rows.append({"case": f"{movie.name}, {kind}", "method": "celltrail", "costs": costs, **row})
-                    print(f"{movie.name:28s} {kind:9s} {costs:10s} "
-                          + " ".join(f"{name} {row[name]:.4f}" for name in MEASURES if row[name] is not None), flush=True)  # fmt: skip
+                    print(
+                        f"{movie.name:28s} {kind:9s} {costs:10s} "
+                        + " ".join(f"{name} {row[name]:.4f}" for name in MEASURES if row[name] is not None),
+                        flush=True,
+                    )
     header = ["case", "costs", *MEASURES]
     print(markdown_table(header, [[row[name] for name in header] for row in rows]))
     names = ["held back", "kind", "costs", "measure", "forecast", "rows"]
     expected = [row for costs in given.costs for row in forecast(rows, costs)]
     print(markdown_table(names, expected))
-    rows += [{"case": f"{row[0]}, {row[1]}", "method": "celltrail", **dict(zip(names, row, strict=True)), "status": "forecast",
-              "cpu_s": sum(done["cpu_s"] for done in rows)} for row in expected]  # fmt: skip
+    rows += [
+        {
+            "case": f"{row[0]}, {row[1]}",
+            "method": "celltrail",
+            **dict(zip(names, row, strict=True)),
+            "status": "forecast",
+            "cpu_s": sum(done["cpu_s"] for done in rows),
+        }
+        for row in expected
+    ]
     write_rows(given.json, rows)
 
 

@@ -55,8 +55,10 @@ def main() -> None:
     torch.set_num_threads(1)
     movie = open_movie(arguments.dataset, arguments.sequence, "ST")
     half, count = len(movie.numbers) * 44 // 100, len(movie.numbers)
-    folds = {"first part → last": (slice(0, half), slice(half + 10, count)),
-             "last part → first": (slice(count - half, count), slice(0, count - half - 10))}  # fmt: skip
+    folds = {
+        "first part → last": (slice(0, half), slice(half + 10, count)),
+        "last part → first": (slice(count - half, count), slice(0, count - half - 10)),
+    }
     gold = find_sequence(arguments.dataset, arguments.sequence).gt_seg
     rows = []
     for case, (learn, judge) in folds.items():
@@ -72,8 +74,18 @@ def main() -> None:
             found: dict[str, Any] = dict(segmentation_scores(truth, masks))
             if gold is not None:
                 found["SEG_gold"], found["gold_cells"] = seg_of_gold(gold, masks)
-            rows.append({"case": case, "method": "celltrail", "tta": tta, "training_cpu_s": trained.cpu_s,
-                         "cpu_s": usage.cpu_s, "wall_s": usage.wall_s, "peak_mb": usage.peak_mb, **found})  # fmt: skip
+            rows.append(
+                {
+                    "case": case,
+                    "method": "celltrail",
+                    "tta": tta,
+                    "training_cpu_s": trained.cpu_s,
+                    "cpu_s": usage.cpu_s,
+                    "wall_s": usage.wall_s,
+                    "peak_mb": usage.peak_mb,
+                    **found,
+                }
+            )
             print(markdown_table(list(rows[0]), [list(row.values()) for row in rows[-1:]]), flush=True)
     write_rows(arguments.json, rows)
 

@@ -48,8 +48,10 @@ def corrupted(
 
     Parameters
     ----------
-    masks : frame number → label image, 2D or 3D. A cell has the same label in all frames if ``lasting`` > 1.
-    lasting : frames in a row in which the same cells suffer the same error (but for false blobs).
+    masks : Mapping[int, Any]
+        Frame number → label image, 2D or 3D. A cell has the same label in all frames if ``lasting`` > 1.
+    lasting : int
+        Frames in a row in which the same cells suffer the same error (but for false blobs).
     """
     rates = rates or Rates()
     random = np.random.default_rng(seed)

@@ -146,17 +146,36 @@ def write_large(result: Path, centres, pixels, size: int, life: int) -> None:
     zeros, empty = np.zeros(n, dtype=np.int64), np.zeros(0, dtype=np.int64)
     position = np.pad(centres.reshape(-1, 2), ((0, 0), (1, 0))).astype(float)
     detections = Detections(
-        np.repeat(np.arange(frames), count), np.tile(1 + np.arange(count), frames), position, zeros + area, zeros + 20.0,
-        zeros, zeros, zeros, zeros > 0, zeros - 1, zeros - 1,
-    )  # fmt: skip
+        np.repeat(np.arange(frames), count),
+        np.tile(1 + np.arange(count), frames),
+        position,
+        zeros + area,
+        zeros + 20.0,
+        zeros,
+        zeros,
+        zeros,
+        zeros > 0,
+        zeros - 1,
+        zeros - 1,
+    )
     source = np.flatnonzero(track[:-count] == track[count:])
     links = Links(source, source + count, source * 0 - 1_000_000, source * 0 - 1)
     divisions = Divisions(empty, empty, empty, empty, empty)
     cost = -len(source) * 1_000_000
     solution = Solution(
-        zeros == 0, zeros > 0, zeros > 0, source >= 0, np.zeros(0, dtype=bool), cost, cost, 0, np.arange(n),
-        source * 0 + 9.0, np.zeros(0), solver="none",
-    )  # fmt: skip
+        zeros == 0,
+        zeros > 0,
+        zeros > 0,
+        source >= 0,
+        np.zeros(0, dtype=bool),
+        cost,
+        cost,
+        0,
+        np.arange(n),
+        source * 0 + 9.0,
+        np.zeros(0),
+        solver="none",
+    )
     save_graph(result / "graph.npz", Candidates(detections, links, divisions), solution, track=track)
 
 
@@ -168,10 +187,15 @@ def measure_scale(folder: Path) -> list[dict[str, object]]:
     plot, viewer = ".js-plotly-plot .main-svg", ".viewer[data-frame]"
     visits = {"": plot, "browse?track=10000&t=1210": f'{viewer}[data-track="10000"]', "lineage?track=10000": plot}
     clicks = {
-        "Browse": viewer, "Lineage": plot, "Errors": f'{viewer} [data-part="panes"] > :nth-child(3)',
+        "Browse": viewer,
+        "Lineage": plot,
+        "Errors": f'{viewer} [data-part="panes"] > :nth-child(3)',
         "Compare": f'{viewer} [data-part="panes"] > :nth-child(2):last-child',
-        "Segmentation": 'text="How a model was trained"', "Export": 'text="Film"', "Run": 'text="Jobs"', "Overview": plot,
-    }  # fmt: skip
+        "Segmentation": 'text="How a model was trained"',
+        "Export": 'text="Film"',
+        "Run": 'text="Jobs"',
+        "Overview": plot,
+    }
     rows: list[dict[str, object]] = []
     with serve(launcher, "--data", str(folder)) as (address, server), sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -182,10 +206,15 @@ def measure_scale(folder: Path) -> list[dict[str, object]]:
             cpu, start = cpu_seconds(server), time.perf_counter()
             act()
             page.wait_for_selector(sign, state="attached")
-            rows.append({
-                "case": case, "method": "celltrail", "wall_s": round(time.perf_counter() - start, 2),
-                "cpu_s": round(cpu_seconds(server) - cpu, 2), "peak_mb": round(peak_megabytes(server), 1),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "case": case,
+                    "method": "celltrail",
+                    "wall_s": round(time.perf_counter() - start, 2),
+                    "cpu_s": round(cpu_seconds(server) - cpu, 2),
+                    "peak_mb": round(peak_megabytes(server), 1),
+                }
+            )
 
         time.sleep(5)  # nobody clicks while the server starts
         for name, sign in visits.items():
@@ -288,12 +317,17 @@ def measure(folder: Path, steps: int, frames: int) -> list[dict[str, object]]:
         median = statistics.median(values)
         rows.append(
             {
-                "case": f"step, {frames} frames of {SIZE[0]} x {SIZE[1]}, {CELLS} cells", "method": name, "n": len(values),
-                "step_ms": round(median, 1), "worst_ms": round(max(values), 1), "wall_s": round(sum(values) / 1000, 3),
-                "cpu_s": round(spent[name], 3), "peak_mb": round(peak[name], 1),
+                "case": f"step, {frames} frames of {SIZE[0]} x {SIZE[1]}, {CELLS} cells",
+                "method": name,
+                "n": len(values),
+                "step_ms": round(median, 1),
+                "worst_ms": round(max(values), 1),
+                "wall_s": round(sum(values) / 1000, 3),
+                "cpu_s": round(spent[name], 3),
+                "peak_mb": round(peak[name], 1),
                 "ratio": round(median / statistics.median(times["celltrail"]), 2),
             }
-        )  # fmt: skip
+        )
     rows[0] |= {"play_fps": round(frames_per_second, 1), "messages_while_playing": messages}
     return rows
 
@@ -334,8 +368,10 @@ def main() -> None:
         make_movie(folder, arguments.frames)
         rows = measure(folder, arguments.steps, arguments.frames)
     for row in rows:
-        print(f"{row['method']:10} median {row['step_ms']:8.1f} ms   worst {row['worst_ms']:8.1f} ms   "
-              f"{row['ratio']:6.1f} x   server CPU {row['cpu_s']:6.2f} s   peak {row['peak_mb']:6.0f} MB")  # fmt: skip
+        print(
+            f"{row['method']:10} median {row['step_ms']:8.1f} ms   worst {row['worst_ms']:8.1f} ms   "
+            f"{row['ratio']:6.1f} x   server CPU {row['cpu_s']:6.2f} s   peak {row['peak_mb']:6.0f} MB"
+        )
     print(
         f"playing: {rows[0]['play_fps']} frames per second, {rows[0]['messages_while_playing']} messages to the server"
     )

@@ -69,8 +69,18 @@ def tracked(sequence: Sequence, arguments: argparse.Namespace) -> Iterator[dict[
         celltrail("segment", sequence.images, "--model", arguments.model, *frames, "--hypotheses", "--out", masks)
         for method, options in (("tracked masks", []), ("tracked hypotheses", ["--hypotheses"])):
             result = Path(folder) / method.replace(" ", "_")
-            usage, _ = celltrail("track", masks, "--images", sequence.images, *frames, "--costs", arguments.costs,
-                                 *options, "--out", result)  # fmt: skip
+            usage, _ = celltrail(
+                "track",
+                masks,
+                "--images",
+                sequence.images,
+                *frames,
+                "--costs",
+                arguments.costs,
+                *options,
+                "--out",
+                result,
+            )
             truth = sequence.dataset / f"{sequence.name}_GT"
             score = celltrail("evaluate", truth, result, "--truth", "ST", *frames)[1]["sequences"][0]["measures"]
             kept = {name: score[name] for name in ("IoU", "SEG", "DET", "TRA", "LNK")}
@@ -105,8 +115,17 @@ def main() -> None:
     rows.append({"case": movie.name, "method": "celltrail", "cpu_s": usage.cpu_s, **segmentation_scores(truth, masks)})
     best = [score for k in truth for score in oracle(truth[k], found[k].hypotheses)]
     count = sum(len(candidates.hypotheses) for candidates in found.values())
-    rows.append({"case": movie.name, "method": "oracle", "cpu_s": usage.cpu_s, "IoU": None, "SEG": float(np.mean(best)),
-                 "DET": None, "hypotheses_per_cell": count / len(best)})  # fmt: skip
+    rows.append(
+        {
+            "case": movie.name,
+            "method": "oracle",
+            "cpu_s": usage.cpu_s,
+            "IoU": None,
+            "SEG": float(np.mean(best)),
+            "DET": None,
+            "hypotheses_per_cell": count / len(best),
+        }
+    )
     if arguments.dataset:
         rows += tracked(find_sequence(arguments.dataset, arguments.sequence), arguments)
     columns = ("method", "cpu_s", "IoU", "SEG", "DET", "TRA", "LNK")

@@ -142,7 +142,10 @@ def instance(
 ) -> tuple[Candidates, dict[str, np.ndarray], Cliques]:
     """A problem of about ``detections`` rows in a regime (``trusted, uncertain, hypotheses``), its points, its cliques.
 
-    cells : per frame; 0: a tenth of the detections, at most 1,000.
+    Parameters
+    ----------
+    cells : int
+        Per frame; 0: a tenth of the detections, at most 1,000.
     """
     cells = cells or min(1000, max(detections // 10, 20))
     share = 0.6 if regime == "hypotheses" else 1.0
@@ -193,12 +196,18 @@ def build(points: dict[str, np.ndarray], regime: str, cliques: Cliques) -> Candi
     rare = np.where(border < 3 * STEP, 2.5, 5.0)
     detection_cost = np.zeros(n) if regime == "trusted" else -points["score"]
     table = Detections(
-        frame=frame, label=np.arange(n) - np.searchsorted(frame, frame) + 1,
-        position=np.column_stack([np.zeros(n), position]), area=np.rint(area * 100).astype(np.int64), border=border,
-        cost=to_units(detection_cost), appear=to_units(np.where(frame == 0, 0, rare)),
+        frame=frame,
+        label=np.arange(n) - np.searchsorted(frame, frame) + 1,
+        position=np.column_stack([np.zeros(n), position]),
+        area=np.rint(area * 100).astype(np.int64),
+        border=border,
+        cost=to_units(detection_cost),
+        appear=to_units(np.where(frame == 0, 0, rare)),
         disappear=to_units(np.where(frame == frame[-1], 0, np.where(border < 3 * STEP, 2.5, -np.log(DIE)))),
-        optional=np.full(n, regime != "trusted"), fixed=np.full(n, FREE), hypothesis=np.full(n, -1),
-    )  # fmt: skip
+        optional=np.full(n, regime != "trusted"),
+        fixed=np.full(n, FREE),
+        hypothesis=np.full(n, -1),
+    )
     free = np.full(len(source), FREE)
     divisions = Divisions(*triplets.T, to_units(prices), np.full(len(prices), FREE))
     return Candidates(table, Links(source, target, to_units(cost), free), divisions, *cliques)
@@ -221,9 +230,14 @@ def division_candidates(
         shift = (middle**2).sum(axis=1)
         halves = np.log((area[one] + area[other]) / area[mother])
         price = (
-            0.5 * shift / midpoint + np.log(2 * np.pi * midpoint) + 0.5 * (between - 2 * SISTERS) ** 2 / spread
-            + np.log(2 * np.pi * spread) + 8 * halves**2 + 4 * np.log(area[one] / area[other]) ** 2 - np.log(DIVIDE)
-        )  # fmt: skip
+            0.5 * shift / midpoint
+            + np.log(2 * np.pi * midpoint)
+            + 0.5 * (between - 2 * SISTERS) ** 2 / spread
+            + np.log(2 * np.pi * spread)
+            + 8 * halves**2
+            + 4 * np.log(area[one] / area[other]) ** 2
+            - np.log(DIVIDE)
+        )
         good = price < 8
         pair = np.sort(np.column_stack([one[good], other[good]]), axis=1)
         found.append(np.column_stack([mother[good], pair]))

@@ -61,14 +61,29 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for views in (1, 8):
         found = np.stack([predict(model, test.images[number], tta=views > 1).probability for number in TEST])
-        rows.append({
-            "case": "slices 20-23", "method": "celltrail", "views": views, "cpu_s": usage.cpu_s, "wall_s": usage.wall_s,
-            "peak_mb": usage.peak_mb, "warping_error": warping_errors(truth, found)[0],
-            "rand_error": 1 - best_isbi_scores(truth, found)[0], "pixel_error": pixel_error(truth, found),
-        })  # fmt: skip
+        rows.append(
+            {
+                "case": "slices 20-23",
+                "method": "celltrail",
+                "views": views,
+                "cpu_s": usage.cpu_s,
+                "wall_s": usage.wall_s,
+                "peak_mb": usage.peak_mb,
+                "warping_error": warping_errors(truth, found)[0],
+                "rand_error": 1 - best_isbi_scores(truth, found)[0],
+                "pixel_error": pixel_error(truth, found),
+            }
+        )
     header = ["", "warping error", "Rand error", "pixel error"]
-    table = [[f"celltrail, {row['views']} view{'s' * (row['views'] > 1)}, slices 20-23",
-              f"{row['warping_error']:.6f}", f"{row['rand_error']:.4f}", f"{row['pixel_error']:.4f}"] for row in rows]  # fmt: skip
+    table = [
+        [
+            f"celltrail, {row['views']} view{'s' * (row['views'] > 1)}, slices 20-23",
+            f"{row['warping_error']:.6f}",
+            f"{row['rand_error']:.4f}",
+            f"{row['pixel_error']:.4f}",
+        ]
+        for row in rows
+    ]
     table.append(["U-Net 2015, hidden test volume", *map(str, PAPER.values())])
     print(markdown_table(header, table))
     write_rows(arguments.json, rows)

@@ -67,18 +67,35 @@ def make_cases(folder: Path) -> list[Case]:
     evaluate = ["--json", "OUT/scores.json", "--errors", "OUT/errors.csv", "--report", "OUT/report.html"]
     return [
         Case("simulate", [*simulate, "--seed", 1], [*simulate, "--seed", 2], "made"),
-        Case("train", [*train, "--steps", 12, "--epoch", 3, "--seed", 1, "--out", "OUT"],
-             [*train, "--steps", 2, "--seed", 2, "--out", "OUT"], "model.safetensors", resumes=True),
+        Case(
+            "train",
+            [*train, "--steps", 12, "--epoch", 3, "--seed", 1, "--out", "OUT"],
+            [*train, "--steps", 2, "--seed", 2, "--out", "OUT"],
+            "model.safetensors",
+            resumes=True,
+        ),
         Case("segment", segment, [*segment, "--binary", "--frames", "0:2"], "masks", resumes=True),
-        Case("track", ["track", data / "01_GT/TRA", "--out", "OUT"],
-             ["track", data / "01_GT/TRA", "--frames", "0:3", "--out", "OUT"], "result"),
-        Case("evaluate", ["evaluate", data / "01_GT", result, *evaluate],
-             ["evaluate", data / "01_GT", result, "--frames", "0:3", *evaluate], "."),
+        Case(
+            "track",
+            ["track", data / "01_GT/TRA", "--out", "OUT"],
+            ["track", data / "01_GT/TRA", "--frames", "0:3", "--out", "OUT"],
+            "result",
+        ),
+        Case(
+            "evaluate",
+            ["evaluate", data / "01_GT", result, *evaluate],
+            ["evaluate", data / "01_GT", result, "--frames", "0:3", *evaluate],
+            ".",
+        ),
         Case("compare", [*compare, "--seed", 1], [*compare, "--seed", 2, "--frames", "0:3"], "comparison"),
         Case("convert", ["convert", result, "OUT"], ["convert", first, "OUT"], "tracks.zarr"),
-        Case("render", ["render", result, "--images", data / "01", "--out", "OUT"],
-             ["render", result, "--images", data / "01", "--frames", "0:1", "--out", "OUT"], "film.gif"),
-    ]  # fmt: skip
+        Case(
+            "render",
+            ["render", result, "--images", data / "01", "--out", "OUT"],
+            ["render", result, "--images", data / "01", "--frames", "0:1", "--out", "OUT"],
+            "film.gif",
+        ),
+    ]
 
 
 # --- a command in a fork --------------------------------------------------------------------------
@@ -174,7 +191,7 @@ def fingerprint(path: Path) -> str:
 
 
 def content(file: Path) -> bytes:
-    """The bytes of a file; of JSON and tables without what is :data:`VOLATILE`, of a log nothing."""
+    """The bytes of a file; of JSON and tables without what is `VOLATILE`, of a log nothing."""
     if file.name == "run.log":
         return b""
     raw = file.read_bytes()

@@ -17,8 +17,22 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("celltrail", "numpy", "scipy", "numba", "highspy", "pulp", "torch", "traccuracy", "py-ctcmetrics",
-            "laptrack", "motile", "btrack", "ortools", "streamlit")  # fmt: skip
+PACKAGES = (
+    "celltrail",
+    "numpy",
+    "scipy",
+    "numba",
+    "highspy",
+    "pulp",
+    "torch",
+    "traccuracy",
+    "py-ctcmetrics",
+    "laptrack",
+    "motile",
+    "btrack",
+    "ortools",
+    "streamlit",
+)
 
 
 @dataclass

@@ -85,16 +85,35 @@ def btrack_config(reach: float | None) -> Any:
 
     still, moving = np.eye(3), np.zeros((3, 3))
     motion = MotionModel(
-        name="cell_motion", measurements=3, states=6, accuracy=7.5, prob_not_assign=0.1, max_lost=5,
-        A=np.block([[still, still], [moving, still]]), H=np.hstack([still, moving]),
-        P=150.0 * np.diag([0.1, 0.1, 0.1, 1, 1, 1]), G=15.0 * np.array([0.5, 0.5, 0.5, 1, 1, 1]), R=5.0 * still,
-    )  # fmt: skip
+        name="cell_motion",
+        measurements=3,
+        states=6,
+        accuracy=7.5,
+        prob_not_assign=0.1,
+        max_lost=5,
+        A=np.block([[still, still], [moving, still]]),
+        H=np.hstack([still, moving]),
+        P=150.0 * np.diag([0.1, 0.1, 0.1, 1, 1, 1]),
+        G=15.0 * np.array([0.5, 0.5, 0.5, 1, 1, 1]),
+        R=5.0 * still,
+    )
     hypotheses = HypothesisModel(
-        name="cell_hypothesis", hypotheses=["P_FP", "P_init", "P_term", "P_link", "P_branch", "P_dead"],
-        lambda_time=5.0, lambda_dist=3.0, lambda_link=10.0, lambda_branch=50.0, eta=1e-10, theta_dist=20.0,
-        theta_time=5.0, dist_thresh=reach or 40.0, time_thresh=2, apop_thresh=5, segmentation_miss_rate=0.1,
-        apoptosis_rate=0.001, relax=True,
-    )  # fmt: skip
+        name="cell_hypothesis",
+        hypotheses=["P_FP", "P_init", "P_term", "P_link", "P_branch", "P_dead"],
+        lambda_time=5.0,
+        lambda_dist=3.0,
+        lambda_link=10.0,
+        lambda_branch=50.0,
+        eta=1e-10,
+        theta_dist=20.0,
+        theta_time=5.0,
+        dist_thresh=reach or 40.0,
+        time_thresh=2,
+        apop_thresh=5,
+        segmentation_miss_rate=0.1,
+        apoptosis_rate=0.001,
+        relax=True,
+    )
     return TrackerConfig(motion_model=motion, hypothesis_model=hypotheses)
 
 
@@ -164,8 +183,11 @@ def overlaps(one: Any, other: Any) -> Any:
 
 
 METHODS: dict[str, Callable[[Any, float | None], Edges]] = {
-    "laptrack": laptrack, "laptrack-overlap": laptrack_overlap, "btrack": btrack, "motile": motile,
-}  # fmt: skip
+    "laptrack": laptrack,
+    "laptrack-overlap": laptrack_overlap,
+    "btrack": btrack,
+    "motile": motile,
+}
 
 
 def main() -> int:

@@ -90,9 +90,13 @@ def by_peer(
     blank = np.zeros_like(next(iter(masks.values())))
     cells, found = folder / "cells.npz", folder / "edges.json"
     np.savez(
-        cells, frame=table.frame - numbers.start, label=table.label, place=table.place,
-        diameter=typical_diameter(table), masks=np.stack([masks.get(n, blank) for n in numbers]).astype(np.uint16),
-    )  # fmt: skip
+        cells,
+        frame=table.frame - numbers.start,
+        label=table.label,
+        place=table.place,
+        diameter=typical_diameter(table),
+        masks=np.stack([masks.get(n, blank) for n in numbers]).astype(np.uint16),
+    )
     script = Path(__file__).with_name("peer_trackers.py")
     usage, status, _ = run_command([python, str(script), method, str(cells), str(found)], timeout_cpu_s=CPU_SECONDS)
     if status == MISSING:
@@ -133,8 +137,11 @@ def main() -> None:
                     row = run_method(method, python, movie, masks, costs, Path(folder) / f"{len(rows)}")
                     rows.append({"case": f"{movie.name}, {kind}", "method": method, **row})
                     shutil.rmtree(Path(folder) / f"{len(rows) - 1}")
-                    print(f"{movie.name:28s} {kind:9s} {method:16s}",
-                          row.get("status") or " ".join(f"{n} {row[n]:.4f}" for n in MEASURES if row[n] is not None), flush=True)  # fmt: skip
+                    print(
+                        f"{movie.name:28s} {kind:9s} {method:16s}",
+                        row.get("status") or " ".join(f"{n} {row[n]:.4f}" for n in MEASURES if row[n] is not None),
+                        flush=True,
+                    )
                     write_rows(given.json, rows)
     header = ["case", "method", *MEASURES, "cpu_s"]
     print(

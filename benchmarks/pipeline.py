@@ -69,15 +69,20 @@ def write_movie(folder: Path, frames: int, cells: int, size: int, seed: int, mis
 def track_once(folder: Path, frames: int, jobs: int) -> dict[str, Any]:
     """Track the first frames of a movie, and measure the result."""
     part, out = f"0:{frames - 1}", folder / f"RES{frames}"
-    usage, run = celltrail(
-        "track", folder / "MASKS", "--frames", part, "--jobs", jobs, "--out", out, "--overwrite"
-    )  # fmt: skip
+    usage, run = celltrail("track", folder / "MASKS", "--frames", part, "--jobs", jobs, "--out", out, "--overwrite")
     return {
-        "case": f"{frames} frames", "method": "celltrail", "status": run["status"], **vars(usage),
-        "detections": run["detections"], "candidate_links": run["candidate_links"], "gap_links": run["gap_links"],
-        "objective": run["objective"], "bound": run["bound"], "seconds": run["seconds"],
+        "case": f"{frames} frames",
+        "method": "celltrail",
+        "status": run["status"],
+        **vars(usage),
+        "detections": run["detections"],
+        "candidate_links": run["candidate_links"],
+        "gap_links": run["gap_links"],
+        "objective": run["objective"],
+        "bound": run["bound"],
+        "seconds": run["seconds"],
         **judge(folder / "01_GT", out, part),
-    }  # fmt: skip
+    }
 
 
 def judge(truth: Path, out: Path, part: str) -> dict[str, float | None]:
@@ -95,8 +100,9 @@ def peer_once(method: str, python: str, folder: Path, frames: int, limit: int) -
     diameter = 2 * np.sqrt(np.median(detections.area) / np.pi)
     cells, found, out = folder / "cells.npz", folder / "edges.json", folder / f"RES_{method}"
     stacked = {"masks": np.stack(list(masks.values())).astype(np.uint16)} if "overlap" in method else {}
-    np.savez(cells, frame=detections.frame, label=detections.label, place=detections.position, diameter=diameter,
-             **stacked)  # fmt: skip
+    np.savez(
+        cells, frame=detections.frame, label=detections.label, place=detections.position, diameter=diameter, **stacked
+    )
     script = Path(__file__).with_name("peer_trackers.py")
     usage, status, _ = run_command([python, str(script), method, str(cells), str(found)], timeout_cpu_s=limit)
     cells.unlink()

@@ -49,8 +49,22 @@ def from_images(dataset: Path, out: Path, steps: int) -> dict[str, Any]:
     """Train on frames 0-54 of sequence 01, segment, track and measure frames 60-83."""
     sequence = find_sequence(dataset, "01")
     model, masks, result = out / "model.safetensors", out / "01_MASKS", out / "01_RES"
-    training, _ = celltrail("train", dataset, "--sequence", "01", "--truth", "ST", "--frames", TRAINING,
-                            "--steps", steps, "--seed", 0, "--out", model)  # fmt: skip
+    training, _ = celltrail(
+        "train",
+        dataset,
+        "--sequence",
+        "01",
+        "--truth",
+        "ST",
+        "--frames",
+        TRAINING,
+        "--steps",
+        steps,
+        "--seed",
+        0,
+        "--out",
+        model,
+    )
     segmenting, _ = celltrail("segment", sequence.images, "--model", model, "--frames", JUDGED, "--out", masks)
     tracking, run = celltrail("track", masks, "--images", sequence.images, "--frames", JUDGED, "--out", result)
     _, judged = celltrail("evaluate", sequence.gt, result, "--truth", "ST", "--frames", JUDGED)

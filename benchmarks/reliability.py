@@ -59,8 +59,15 @@ def bins_of(movies: list[tuple[NDArray[Any], NDArray[Any]]]) -> dict[str, Any]:
         here = number == k
         if here.any():
             share = [float(np.average(x[here], weights=weight[here])) for x in (predicted, true)]
-            rows.append({"bin": k, "predicted": share[0], "observed": share[1], "candidates": int(here.sum()),
-                         "weight": float(weight[here].sum())})  # fmt: skip
+            rows.append(
+                {
+                    "bin": k,
+                    "predicted": share[0],
+                    "observed": share[1],
+                    "candidates": int(here.sum()),
+                    "weight": float(weight[here].sum()),
+                }
+            )
     counted = [row for row in rows if row["bin"] >= 0]
     total = sum(row["weight"] for row in counted)
     error = sum(row["weight"] * abs(row["predicted"] - row["observed"]) for row in counted) / total if total else None
@@ -118,8 +125,9 @@ def main() -> None:
     ]
     table = [
         [row["case"], row["costs"], one["predicted"], one["observed"], one["candidates"]]
-        for row in rows for one in row["bins"]
-    ]  # fmt: skip
+        for row in rows
+        for one in row["bins"]
+    ]
     print(markdown_table(["candidates", "costs", "predicted", "observed", "number"], table))
     print(markdown_table(["candidates", "costs", "error"], [[row["case"], row["costs"], row["error"]] for row in rows]))
     if given.png is not None:

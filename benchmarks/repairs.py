@@ -59,11 +59,14 @@ def main() -> None:
                     done = result.run.get("repairs", {})
                     rows.append(
                         {
-                            "case": f"{movie.name}, {kind}", "method": "celltrail --repair" if repair else "celltrail",
-                            **{name: found.get(name) for name in MEASURES}, "considered": done.get("considered", 0),
-                            "repaired": done.get("merged", 0) + done.get("split", 0), **asdict(usage),
+                            "case": f"{movie.name}, {kind}",
+                            "method": "celltrail --repair" if repair else "celltrail",
+                            **{name: found.get(name) for name in MEASURES},
+                            "considered": done.get("considered", 0),
+                            "repaired": done.get("merged", 0) + done.get("split", 0),
+                            **asdict(usage),
                         }
-                    )  # fmt: skip
+                    )
                     write_rows(given.json, rows)
     header = ["case", "method", *MEASURES, "considered", "repaired", "cpu_s"]
     print(markdown_table(header, [[row[name] for name in header] for row in rows]))

@@ -187,8 +187,15 @@ def simulated_rows(task: dict[str, float], call: float, chunk: int) -> Iterator[
         movies = max(1, round(detections / (FRAMES * task["detections per frame"])))
         for workers in WORKERS:
             seconds, busy = simulate(movies, workers, stages, call)
-            yield {"case": f"{detections:.0e} detections", "method": "celltrail", "status": "simulated", "movies": movies,
-                   "workers": workers, "hours": seconds / 3600, "busy": busy}  # fmt: skip
+            yield {
+                "case": f"{detections:.0e} detections",
+                "method": "celltrail",
+                "status": "simulated",
+                "movies": movies,
+                "workers": workers,
+                "hours": seconds / 3600,
+                "busy": busy,
+            }
 
 
 def main() -> None:

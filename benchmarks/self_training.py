@@ -37,9 +37,26 @@ JUDGED = 20  # frames of each movie
 
 def learn(arguments: argparse.Namespace, part: tuple[int, int], out: Path, also: list[str]) -> Path:
     """Train a model on a part of the annotated sequence, and on ``also`` (IMAGES=MASKS)."""
-    celltrail("train", arguments.dataset, "--sequence", arguments.sequence, "--frames", f"{part[0]}:{part[1]}", "--steps",
-              arguments.steps, "--width", arguments.width, "--cells", arguments.cells, "--tta", "--threads", 1,
-              *[text for pair in also for text in ("--also", pair)], "--out", out)  # fmt: skip
+    celltrail(
+        "train",
+        arguments.dataset,
+        "--sequence",
+        arguments.sequence,
+        "--frames",
+        f"{part[0]}:{part[1]}",
+        "--steps",
+        arguments.steps,
+        "--width",
+        arguments.width,
+        "--cells",
+        arguments.cells,
+        "--tta",
+        "--threads",
+        1,
+        *[text for pair in also for text in ("--also", pair)],
+        "--out",
+        out,
+    )
     return out
 
 
@@ -47,8 +64,18 @@ def label(arguments: argparse.Namespace, model: Path, images: Path, out: Path) -
     """The tracked hypotheses of a model: a folder of masks."""
     frames = ("--frames", arguments.frames) if arguments.frames else ()
     celltrail("segment", images, *frames, "--model", model, "--hypotheses", "--threads", 1, "--out", out / "hypotheses")
-    celltrail("track", out / "hypotheses", "--images", images, *frames, "--hypotheses", "--costs", arguments.costs,
-              "--out", out / "tracked")  # fmt: skip
+    celltrail(
+        "track",
+        out / "hypotheses",
+        "--images",
+        images,
+        *frames,
+        "--hypotheses",
+        "--costs",
+        arguments.costs,
+        "--out",
+        out / "tracked",
+    )
     return out / "tracked"
 
 
@@ -82,13 +109,17 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         work = Path(temporary)
         teachers = {part: learn(arguments, learnt[part], work / f"{part}.safetensors", []) for part in PARTS}
-        tracked = {(part, images): label(arguments, teachers[part], images, work / part / str(index))
-                   for part in PARTS for index, images in enumerate(arguments.movies)}  # fmt: skip
+        tracked = {
+            (part, images): label(arguments, teachers[part], images, work / part / str(index))
+            for part in PARTS
+            for index, images in enumerate(arguments.movies)
+        }
         for part, other in (PARTS, PARTS[::-1]):
             models = {"nothing": teachers[part]}
             for index, images in enumerate(arguments.movies):
-                models[str(images)] = learn(arguments, learnt[part], work / f"{part}-{index}.safetensors",
-                                            [f"{images}={tracked[part, images]}"])  # fmt: skip
+                models[str(images)] = learn(
+                    arguments, learnt[part], work / f"{part}-{index}.safetensors", [f"{images}={tracked[part, images]}"]
+                )
             for also, model in models.items():
                 case = {"learnt from": f"{part} part", "also from": also}
                 rows.append(

@@ -23,13 +23,36 @@ from celltrail.tracking.costs.pricing import Constants
 from celltrail.tracking.measuring.table import measure_movie
 
 SIMULATED: dict[str, dict[str, Any]] = {
-    "simulated small": {"frames": 40, "cells": 150, "size": (350, 350), "crowding": 0.13, "speed": 0.25, "cycle": 35.0,
-                        "death_rate": 0.001, "seed": 11},
-    "simulated large": {"frames": 80, "cells": 12, "size": (384, 384), "modality": "dic", "crowding": 0.5, "speed": 0.3,
-                        "cycle": 40.0, "seed": 12},
-    "simulated 3D": {"frames": 25, "cells": 40, "size": (16, 96, 96), "crowding": 0.15, "speed": 0.25, "cycle": 25.0,
-                     "seed": 13},
-}  # fmt: skip
+    "simulated small": {
+        "frames": 40,
+        "cells": 150,
+        "size": (350, 350),
+        "crowding": 0.13,
+        "speed": 0.25,
+        "cycle": 35.0,
+        "death_rate": 0.001,
+        "seed": 11,
+    },
+    "simulated large": {
+        "frames": 80,
+        "cells": 12,
+        "size": (384, 384),
+        "modality": "dic",
+        "crowding": 0.5,
+        "speed": 0.3,
+        "cycle": 40.0,
+        "seed": 12,
+    },
+    "simulated 3D": {
+        "frames": 25,
+        "cells": 40,
+        "size": (16, 96, 96),
+        "crowding": 0.15,
+        "speed": 0.25,
+        "cycle": 25.0,
+        "seed": 13,
+    },
+}
 
 
 def simulated_examples() -> list[Example]:

@@ -36,10 +36,20 @@ from celltrail.segmentation import (
 
 # cells, side, noise: sparse and crowded, small and large cells, clean and noisy images
 SCENES: dict[str, list[tuple[int, int, float]]] = {
-    "sim-fluo": [(30, 256, 1), (60, 256, 1), (15, 256, 1), (90, 256, 0.8), (40, 256, 1.6), (8, 256, 1.5), (120, 384, 1),
-                 (25, 256, 2.2), (45, 320, 0.6), (20, 192, 1.2)],
+    "sim-fluo": [
+        (30, 256, 1),
+        (60, 256, 1),
+        (15, 256, 1),
+        (90, 256, 0.8),
+        (40, 256, 1.6),
+        (8, 256, 1.5),
+        (120, 384, 1),
+        (25, 256, 2.2),
+        (45, 320, 0.6),
+        (20, 192, 1.2),
+    ],
     "sim-dic": [(10, 256, 1), (20, 256, 1), (14, 256, 1.5), (30, 320, 0.8), (12, 192, 1.2), (24, 320, 1)],
-}  # fmt: skip
+}
 TEST_SCENES: dict[str, list[tuple[int, int, float]]] = {
     "sim-fluo": [(25, 256, 1), (50, 320, 1), (12, 256, 1.5), (80, 256, 1), (60, 256, 2)],
     "sim-dic": [(10, 256, 1), (20, 256, 1.2), (28, 320, 1)],
@@ -54,11 +64,24 @@ def simulated(name: str, scenes: list[tuple[int, int, float]], seed: int, frames
     """Annotated movies of the given scenes; short cycles, so that many divisions are seen."""
     movies = []
     for index, (cells, side, noise) in enumerate(scenes):
-        scene = simulate_scene(frames=frames, cells=cells, size=(side, side), modality=name.removeprefix("sim-"),
-                               noise=noise, cycle=15, seed=seed + index)  # fmt: skip
+        scene = simulate_scene(
+            frames=frames,
+            cells=cells,
+            size=(side, side),
+            modality=name.removeprefix("sim-"),
+            noise=noise,
+            cycle=15,
+            seed=seed + index,
+        )
         drawn = {frame: scene.draw(frame) for frame in range(frames)}
-        movies.append(AnnotatedMovie({k: image for k, (image, _) in drawn.items()}, {k: mask for k, (_, mask) in drawn.items()},
-                            tuple(range(frames)), name=f"simulated {cells} cells, {side} pixels, noise {noise}"))  # fmt: skip
+        movies.append(
+            AnnotatedMovie(
+                {k: image for k, (image, _) in drawn.items()},
+                {k: mask for k, (_, mask) in drawn.items()},
+                tuple(range(frames)),
+                name=f"simulated {cells} cells, {side} pixels, noise {noise}",
+            )
+        )
     return movies
 
 
@@ -95,8 +118,14 @@ def main() -> None:
         return
     refuse_existing(arguments.out, overwrite=arguments.overwrite)
     split = [split_in_time(movie, 0.15) for movie in simulated(name, SCENES[name], 1000, 10)]
-    result = train([a for a, _ in split], [b for _, b in split], preset("fast", **CHANGES[name]), minutes=arguments.minutes,
-                   score=segmentation_scores, progress=show)  # fmt: skip
+    result = train(
+        [a for a, _ in split],
+        [b for _, b in split],
+        preset("fast", **CHANGES[name]),
+        minutes=arguments.minutes,
+        score=segmentation_scores,
+        progress=show,
+    )
     result.model.info["test_measures"] = judge(name, result.model)
     save_model(arguments.out, result.model, half=True, overwrite=arguments.overwrite)
 

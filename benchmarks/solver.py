@@ -46,9 +46,13 @@ def celltrail(candidates: Candidates, limit: float) -> Row:
     """Our solver."""
     solution = solve_candidates(candidates, time_limit=limit)
     return {
-        "objective": solution.objective, "bound": solution.bound, "gap": solution.gap,
-        "relative_gap": solution.relative_gap, "status": solution.status, "components": solution.components,
-    }  # fmt: skip
+        "objective": solution.objective,
+        "bound": solution.bound,
+        "gap": solution.gap,
+        "relative_gap": solution.relative_gap,
+        "status": solution.status,
+        "components": solution.components,
+    }
 
 
 def whole_programme(candidates: Candidates, solver: str, limit: float) -> Row:
@@ -107,9 +111,15 @@ def run_peer(method: str, candidates: Candidates, split: int, limit: float, pyth
         path = Path(folder) / "problem.npz"
         detections, links = candidates.detections, candidates.links
         np.savez(
-            path, frame=detections.frame, appear=detections.appear, disappear=detections.disappear,
-            source=links.source, target=links.target, cost=links.cost, split=split,
-        )  # fmt: skip
+            path,
+            frame=detections.frame,
+            appear=detections.appear,
+            disappear=detections.disappear,
+            source=links.source,
+            target=links.target,
+            cost=links.cost,
+            split=split,
+        )
         script = Path(__file__).with_name("solver_peers.py")
         return run_json([python, str(script), method, str(path), str(limit)], limit)
 

@@ -52,9 +52,11 @@ def motile_scip(problem: dict[str, np.ndarray], seconds: float) -> tuple[float, 
     children = np.bincount(problem["source"][edges], minlength=len(graph))
     parents = np.bincount(problem["target"][edges], minlength=len(graph))
     objective = (
-        problem["cost"][edges].sum() + int(problem["split"]) * (children > 1).sum()
-        + problem["appear"][parents == 0].sum() + problem["disappear"][children == 0].sum()
-    )  # fmt: skip
+        problem["cost"][edges].sum()
+        + int(problem["split"]) * (children > 1).sum()
+        + problem["appear"][parents == 0].sum()
+        + problem["disappear"][children == 0].sum()
+    )
     return objective, "optimal" in str(getattr(solution, "status", solver.solution.status)).lower()
 
 

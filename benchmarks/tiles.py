@@ -76,8 +76,17 @@ def measure_large() -> list[dict[str, Any]]:
         file, masks = Path(folder) / "t000.tif", Path(folder) / "masks"
         write_array(file, np.tile(image, (repeats, repeats)))
         usage, told = celltrail("segment", file, "--model", "sim-dic", "--out", masks, "--threads", 1)
-    return [{"case": f"{LARGE} × {LARGE}", "method": "celltrail", "cpu_s": usage.cpu_s, "wall_s": usage.wall_s,
-             "peak_mb": usage.peak_mb, "cells": sum(told["cells"].values()), "image_mb": image.itemsize * LARGE**2 / 2**20}]  # fmt: skip
+    return [
+        {
+            "case": f"{LARGE} × {LARGE}",
+            "method": "celltrail",
+            "cpu_s": usage.cpu_s,
+            "wall_s": usage.wall_s,
+            "peak_mb": usage.peak_mb,
+            "cells": sum(told["cells"].values()),
+            "image_mb": image.itemsize * LARGE**2 / 2**20,
+        }
+    ]
 
 
 def main() -> None:
@@ -109,12 +118,25 @@ def main() -> None:
         with measured() as usage:
             output = run()
         error = float(np.abs(to_maps(net, output) - whole).max())
-        rows.append({"case": f"{SIDE} × {SIDE}", "method": method, "cpu_s": usage.cpu_s, "wall_s": usage.wall_s,
-                     "peak_mb": usage.peak_mb, "pixels_per_cpu_s": plane.size / usage.cpu_s, "max_error": error})  # fmt: skip
+        rows.append(
+            {
+                "case": f"{SIDE} × {SIDE}",
+                "method": method,
+                "cpu_s": usage.cpu_s,
+                "wall_s": usage.wall_s,
+                "peak_mb": usage.peak_mb,
+                "pixels_per_cpu_s": plane.size / usage.cpu_s,
+                "max_error": error,
+            }
+        )
     for row in rows:
         row["ratio"] = row["cpu_s"] / rows[0]["cpu_s"]
-    print(markdown_table(["method", "CPU s", "times ours", "largest error"],
-                         [[r["method"], r["cpu_s"], r["ratio"], f"{r['max_error']:.1e}"] for r in rows]))  # fmt: skip
+    print(
+        markdown_table(
+            ["method", "CPU s", "times ours", "largest error"],
+            [[r["method"], r["cpu_s"], r["ratio"], f"{r['max_error']:.1e}"] for r in rows],
+        )
+    )
     write_rows(arguments.json, rows)
 
 

@@ -67,13 +67,30 @@ def run_all(data: Path, out: Path) -> None:
         _, evaluation = celltrail("evaluate", dataset / "01_GT", result)
         (out / name / "evaluation.json").write_text(json.dumps(evaluation))
     for name, dataset in (("fluo", fluo), ("dic", dic)):
-        celltrail("compare", dataset, f"ilp={out / name}", f"greedy={out / name}-greedy", "--draws", 200,
-                  "--out", out / f"{name}-comparison")  # fmt: skip
+        celltrail(
+            "compare",
+            dataset,
+            f"ilp={out / name}",
+            f"greedy={out / name}-greedy",
+            "--draws",
+            200,
+            "--out",
+            out / f"{name}-comparison",
+        )
     masks = out / "hypotheses" / "01_MASKS"
     masks.parent.mkdir()
     celltrail("segment", dic / "01", "--model", "dic-hela", "--hypotheses", "--frames", HYPOTHESES, "--out", masks)
-    celltrail("track", masks, "--images", dic / "01", "--frames", HYPOTHESES, "--hypotheses",
-              "--out", out / "hypotheses" / "01_RES")  # fmt: skip
+    celltrail(
+        "track",
+        masks,
+        "--images",
+        dic / "01",
+        "--frames",
+        HYPOTHESES,
+        "--hypotheses",
+        "--out",
+        out / "hypotheses" / "01_RES",
+    )
 
 
 def main() -> None:

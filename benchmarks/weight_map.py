@@ -59,12 +59,34 @@ def main() -> None:
             expected = transform_per_cell(labels)
         error = float(np.abs(ours - expected).max())
         case = f"{count} cells"
-        rows.append({"case": case, "method": "celltrail", "cpu_s": best.cpu_s, "wall_s": best.wall_s, "peak_mb": best.peak_mb,
-                     "ratio": naive.cpu_s / best.cpu_s, "max_error": error})  # fmt: skip
-        rows.append({"case": case, "method": "scipy-transform-per-cell", "cpu_s": naive.cpu_s, "wall_s": naive.wall_s,
-                     "peak_mb": naive.peak_mb, "ratio": 1.0, "max_error": 0.0})  # fmt: skip
-    print(markdown_table(["case", "method", "CPU s", "times faster", "largest error"],
-                         [[r["case"], r["method"], r["cpu_s"], r["ratio"], f"{r['max_error']:.1e}"] for r in rows]))  # fmt: skip
+        rows.append(
+            {
+                "case": case,
+                "method": "celltrail",
+                "cpu_s": best.cpu_s,
+                "wall_s": best.wall_s,
+                "peak_mb": best.peak_mb,
+                "ratio": naive.cpu_s / best.cpu_s,
+                "max_error": error,
+            }
+        )
+        rows.append(
+            {
+                "case": case,
+                "method": "scipy-transform-per-cell",
+                "cpu_s": naive.cpu_s,
+                "wall_s": naive.wall_s,
+                "peak_mb": naive.peak_mb,
+                "ratio": 1.0,
+                "max_error": 0.0,
+            }
+        )
+    print(
+        markdown_table(
+            ["case", "method", "CPU s", "times faster", "largest error"],
+            [[r["case"], r["method"], r["cpu_s"], r["ratio"], f"{r['max_error']:.1e}"] for r in rows],
+        )
+    )
     write_rows(arguments.json, rows)
 
 

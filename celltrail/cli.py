@@ -192,8 +192,16 @@ def package_for_ctc(
     if costs is not None:
         load_costs(costs)
     scripts = write_package(
-        out, dataset.resolve().name, names, model, costs=costs, hypotheses=hypotheses, tta=tta, foi=foi, overwrite=overwrite
-    )  # fmt: skip
+        out,
+        dataset.resolve().name,
+        names,
+        model,
+        costs=costs,
+        hypotheses=hypotheses,
+        tta=tta,
+        foi=foi,
+        overwrite=overwrite,
+    )
     typer.echo(
         f"{out}: {', '.join(scripts)}. Put the folder beside {dataset.resolve().name}; README.txt says how to install."
     )
@@ -330,15 +338,30 @@ def tune_tracking(
             movies.append(open_tunable(f"{s.dataset.name} {s.name}", open_labels(source), images, s.gt))
         progress("measure", len(found), len(found))
         search = search_settings(
-            movies, score=_score_tracks, study_file=study, costs=costs or ["learned", "calibrated", "mixed"],
-            trials=trials, measure=measure, seed=seed, progress=progress,
-        )  # fmt: skip
+            movies,
+            score=_score_tracks,
+            study_file=study,
+            costs=costs or ["learned", "calibrated", "mixed"],
+            trials=trials,
+            measure=measure,
+            seed=seed,
+            progress=progress,
+        )
     verdict = _verdict(search, measure)
     with output_file(out, overwrite=overwrite) as work:
         work.write_text(f"# {verdict}\n{search.best.as_toml()}", encoding="utf-8")
     if as_json:
-        console.print_json({"config": out, "study": study, "measure": measure, "best": asdict(search.best),
-                            "left_out": search.left_out, "default": search.default, "trials": search.trials})  # fmt: skip
+        console.print_json(
+            {
+                "config": out,
+                "study": study,
+                "measure": measure,
+                "best": asdict(search.best),
+                "left_out": search.left_out,
+                "default": search.default,
+                "trials": search.trials,
+            }
+        )
         return
     _show_trials(search.trials)
     typer.echo(verdict)

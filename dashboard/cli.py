@@ -39,9 +39,11 @@ def serve(folder: Path | None, *, port: int = 8501, host: str = "127.0.0.1", bro
 
     Parameters
     ----------
-    folder : the data set to show; ``None``: the sample.
-    host : where to listen. Anything but 127.0.0.1 can be reached from other computers, and needs the
-        token that is printed.
+    folder : Path | None
+        The data set to show; ``None``: the sample.
+    host : str
+        Where to listen. Anything but 127.0.0.1 can be reached from other computers, and needs the token that is
+        printed.
 
     Raises
     ------

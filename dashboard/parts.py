@@ -88,9 +88,13 @@ def figure(value: Any, digits: int = 3) -> str:
 def choose_picture_format() -> None:
     """Sidebar: the format in which the camera of a plot saves it."""
     st.sidebar.segmented_control(
-        "Save plots as", ["SVG", "PNG"], default="SVG", key="picture_format", required=True,
+        "Save plots as",
+        ["SVG", "PNG"],
+        default="SVG",
+        key="picture_format",
+        required=True,
         help="Point at a plot: the camera in its corner saves it. SVG stays sharp at any size; PNG goes everywhere.",
-    )  # fmt: skip
+    )
 
 
 def plot_config() -> dict[str, Any]:
@@ -105,9 +109,13 @@ def colour_choice() -> None:
     """Choose what the colours of tracks mean; the same on every page."""
     st.session_state.setdefault("colour_by", "track")
     st.selectbox(
-        "Colour by", list(FEATURES), key="_colour_by", width=220, on_change=_take_colour,
+        "Colour by",
+        list(FEATURES),
+        key="_colour_by",
+        width=220,
+        on_change=_take_colour,
         index=list(FEATURES).index(st.session_state.colour_by),
-    )  # fmt: skip
+    )
 
 
 def _take_colour() -> None:

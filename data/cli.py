@@ -116,9 +116,16 @@ def convert_result(
     size = _voxel(voxel)
     with console.show_progress() as progress:
         notes = convert_movie(
-            source, target, dialect=columns, masks=masks, radius=radius, voxel=size, interval=interval or None,
-            overwrite=overwrite, progress=progress,
-        )  # fmt: skip
+            source,
+            target,
+            dialect=columns,
+            masks=masks,
+            radius=radius,
+            voxel=size,
+            interval=interval or None,
+            overwrite=overwrite,
+            progress=progress,
+        )
     typer.echo(f"{target} written.")
     for note in notes:
         typer.echo(note)
@@ -167,8 +174,10 @@ def render(
 
     suffix = out.suffix.lower()
     if suffix not in ("", ".mp4", ".gif", ".svg", ".png"):
-        raise InputError(f"{out} has the ending {suffix}, which is not written here: use .mp4, .gif, .svg, .png, "
-                         "or a name without ending for a folder of PNG files.")  # fmt: skip
+        raise InputError(
+            f"{out} has the ending {suffix}, which is not written here: use .mp4, .gif, .svg, .png, "
+            "or a name without ending for a folder of PNG files."
+        )
     given = [path for path in (result, images, truth) if path is not None]
     refuse_existing(out, overwrite=overwrite, inputs=given)
     wanted = parse_frames(frames)

@@ -32,14 +32,14 @@ class MissingExtra(ImportError):
 
 
 def raise_if(problems: Iterable[str]) -> None:
-    """Raise :class:`InputError` with all ``problems``, or return when there is none."""
+    """Raise `InputError` with all ``problems``, or return when there is none."""
     found = tuple(problems)
     if found:
         raise InputError(*found)
 
 
 def import_extra(module: str, extra: str) -> ModuleType:
-    """Import ``module``, or raise :class:`MissingExtra` naming the ``extra`` that brings it."""
+    """Import ``module``, or raise `MissingExtra` naming the ``extra`` that brings it."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

@@ -215,9 +215,17 @@ def compare(
     refuse_existing(out, overwrite=overwrite)
     with console.show_progress() as progress:
         comparison = compare_variants(
-            dataset, named, baseline=baseline, frames=parse_frames(frames), truth=truth.value, draws=draws, seed=seed,
-            second_opinion=second is not None, masks=masks, progress=progress,
-        )  # fmt: skip
+            dataset,
+            named,
+            baseline=baseline,
+            frames=parse_frames(frames),
+            truth=truth.value,
+            draws=draws,
+            seed=seed,
+            second_opinion=second is not None,
+            masks=masks,
+            progress=progress,
+        )
     with output_folder(out, overwrite=overwrite) as work:
         write_comparison(comparison, work)
     if as_json:

@@ -57,17 +57,37 @@ def list_errors(table: Contingency, operations: Operations, *, sequence: str = "
         assert row is not None
         gt_label = None if gt is None else int(truth.label[gt])
         res_label = None if res is None else int(result.label[res])
-        return Error(sequence, kind, int(objects.frame[row]), *place(objects, row), gt_label, res_label,
-                     gt_label, res_label, cost=WEIGHTS[kind])  # fmt: skip
+        return Error(
+            sequence,
+            kind,
+            int(objects.frame[row]),
+            *place(objects, row),
+            gt_label,
+            res_label,
+            gt_label,
+            res_label,
+            cost=WEIGHTS[kind],
+        )
 
     def link(kind: str, gt: tuple[int, int] | None, res: tuple[int, int] | None) -> Error:
         objects, rows = (truth, gt) if gt is not None else (result, res)
         assert rows is not None
         gt_labels = (None, None) if gt is None else (int(truth.label[gt[0]]), int(truth.label[gt[1]]))
         res_labels = (None, None) if res is None else (int(result.label[res[0]]), int(result.label[res[1]]))
-        return Error(sequence, kind, int(objects.frame[rows[0]]), *place(objects, rows[0]), gt_labels[0],
-                     res_labels[0], gt_labels[0], res_labels[0], int(objects.frame[rows[1]]), gt_labels[1],
-                     res_labels[1], WEIGHTS[kind])  # fmt: skip
+        return Error(
+            sequence,
+            kind,
+            int(objects.frame[rows[0]]),
+            *place(objects, rows[0]),
+            gt_labels[0],
+            res_labels[0],
+            gt_labels[0],
+            res_labels[0],
+            int(objects.frame[rows[1]]),
+            gt_labels[1],
+            res_labels[1],
+            WEIGHTS[kind],
+        )
 
     def matched(gt: tuple[int, int]) -> tuple[int, int] | None:
         a, b = (int(table.unique_match[row]) for row in gt)
@@ -87,8 +107,9 @@ def list_errors(table: Contingency, operations: Operations, *, sequence: str = "
         rows.append(link("EA", gt, matched(gt)))
     for row, twin in zip(operations.wrong.tolist(), operations.wrong_truth.tolist(), strict=True):
         rows.append(link("EC", ends(operations.truth_edges, twin), ends(operations.result_edges, row)))
-    return sorted(rows, key=lambda error: (error.frame, -error.cost, error.type, error.gt_label or 0,
-                                           error.res_label or 0))  # fmt: skip
+    return sorted(
+        rows, key=lambda error: (error.frame, -error.cost, error.type, error.gt_label or 0, error.res_label or 0)
+    )
 
 
 def write_errors(path: Path, errors: Iterable[Error], *, overwrite: bool = False) -> None:

@@ -18,8 +18,16 @@ from celltrail.evaluation.measures.technical import Operations
 class Detail:
     """What the measures were computed from; not written to files.
 
-    markers, seg : tables against markers and against full masks. whole : frames whose full masks show
-    every cell. truth, result : the tracks, clipped. ndim : of the masks. voxel : (z, y, x) in µm.
+    Attributes
+    ----------
+    markers, seg : Contingency | None
+        Tables against markers and against full masks. whole : frames whose full masks show every cell.
+    truth, result : Tracks | None
+        The tracks, clipped.
+    ndim : int
+        Of the masks.
+    voxel : tuple[float, float, float] | None
+        (z, y, x) in µm.
     """
 
     markers: Contingency | None
@@ -35,13 +43,28 @@ class Detail:
 class Evaluation:
     """The measures of one result on one sequence.
 
-    measures : name → value; ``None`` where the data do not define it, with the reason in ``reasons``.
-    counts : the six counts of AOGM, ``AOGM``, vertices, edges, divisions and so on.
-    errors : every operation of AOGM, with its place. frames : those that were compared.
-    truth : "GT", or "ST" where the full masks are computer-made. terms : which measures entered BIO(i).
-    seg_frames : the frames with full masks. per_frame : for each of ``frames`` the cells of truth and
-    result, and the mothers that divide after it. ceiling : the tracking measures if every true link
-    were given to the same detections. curves : precision, recall, F1 and AP over IoU thresholds.
+    Attributes
+    ----------
+    measures : dict[str, float | None]
+        Name → value; ``None`` where the data do not define it, with the reason in ``reasons``.
+    counts : dict[str, float]
+        The six counts of AOGM, ``AOGM``, vertices, edges, divisions and so on.
+    errors : list[Error]
+        Every operation of AOGM, with its place.
+    frames : list[int]
+        Those that were compared.
+    truth : str
+        "GT", or "ST" where the full masks are computer-made.
+    terms : dict[str, list[str]]
+        Which measures entered BIO(i).
+    seg_frames : list[int]
+        The frames with full masks.
+    per_frame : dict[str, list[int]]
+        For each of ``frames`` the cells of truth and result, and the mothers that divide after it.
+    ceiling : dict[str, float | None]
+        The tracking measures if every true link were given to the same detections.
+    curves : dict[str, list[float]]
+        Precision, recall, F1 and AP over IoU thresholds.
     """
 
     gt: str
@@ -75,11 +98,19 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the evaluation JSON."""
         return {
-            "gt": self.gt, "res": self.res, "truth": self.truth,
-            "frames": self.frames, "seg_frames": self.seg_frames,
-            "measures": self.measures, "reasons": self.reasons, "counts": self.counts, "terms": self.terms,
-            "per_frame": self.per_frame, "ceiling": self.ceiling, "curves": self.curves,
-        }  # fmt: skip
+            "gt": self.gt,
+            "res": self.res,
+            "truth": self.truth,
+            "frames": self.frames,
+            "seg_frames": self.seg_frames,
+            "measures": self.measures,
+            "reasons": self.reasons,
+            "counts": self.counts,
+            "terms": self.terms,
+            "per_frame": self.per_frame,
+            "ceiling": self.ceiling,
+            "curves": self.curves,
+        }
 
 
 @dataclass

@@ -49,9 +49,16 @@ def score(
 
     Parameters
     ----------
-    truth_tracks : the true tracks, clipped to ``frames``. markers, seg : tables against the markers and the
-    full masks. shapes : scores of the frames with full masks, by frame. groups : of :data:`GROUPS`. sparse : the truth
-    shows some lineages only; what the result has beyond them does not count.
+    truth_tracks : Tracks | None
+        The true tracks, clipped to ``frames``.
+    markers, seg : Contingency | None
+        Tables against the markers and the full masks.
+    shapes : Mapping[int, list[Score]]
+        Scores of the frames with full masks, by frame.
+    groups : Collection[str]
+        Of `GROUPS`.
+    sparse : bool
+        The truth shows some lineages only; what the result has beyond them does not count.
     """
     compared = markers if markers is not None else seg
     assert compared is not None
@@ -81,8 +88,10 @@ def _measure_seg(
     groups: Collection[str],
     sparse: bool,
 ) -> None:
-    names = [*(measure_regions(tabulate({}, {})) if "regions" in groups else ()),
-             *(SHAPE_NAMES if "shapes" in groups else ())]  # fmt: skip
+    names = [
+        *(measure_regions(tabulate({}, {})) if "regions" in groups else ()),
+        *(SHAPE_NAMES if "shapes" in groups else ()),
+    ]
     if seg is None:
         reason = "the truth has no full masks (SEG) in these frames"
         evaluation.put(dict.fromkeys(["SEG", *names]), reason)
@@ -114,8 +123,10 @@ def _whole_frames(truth: Truth, seg: Contingency, markers: Contingency | None) -
     marked = {frame: int(np.sum(markers.truth.frame == frame)) for frame in seg.frames.tolist()}
     whole = [frame for frame in cells if cells[frame] >= marked[frame]]
     if not whole:
-        return np.zeros(0, np.int64), ("every frame of SEG is annotated in part (fewer cells than markers in TRA); "
-                                       "use --truth ST if there is a silver truth")  # fmt: skip
+        return np.zeros(0, np.int64), (
+            "every frame of SEG is annotated in part (fewer cells than markers in TRA); "
+            "use --truth ST if there is a silver truth"
+        )
     return np.array(whole, dtype=np.int64), ""
 
 
@@ -123,10 +134,25 @@ def _tracking_names(groups: Collection[str]) -> list[str]:
     names = ["DET", "TRA", "LNK", "CT", "TF", "CCA"]
     names += [f"{name}{i}" for name in ("BC", "BIO", "OP_CLB") for i in ("", *(f"({i})" for i in TOLERANCES))]
     if "tracks" in groups:
-        names += ["HOTA", "DetA", "AssA", "HOTA_CTC", "IDF1", "IDP", "IDR", "MOTA", "ID_switches", "track_purity",
-                  "target_effectiveness", *TRAJECTORY_NAMES]  # fmt: skip
-        names += [f"division_{name}{i}" for name in ("F1", "precision", "recall")
-                  for i in ("", *(f"({i})" for i in TOLERANCES))]  # fmt: skip
+        names += [
+            "HOTA",
+            "DetA",
+            "AssA",
+            "HOTA_CTC",
+            "IDF1",
+            "IDP",
+            "IDR",
+            "MOTA",
+            "ID_switches",
+            "track_purity",
+            "target_effectiveness",
+            *TRAJECTORY_NAMES,
+        ]
+        names += [
+            f"division_{name}{i}"
+            for name in ("F1", "precision", "recall")
+            for i in ("", *(f"({i})" for i in TOLERANCES))
+        ]
     return names
 
 
@@ -151,8 +177,12 @@ def _measure_tracking(
     if sparse:
         operations = replace(operations, spurious=operations.spurious[:0])
     detail.operations = operations
-    evaluation.counts |= {"truth_cells": len(table.truth), "result_cells": len(table.result),
-                          "truth_tracks": len(truth), "truth_divisions": len(truth.divisions())}  # fmt: skip
+    evaluation.counts |= {
+        "truth_cells": len(table.truth),
+        "result_cells": len(table.result),
+        "truth_tracks": len(truth),
+        "truth_divisions": len(truth.divisions()),
+    }
     errors = list_errors(table, operations, sequence=evaluation.name, ndim=detail.ndim)
     suspects = []
     if "tracks" in groups:
@@ -174,8 +204,12 @@ def _measure_tracking(
         spans = zip(truth.label.tolist(), truth.end.tolist(), strict=True)
         dividing = {(end, label) for label, end in spans if label in mothers}
         evaluation.errors = name_stages(evaluation.errors, finder, dividing)
-    evaluation.counts |= {"AOGM": operations.aogm, "truth_links": operations.edges,
-                          "result_tracks": len(tracks), "result_divisions": len(tracks.divisions())}  # fmt: skip
+    evaluation.counts |= {
+        "AOGM": operations.aogm,
+        "truth_links": operations.edges,
+        "result_tracks": len(tracks),
+        "result_divisions": len(tracks.divisions()),
+    }
     evaluation.put({"TRA": technical.tra(operations)}, "the truth holds no object")
     evaluation.put({"LNK": technical.lnk(operations)}, "the truth holds no link")
     _measure_biology(evaluation, table, truth, tracks, groups)
@@ -215,8 +249,7 @@ def _full_markers(markers: Contingency, seg: Contingency | None) -> tuple[bool, 
         return True, ""
     if sizes is None:
         return False, "no full masks tell whether TRA holds full masks; HOTA_CTC uses the CTC's match instead"
-    return False, ("TRA holds markers, not full masks, so that IoU says nothing; HOTA_CTC uses the CTC's match "
-                   "instead")  # fmt: skip
+    return False, ("TRA holds markers, not full masks, so that IoU says nothing; HOTA_CTC uses the CTC's match instead")
 
 
 def _put_divisions(evaluation: Evaluation, counts: tuple[int, int, int], tolerance: int) -> None:

@@ -49,17 +49,26 @@ def evaluate_sequence(
 
     Parameters
     ----------
-    gt : folder of the truth (``NN_GT`` with ``TRA`` and ``SEG``).
-    res : folder of the result (``maskTTT.tif``, ``res_track.txt``). Without ``res_track.txt`` only
-        the measures of masks and detections have values.
-    frames : compare only these frame numbers; tracks are clipped to them.
-    truth : ``"ST"`` takes the full masks from the silver truth ``NN_ST/SEG`` beside ``gt``.
-    only_masks : compare full masks only; the truth needs no ``TRA``.
-    groups : what to measure beside SEG, DET, TRA and LNK: "regions" (IoU, Rand …), "shapes" (warping
-        error, V_rand), "tracks" (HOTA, IDF1, ADE …, the ceiling, suspect truth).
-    voxel : size (z, y, x) in µm, for distances; otherwise from the metadata of the masks.
-    sparse : the truth shows some lineages only: masks, tracks and divisions beyond them do not count.
-    mapper : where frames are compared (:func:`celltrail.data.running.workers.open_workers`); the result does not depend on it.
+    gt : Path
+        Folder of the truth (``NN_GT`` with ``TRA`` and ``SEG``).
+    res : Path
+        Folder of the result (``maskTTT.tif``, ``res_track.txt``). Without ``res_track.txt`` only the measures of
+        masks and detections have values.
+    frames : range | None
+        Compare only these frame numbers; tracks are clipped to them.
+    truth : TruthKind
+        ``"ST"`` takes the full masks from the silver truth ``NN_ST/SEG`` beside ``gt``.
+    only_masks : bool
+        Compare full masks only; the truth needs no ``TRA``.
+    groups : Collection[str]
+        What to measure beside SEG, DET, TRA and LNK: "regions" (IoU, Rand …), "shapes" (warping error, V_rand),
+        "tracks" (HOTA, IDF1, ADE …, the ceiling, suspect truth).
+    voxel : tuple[float, float, float] | None
+        Size (z, y, x) in µm, for distances; otherwise from the metadata of the masks.
+    sparse : bool
+        The truth shows some lineages only: masks, tracks and divisions beyond them do not count.
+    mapper : Mapper
+        Where frames are compared (`celltrail.data.running.workers.open_workers`); the result does not depend on it.
 
     Raises
     ------
@@ -94,7 +103,7 @@ def evaluate_many(
     mapper: Mapper = map,
     progress: Progress = silent,
 ) -> dict[str, Evaluation]:
-    """Compare several results with one truth, which is read once; see :func:`evaluate_sequence`."""
+    """Compare several results with one truth, which is read once; see `evaluate_sequence`."""
     opened, problems = open_truth(gt, frames=frames, truth=truth, only_masks=only_masks)
     candidates: dict[str, OpenedResult] = {}
     for name, path in results.items():
@@ -131,8 +140,10 @@ def _read_tables(
         if truth.seg is not None:
             absent = sorted(set(truth.seg) - set(result.masks))
             if absent and (truth.markers is None or set(absent) - set(truth.markers)):
-                problems.append(f"{result.path} lacks frames of {truth.seg.path} (the first is {absent[0]}): add them, "
-                                "or choose --frames that both have.")  # fmt: skip
+                problems.append(
+                    f"{result.path} lacks frames of {truth.seg.path} (the first is {absent[0]}): add them, "
+                    "or choose --frames that both have."
+                )
     common = set.intersection(*(set(result.masks) for result in results))
     markers = None if truth.markers is None else _Part(truth.markers, common)
     seg = None if truth.seg is None else _Part(truth.seg, common)
@@ -140,9 +151,14 @@ def _read_tables(
 
     of_shapes = {(len(truths) - 1, column): scores for column, scores in enumerate(shapes or ()) if seg is not None}
     tables = tabulate_many(
-        truths, [result.masks for result in results], problems=problems, look=score_shapes, looks=of_shapes,
-        mapper=mapper, progress=progress,
-    )  # fmt: skip
+        truths,
+        [result.masks for result in results],
+        problems=problems,
+        look=score_shapes,
+        looks=of_shapes,
+        mapper=mapper,
+        progress=progress,
+    )
     rows = iter(tables)
     of_markers = next(rows) if markers is not None else [None] * len(results)
     of_seg = next(rows) if seg is not None else [None] * len(results)
@@ -192,7 +208,8 @@ def segmentation_scores(truth: Masks, masks: Masks) -> dict[str, float]:
 
     Parameters
     ----------
-    truth, masks : frame number → label image. Every frame of ``truth`` must be in ``masks``.
+    truth, masks : Masks
+        Frame number → label image. Every frame of ``truth`` must be in ``masks``.
 
     Raises
     ------

@@ -91,8 +91,13 @@ def _index(candidates: Candidates, solution: Solution, track: IntArray, table: C
     rows = np.flatnonzero(track > 0)
     names = zip(detections.frame[rows].tolist(), track[rows].tolist(), rows.tolist(), strict=True)
     divide: dict[int, list[tuple[int, int, bool]]] = {}
-    for mother, a, b, chosen in zip(divisions.mother.tolist(), divisions.first.tolist(), divisions.second.tolist(),
-                                    solution.division_chosen.tolist(), strict=True):  # fmt: skip
+    for mother, a, b, chosen in zip(
+        divisions.mother.tolist(),
+        divisions.first.tolist(),
+        divisions.second.tolist(),
+        solution.division_chosen.tolist(),
+        strict=True,
+    ):
         divide.setdefault(mother, []).append((a, b, chosen))
     lone = solution.link_chosen & links.lone_daughter  # divisions with one daughter outside the image
     for mother, daughter in zip(links.source[lone].tolist(), links.target[lone].tolist(), strict=True):
@@ -125,11 +130,16 @@ def name_stages(errors: Sequence[Error], finder: StageFinder, dividing: set[tupl
 
     Parameters
     ----------
-    dividing : (frame, truth label) of the last objects of tracks with two children or more.
+    dividing : set[tuple[int, int]]
+        (frame, truth label) of the last objects of tracks with two children or more.
     """
     return [
-        error if error.type == "suspect_gt"
-        else error._replace(stage=finder.stage(error, (error.frame, error.gt_label or 0) in dividing
-                                               and error.gt_label2 != error.gt_label))
+        error
+        if error.type == "suspect_gt"
+        else error._replace(
+            stage=finder.stage(
+                error, (error.frame, error.gt_label or 0) in dividing and error.gt_label2 != error.gt_label
+            )
+        )
         for error in errors
-    ]  # fmt: skip
+    ]

@@ -52,7 +52,7 @@ def write_document(path: Path, document: Mapping[str, Any], *, overwrite: bool =
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Read an evaluation JSON; :class:`InputError` if it is none."""
+    """Read an evaluation JSON; `InputError` if it is none."""
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -93,8 +93,9 @@ def format_table(evaluations: Sequence[Evaluation]) -> str:
     name_width = max(len(name) for name in mean) + 2
     lines = [_describe(evaluation) for evaluation in evaluations]
     lines += ["", " " * name_width + "".join(title.rjust(width) for title in titles)]
-    ceilings = {name: [e.ceiling.get(name) for e in evaluations] for name in mean
-                if any(name in e.ceiling for e in evaluations)}  # fmt: skip
+    ceilings = {
+        name: [e.ceiling.get(name) for e in evaluations] for name in mean if any(name in e.ceiling for e in evaluations)
+    }
     for name in mean:
         values = "".join(format_value(column.get(name)).rjust(width) for column in columns)
         reasons = dict.fromkeys(e.reasons[name] for e in evaluations if e.reasons.get(name))

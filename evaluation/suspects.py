@@ -61,17 +61,37 @@ def find_suspects(
             mine = np.flatnonzero((nearest == number) & (distance <= reach))
             near = [young[n] for n in mine[np.argsort(distance[mine], kind="stable")].tolist()]
             if len(near) > 1:
-                note = (f"track {label} ends and tracks {near[0]} and {near[1]} begin beside it in the next frame "
-                        "without a parent: a division?")  # fmt: skip
+                note = (
+                    f"track {label} ends and tracks {near[0]} and {near[1]} begin beside it in the next frame "
+                    "without a parent: a division?"
+                )
             elif near and float(distance[mine].min()) <= SAME_PLACE * reach:
-                note = (f"track {label} ends and track {near[0]} begins in its place in the next frame without a "
-                        "parent: the same cell?")  # fmt: skip
+                note = (
+                    f"track {label} ends and track {near[0]} begins in its place in the next frame without a "
+                    "parent: the same cell?"
+                )
             else:
                 continue
             row = last_of[label]
             z, y, x = (round(value, 2) for value in objects.center[row].tolist())
             suspects.append(
-                Error(sequence, "suspect_gt", int(objects.frame[row]), y, x, z if ndim == 3 else None, label, None,
-                      label, None, frame, near[0], None, 0.0, "", note)
-            )  # fmt: skip
+                Error(
+                    sequence,
+                    "suspect_gt",
+                    int(objects.frame[row]),
+                    y,
+                    x,
+                    z if ndim == 3 else None,
+                    label,
+                    None,
+                    label,
+                    None,
+                    frame,
+                    near[0],
+                    None,
+                    0.0,
+                    "",
+                    note,
+                )
+            )
     return suspects

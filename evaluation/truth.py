@@ -65,7 +65,7 @@ def _single(path: Path) -> NDArray[Any]:
 
 
 def open_seg(folder: Path, frames: range | None = None) -> SegTruth:
-    """Open a folder of segmentation truth; :class:`InputError` if it holds no such frames."""
+    """Open a folder of segmentation truth; `InputError` if it holds no such frames."""
     single: dict[int, list[tuple[int, Path]]] = {}
     names = sorted(folder.iterdir()) if folder.is_dir() else []
     files = [path for path in names if path.suffix.lower() in TIFF_SUFFIXES and not path.name.startswith(".")]
@@ -76,8 +76,9 @@ def open_seg(folder: Path, frames: range | None = None) -> SegTruth:
     if not single:
         return SegTruth(folder, open_labels(folder, frames=frames), {})
     if sum(len(group) for group in single.values()) < len(files):
-        raise InputError(f"{folder} mixes whole frames (man_segTTT.tif) and single slices (man_seg_TTT_ZZZ.tif): "
-                         "keep one kind.")  # fmt: skip
+        raise InputError(
+            f"{folder} mixes whole frames (man_segTTT.tif) and single slices (man_seg_TTT_ZZZ.tif): keep one kind."
+        )
     kept = {frame: group for frame, group in single.items() if frames is None or frame in frames}
     return SegTruth(folder, None, kept)
 
@@ -128,8 +129,12 @@ def disagreements(path: Path, tracks: Tracks, objects: Objects, frames: IntArray
 
     Parameters
     ----------
-    path : the track file, for the sentences.
-    objects : what the masks hold. frames : the frames that were read; other frames are not judged.
+    path : Path
+        The track file, for the sentences.
+    objects : Objects
+        What the masks hold.
+    frames : IntArray
+        The frames that were read; other frames are not judged.
     """
     labels_in = {
         int(frame): objects.label[slice(*np.searchsorted(objects.frame, (frame, frame + 1)))] for frame in frames
@@ -143,13 +148,20 @@ def disagreements(path: Path, tracks: Tracks, objects: Objects, frames: IntArray
             continue
         absent, extra = np.setdiff1d(expected, seen), np.setdiff1d(seen, expected)
         if len(absent):
-            problems.append(f"{path}: track {label} should be in frames {begin} to {end}, but the masks lack it in "
-                            f"{_name_frames(absent)}: correct the track file or the masks.")  # fmt: skip
+            problems.append(
+                f"{path}: track {label} should be in frames {begin} to {end}, but the masks lack it in "
+                f"{_name_frames(absent)}: correct the track file or the masks."
+            )
         if len(extra):
-            problems.append(f"{path}: the masks hold label {label} in {_name_frames(extra)}, outside its track "
-                            f"({begin} to {end}): correct the track file or the masks.")  # fmt: skip
-    problems += [f"{path}: the masks hold label {label} in {_name_frames(seen)}, but the file does not list it: "
-                 "add its track or remove it." for label, seen in present.items()]  # fmt: skip
+            problems.append(
+                f"{path}: the masks hold label {label} in {_name_frames(extra)}, outside its track "
+                f"({begin} to {end}): correct the track file or the masks."
+            )
+    problems += [
+        f"{path}: the masks hold label {label} in {_name_frames(seen)}, but the file does not list it: "
+        "add its track or remove it."
+        for label, seen in present.items()
+    ]
     return problems
 
 
@@ -158,11 +170,15 @@ def compare_frames(truth: Mapping[int, Any], truth_name: Path, result: Mapping[i
     missing, extra = sorted(set(truth) - set(result)), sorted(set(result) - set(truth))
     problems = []
     if missing:
-        problems.append(f"{name} lacks {_name_frames(np.array(missing))} of {truth_name}: add them, or choose --frames "
-                        "that both have.")  # fmt: skip
+        problems.append(
+            f"{name} lacks {_name_frames(np.array(missing))} of {truth_name}: add them, or choose --frames "
+            "that both have."
+        )
     if extra:
-        problems.append(f"{name} has {_name_frames(np.array(extra))}, which {truth_name} lacks: remove them, or choose "
-                        "--frames that both have.")  # fmt: skip
+        problems.append(
+            f"{name} has {_name_frames(np.array(extra))}, which {truth_name} lacks: remove them, or choose "
+            "--frames that both have."
+        )
     return problems
 
 
@@ -207,8 +223,10 @@ def open_truth(
     tracks: Tracks | None = None
     seg: SegTruth | None = None
     if folders.tra is None and not only_masks:
-        problems.append(f"{gt} holds no TRA folder with man_track.txt: give the folder of the ground truth (NN_GT), "
-                        "or compare masks only (--only-masks).")  # fmt: skip
+        problems.append(
+            f"{gt} holds no TRA folder with man_track.txt: give the folder of the ground truth (NN_GT), "
+            "or compare masks only (--only-masks)."
+        )
     if folders.tra is not None and not only_masks:
         file = track_file(folders.tra)
         if file is None:

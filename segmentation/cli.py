@@ -170,8 +170,19 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         first = None if start is None else load_model(start)
         if first is not None:  # its net, unless another is asked for
             width, depth = width or first.net.architecture["width"], depth or first.net.depth
-        settings = find_preset(preset, steps=steps, epoch=epoch, scale=scale, width=width, depth=depth, rate=rate, cells=cells, tta=tta or None,
-                               w0=w0, sigma=sigma)  # fmt: skip
+        settings = find_preset(
+            preset,
+            steps=steps,
+            epoch=epoch,
+            scale=scale,
+            width=width,
+            depth=depth,
+            rate=rate,
+            cells=cells,
+            tta=tta or None,
+            w0=w0,
+            sigma=sigma,
+        )
         changes = {"vector": vector, "zoom": zoom, "brightness": brightness, "contrast": contrast}
         variation = replace(settings.variation, **{name: value for name, value in changes.items() if value is not None})
         settings = replace(settings, variation=_variation(variation, elastic, deform=weights is None))
@@ -187,16 +198,34 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
         with console.show_progress() as progress:
-            result = run_training(training, held_back, settings, minutes=minutes, seed=seed, also=less_sure, start=first,
-                                  score=score, patience=patience, state_file=state_file, resume=resume, device=_device(device),
-                                  progress=progress)  # fmt: skip
+            result = run_training(
+                training,
+                held_back,
+                settings,
+                minutes=minutes,
+                seed=seed,
+                also=less_sure,
+                start=first,
+                score=score,
+                patience=patience,
+                state_file=state_file,
+                resume=resume,
+                device=_device(device),
+                progress=progress,
+            )
         save_model(out.with_suffix(".last.safetensors"), result.last, half=half, overwrite=True)
         write_curve(out, result.history)
         save_model(out, result.model, half=half, overwrite=overwrite)
         shutil.rmtree(work, ignore_errors=True)
         if as_json:
-            console.print_json({"model": out, "instances": vars(result.model.instances), "history": result.history,
-                                "validation": result.model.info.get("validation_measures")})  # fmt: skip
+            console.print_json(
+                {
+                    "model": out,
+                    "instances": vars(result.model.instances),
+                    "history": result.history,
+                    "validation": result.model.info.get("validation_measures"),
+                }
+            )
             return
         for row in result.history:
             typer.echo(describe(row))
@@ -260,9 +289,19 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             open_workers(jobs, dask) as mapper,
             output_folder(out, overwrite=overwrite, resume=resume, keep=True) as work,
         ):
-            counts = segment_into(work, movie, model, output=Output(hypotheses, binary, probability), tta=tta,
-                                  memory_mb=memory, resume=resume, device=_device(device), mapper=mapper,
-                                  threads=threads, progress=progress)  # fmt: skip
+            counts = segment_into(
+                work,
+                movie,
+                model,
+                output=Output(hypotheses, binary, probability),
+                tta=tta,
+                memory_mb=memory,
+                resume=resume,
+                device=_device(device),
+                mapper=mapper,
+                threads=threads,
+                progress=progress,
+            )
             log_file.write_log(work)
         if as_json:
             console.print_json({"masks": out, "cells": counts})
@@ -283,8 +322,10 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         """
         from celltrail.segmentation.net.checkpoint import list_models
 
-        rows = [{"name": name, "file": path, "about": _first_line(path.with_suffix(".md"))}
-                for name, path in list_models().items()]  # fmt: skip
+        rows = [
+            {"name": name, "file": path, "about": _first_line(path.with_suffix(".md"))}
+            for name, path in list_models().items()
+        ]
         if as_json:
             console.print_json(rows)
         else:
@@ -375,8 +416,10 @@ def hold_back(movies: list[AnnotatedMovie], validation: str) -> tuple[list[Annot
     if ":" not in validation:
         held_back = [movie for movie in movies if movie.name.split(" ")[0].endswith(f"/{validation}")]
         if not held_back or len(held_back) == len(movies):
-            raise InputError(f"--validation {validation}: name frames A:B, or one of several sequences that are given "
-                             "with --sequence; it is then only validated with.")  # fmt: skip
+            raise InputError(
+                f"--validation {validation}: name frames A:B, or one of several sequences that are given "
+                "with --sequence; it is then only validated with."
+            )
         return [movie for movie in movies if movie not in held_back], held_back
     wanted = parse_frames(validation)
     assert wanted is not None

@@ -77,10 +77,18 @@ def write_package(
 
     Parameters
     ----------
-    out : the folder. dataset : name of the data set's folder. sequences : their names, like "01".
-    model : a file, or the name of a shipped model; it is copied.
-    costs : a cost model of ``celltrail fit`` to copy; otherwise the default costs.
-    hypotheses, tta, foi : options of ``segment`` and ``track`` of the same names.
+    out : Path
+        The folder.
+    dataset : str
+        Name of the data set's folder.
+    sequences : Sequence[str]
+        Their names, like "01".
+    model : str | Path
+        A file, or the name of a shipped model; it is copied.
+    costs : Path | None
+        A cost model of ``celltrail fit`` to copy; otherwise the default costs.
+    hypotheses, tta, foi
+        Options of ``segment`` and ``track`` of the same names.
 
     Returns
     -------
@@ -93,8 +101,10 @@ def write_package(
         If the model cannot be read, or the name cannot stand in a script.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", dataset):
-        raise InputError(f"'{dataset}' cannot name the scripts: name the folder of the data set with letters, digits and "
-                         "+ - . _, as the CTC does (Fluo-N2DL-HeLa).")  # fmt: skip
+        raise InputError(
+            f"'{dataset}' cannot name the scripts: name the folder of the data set with letters, digits and "
+            "+ - . _, as the CTC does (Fluo-N2DL-HeLa)."
+        )
     load_model(model)
     names = []
     with output_folder(out, overwrite=overwrite) as folder:

@@ -54,8 +54,10 @@ def show_weights(movie: AnnotatedMovie, number: int, settings: Settings) -> list
     weight = dict(weight_maps(replace(movie, numbers=(number,)), settings))[number]
     image, labels = np.asarray(movie.images[number]), read_labels(movie, number)
     middle = len(planes_of(image)) // 2
-    return [("image and cells", outline_image(planes_of(image)[middle], planes_of(labels)[middle])),
-            ("weights", planes_of(weight)[middle])]  # fmt: skip
+    return [
+        ("image and cells", outline_image(planes_of(image)[middle], planes_of(labels)[middle])),
+        ("weights", planes_of(weight)[middle]),
+    ]
 
 
 def show_augmentation(
@@ -85,9 +87,11 @@ def show_prediction(image: NDArray[Any], model: Model) -> list[Panel]:
     maps = predict(model, image, limits=limits)
     labels = label_cells(maps, model.instances)
     middle = len(planes_of(image)) // 2
-    panels = [("image and cells", outline_image(planes_of(image)[middle], planes_of(labels)[middle])),
-              ("scaled image", planes_of(normalise(image, limits))[middle]),
-              ("probability", planes_of(maps.probability)[middle])]  # fmt: skip
+    panels = [
+        ("image and cells", outline_image(planes_of(image)[middle], planes_of(labels)[middle])),
+        ("scaled image", planes_of(normalise(image, limits))[middle]),
+        ("probability", planes_of(maps.probability)[middle]),
+    ]
     if maps.distance is not None:
         panels.append(("relative distance to the edge", planes_of(maps.distance)[middle]))
     return panels

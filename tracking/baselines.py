@@ -105,7 +105,7 @@ def add_divisions(candidates: Candidates, chosen: BoolArray, limit: float) -> tu
 
 
 def as_solution(candidates: Candidates, link_chosen: BoolArray, division_chosen: BoolArray, name: str) -> Solution:
-    """A choice as :class:`Solution`, with its objective; its bound is the sum of every row's best, so no proof."""
+    """A choice as `Solution`, with its objective; its bound is the sum of every row's best, so no proof."""
     d, links, divisions = candidates.detections, candidates.links, candidates.divisions
     past, future = np.zeros(len(d), dtype=bool), np.zeros(len(d), dtype=bool)
     past[links.target[link_chosen]] = True
@@ -114,12 +114,25 @@ def as_solution(candidates: Candidates, link_chosen: BoolArray, division_chosen:
     future[divisions.mother[division_chosen]] = True
     baseline = int(d.cost.sum() + d.appear.sum() + d.disappear.sum())
     objective = int(
-        d.cost.sum() + d.appear[~past].sum() + d.disappear[~future].sum()
-        + links.cost[link_chosen].sum() + divisions.cost[division_chosen].sum()
-    )  # fmt: skip
+        d.cost.sum()
+        + d.appear[~past].sum()
+        + d.disappear[~future].sum()
+        + links.cost[link_chosen].sum()
+        + divisions.cost[division_chosen].sum()
+    )
     bound = int(d.cost.sum() + np.minimum(links.cost, 0).sum() + np.minimum(divisions.cost, 0).sum())
     unknown = (np.full(len(links), np.nan), np.full(len(divisions), np.nan))
     return Solution(
-        np.ones(len(d), dtype=bool), ~past, ~future, link_chosen, division_chosen, objective, bound, baseline,
-        np.zeros(len(d), dtype=np.int64), *unknown, np.zeros(1, dtype=np.int64), solver=name,
-    )  # fmt: skip
+        np.ones(len(d), dtype=bool),
+        ~past,
+        ~future,
+        link_chosen,
+        division_chosen,
+        objective,
+        bound,
+        baseline,
+        np.zeros(len(d), dtype=np.int64),
+        *unknown,
+        np.zeros(1, dtype=np.int64),
+        solver=name,
+    )

@@ -171,10 +171,33 @@ def track(
     log_file.announce(out)
     with console.show_progress(quiet=as_json) as progress, saved_parts(out, resume=resume) as saved:
         result = track_movie(
-            masks, images=images, method=method.value, costs=costs, solver=solver, max_gap=max_gap, fill=fill.value,
-            allow_drop=allow_drop, appear=appear, border=border, gap_cost=gap_cost, late=late, hypotheses=hypotheses, repair=repair, pins=pins, foi=foi, voxel=_voxel(voxel), frames=parse_frames(frames),
-            channel=channel, axes=axes, image_axes=image_axes, jobs=jobs, dask=dask, time_limit=time_limit, saved=saved, progress=progress,
-        )  # fmt: skip
+            masks,
+            images=images,
+            method=method.value,
+            costs=costs,
+            solver=solver,
+            max_gap=max_gap,
+            fill=fill.value,
+            allow_drop=allow_drop,
+            appear=appear,
+            border=border,
+            gap_cost=gap_cost,
+            late=late,
+            hypotheses=hypotheses,
+            repair=repair,
+            pins=pins,
+            foi=foi,
+            voxel=_voxel(voxel),
+            frames=parse_frames(frames),
+            channel=channel,
+            axes=axes,
+            image_axes=image_axes,
+            jobs=jobs,
+            dask=dask,
+            time_limit=time_limit,
+            saved=saved,
+            progress=progress,
+        )
         unfinished = result.run["status"] != "optimal" and (result.solution.interrupted or time_limit is not None)
         if not unfinished:
             forget(saved)
@@ -193,7 +216,7 @@ def track(
 
 
 def _is_unfinished(out: Path) -> bool:
-    """Whether a result was written before it was proven; :class:`InputError` where it is complete or none of ours."""
+    """Whether a result was written before it was proven; `InputError` where it is complete or none of ours."""
     from celltrail.data.errors import InputError
 
     try:

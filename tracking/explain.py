@@ -26,7 +26,8 @@ def explain_cell(
 
     Parameters
     ----------
-    label : of the cell in the input masks; with ``by_track``, its label in the result.
+    label : int
+        Of the cell in the input masks; with ``by_track``, its label in the result.
 
     Returns
     -------
@@ -44,8 +45,10 @@ def explain_cell(
     d = candidates.detections
     rows = np.flatnonzero((d.frame == frame) & ((track if by_track else d.label) == label))
     if not len(rows):
-        raise InputError(f"Frame {frame} has no cell {label}: frames and labels are those of the "
-                         f"{'result' if by_track else 'input'} masks.")  # fmt: skip
+        raise InputError(
+            f"Frame {frame} has no cell {label}: frames and labels are those of the "
+            f"{'result' if by_track else 'input'} masks."
+        )
     row = int(rows[0])
     past = [_end("appears", d.appear[row], solution.appears[row])]
     future = [_end("disappears", d.disappear[row], solution.disappears[row])]
@@ -82,8 +85,13 @@ def list_divisions(candidates: Candidates, solution: Solution, track: IntArray) 
 
     def row(rows: tuple[np.int64, ...], cost: np.int64, margin: np.float64) -> dict[str, Any]:
         cells = [_cell(candidates, track, int(r)) for r in rows]
-        return {"mother": cells[0], "daughters": cells[1:], "odds": in_words(cost / NAT), "cost": float(cost) / NAT,
-                "margin": float(margin) if np.isfinite(margin) else None}  # fmt: skip
+        return {
+            "mother": cells[0],
+            "daughters": cells[1:],
+            "odds": in_words(cost / NAT),
+            "cost": float(cost) / NAT,
+            "margin": float(margin) if np.isfinite(margin) else None,
+        }
 
     def division(i: int) -> dict[str, Any]:
         return row((z.mother[i], z.first[i], z.second[i]), z.cost[i], solution.division_margin[i])

@@ -52,10 +52,18 @@ LIBRARIES = ("celltrail", "numpy", "scipy", "highspy", "pulp", "tifffile")
 
 @dataclass
 class TrackResult:
-    """What :func:`track` found. Masks are painted when they are asked for, frame by frame.
+    """What `track` found. Masks are painted when they are asked for, frame by frame.
 
-    tracks : the lineage. track : int64 (n,), track of each detection (0: not used).
-    candidates, solution : the problem and its answer. run : what ``run.json`` holds.
+    Attributes
+    ----------
+    tracks : Tracks
+        The lineage.
+    track : NDArray[np.int64]
+        int64 (n,), track of each detection (0: not used).
+    candidates, solution
+        The problem and its answer.
+    run : dict[str, Any]
+        What ``run.json`` holds.
     """
 
     tracks: Tracks
@@ -125,28 +133,52 @@ def track(
 
     Parameters
     ----------
-    masks : a folder or file of label images, or frame number → integer labels (Y, X) or (Z, Y, X).
-        Labels need not agree between frames.
-    images : grey values of the same frames, which sharpen the costs; optional.
-    method : ``"ilp"`` (optimal), or the baselines ``"lap"`` and ``"greedy"``.
-    costs : cost model: ``"learned"``, ``"calibrated"``, ``"mixed"``, or a file of ``celltrail fit``. solver : backend, ``"highs"`` or ``"pulp:NAME"``.
-    max_gap : links may jump up to so many frames in which the cell was not seen; ``None``: 4 where the
-        movie itself shows such gaps, else 0.
-    fill : paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
-    allow_drop : small detections without a likely past or future may be left out; otherwise all are kept.
-    appear, border, gap_cost, late : constants of the costs in nats, see :class:`celltrail.tracking.costs.pricing.Constants` (``gap_cost`` is its
+    masks : Path | str | Masks
+        A folder or file of label images, or frame number → integer labels (Y, X) or (Z, Y, X). Labels need not
+        agree between frames.
+    images : Path | str | Masks | None
+        Grey values of the same frames, which sharpen the costs; optional.
+    method : Literal['ilp', 'lap', 'greedy']
+        ``"ilp"`` (optimal), or the baselines ``"lap"`` and ``"greedy"``.
+    costs : str
+        Cost model: ``"learned"``, ``"calibrated"``, ``"mixed"``, or a file of ``celltrail fit``.
+    solver : str
+        Backend, ``"highs"`` or ``"pulp:NAME"``.
+    max_gap : int | None
+        Links may jump up to so many frames in which the cell was not seen; ``None``: 4 where the movie itself shows
+        such gaps, else 0.
+    fill : Literal['auto', 'always', 'never']
+        Paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
+    allow_drop : bool
+        Small detections without a likely past or future may be left out; otherwise all are kept.
+    appear, border, gap_cost, late : float | None
+        Constants of the costs in nats, see `celltrail.tracking.costs.pricing.Constants` (``gap_cost`` is its
         ``gap``); ``None``: its defaults.
-    hypotheses : choose among the overlapping hypotheses beside the masks (``segment --hypotheses``).
-    repair : masks that hold two cells for a few frames may be split, and pieces of one cell joined (:mod:`celltrail.tracking.repair`).
-    pins : corrections to obey: a file ``pins.csv``, or :class:`celltrail.data.files.pins.Pin`; see :mod:`celltrail.data.files.pins`.
-    foi : field of interest: cells with no pixel further than this from the side of the image are removed.
-    voxel : size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.
-    frames : which frames; of masks and images. axes : the axes of the masks. channel, image_axes : the channel and
-        the axes of the images; see :func:`celltrail.data.files.opening.open_frames`.
-    jobs, dask : processes, or the address of a Dask scheduler (:func:`celltrail.data.running.workers.open_workers`); the result does not
-        depend on them.
-    time_limit : seconds for the solver; then the best solution so far is taken, with its gap. So does Ctrl-C.
-    saved : a folder for the solved parts of the problem; what it holds already is not solved again.
+    hypotheses : bool
+        Choose among the overlapping hypotheses beside the masks (``segment --hypotheses``).
+    repair : bool
+        Masks that hold two cells for a few frames may be split, and pieces of one cell joined
+        (`celltrail.tracking.repair`).
+    pins : Path | str | Sequence[Pin] | None
+        Corrections to obey: a file ``pins.csv``, or `celltrail.data.files.pins.Pin`; see
+        `celltrail.data.files.pins`.
+    foi : int
+        Field of interest: cells with no pixel further than this from the side of the image are removed.
+    voxel : tuple[float, ...] | None
+        Size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.
+    frames : range | None
+        Which frames; of masks and images.
+    axes : str | None
+        The axes of the masks.
+    channel, image_axes
+        The channel and the axes of the images; see `celltrail.data.files.opening.open_frames`.
+    jobs, dask
+        Processes, or the address of a Dask scheduler (`celltrail.data.running.workers.open_workers`); the result
+        does not depend on them.
+    time_limit : float | None
+        Seconds for the solver; then the best solution so far is taken, with its gap. So does Ctrl-C.
+    saved : Path | None
+        A folder for the solved parts of the problem; what it holds already is not solved again.
 
     Returns
     -------
@@ -159,8 +191,10 @@ def track(
     """
     _check_settings(method, fill, max_gap, foi)
     if repair and (hypotheses or method != "ilp"):
-        raise InputError("Masks are repaired by the method 'ilp', and hypotheses hold such repairs already: "
-                         "leave out --repair, or the other option.")  # fmt: skip
+        raise InputError(
+            "Masks are repaired by the method 'ilp', and hypotheses hold such repairs already: "
+            "leave out --repair, or the other option."
+        )
     if pins and method != "ilp":
         raise InputError(f"Pins are obeyed by the method 'ilp'; '{method}' knows none: leave out one of the two.")
     constants = {"appear": appear, "border": border, "gap": gap_cost, "late": late}
@@ -199,9 +233,15 @@ def track(
         with clock.stage("costs"):
             progress("costs", 0, 1)
             prepared = prepare(
-                table, solve, costs=costs, max_gap=max_gap, allow_drop=allow_drop, constants=constants,
-                explained=False, mapper=mapper,
-            )  # fmt: skip
+                table,
+                solve,
+                costs=costs,
+                max_gap=max_gap,
+                allow_drop=allow_drop,
+                constants=constants,
+                explained=False,
+                mapper=mapper,
+            )
             problem, candidates = prepared.problem, apply_pins(prepared.candidates, pin_list)
             candidates.voxel = size
             progress("costs", 1, 1)
@@ -222,14 +262,35 @@ def track(
         present = table.depth >= foi if foi else None
         lineage = build_lineage(candidates, solution, fill=fill != "never", present=present)
     config = {
-        "method": method, "costs": costs, "solver": solver, "max_gap": max_gap, "fill": fill, "foi": foi,
-        "voxel": voxel, "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}", "channel": channel,
-        "axes": axes, "image_axes": image_axes, "time_limit": time_limit, "images": images is not None, "allow_drop": allow_drop,
-        "appear": appear, "border": border, "gap_cost": gap_cost, "late": late, "hypotheses": hypotheses, "repair": repair, "pins": [str(pin) for pin in pin_list],
-    }  # fmt: skip
+        "method": method,
+        "costs": costs,
+        "solver": solver,
+        "max_gap": max_gap,
+        "fill": fill,
+        "foi": foi,
+        "voxel": voxel,
+        "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}",
+        "channel": channel,
+        "axes": axes,
+        "image_axes": image_axes,
+        "time_limit": time_limit,
+        "images": images is not None,
+        "allow_drop": allow_drop,
+        "appear": appear,
+        "border": border,
+        "gap_cost": gap_cost,
+        "late": late,
+        "hypotheses": hypotheses,
+        "repair": repair,
+        "pins": [str(pin) for pin in pin_list],
+    }
     run = _describe(candidates, solution, lineage, config, clock)
-    run["scale"] = {"typical_diameter": typical_diameter(table), "voxel": size, "gap_rate": prepared.gap_rate,
-                    "max_gap": int(problem.links.missed.max(initial=0))}  # fmt: skip
+    run["scale"] = {
+        "typical_diameter": typical_diameter(table),
+        "voxel": size,
+        "gap_rate": prepared.gap_rate,
+        "max_gap": int(problem.links.missed.max(initial=0)),
+    }
     run["costs"] = prepared.model.name
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["division_list"] = list_divisions(candidates, solution, lineage.track)

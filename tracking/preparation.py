@@ -42,8 +42,14 @@ RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has
 class Prepared:
     """A problem with its costs, and what was taken from the movie to set them.
 
-    gap_rate : share of links that would jump a frame; ``None`` if it was not asked for.
-    settled : what the candidates were priced with. in_words : each constant as a sentence.
+    Attributes
+    ----------
+    gap_rate : float | None
+        Share of links that would jump a frame; ``None`` if it was not asked for.
+    settled : Constants
+        What the candidates were priced with.
+    in_words : list[str]
+        Each constant as a sentence.
     """
 
     problem: UnpricedCandidates
@@ -75,14 +81,23 @@ def prepare(
 
     Parameters
     ----------
-    solve : what solves the first, simpler problems.
-    costs : name of a cost model, or a file of ``celltrail fit``.
-    max_gap : frames with cells in which a linked cell may go unseen; ``None``: 4 if more than 1 of 200
-        links would use it, else 0.
-    allow_drop : small detections without a likely past or future may be left out.
-    constants : what is given of :class:`celltrail.tracking.costs.pricing.Constants`, by name; the others have their defaults.
-    finder : what finds candidates, as :func:`celltrail.tracking.candidates.parts.find_candidates` does.
-    explained : with the terms of the costs. mapper : where candidates are found and priced.
+    solve : Callable[[Candidates], Solution]
+        What solves the first, simpler problems.
+    costs : str
+        Name of a cost model, or a file of ``celltrail fit``.
+    max_gap : int | None
+        Frames with cells in which a linked cell may go unseen; ``None``: 4 if more than 1 of 200 links would use
+        it, else 0.
+    allow_drop : bool
+        Small detections without a likely past or future may be left out.
+    constants : Mapping[str, float | None] | None
+        What is given of `celltrail.tracking.costs.pricing.Constants`, by name; the others have their defaults.
+    finder : Callable[..., UnpricedCandidates]
+        What finds candidates, as `celltrail.tracking.candidates.parts.find_candidates` does.
+    explained : bool
+        With the terms of the costs.
+    mapper : Mapper
+        Where candidates are found and priced.
 
     Raises
     ------
@@ -115,8 +130,11 @@ def prepare(
     first = solve(candidates)
     candidates.rebirth_frames, source = shortest_cycle(candidates, first)
     candidates.rebirth_cost = int(to_units(PENALTY))
-    words = [*settled.in_words(), f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
-             f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}"]  # fmt: skip
+    words = [
+        *settled.in_words(),
+        f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
+        f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}",
+    ]
     settings = {**asdict(settled), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}
     return Prepared(problem, candidates, model, gap_rate, settled, settings, words)
 
@@ -152,21 +170,28 @@ def _gap_rate(wide: UnpricedCandidates, solution: Solution) -> float:
 
 
 def candidate_graph(
-    masks: Path | str | Masks, images: Path | str | Masks | None = None, *, costs: str = DEFAULT_COSTS, max_gap: int | None = None,
+    masks: Path | str | Masks,
+    images: Path | str | Masks | None = None,
+    *,
+    costs: str = DEFAULT_COSTS,
+    max_gap: int | None = None,
     voxel: tuple[float, ...] | None = None,
-) -> nx.DiGraph[Any]:  # fmt: skip
+) -> nx.DiGraph[Any]:
     """The candidates of a movie, with costs and their terms, as a graph to look at, edit and solve.
 
     Parameters
     ----------
-    masks, images : a folder or file, or frame number → array; see :func:`celltrail.tracking.measuring.table.measure_movie`.
-    costs, max_gap : see :func:`prepare`.
-    voxel : size (z, y, x) or (y, x) in µm.
+    masks, images
+        A folder or file, or frame number → array; see `celltrail.tracking.measuring.table.measure_movie`.
+    costs, max_gap
+        See `prepare`.
+    voxel : tuple[float, ...] | None
+        Size (z, y, x) or (y, x) in µm.
 
     Returns
     -------
     networkx.DiGraph
-        See :mod:`celltrail.data.graph.networkx_graph` for its attributes; give it to :func:`celltrail.tracking.solving.solver.solve`.
+        See `celltrail.data.graph.networkx_graph` for its attributes; give it to `celltrail.tracking.solving.solver.solve`.
     """
     labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks))
     grey = images if images is None or isinstance(images, Mapping) else open_images(Path(images))

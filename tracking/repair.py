@@ -46,8 +46,13 @@ MUST = 1000.0  # nats for explaining a mask, or a part of it, at all: it is neve
 class Repair:
     """What some masks of one frame may be instead.
 
-    labels : of the masks: one for a merger, several for pieces. parts : the other reading, several for a merger, one
-    for pieces; their labels are ``first``, ``first + 1`` …, which no mask of the frame has.
+    Attributes
+    ----------
+    labels : tuple[int, ...]
+        Of the masks: one for a merger, several for pieces.
+    parts : tuple[Shape, ...]
+        The other reading, several for a merger, one for pieces; their labels are ``first``, ``first + 1`` …, which
+        no mask of the frame has.
     """
 
     kind: Literal["merged", "split"]
@@ -100,7 +105,7 @@ class RepairableMovie(LayeredMovie):
         return np.asarray(np.max([relabel(layer, labels, new) for layer in self[number]], axis=0))
 
     def evidence(self, frame: IntArray, label: IntArray, progress: Progress = silent) -> Evidence:
-        """One mask in :data:`RARE` is wrong; all else is said by the links.
+        """One mask in `RARE` is wrong; all else is said by the links.
 
         Several parts or pieces together count for one typical cell: they must not win by having more links.
         """
@@ -126,7 +131,8 @@ def find_repairs(masks: Masks, table: DetectionTable) -> list[Repair]:
 
     Parameters
     ----------
-    table : the detections of ``masks``, with the overlaps between adjacent frames.
+    table : DetectionTable
+        The detections of ``masks``, with the overlaps between adjacent frames.
     """
     into, out_of = _heirs(table)
     runs = [*_merged_runs(table, into, out_of), *_split_runs(table, into, out_of)]
@@ -166,7 +172,7 @@ Found = tuple[Literal["merged", "split"], Run]
 
 def _heirs(table: DetectionTable) -> tuple[IntArray, IntArray]:
     """For each detection the one of the next frame that it falls into by more than half, and the one of the frame
-    before out of which more than half of it comes; −1: none."""  # fmt: skip
+    before out of which more than half of it comes; −1: none."""
     rank = np.searchsorted(table.frames_with_cells(), table.frame)
     source, target, count = table.overlap_source, table.overlap_target, table.overlap_count
     near = rank[target] - rank[source] == 1
@@ -267,11 +273,12 @@ def split_by(whole: Shape, cells: Sequence[Shape], scale: FloatArray) -> list[Sh
 
     Parameters
     ----------
-    scale : float64 (ndim,), size of a voxel.
+    scale : FloatArray
+        float64 (ndim,), size of a voxel.
 
     Returns
     -------
-    The parts, disjoint and together the mask; none if one is less than :data:`SMALLEST` of its cell.
+    The parts, disjoint and together the mask; none if one is less than `SMALLEST` of its cell.
     """
     inside = points(whole)
     given = [points(cell) for cell in cells]
@@ -325,7 +332,8 @@ def list_repairs(masks: Masks, table: DetectionTable, track: IntArray) -> dict[s
 
     Parameters
     ----------
-    track : int64 (n,), the track of each detection; 0: not used.
+    track : IntArray
+        int64 (n,), the track of each detection; 0: not used.
 
     Returns
     -------

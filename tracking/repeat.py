@@ -9,13 +9,32 @@ from typing import Any
 
 from celltrail.data.errors import InputError
 
-OPTIONS = ("method", "costs", "solver", "max_gap", "fill", "foi", "voxel", "frames", "channel", "axes", "image_axes",
-           "time_limit", "allow_drop", "appear", "border", "gap_cost", "late", "hypotheses", "repair")  # fmt: skip
+OPTIONS = (
+    "method",
+    "costs",
+    "solver",
+    "max_gap",
+    "fill",
+    "foi",
+    "voxel",
+    "frames",
+    "channel",
+    "axes",
+    "image_axes",
+    "time_limit",
+    "allow_drop",
+    "appear",
+    "border",
+    "gap_cost",
+    "late",
+    "hypotheses",
+    "repair",
+)
 FILES = ("masks", "images", "pins")
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The content of a ``run.json``; :class:`InputError` if it is none."""
+    """The content of a ``run.json``; `InputError` if it is none."""
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
         known = (

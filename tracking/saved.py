@@ -31,11 +31,12 @@ SOLVERS = ("celltrail", "highspy", "pulp")  # another version may find another o
 def saved_parts(out: Path, *, resume: bool) -> Iterator[Path]:
     """The folder beside ``out`` that keeps the solved parts of its problem.
 
-    It stays after the block, whatever happens, so that a later run can go on; but not after an :class:`InputError`.
+    It stays after the block, whatever happens, so that a later run can go on; but not after an `InputError`.
 
     Parameters
     ----------
-    resume : use what an earlier run has left; otherwise it is removed first.
+    resume : bool
+        Use what an earlier run has left; otherwise it is removed first.
     """
     folder = out.parent / f".{out.name}.solved"
     if not resume:
@@ -57,7 +58,7 @@ def forget(folder: Path) -> None:
 
 
 def remember(mapper: Mapper, folder: Path) -> Mapper:
-    """A function like ``mapper`` for the tasks of :mod:`celltrail.tracking.solving.blocks`, which solves only what ``folder`` does not hold.
+    """A function like ``mapper`` for the tasks of `celltrail.tracking.solving.blocks`, which solves only what ``folder`` does not hold.
 
     What a time limit may have cut short is not kept.
     """

@@ -110,7 +110,7 @@ def solve(
 
 
 def _is_unfinished(out: Path) -> bool:
-    """Whether a graph was written before its solution was proven; :class:`InputError` where it is."""
+    """Whether a graph was written before its solution was proven; `InputError` where it is."""
     from celltrail.data.errors import InputError
     from celltrail.data.graph.candidates import load_graph
 

@@ -78,9 +78,16 @@ class Tunable:
 class Search:
     """What a search found.
 
-    best : the settings with the best mean over the sequences. trials : one row per trial: its settings,
-    the mean, and the value of each sequence. left_out : sequence → value there of the settings that are best on the
-    others (``None`` with one sequence). default : sequence → value of the default settings.
+    Attributes
+    ----------
+    best : Settings
+        The settings with the best mean over the sequences.
+    trials : list[dict[str, Any]]
+        One row per trial: its settings, the mean, and the value of each sequence.
+    left_out : dict[str, float] | None
+        Sequence → value there of the settings that are best on the others (``None`` with one sequence).
+    default : dict[str, float]
+        Sequence → value of the default settings.
     """
 
     best: Settings
@@ -119,9 +126,14 @@ def run_settings(movie: Tunable, settings: Settings, score: Score) -> Mapping[st
     """Track a measured movie with some settings; its measures."""
     solve: Callable[[Candidates], Solution] = partial(solve_candidates, solver="highs")
     candidates = prepare(
-        movie.table, solve, costs=settings.costs, max_gap=settings.max_gap, allow_drop=settings.allow_drop,
-        constants=settings.constants(), finder=movie.finder,
-    ).candidates  # fmt: skip
+        movie.table,
+        solve,
+        costs=settings.costs,
+        max_gap=settings.max_gap,
+        allow_drop=settings.allow_drop,
+        constants=settings.constants(),
+        finder=movie.finder,
+    ).candidates
     lineage = build_lineage(candidates, solve(candidates))
     tracks = np.stack([lineage.tracks.label, lineage.tracks.begin, lineage.tracks.end, lineage.tracks.parent])
     key = (lineage.track.tobytes(), lineage.fills.tobytes(), tracks.tobytes())
@@ -136,17 +148,27 @@ def run_settings(movie: Tunable, settings: Settings, score: Score) -> Mapping[st
 
 
 def search_settings(
-    movies: Sequence[Tunable], *, score: Score, study_file: Path, costs: Sequence[str] = (DEFAULT_COSTS,),
-    trials: int = 30, measure: str = "OP_CLB", seed: int = 0, progress: Progress = silent,
-) -> Search:  # fmt: skip
+    movies: Sequence[Tunable],
+    *,
+    score: Score,
+    study_file: Path,
+    costs: Sequence[str] = (DEFAULT_COSTS,),
+    trials: int = 30,
+    measure: str = "OP_CLB",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Search:
     """Search for settings with a high mean of a measure over some movies. The first trial are the defaults.
 
     Parameters
     ----------
-    score : measures of a result folder against its truth folder.
-    study_file : SQLite file that keeps the study; an existing one is continued, if it is about the same sequences,
-        costs and measure.
-    costs : cost models to choose among.
+    score : Score
+        Measures of a result folder against its truth folder.
+    study_file : Path
+        SQLite file that keeps the study; an existing one is continued, if it is about the same sequences, costs and
+        measure.
+    costs : Sequence[str]
+        Cost models to choose among.
 
     Raises
     ------
@@ -158,9 +180,12 @@ def search_settings(
     optuna = import_extra("optuna", "tune")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        study_name="tracking", storage=f"sqlite:///{study_file}", load_if_exists=True, direction="maximize",
+        study_name="tracking",
+        storage=f"sqlite:///{study_file}",
+        load_if_exists=True,
+        direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed),
-    )  # fmt: skip
+    )
     about = {"measure": measure, "sequences": [movie.name for movie in movies], "costs": list(costs)}
     for name, value in about.items():
         if study.user_attrs.get(name, value) != value:

@@ -35,12 +35,17 @@ def in_words(pin: Pin) -> str:
     """What a pin says, for people."""
     names = [f"cell {label} of frame {frame}" for frame, label in pin.cells]
     words = {
-        ("detection", "keep"): "{0} is a cell", ("detection", "forbid"): "{0} is no cell",
-        ("link", "keep"): "{0} becomes {1}", ("link", "forbid"): "{0} does not become {1}",
-        ("division", "keep"): "{0} divides into {1} and {2}", ("division", "forbid"): "{0} does not divide into {1} and {2}",
-        ("begin", "keep"): "{0} begins here", ("end", "keep"): "{0} ends here",
-        ("merge", "keep"): "{0} and {1} are one cell", ("merge", "forbid"): "{0} and {1} are two cells",
-    }  # fmt: skip
+        ("detection", "keep"): "{0} is a cell",
+        ("detection", "forbid"): "{0} is no cell",
+        ("link", "keep"): "{0} becomes {1}",
+        ("link", "forbid"): "{0} does not become {1}",
+        ("division", "keep"): "{0} divides into {1} and {2}",
+        ("division", "forbid"): "{0} does not divide into {1} and {2}",
+        ("begin", "keep"): "{0} begins here",
+        ("end", "keep"): "{0} ends here",
+        ("merge", "keep"): "{0} and {1} are one cell",
+        ("merge", "forbid"): "{0} and {1} are two cells",
+    }
     if pin.kind == "division" and len(pin.cells) == 1:
         return f"{names[0]} does not divide"
     return words[pin.kind, pin.action].format(*names, "another cell")
@@ -154,9 +159,11 @@ def solve_again(result: Result, pins: list[Pin]) -> Outcome:
     corrected = (_track_again if merges else _solve_pinned)(origin, problem, pins)
     solution = corrected.solution
     corrected.run["corrections"] = {
-        "of": result.layer.folder.name, "base": origin.layer.folder.name, "pins": len(pins),
+        "of": result.layer.folder.name,
+        "base": origin.layer.folder.name,
+        "pins": len(pins),
         "objective_before": graph.solution.objective / NAT,
-    }  # fmt: skip
+    }
     out = free_name(result.layer.folder)
     write_result(corrected, out)
     write_pins(out / "pins.csv", pins)
@@ -187,13 +194,22 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
     run = dict(origin.run or {})
     lineage = build_lineage(pinned, solution, fill=_config(origin).get("fill") != "never")
     run |= {
-        "status": solution.status, "objective": solution.objective / NAT, "bound": solution.bound / NAT,
-        "gap": solution.gap, "relative_gap": solution.relative_gap, "solver": solution.solver,
-        "components": solution.components, "used": int(solution.used.sum()), "links": int(solution.link_chosen.sum()),
-        "divisions": int(solution.division_chosen.sum()), "appearances": int(solution.appears.sum()),
-        "disappearances": int(solution.disappears.sum()), "filled": len(lineage.fills), "tracks": len(lineage.tracks),
+        "status": solution.status,
+        "objective": solution.objective / NAT,
+        "bound": solution.bound / NAT,
+        "gap": solution.gap,
+        "relative_gap": solution.relative_gap,
+        "solver": solution.solver,
+        "components": solution.components,
+        "used": int(solution.used.sum()),
+        "links": int(solution.link_chosen.sum()),
+        "divisions": int(solution.division_chosen.sum()),
+        "appearances": int(solution.appears.sum()),
+        "disappearances": int(solution.disappears.sum()),
+        "filled": len(lineage.fills),
+        "tracks": len(lineage.tracks),
         "seconds": {"solve": round(time.perf_counter() - start, 4)},
-    }  # fmt: skip
+    }
     painted = _table_of(origin, problem, lineage.fills)
     return TrackResult(lineage.tracks, lineage.track, pinned, solution, run, painted, lineage, origin.labels)
 
@@ -269,9 +285,14 @@ def _table_of(result: Result, graph: Graph, fills: NDArray[np.int64]) -> Any:
         low, high = places.min(axis=0), places.max(axis=0) + 1
         box[row] = np.concatenate([np.pad(low, (3 - ndim, 0)), np.pad(high, (3 - ndim, 0), constant_values=1)])
     return SimpleNamespace(
-        numbers=result.labels.numbers, frame=detections.frame, label=graph.track, position=detections.position, box=box,
-        shape=result.labels.shape, ndim=ndim,
-    )  # fmt: skip
+        numbers=result.labels.numbers,
+        frame=detections.frame,
+        label=graph.track,
+        position=detections.position,
+        box=box,
+        shape=result.labels.shape,
+        ndim=ndim,
+    )
 
 
 def free_name(folder: Path) -> Path:

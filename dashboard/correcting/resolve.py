@@ -28,13 +28,17 @@ def solve_touched(problem: Candidates, known: Solution, pinned: Candidates, cell
 
     Parameters
     ----------
-    problem, known : candidates and their solution. pinned : the same detections with pins.
-    cells : int64 (k,), rows of the detections that pins name.
+    problem, known
+        Candidates and their solution.
+    pinned : Candidates
+        The same detections with pins.
+    cells : NDArray[np.int64]
+        int64 (k,), rows of the detections that pins name.
 
     Returns
     -------
     Solution
-        As :func:`celltrail.tracking.solving.solver.solve_candidates` of ``pinned``; the whole is solved where the known
+        As `celltrail.tracking.solving.solver.solve_candidates` of ``pinned``; the whole is solved where the known
         solution is not optimal, or a division follows too soon on another.
     """
     touched = touched_rows(pinned, cells)
@@ -65,20 +69,32 @@ def solve_touched(problem: Candidates, known: Solution, pinned: Candidates, cell
     objective = sum(
         int(cost[chosen].sum())
         for cost, chosen in (
-            (table.cost, used), (table.appear, appears), (table.disappear, disappears),
-            (pinned.links.cost, link_chosen), (pinned.divisions.cost, division_chosen),
+            (table.cost, used),
+            (table.appear, appears),
+            (table.disappear, disappears),
+            (pinned.links.cost, link_chosen),
+            (pinned.divisions.cost, division_chosen),
         )
-    )  # fmt: skip
+    )
     problems = np.concatenate(_components(known))
     inner = np.concatenate(_components(part))[np.concatenate([past[rows], future[rows]])]
     problems[touched] = problems.max(initial=-1) + 1 + inner
     numbers = np.unique(problems, return_inverse=True)[1]
     return replace(
-        known, used=used, appears=appears, disappears=disappears, link_chosen=link_chosen,
-        division_chosen=division_chosen, objective=objective, bound=objective - (part.objective - part.bound),
-        past_component=numbers[:n], component=numbers[n:], link_margin=link_margin, division_margin=division_margin,
+        known,
+        used=used,
+        appears=appears,
+        disappears=disappears,
+        link_chosen=link_chosen,
+        division_chosen=division_chosen,
+        objective=objective,
+        bound=objective - (part.objective - part.bound),
+        past_component=numbers[:n],
+        component=numbers[n:],
+        link_margin=link_margin,
+        division_margin=division_margin,
         open_components=np.zeros(0, dtype=np.int64),
-    )  # fmt: skip
+    )
 
 
 def _components(solution: Solution) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -121,15 +137,22 @@ def _part(
         pinned,
         detections=Detections(**columns),
         links=Links(
-            new[pinned.links.source[links]], new[pinned.links.target[links]], pinned.links.cost[links],
+            new[pinned.links.source[links]],
+            new[pinned.links.target[links]],
+            pinned.links.cost[links],
             pinned.links.fixed[links],
         ),
         divisions=Divisions(
-            *(new[column[divisions]] for column in (pinned.divisions.mother, pinned.divisions.first, pinned.divisions.second)),
-            pinned.divisions.cost[divisions], pinned.divisions.fixed[divisions],
+            *(
+                new[column[divisions]]
+                for column in (pinned.divisions.mother, pinned.divisions.first, pinned.divisions.second)
+            ),
+            pinned.divisions.cost[divisions],
+            pinned.divisions.fixed[divisions],
         ),
-        clique_id=pinned.clique_id[inside], clique_detection=new[pinned.clique_detection[inside]],
-    )  # fmt: skip
+        clique_id=pinned.clique_id[inside],
+        clique_detection=new[pinned.clique_detection[inside]],
+    )
 
 
 def _carry(

@@ -28,9 +28,15 @@ def plain_figure(height: int) -> go.Figure:
     """An empty figure with the margins and fonts that all plots share."""
     figure = go.Figure()
     figure.update_layout(
-        height=height, margin={"l": 8, "r": 8, "t": 8, "b": 8}, hovermode="closest", showlegend=False,
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", dragmode="pan", uirevision="keep",
-    )  # fmt: skip
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        hovermode="closest",
+        showlegend=False,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        dragmode="pan",
+        uirevision="keep",
+    )
     figure.update_xaxes(zeroline=False, automargin=True)
     figure.update_yaxes(zeroline=False, automargin=True)
     return figure
@@ -79,11 +85,14 @@ def _ends(tracks: Tracks, layout: Layout, colours: Mapping[int, str]) -> go.Scat
     frames = np.stack([tracks.begin, tracks.end], axis=1).ravel()
     kind = go.Scattergl if len(labels) > MANY else go.Scatter
     return kind(
-        x=frames, y=np.repeat(layout.row, 2), mode="markers", name="tracks",
+        x=frames,
+        y=np.repeat(layout.row, 2),
+        mode="markers",
+        name="tracks",
         marker={"size": 7, "color": [colours.get(label, QUIET) for label in labels.tolist()]},
         customdata=np.stack([labels, frames], axis=1),
         hovertemplate="track %{customdata[0]}, frame %{customdata[1]}<extra></extra>",
-    )  # fmt: skip
+    )
 
 
 def draw_counts(tracks: Tracks, *, height: int = 220) -> go.Figure:
@@ -98,13 +107,20 @@ def draw_counts(tracks: Tracks, *, height: int = 220) -> go.Figure:
     frames = np.arange(first, last + 1)
     births = births_per_frame(tracks)
     figure.add_bar(
-        x=list(births), y=list(births.values()), name="divisions", marker={"color": "#d55e00"},
+        x=list(births),
+        y=list(births.values()),
+        name="divisions",
+        marker={"color": "#d55e00"},
         hovertemplate="frame %{x}: %{y} divisions<extra></extra>",
-    )  # fmt: skip
+    )
     figure.add_scatter(
-        x=frames, y=np.cumsum(change)[:-1], mode="lines", name="cells", line={"color": ACCENT, "width": 2},
+        x=frames,
+        y=np.cumsum(change)[:-1],
+        mode="lines",
+        name="cells",
+        line={"color": ACCENT, "width": 2},
         hovertemplate="frame %{x}: %{y} cells<extra></extra>",
-    )  # fmt: skip
+    )
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.15, "x": 0})
     figure.update_xaxes(title="frame", showgrid=False)
     figure.update_yaxes(rangemode="tozero")
@@ -127,9 +143,14 @@ def draw_feature(cells: pd.DataFrame, feature: str, unit: str, *, t: int, colour
     """
     figure = plain_figure(height)
     figure.add_scatter(
-        x=cells["frame"], y=cells[feature], mode="lines+markers", marker={"size": 5}, line={"color": colour, "width": 2},
-        customdata=cells[["frame"]], hovertemplate=f"frame %{{x}}: %{{y:.4g}} {unit}<extra></extra>",
-    )  # fmt: skip
+        x=cells["frame"],
+        y=cells[feature],
+        mode="lines+markers",
+        marker={"size": 5},
+        line={"color": colour, "width": 2},
+        customdata=cells[["frame"]],
+        hovertemplate=f"frame %{{x}}: %{{y:.4g}} {unit}<extra></extra>",
+    )
     figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
     first, last = int(cells["frame"].min()), int(cells["frame"].max())
     pad = 0.5 + 0.03 * (last - first)
@@ -143,9 +164,13 @@ def draw_differences(table: pd.DataFrame, *, height: int = 300) -> go.Figure:
     """Paired differences B − A, a dot per movie in the row of each measure."""
     figure = plain_figure(height)
     figure.add_scatter(
-        x=table["B − A"], y=table["measure"], mode="markers", marker={"size": 9, "color": ACCENT, "opacity": 0.8},
-        customdata=table[["movie"]], hovertemplate="%{y} of movie %{customdata[0]}: %{x:+.4f}<extra></extra>",
-    )  # fmt: skip
+        x=table["B − A"],
+        y=table["measure"],
+        mode="markers",
+        marker={"size": 9, "color": ACCENT, "opacity": 0.8},
+        customdata=table[["movie"]],
+        hovertemplate="%{y} of movie %{customdata[0]}: %{x:+.4f}<extra></extra>",
+    )
     figure.add_vline(x=0, line={"color": QUIET, "width": 1})
     figure.update_xaxes(title="B − A")
     figure.update_yaxes(autorange="reversed")
@@ -159,13 +184,17 @@ def draw_intervals(table: pd.DataFrame, baseline: str) -> go.Figure:
     for i, variant in enumerate(variants):
         mine = table[table["variant"] == variant]
         figure.add_scatter(
-            x=mine["difference"], y=mine["measure"], mode="markers", name=escape(variant), marker={"size": 8},
+            x=mine["difference"],
+            y=mine["measure"],
+            mode="markers",
+            name=escape(variant),
+            marker={"size": 8},
             error_x={
                 "array": mine["difference_high"] - mine["difference"],
                 "arrayminus": mine["difference"] - mine["difference_low"],
             },
             hovertemplate=f"%{{y}}: %{{x:+.4f}}<extra>{i + 1}</extra>",
-        )  # fmt: skip
+        )
     figure.add_vline(x=0, line={"color": QUIET, "width": 1})
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.1, "x": 0})
     figure.update_xaxes(title=f"difference to {escape(baseline)}, with 95 % interval")
@@ -178,13 +207,21 @@ def draw_trials(table: pd.DataFrame, *, height: int = 240) -> go.Figure:
     figure = plain_figure(height)
     table = table.sort_values("trial")
     figure.add_scatter(
-        x=table["trial"], y=table["value"], mode="markers", name="trial", marker={"size": 8, "color": ACCENT},
+        x=table["trial"],
+        y=table["value"],
+        mode="markers",
+        name="trial",
+        marker={"size": 8, "color": ACCENT},
         hovertemplate="trial %{x}: %{y:.4f}<extra></extra>",
-    )  # fmt: skip
+    )
     figure.add_scatter(
-        x=table["trial"], y=table["value"].cummax(), mode="lines", name="best so far", hoverinfo="skip",
+        x=table["trial"],
+        y=table["value"].cummax(),
+        mode="lines",
+        name="best so far",
+        hoverinfo="skip",
         line={"color": QUIET, "shape": "hv"},
-    )  # fmt: skip
+    )
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.15, "x": 0})
     figure.update_xaxes(title="trial")
     figure.update_yaxes(title="value")
@@ -197,9 +234,13 @@ def draw_curve(table: pd.DataFrame, names: Sequence[str], title: str, *, height:
     for name in names:
         rows = table[table[name].notna()]
         figure.add_scatter(
-            x=rows["step"], y=rows[name], mode="lines+markers", marker={"size": 5}, name=CURVES.get(name, name),
+            x=rows["step"],
+            y=rows[name],
+            mode="lines+markers",
+            marker={"size": 5},
+            name=CURVES.get(name, name),
             hovertemplate="step %{x}: %{y:.4f}<extra></extra>",
-        )  # fmt: skip
+        )
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.15, "x": 0})
     figure.update_xaxes(title="step")
     figure.update_yaxes(title=title)
@@ -214,17 +255,34 @@ def draw_over_time(
     spread = cells.groupby("frame")[column].quantile([0.25, 0.5, 0.75]).unstack()
     for share, fill in ((0.25, None), (0.75, "tonexty")):
         figure.add_scatter(
-            x=spread.index, y=spread[share], mode="lines", line={"width": 0}, fill=fill, hoverinfo="skip",
-            fillcolor="rgba(138, 151, 163, 0.25)", showlegend=share > 0.5, name="middle half of all cells",
-        )  # fmt: skip
+            x=spread.index,
+            y=spread[share],
+            mode="lines",
+            line={"width": 0},
+            fill=fill,
+            hoverinfo="skip",
+            fillcolor="rgba(138, 151, 163, 0.25)",
+            showlegend=share > 0.5,
+            name="middle half of all cells",
+        )
     figure.add_scatter(
-        x=spread.index, y=spread[0.5], mode="lines", line={"color": QUIET, "width": 1.5}, name="median of all cells",
+        x=spread.index,
+        y=spread[0.5],
+        mode="lines",
+        line={"color": QUIET, "width": 1.5},
+        name="median of all cells",
         hovertemplate="frame %{x}: median %{y:.4g}<extra></extra>",
-    )  # fmt: skip
+    )
     figure.add_scatter(
-        x=mine["frame"], y=mine[column], mode="lines+markers", marker={"size": 5}, line={"color": colour, "width": 2.5},
-        name="this track", customdata=mine[["frame"]], hovertemplate="frame %{x}: %{y:.4g}<extra></extra>",
-    )  # fmt: skip
+        x=mine["frame"],
+        y=mine[column],
+        mode="lines+markers",
+        marker={"size": 5},
+        line={"color": colour, "width": 2.5},
+        name="this track",
+        customdata=mine[["frame"]],
+        hovertemplate="frame %{x}: %{y:.4g}<extra></extra>",
+    )
     figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12, "x": 0})
     figure.update_xaxes(title="frame", showgrid=False)
@@ -240,11 +298,14 @@ def draw_scatter(table: pd.DataFrame, x: str, y: str, *, selected: int, height: 
     kind = go.Scattergl if len(known) > MANY else go.Scatter
     figure.add_trace(
         kind(
-            x=known[x], y=known[y], mode="markers", customdata=known[["track", "begin"]],
+            x=known[x],
+            y=known[y],
+            mode="markers",
+            customdata=known[["track", "begin"]],
             marker={"size": np.where(chosen, 14, 7), "color": np.where(chosen, "#d55e00", ACCENT), "opacity": 0.8},
             hovertemplate="track %{customdata[0]}: %{x:.4g}, %{y:.4g}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.update_xaxes(title=x)
     figure.update_yaxes(title=y)
     return figure
@@ -255,9 +316,12 @@ def draw_histogram(values: NDArray[np.floating[Any]], name: str, count: str, *, 
     figure = plain_figure(height)
     heights, edges = np.histogram(values, bins=20, range=(0.0, 1.0))
     figure.add_bar(
-        x=(edges[:-1] + edges[1:]) / 2, y=heights, width=0.045, marker={"color": ACCENT},
+        x=(edges[:-1] + edges[1:]) / 2,
+        y=heights,
+        width=0.045,
+        marker={"color": ACCENT},
         hovertemplate=f"{name} %{{x:.2f}}: %{{y}} {count}<extra></extra>",
-    )  # fmt: skip
+    )
     figure.update_xaxes(title=name, range=[0, 1], showgrid=False)
     figure.update_yaxes(title=count)
     return figure

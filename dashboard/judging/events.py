@@ -63,10 +63,18 @@ class Event:
 def errors_of(evaluation: Evaluation) -> list[Event]:
     """Every error against the truth, in order of frames; the costs sum to AOGM."""
     return [
-        Event(error.type, error.frame, error.y, error.x, describe_error(error), error.res_track or 0,
-              error.gt_track or 0, error.cost)
+        Event(
+            error.type,
+            error.frame,
+            error.y,
+            error.x,
+            describe_error(error),
+            error.res_track or 0,
+            error.gt_track or 0,
+            error.cost,
+        )
         for error in evaluation.errors
-    ]  # fmt: skip
+    ]
 
 
 def name_of(kind: str) -> str:
@@ -80,7 +88,7 @@ def meaning(kind: str) -> str:
 
 
 def find_suspects(result: Result) -> list[Event]:
-    """What the rules of :data:`RULES` find odd, in order of frames. Needs no truth."""
+    """What the rules of `RULES` find odd, in order of frames. Needs no truth."""
     return _find_suspects(result, content.stamp(result.layer.folder))
 
 
@@ -136,7 +144,7 @@ def _odd_steps(cells: pd.DataFrame) -> Iterable[Event]:
 
 
 def _limit(values: NDArray[np.float64]) -> float:
-    """Values above it are odd: the median and :data:`OUTLIER` median absolute deviations."""
+    """Values above it are odd: the median and `OUTLIER` median absolute deviations."""
     if not len(values):
         return float("inf")
     middle = float(np.median(values))

@@ -30,7 +30,7 @@ def csv_table(result: Result) -> bytes:
 
 
 def geff_zip(result: Result) -> bytes:
-    """The lineage as GEFF, zipped. :class:`data.MissingExtra` names the packages that it needs."""
+    """The lineage as GEFF, zipped. `data.MissingExtra` names the packages that it needs."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "tracks.geff"
         convert_movie(result.layer.folder, target)

@@ -32,7 +32,7 @@ def arrange(tracks: Tracks) -> Layout:
     """Give every track a row.
 
     Lineages follow each other by first frame, then label. Leaves take consecutive rows from 0
-    upwards; see :func:`celltrail.data.pictures.lineage_tree.tree_columns`.
+    upwards; see `celltrail.data.pictures.lineage_tree.tree_columns`.
     """
     row, roots = tree_columns(tracks), tracks.roots()
     labels = tracks.label.tolist()

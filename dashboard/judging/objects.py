@@ -33,12 +33,16 @@ def _object_scores(truth: Result, result: Result, _truth_stamp: str, _stamp: str
         parts.append(
             pd.DataFrame(
                 {
-                    "frame": frame, "true cell": cells["track"], "mask": best["mask"].reindex(rows, fill_value=0),
-                    "IoU": best["IoU"].reindex(rows, fill_value=0.0), "area": cells["area"], "y": cells["y"],
+                    "frame": frame,
+                    "true cell": cells["track"],
+                    "mask": best["mask"].reindex(rows, fill_value=0),
+                    "IoU": best["IoU"].reindex(rows, fill_value=0.0),
+                    "area": cells["area"],
+                    "y": cells["y"],
                     "x": cells["x"],
                 }
             )
-        )  # fmt: skip
+        )
     if not parts:
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(parts).sort_values(["IoU", "frame", "true cell"], ignore_index=True)

@@ -27,9 +27,13 @@ def choose_kinds(found: list[Event], key: str) -> list[Event]:
     counts = pd.Series([event.kind for event in found]).value_counts().sort_index()
     names = {kind: f"{events.NAMES.get(kind, kind)}: {count}" for kind, count in counts.items()}
     chosen = st.pills(
-        "Kinds", list(names), format_func=names.__getitem__, selection_mode="multi", key=f"{key}_kinds",
+        "Kinds",
+        list(names),
+        format_func=names.__getitem__,
+        selection_mode="multi",
+        key=f"{key}_kinds",
         help="  \n".join(f"**{events.name_of(kind)}**: {events.meaning(kind)}" for kind in names),
-    )  # fmt: skip
+    )
     return [event for event in found if not chosen or event.kind in chosen]
 
 
@@ -83,6 +87,11 @@ def step_through(key: str, shown: list[Event], zoom: float, about: object, show:
     if len(part) < len(shown):
         st.caption(f"Rows {first + 1:,} to {first + len(part):,} of {len(shown):,}; the table follows the steps.")
     st.dataframe(
-        table, key=f"{key}_table", hide_index=True, height=240, selection_mode="single-row", on_select=take_row,
+        table,
+        key=f"{key}_table",
+        hide_index=True,
+        height=240,
+        selection_mode="single-row",
+        on_select=take_row,
         alt="Events with kind, frame and track",
-    )  # fmt: skip
+    )

@@ -12,9 +12,13 @@ from celltrail.evaluation import Evaluation, evaluate_sequence
 
 FIRST = ("TRA", "SEG", "DET", "LNK", "IoU", "RI", "RE", "warping_error", "BIO", "ADE", "JACT")
 NAMES = {
-    "RI": "Rand index", "RE": "Rand error", "warping_error": "Warping error", "pixel_error": "Pixel error",
-    "split_merge_error": "Split and merge error", "division_F1": "Division F1",
-}  # fmt: skip
+    "RI": "Rand index",
+    "RE": "Rand error",
+    "warping_error": "Warping error",
+    "pixel_error": "Pixel error",
+    "split_merge_error": "Split and merge error",
+    "division_F1": "Division F1",
+}
 Measures = dict[str, float | None]
 
 

@@ -48,7 +48,7 @@ def stamp(folder: Path) -> str:
 
 
 def open_result(layer: Layer) -> Result:
-    """Open a folder of labels; :class:`InputError` names what is wrong with it."""
+    """Open a folder of labels; `InputError` names what is wrong with it."""
     return _open_result(layer, stamp(layer.folder))
 
 
@@ -201,10 +201,14 @@ def measure_cells(frame: int, labels: NDArray[np.integer[Any]]) -> pd.DataFrame:
         centres.insert(0, np.zeros(len(names)))
     return pd.DataFrame(
         {
-            "track": names.astype(np.int64), "frame": np.full(len(names), frame, dtype=np.int64),
-            "z": centres[0], "y": centres[1], "x": centres[2], "area": area.astype(np.int64),
+            "track": names.astype(np.int64),
+            "frame": np.full(len(names), frame, dtype=np.int64),
+            "z": centres[0],
+            "y": centres[1],
+            "x": centres[2],
+            "area": area.astype(np.int64),
         }
-    )  # fmt: skip
+    )
 
 
 FEATURES = {
@@ -217,7 +221,7 @@ FEATURES = {
 
 
 def track_feature(result: Result, name: str) -> dict[int, float]:
-    """A number for every track: see :data:`FEATURES`. Tracks without a value are left out."""
+    """A number for every track: see `FEATURES`. Tracks without a value are left out."""
     tracks = result.tracks
     labels = tracks.label.tolist()
     if name == "length":
@@ -257,7 +261,7 @@ def colours_by(result: Result, name: str) -> dict[int, str]:
 def speed_of(cells: pd.DataFrame) -> NDArray[np.float64]:
     """Distance per frame that each cell moved since its row before; NaN where a track begins.
 
-    ``cells`` is ordered by track and frame, as :func:`cell_table` gives it.
+    ``cells`` is ordered by track and frame, as `cell_table` gives it.
     """
     steps = cells[["z", "y", "x"]].diff().to_numpy()
     frames = np.where(cells["track"].diff() == 0, cells["frame"].diff(), np.nan)

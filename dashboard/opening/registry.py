@@ -126,7 +126,7 @@ def models_in(dataset: Dataset) -> list[Path]:
 
 
 def register(*movies: Movie) -> None:
-    """Make movies and their layers known to :func:`movie` and :func:`layer`."""
+    """Make movies and their layers known to `movie` and `layer`."""
     with _lock:
         for movie in movies:
             _movies[movie.id] = movie

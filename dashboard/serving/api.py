@@ -160,9 +160,12 @@ async def track_table(request: Request) -> Response:
         def encode() -> bytes:
             colours = content.colours_by(result, by)
             columns = {
-                "label": tracks.label.tolist(), "begin": tracks.begin.tolist(), "end": tracks.end.tolist(),
-                "parent": tracks.parent.tolist(), "colour": [colours.get(label, "#8a97a3") for label in tracks.label.tolist()],
-            }  # fmt: skip
+                "label": tracks.label.tolist(),
+                "begin": tracks.begin.tolist(),
+                "end": tracks.end.tolist(),
+                "parent": tracks.parent.tolist(),
+                "colour": [colours.get(label, "#8a97a3") for label in tracks.label.tolist()],
+            }
             return json.dumps(columns, separators=(",", ":")).encode()
 
         body = CACHE.get((layer.id, content.stamp(layer.folder), "tracks", by), encode)

@@ -43,9 +43,18 @@ _component = st.components.v2.component(
 class Pane:
     """One picture of the viewer.
 
-    movie : where the grey image comes from. layer : the labels drawn on it, or ``None``.
-    offset : frames after the clock's (−1: the frame before). marks : places to ring, ``{t, y, x}``.
-    colour : what the colours of the tracks mean, see :data:`celltrail.dashboard.opening.content.FEATURES`.
+    Attributes
+    ----------
+    movie : Movie
+        Where the grey image comes from.
+    layer : Layer | None
+        The labels drawn on it, or ``None``.
+    offset : int
+        Frames after the clock's (−1: the frame before).
+    marks : Sequence[dict[str, float]]
+        Places to ring, ``{t, y, x}``.
+    colour : str
+        What the colours of the tracks mean, see `celltrail.dashboard.opening.content.FEATURES`.
     """
 
     movie: Movie
@@ -97,10 +106,15 @@ def show_viewer(
 
     Parameters
     ----------
-    frames : frame numbers of the clock. shape : (Y, X) or (Z, Y, X) of the frames.
-    t, selected, focus : frame, label selected in each layer, and place to look at; taken over by the
-        browser only when ``revision`` changes.
-    place : viewers with the same non-empty text share their zoom, also from page to page.
+    frames : Sequence[int]
+        Frame numbers of the clock.
+    shape : Sequence[int]
+        (Y, X) or (Z, Y, X) of the frames.
+    t, selected, focus
+        Frame, label selected in each layer, and place to look at; taken over by the browser only when ``revision``
+        changes.
+    place : str
+        Viewers with the same non-empty text share their zoom, also from page to page.
 
     Returns
     -------

@@ -61,9 +61,12 @@ def show_track(selection: state.Selection, result: content.Result) -> None:
     for feature, unit in (("area", units), ("speed", "pixels per frame")):
         st.plotly_chart(
             charts.draw_feature(mine, feature, unit, t=selection.t, colour=colours.get(label, charts.QUIET)),
-            key=f"feature_{feature}", config=parts.plot_config(), alt=f"{feature} of track {label} over time",
-            on_select=partial(take_point, f"feature_{feature}"), selection_mode="points",
-        )  # fmt: skip
+            key=f"feature_{feature}",
+            config=parts.plot_config(),
+            alt=f"{feature} of track {label} over time",
+            on_select=partial(take_point, f"feature_{feature}"),
+            selection_mode="points",
+        )
     layout = lineage_layout.arrange(tracks)
     family = lineage_layout.only(tracks, layout, [tracks.roots()[label]])
     rows = lineage_layout.arrange(family)
@@ -71,9 +74,12 @@ def show_track(selection: state.Selection, result: content.Result) -> None:
         charts.draw_lineages(
             family, rows, colours, t=selection.t, selected=label, height=min(420, max(110, 18 * rows.height + 50))
         ),
-        key="family", config=parts.plot_config(), alt=f"Lineage of track {label}",
-        on_select=partial(take_point, "family"), selection_mode="points",
-    )  # fmt: skip
+        key="family",
+        config=parts.plot_config(),
+        alt=f"Lineage of track {label}",
+        on_select=partial(take_point, "family"),
+        selection_mode="points",
+    )
 
 
 def take_point(key: str) -> None:
@@ -90,9 +96,14 @@ def show_table(result: content.Result, selected: int) -> None:
     table.insert(0, "", ["▸" if label == selected else "" for label in table["track"].tolist()])
     st.session_state.track_rows = table["track"].tolist()
     st.dataframe(
-        table, key="track_table", hide_index=True, on_select=take_row, selection_mode="single-row", height=260,
+        table,
+        key="track_table",
+        hide_index=True,
+        on_select=take_row,
+        selection_mode="single-row",
+        height=260,
         alt="Tracks with first and last frame, mother and daughters",
-    )  # fmt: skip
+    )
 
 
 def track_table(result: content.Result) -> pd.DataFrame:
@@ -123,11 +134,25 @@ def show() -> None:
     left, right = st.columns([7, 3], gap="medium")
     with left:
         show_viewer(
-            [Pane(selection.movie, selection.layer, marks=panel.marks(), colour=st.session_state.get("colour_by", "track"))],
-            key=VIEWER, frames=frames, shape=shape, t=selection.t, revision=st.session_state.revision,
+            [
+                Pane(
+                    selection.movie,
+                    selection.layer,
+                    marks=panel.marks(),
+                    colour=st.session_state.get("colour_by", "track"),
+                )
+            ],
+            key=VIEWER,
+            frames=frames,
+            shape=shape,
+            t=selection.t,
+            revision=st.session_state.revision,
             selected={} if selection.layer is None else {selection.layer.id: selection.track},
-            focus=st.session_state.get("focus"), place=selection.movie.id, on_frame_change=take_frame, on_pick_change=partial(panel.take_pick, VIEWER),
-        )  # fmt: skip
+            focus=st.session_state.get("focus"),
+            place=selection.movie.id,
+            on_frame_change=take_frame,
+            on_pick_change=partial(panel.take_pick, VIEWER),
+        )
         if result is not None and len(result.tracks):
             parts.colour_choice()
         st.caption(

@@ -78,10 +78,18 @@ def show_pair(selection: state.Selection, a: content.Result, b: content.Result, 
         Pane(selection.movie, one.layer, f"{name}: {one.layer.name}", 0, marks) for name, one in (("A", a), ("B", b))
     ]
     show_viewer(
-        panes, key="compare_viewer", frames=frames, shape=shape, t=selection.t if event is None else event.frame,
-        selected=selected, revision=st.session_state.revision, columns=2, height="clamp(260px, 52vh, 1500px)",
-        focus=st.session_state.get("focus"), place=f"{selection.movie.id} compare",
-    )  # fmt: skip
+        panes,
+        key="compare_viewer",
+        frames=frames,
+        shape=shape,
+        t=selection.t if event is None else event.frame,
+        selected=selected,
+        revision=st.session_state.revision,
+        columns=2,
+        height="clamp(260px, 52vh, 1500px)",
+        focus=st.session_state.get("focus"),
+        place=f"{selection.movie.id} compare",
+    )
 
 
 def show() -> None:

@@ -19,9 +19,13 @@ def list_events(selection: state.Selection, result: content.Result) -> tuple[lis
     truth = selection.movie.truth
     if truth is not None and truth.id != result.layer.id:
         source = st.segmented_control(
-            "Compared with", ["Truth", "Rules"], default="Truth", key="error_source", required=True,
+            "Compared with",
+            ["Truth", "Rules"],
+            default="Truth",
+            key="error_source",
+            required=True,
             help="The rules find what looks odd in a result by itself; they need no truth.",
-        )  # fmt: skip
+        )
         if source == "Truth":
             with st.spinner("Comparing with the truth …"):
                 return events.errors_of(scores.evaluation(truth, result.layer)), True
@@ -49,11 +53,19 @@ def show_event(selection: state.Selection, result: content.Result, event: Event,
         for step in (-1, 0, 1)
     ]
     show_viewer(
-        panes, key="errors_viewer", frames=frames, shape=shape, t=event.frame, selected=selected,
-        revision=st.session_state.revision, columns=3, height=f"clamp({160 * len(rows)}px, {28 * len(rows)}vh, 1500px)",
-        focus=st.session_state.get("focus"), place=f"{selection.movie.id} errors",
+        panes,
+        key="errors_viewer",
+        frames=frames,
+        shape=shape,
+        t=event.frame,
+        selected=selected,
+        revision=st.session_state.revision,
+        columns=3,
+        height=f"clamp({160 * len(rows)}px, {28 * len(rows)}vh, 1500px)",
+        focus=st.session_state.get("focus"),
+        place=f"{selection.movie.id} errors",
         on_pick_change=partial(panel.take_pick, "errors_viewer"),
-    )  # fmt: skip
+    )
     panel.show_panel(selection, result)
 
 

@@ -17,19 +17,35 @@ def show_files(selection: state.Selection, result: Result) -> None:
     """Each kind of file with a button; it is made when the button is pressed."""
     name = f"{selection.movie.root.name}-{result.layer.folder.name}"
     kinds = [
-        ("CTC folder", "Masks and res_track.txt, as the Cell Tracking Challenge wants them.", f"{name}.zip",
-         lambda: exports.ctc_zip(result)),
-        ("CSV", "One row per cell and frame; inTRACKtive reads it, and so does any spreadsheet.", f"{name}.csv",
-         lambda: exports.csv_table(result)),
-        ("GEFF", "The lineage as a graph, for napari, TrackMate, Mastodon, traccuracy and others.", f"{name}.geff.zip",
-         lambda: exports.geff_zip(result)),
-    ]  # fmt: skip
+        (
+            "CTC folder",
+            "Masks and res_track.txt, as the Cell Tracking Challenge wants them.",
+            f"{name}.zip",
+            lambda: exports.ctc_zip(result),
+        ),
+        (
+            "CSV",
+            "One row per cell and frame; inTRACKtive reads it, and so does any spreadsheet.",
+            f"{name}.csv",
+            lambda: exports.csv_table(result),
+        ),
+        (
+            "GEFF",
+            "The lineage as a graph, for napari, TrackMate, Mastodon, traccuracy and others.",
+            f"{name}.geff.zip",
+            lambda: exports.geff_zip(result),
+        ),
+    ]
     truth = selection.movie.truth
     if truth is not None and truth.id != result.layer.id:
         kinds.append(
-            ("Report", "Measures, certificate, pictures and errors in one page of HTML.", f"{name}.html",
-             lambda: exports.html_report(selection.movie, truth, result))
-        )  # fmt: skip
+            (
+                "Report",
+                "Measures, certificate, pictures and errors in one page of HTML.",
+                f"{name}.html",
+                lambda: exports.html_report(selection.movie, truth, result),
+            )
+        )
     for title, meaning, file, make in kinds:
         left, right = st.columns([4, 1], vertical_alignment="center")
         left.markdown(f"**{title}**")

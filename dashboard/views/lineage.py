@@ -24,9 +24,12 @@ def choose_roots(tracks: Tracks, layout: lineage_layout.Layout, selected: int) -
     """First ancestors of the lineages to draw; ``None`` where the choice needs a selection that is missing."""
     left, middle, _ = st.columns([3, 2, 3], vertical_alignment="bottom")
     scope = left.segmented_control(
-        "Show", ["All lineages", "With divisions", "Selected lineage"], default="All lineages", key="tree_scope",
+        "Show",
+        ["All lineages", "With divisions", "Selected lineage"],
+        default="All lineages",
+        key="tree_scope",
         required=True,
-    )  # fmt: skip
+    )
     roots = tracks.roots()
     if scope == "Selected lineage":
         return [roots[selected]] if selected in roots else None
@@ -79,9 +82,13 @@ def show() -> None:
         shown, rows, colours, t=selection.t, selected=selection.track, height=min(3000, max(260, 14 * rows.height + 60))
     )
     st.plotly_chart(
-        figure, key="tree", on_select=take_point, selection_mode="points", config=parts.plot_config(),
+        figure,
+        key="tree",
+        on_select=take_point,
+        selection_mode="points",
+        config=parts.plot_config(),
         alt=f"Lineage tree with {len(shown)} tracks",
-    )  # fmt: skip
+    )
 
 
 st.title("Lineage")

@@ -20,13 +20,21 @@ def choose_units(result: Result) -> Units:
     pixel = None
     if len(result.labels.shape) == 2:
         pixel = left.number_input(
-            "Pixel size (µm)", min_value=0.0, value=None, key="measure_pixel", placeholder="as the files say",
+            "Pixel size (µm)",
+            min_value=0.0,
+            value=None,
+            key="measure_pixel",
+            placeholder="as the files say",
             help="Adds columns in µm. Empty: from the metadata, else pixels only.",
-        )  # fmt: skip
+        )
     minutes = middle.number_input(
-        "Minutes between frames", min_value=0.0, value=None, key="measure_minutes", placeholder="as the files say",
+        "Minutes between frames",
+        min_value=0.0,
+        value=None,
+        key="measure_minutes",
+        placeholder="as the files say",
         help="Adds columns in minutes. Empty: from the metadata, else frames only.",
-    )  # fmt: skip
+    )
     return Units(pixel or None, minutes * 60 if minutes else None)
 
 
@@ -71,17 +79,26 @@ def show_tracks(found: CellNumbers, selected: int) -> None:
     left, right = st.columns([3, 2])
     with left:
         st.dataframe(
-            found.tracks, key="measure_table", hide_index=True, height=380, selection_mode="single-row",
-            on_select=lambda: take_row(found), alt="Tracks with birth, fate, length, speed and size",
-        )  # fmt: skip
+            found.tracks,
+            key="measure_table",
+            hide_index=True,
+            height=380,
+            selection_mode="single-row",
+            on_select=lambda: take_row(found),
+            alt="Tracks with birth, fate, length, speed and size",
+        )
     with right:
         across, up = st.columns(2)
         x = across.selectbox("Across", numbers, index=numbers.index("frames"), key="measure_x")
         y = up.selectbox("Up", numbers, index=numbers.index("mean_speed_px"), key="measure_y")
         st.plotly_chart(
-            charts.draw_scatter(found.tracks, x, y, selected=selected), key="measure_scatter", config=parts.plot_config(),
-            on_select=lambda: take_point("measure_scatter"), selection_mode="points", alt=f"{y} against {x} of every track",
-        )  # fmt: skip
+            charts.draw_scatter(found.tracks, x, y, selected=selected),
+            key="measure_scatter",
+            config=parts.plot_config(),
+            on_select=lambda: take_point("measure_scatter"),
+            selection_mode="points",
+            alt=f"{y} against {x} of every track",
+        )
 
 
 def show_cells(selection: state.Selection, result: Result, found: CellNumbers, selected: int) -> None:
@@ -93,10 +110,13 @@ def show_cells(selection: state.Selection, result: Result, found: CellNumbers, s
     if mine.empty:
         st.caption("Click a track in the table or a point of the plot to see it in front of all cells.")
     st.plotly_chart(
-        charts.draw_over_time(found.cells, column, mine, t=selection.t, colour=colour), key="measure_time",
-        config=parts.plot_config(), on_select=lambda: take_point("measure_time"), selection_mode="points",
+        charts.draw_over_time(found.cells, column, mine, t=selection.t, colour=colour),
+        key="measure_time",
+        config=parts.plot_config(),
+        on_select=lambda: take_point("measure_time"),
+        selection_mode="points",
         alt=f"{column} of track {selected} over time, with the median of all cells",
-    )  # fmt: skip
+    )
 
 
 def show() -> None:
@@ -121,9 +141,13 @@ def show() -> None:
             ("cells", found.cells, f"{name}.csv"),
         ):
             st.download_button(
-                f"Download {title}", table.to_csv(index=False, lineterminator="\n", float_format="%.6g"), file_name=file,
-                mime="text/csv", key=f"measure_{title}", on_click="ignore",
-            )  # fmt: skip
+                f"Download {title}",
+                table.to_csv(index=False, lineterminator="\n", float_format="%.6g"),
+                file_name=file,
+                mime="text/csv",
+                key=f"measure_{title}",
+                on_click="ignore",
+            )
     st.caption(
         "The page Formats of the documentation explains every column; 'celltrail measure' writes the same tables."
     )

@@ -16,13 +16,19 @@ from celltrail.evaluation.measures.catalogue import definition
 
 TILES_PER_ROW = 6
 CERTIFICATE = {
-    "status": ("Status", "'optimal': no better solution exists, proven by the bound. 'gap': one may exist within the gap."),
-    "objective": ("Objective", "Cost of the solution in nats: the sum of negative log-likelihood ratios. Lower is better."),
+    "status": (
+        "Status",
+        "'optimal': no better solution exists, proven by the bound. 'gap': one may exist within the gap.",
+    ),
+    "objective": (
+        "Objective",
+        "Cost of the solution in nats: the sum of negative log-likelihood ratios. Lower is better.",
+    ),
     "bound": ("Lower bound", "No solution can cost less than this (nats)."),
     "gap": ("Gap", "Objective minus bound (nats): how much better a solution could be at most."),
     "relative_gap": ("Relative gap", "The gap relative to what tracking gains over leaving every cell unlinked."),
     "components": ("Components", "Independent problems into which the movie falls; each is solved on its own."),
-}  # fmt: skip
+}
 
 
 def show_data(selection: state.Selection, result: Result | None) -> None:

@@ -56,9 +56,10 @@ def choose_segmentation() -> tuple[list[str], list[str]]:
     left, right = st.columns(2)
     careful = left.toggle("Average over rotations and mirror images", key="run_tta", help="Slower, a little better.")
     doubtful = right.toggle(
-        "Leave doubtful outlines open", key="run_hypotheses",
+        "Leave doubtful outlines open",
+        key="run_hypotheses",
         help="Where cells touch, several outlines are kept, and the tracker chooses among them.",
-    )  # fmt: skip
+    )
     both = ["--hypotheses"] if doubtful else []
     return (["--tta"] if careful else []) + both, both
 
@@ -68,13 +69,17 @@ def choose_tracking() -> list[str]:
     left, middle, right = st.columns(3)
     method = left.selectbox("Method", ["ilp", "lap", "greedy"], key="run_method", help="ilp: proven optimum.")
     costs = middle.selectbox(
-        "Costs", ["automatic", "calibrated", "learned", "mixed"], key="run_costs",
+        "Costs",
+        ["automatic", "calibrated", "learned", "mixed"],
+        key="run_costs",
         help="calibrated: from this movie alone. learned: from movies with truth. mixed: both.",
-    )  # fmt: skip
+    )
     fill = right.selectbox(
-        "Paint missing masks", ["auto", "always", "never"], key="run_fill",
+        "Paint missing masks",
+        ["auto", "always", "never"],
+        key="run_fill",
         help="Where a cell was not seen in some frames, but found again.",
-    )  # fmt: skip
+    )
     automatic = left.toggle("Longest gap from the movie", value=True, key="run_auto_gap")
     drop = left.toggle("Small cells may be left out", key="run_drop", help="Those without a likely past or future.")
     gap = 0
@@ -116,14 +121,20 @@ def plan_tracks() -> Plan | None:
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     with left:
         name = choose_name("run", selection.movie.root)
-    evaluate = right.toggle("Measure against the truth", value=True, key="run_evaluate",
-                            disabled=selection.movie.truth is None)  # fmt: skip
+    evaluate = right.toggle(
+        "Measure against the truth", value=True, key="run_evaluate", disabled=selection.movie.truth is None
+    )
     if name is None:
         return None
     return plans.plan_tracks(
-        selection.movie, name, masks=None if masks is None else masks.folder, model=model, segment=segment,
-        track=[*track, *further], evaluate=evaluate,
-    )  # fmt: skip
+        selection.movie,
+        name,
+        masks=None if masks is None else masks.folder,
+        model=model,
+        segment=segment,
+        track=[*track, *further],
+        evaluate=evaluate,
+    )
 
 
 def plan_comparison() -> Plan | None:

@@ -32,9 +32,12 @@ def choose_truth(selection: state.Selection, layer: Layer) -> Layer | None:
     if not truths:
         return None
     key = st.selectbox(
-        "Compared with", list(truths), key="truth_masks", width=320,
+        "Compared with",
+        list(truths),
+        key="truth_masks",
+        width=320,
         format_func=lambda key: f"{truths[key].name} ({registry.KIND_NAMES[truths[key].kind]})",
-    )  # fmt: skip
+    )
     return truths[key]
 
 
@@ -75,21 +78,36 @@ def show_objects(selection: state.Selection, truth: content.Result, result: cont
         Pane(selection.movie, result.layer, "result"),
     ]
     show_viewer(
-        panes, key="objects_viewer", frames=frames, shape=shape, t=st.session_state.t, columns=3,
-        selected={truth.layer.id: shown["truth"], result.layer.id: shown["mask"]}, revision=st.session_state.revision,
-        height="clamp(220px, 40vh, 1100px)", focus=st.session_state.get("focus"), place=f"{selection.movie.id} objects",
-    )  # fmt: skip
+        panes,
+        key="objects_viewer",
+        frames=frames,
+        shape=shape,
+        t=st.session_state.t,
+        columns=3,
+        selected={truth.layer.id: shown["truth"], result.layer.id: shown["mask"]},
+        revision=st.session_state.revision,
+        height="clamp(220px, 40vh, 1100px)",
+        focus=st.session_state.get("focus"),
+        place=f"{selection.movie.id} objects",
+    )
     left, right = st.columns([3, 2])
     with left:
         st.dataframe(
-            table.drop(columns=["y", "x"]), key="objects_table", hide_index=True, height=280, on_select=take_row,
-            selection_mode="single-row", alt="True cells, the worst segmented first",
-        )  # fmt: skip
+            table.drop(columns=["y", "x"]),
+            key="objects_table",
+            hide_index=True,
+            height=280,
+            on_select=take_row,
+            selection_mode="single-row",
+            alt="True cells, the worst segmented first",
+        )
     with right:
         st.plotly_chart(
-            charts.draw_histogram(table["IoU"].to_numpy(), "IoU", "true cells"), key="iou_histogram",
-            config=parts.plot_config(), alt="Histogram of the IoU of the true cells",
-        )  # fmt: skip
+            charts.draw_histogram(table["IoU"].to_numpy(), "IoU", "true cells"),
+            key="iou_histogram",
+            config=parts.plot_config(),
+            alt="Histogram of the IoU of the true cells",
+        )
 
 
 def show_previews(selection: state.Selection) -> None:
@@ -179,9 +197,11 @@ def show_training() -> None:
         names = [name for name in wanted if name in table]
         if names:
             column.plotly_chart(
-                charts.draw_curve(table, names, title), key=f"curve_{title}", config=parts.plot_config(),
+                charts.draw_curve(table, names, title),
+                key=f"curve_{title}",
+                config=parts.plot_config(),
                 alt=f"{', '.join(names)} over the steps of the training",
-            )  # fmt: skip
+            )
 
 
 def show() -> None:

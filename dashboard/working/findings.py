@@ -48,9 +48,12 @@ def show_study(path: Path, key: str) -> None:
     st.markdown(f"Best so far: **{best['value']:.3f}** in trial **{int(best['trial'])}** of {len(table)}")
     left, right = st.columns([3, 2])
     left.dataframe(
-        table.sort_values("value", ascending=False, kind="stable"), hide_index=True, height=240,
-        key=f"study_{key}", alt="Trials of the search with their value and settings",
-    )  # fmt: skip
+        table.sort_values("value", ascending=False, kind="stable"),
+        hide_index=True,
+        height=240,
+        key=f"study_{key}",
+        alt="Trials of the search with their value and settings",
+    )
     for name, command in plans.SETTINGS.items():
         if path.with_name(name).is_file():
             st.caption(f"The best settings, for  celltrail {command} --config {name}")
@@ -68,9 +71,12 @@ def show_comparison(compared: Compared, key: str) -> None:
     place = compared.places[0]
     if len(compared.places) > 1:
         place = st.selectbox(
-            "Movie", compared.places, key=f"place_{key}", width=220,
+            "Movie",
+            compared.places,
+            key=f"place_{key}",
+            width=220,
             format_func=lambda name: "mean of all" if name == "mean" else name,
-        )  # fmt: skip
+        )
     table = outcomes.comparison_table(compared, place)
     left, right = st.columns([3, 2])
     shown = outcomes.in_columns(table)
@@ -79,9 +85,11 @@ def show_comparison(compared: Compared, key: str) -> None:
         shown, hide_index=True, height=300, key=f"compared_{key}", alt="Measures of the results with intervals"
     )
     right.plotly_chart(
-        charts.draw_intervals(table[table["difference"].notna()], compared.baseline), key=f"apart_{key}",
-        config=parts.plot_config(), alt="Differences to the baseline with intervals",
-    )  # fmt: skip
+        charts.draw_intervals(table[table["difference"].notna()], compared.baseline),
+        key=f"apart_{key}",
+        config=parts.plot_config(),
+        alt="Differences to the baseline with intervals",
+    )
     sure = table[(table["difference_low"] > 0) | (table["difference_high"] < 0)]
     for row in sure.itertuples():
         better = (row.difference > 0) != (row.measure in LOWER_IS_BETTER)
@@ -94,6 +102,10 @@ def show_comparison(compared: Compared, key: str) -> None:
     report = compared.folder / "report.html"
     if report.is_file():
         st.download_button(
-            "Download the report", report.read_bytes(), file_name=f"{compared.folder.name}.html", mime="text/html",
-            key=f"report_{key}", on_click="ignore",
-        )  # fmt: skip
+            "Download the report",
+            report.read_bytes(),
+            file_name=f"{compared.folder.name}.html",
+            mime="text/html",
+            key=f"report_{key}",
+            on_click="ignore",
+        )

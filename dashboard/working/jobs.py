@@ -68,11 +68,19 @@ def start_job(title: str, commands: list[list[str]], result: Path | None = None)
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "celltrail.dashboard.working.jobs", str(folder)],
-            stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     _children[key] = process
-    about = {"title": title, "commands": commands, "started": time.time(), "pid": process.pid,
-             "result": None if result is None else str(result)}  # fmt: skip
+    about = {
+        "title": title,
+        "commands": commands,
+        "started": time.time(),
+        "pid": process.pid,
+        "result": None if result is None else str(result),
+    }
     (folder / "job.json.partial").write_text(json.dumps(about), encoding="utf-8")
     os.replace(folder / "job.json.partial", folder / "job.json")
     return key
@@ -89,9 +97,16 @@ def read_job(key: str) -> Job:
     about = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     stage, share = _progress(folder / "progress.jsonl")
     return Job(
-        key, about["title"], about["commands"], about["started"], _state(folder, about["pid"]), stage, share,
-        _tail(folder / "log.txt"), Path(about["result"]) if about.get("result") else None,
-    )  # fmt: skip
+        key,
+        about["title"],
+        about["commands"],
+        about["started"],
+        _state(folder, about["pid"]),
+        stage,
+        share,
+        _tail(folder / "log.txt"),
+        Path(about["result"]) if about.get("result") else None,
+    )
 
 
 def cancel_job(key: str) -> None:

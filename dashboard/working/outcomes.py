@@ -42,7 +42,7 @@ def list_comparisons(root: Path) -> list[Path]:
 
 
 def read_comparison(folder: Path) -> Compared:
-    """The comparison in a folder; :class:`InputError` where the file is of another kind."""
+    """The comparison in a folder; `InputError` where the file is of another kind."""
     path = folder / COMPARISON
     found = content.read_json(path)
     if found is None or found.get("schema") != "celltrail.comparison/1" or not isinstance(found.get("intervals"), dict):
@@ -64,9 +64,18 @@ def comparison_table(compared: Compared, place: str) -> pd.DataFrame:
         for name in [name for name in MEASURES if name in measures]:
             own, other = measures[name], difference.get(name, {})
             rows.append(
-                (name, variant, own["value"], own["low"], own["high"], other.get("value"), other.get("low"),
-                 other.get("high"), p.get(name))
-            )  # fmt: skip
+                (
+                    name,
+                    variant,
+                    own["value"],
+                    own["low"],
+                    own["high"],
+                    other.get("value"),
+                    other.get("low"),
+                    other.get("high"),
+                    p.get(name),
+                )
+            )
     columns = ["measure", "variant", "value", "low", "high", "difference", "difference_low", "difference_high", "p"]
     table = pd.DataFrame(rows, columns=columns)
     order = {name: i for i, name in enumerate(MEASURES)}

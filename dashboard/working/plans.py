@@ -21,8 +21,12 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
 class Plan:
     """Commands that run one after the other, and what to look at afterwards.
 
-    root, name : the result goes to the folder ``name`` in ``root``. result : the folder of the tracks, the folder
-    of the comparison, or the study (``.sqlite``) of a search.
+    Attributes
+    ----------
+    root, name
+        The result goes to the folder ``name`` in ``root``.
+    result : Path
+        The folder of the tracks, the folder of the comparison, or the study (``.sqlite``) of a search.
     """
 
     title: str
@@ -102,7 +106,7 @@ def plan_search(dataset: Dataset, name: str, movies: Sequence[str], *, trials: i
     """Search for better settings on movies with truth, and keep every trial.
 
     With ``steps``, those of a short training: settings of a training, with the best of which a model is
-    trained. With ``None``: settings of the tracker. Both write a file of :data:`SETTINGS`.
+    trained. With ``None``: settings of the tracker. Both write a file of `SETTINGS`.
     """
     root = home_of(dataset)
     folder = root / name

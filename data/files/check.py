@@ -91,15 +91,32 @@ def _check_sequence(sequence: Sequence, part: Section, progress: Progress) -> li
     for movie in movies[1:]:
         extra = sorted(set(movie.numbers) - set(images.numbers))
         if extra and images.numbers:
-            found.append(_problem(movie.path, f"{movie.path} has frames that {images.path} has not ({_ranges(extra)}): "
-                                              "remove them, or add the images.", frame=extra[0]))  # fmt: skip
+            found.append(
+                _problem(
+                    movie.path,
+                    f"{movie.path} has frames that {images.path} has not ({_ranges(extra)}): "
+                    "remove them, or add the images.",
+                    frame=extra[0],
+                )
+            )
         if movie.shape and images.shape and movie.shape != images.shape:
-            found.append(_problem(movie.path, f"{movie.path} has frames of the shape {movie.shape}, the images have "
-                                              f"{images.shape}: use masks made from these images."))  # fmt: skip
+            found.append(
+                _problem(
+                    movie.path,
+                    f"{movie.path} has frames of the shape {movie.shape}, the images have "
+                    f"{images.shape}: use masks made from these images.",
+                )
+            )
         missing = sorted(set(images.numbers) - set(movie.numbers))
         if movie.role == "labels" and missing and movie.numbers:
-            found.append(_problem(movie.path, f"{movie.path} has no masks for frames {_ranges(missing)} of the images: "
-                                              "add them (empty ones where there is no cell).", frame=missing[0]))  # fmt: skip
+            found.append(
+                _problem(
+                    movie.path,
+                    f"{movie.path} has no masks for frames {_ranges(missing)} of the images: "
+                    "add them (empty ones where there is no cell).",
+                    frame=missing[0],
+                )
+            )
     return found
 
 
@@ -138,8 +155,11 @@ class _Movie:
                 yield from (_problem(file, text) for text in error.problems)
                 continue
             if array.ndim != 2 or len(movie) > 1:
-                yield _problem(file, f"{file} is named like one slice but holds several: "
-                                     "save slices one by one, or name it man_segTTT.tif.")  # fmt: skip
+                yield _problem(
+                    file,
+                    f"{file} is named like one slice but holds several: "
+                    "save slices one by one, or name it man_segTTT.tif.",
+                )
             elif not array.any():
                 yield _problem(file, f"{file} has no cell: remove it, or check that this is so.")
 
@@ -158,8 +178,11 @@ class _Movie:
         pairs = zip(self.numbers, self.numbers[1:], strict=False)
         gaps = [(before + 1, after - 1) for before, after in pairs if after > before + 1]
         if gaps and self.role != "sparse labels":
-            yield _problem(self.path, f"{self.path} lacks frames {_range_text(gaps)}: add them if they exist; "
-                                      "tracking treats them as a gap.", frame=gaps[0][0])  # fmt: skip
+            yield _problem(
+                self.path,
+                f"{self.path} lacks frames {_range_text(gaps)}: add them if they exist; tracking treats them as a gap.",
+                frame=gaps[0][0],
+            )
 
     def _read(self, frames: Frames) -> Iterator[Problem]:
         previous = b""
@@ -183,22 +206,29 @@ class _Movie:
                     yield _problem(file, f"Frame {number} has no cell in {file}: check that this is so.", frame=number)
             elif flat:
                 yield _problem(
-                    file, f"Frame {number} is empty in {file} (every pixel is {array.min()}): "
-                    "leave it out, it is then treated as a gap.", frame=number,
-                )  # fmt: skip
+                    file,
+                    f"Frame {number} is empty in {file} (every pixel is {array.min()}): "
+                    "leave it out, it is then treated as a gap.",
+                    frame=number,
+                )
             if digest == previous and not flat:
                 yield _problem(
-                    file, f"Frame {number} is an exact copy of the frame before it in {file}: "
-                    "leave it out, or find the lost frame.", frame=number,
-                )  # fmt: skip
+                    file,
+                    f"Frame {number} is an exact copy of the frame before it in {file}: "
+                    "leave it out, or find the lost frame.",
+                    frame=number,
+                )
             previous = digest
 
     def _binary(self) -> Iterator[Problem]:
         """Masks in which all cells of all frames share one label."""
         single = {int(label) for labels in self.labels.values() for label in labels}
         if self.kind == "labels" and len(single) == 1 and self.pieces > 1:
-            yield _problem(self.path, f"{self.path} holds one label only ({single.pop()}), in up to {self.pieces} separate pieces: "
-                                      "these are binary masks; give every cell a number of its own first.")  # fmt: skip
+            yield _problem(
+                self.path,
+                f"{self.path} holds one label only ({single.pop()}), in up to {self.pieces} separate pieces: "
+                "these are binary masks; give every cell a number of its own first.",
+            )
 
     def _compare_tracks(self, file: Path) -> Iterator[Problem]:
         try:
@@ -206,8 +236,9 @@ class _Movie:
         except InputError as error:
             yield from (_problem(file, text) for text in error.problems)
             return
-        yield from (_problem(file, f"{file}: {text}", frame=frame, label=label)
-                    for label, frame, text in tracks.faults())  # fmt: skip
+        yield from (
+            _problem(file, f"{file}: {text}", frame=frame, label=label) for label, frame, text in tracks.faults()
+        )
         yield from _compare_labels(self.path, file, clip_tracks(tracks, self.part.frames), self.labels)
 
 
@@ -224,20 +255,32 @@ def _compare_labels(path: Path, file: Path, tracks: Tracks, labels: dict[int, ND
         absent = sorted(listed[label] - present.get(label, set()))
         outside = [frame for frame in (begin, end) if frame not in labels]
         if absent:
-            yield _problem(file, f"{file} says that track {label} is in frames {begin}–{end}, but the masks lack it in "
-                                 f"{_ranges(absent)}: split the track there, or correct its begin and end.",
-                           frame=absent[0], label=label)  # fmt: skip
+            yield _problem(
+                file,
+                f"{file} says that track {label} is in frames {begin}–{end}, but the masks lack it in "
+                f"{_ranges(absent)}: split the track there, or correct its begin and end.",
+                frame=absent[0],
+                label=label,
+            )
         if outside and labels:
-            yield _problem(file, f"{file} says that track {label} is in frames {begin}–{end}, but {path} has no "
-                                 f"readable frame {outside[0]}: correct the table, or add the frame.",
-                           frame=outside[0], label=label)  # fmt: skip
+            yield _problem(
+                file,
+                f"{file} says that track {label} is in frames {begin}–{end}, but {path} has no "
+                f"readable frame {outside[0]}: correct the table, or add the frame.",
+                frame=outside[0],
+                label=label,
+            )
     for label in sorted(present):
         unlisted = sorted(present[label] - listed.get(label, set()))
         if unlisted:
             where = "is not in" if label not in listed else "is outside its begin and end in"
-            yield _problem(path, f"Label {label} in {path} (frames {_ranges(unlisted)}) {where} {file.name}: "
-                                 "add it to the table, or remove it from the masks.",
-                           frame=unlisted[0], label=label)  # fmt: skip
+            yield _problem(
+                path,
+                f"Label {label} in {path} (frames {_ranges(unlisted)}) {where} {file.name}: "
+                "add it to the table, or remove it from the masks.",
+                frame=unlisted[0],
+                label=label,
+            )
 
 
 def _role_of(path: Path, part: Section) -> Role:

@@ -78,7 +78,7 @@ def find_sequences(dataset: Path) -> list[Sequence]:
 
 
 def find_sequence(dataset: Path, name: str) -> Sequence:
-    """The sequence of that name; :class:`InputError` names those that there are."""
+    """The sequence of that name; `InputError` names those that there are."""
     sequences = {sequence.name: sequence for sequence in find_sequences(dataset)}
     if name not in sequences:
         raise InputError(f"{dataset} has no sequence {name}: it has {', '.join(sequences)}.")
@@ -100,7 +100,7 @@ def write_masks(
 ) -> list[int]:
     """Write label images as ``maskTTT.tif``; returns the frame numbers that were written.
 
-    Call it inside :func:`celltrail.data.files.output.output_folder`, so that a folder appears whole or not at all.
+    Call it inside `celltrail.data.files.output.output_folder`, so that a folder appears whole or not at all.
     """
     written = []
     for number, labels in masks:

@@ -31,14 +31,24 @@ BoolArray = NDArray[np.bool_]
 class Hypotheses:
     """The candidates of one frame; one row each.
 
-    shape : (Y, X) or (Z, Y, X) of the frame.
-    bbox : int64 (n, 2·ndim) — box: first corner, then the corner after the last (half-open).
-    bits : uint8 — the masks within the boxes, row by row, packed eight to a byte, one after the other.
-    offset : int64 (n + 1,) — where each mask begins in ``bits``.
-    score : float32 (n,) — log-odds of being a cell, whole and alone.
-    parent : int64 (n,) — row of the smallest candidate that this one is a part of; −1: none.
-    region : int64 (n,) — number of the connected region; candidates of different regions never overlap.
-    gap : a gap between two chosen candidates is closed up to this many pixels from either side.
+    Attributes
+    ----------
+    shape : tuple[int, ...]
+        (Y, X) or (Z, Y, X) of the frame.
+    bbox : IntArray
+        int64 (n, 2·ndim) — box: first corner, then the corner after the last (half-open).
+    bits : NDArray[np.uint8]
+        uint8 — the masks within the boxes, row by row, packed eight to a byte, one after the other.
+    offset : IntArray
+        int64 (n + 1,) — where each mask begins in ``bits``.
+    score : NDArray[np.float32]
+        float32 (n,) — log-odds of being a cell, whole and alone.
+    parent : IntArray
+        int64 (n,) — row of the smallest candidate that this one is a part of; −1: none.
+    region : IntArray
+        int64 (n,) — number of the connected region; candidates of different regions never overlap.
+    gap : int
+        A gap between two chosen candidates is closed up to this many pixels from either side.
     """
 
     shape: tuple[int, ...]
@@ -80,17 +90,28 @@ class Hypotheses:
 
 
 def pack_hypotheses(
-    shape: tuple[int, ...], boxes: Sequence[tuple[slice, ...]], masks: Sequence[BoolArray], score: Iterable[float],
-    parent: Iterable[int], region: Iterable[int], *, gap: int = 0,
-) -> Hypotheses:  # fmt: skip
-    """Hypotheses from boxes and the masks within them; the other columns are those of :class:`Hypotheses`."""
+    shape: tuple[int, ...],
+    boxes: Sequence[tuple[slice, ...]],
+    masks: Sequence[BoolArray],
+    score: Iterable[float],
+    parent: Iterable[int],
+    region: Iterable[int],
+    *,
+    gap: int = 0,
+) -> Hypotheses:
+    """Hypotheses from boxes and the masks within them; the other columns are those of `Hypotheses`."""
     packed = [np.packbits(mask.ravel()) for mask in masks]
     bbox = np.array([[s.start for s in box] + [s.stop for s in box] for box in boxes], dtype=np.int64)
     return Hypotheses(
-        tuple(shape), bbox.reshape(-1, 2 * len(shape)), np.concatenate([np.zeros(0, np.uint8), *packed]),
-        np.cumsum([0, *map(len, packed)]).astype(np.int64), np.array(list(score), dtype=np.float32),
-        np.array(list(parent), dtype=np.int64), np.array(list(region), dtype=np.int64), gap,
-    )  # fmt: skip
+        tuple(shape),
+        bbox.reshape(-1, 2 * len(shape)),
+        np.concatenate([np.zeros(0, np.uint8), *packed]),
+        np.cumsum([0, *map(len, packed)]).astype(np.int64),
+        np.array(list(score), dtype=np.float32),
+        np.array(list(parent), dtype=np.int64),
+        np.array(list(region), dtype=np.int64),
+        gap,
+    )
 
 
 def from_labels(labels: NDArray[np.integer[Any]], score: float = 0.0) -> Hypotheses:
@@ -174,10 +195,17 @@ def write_hypotheses(path: Path, hypotheses: Hypotheses) -> None:
     """Write ``hypTTT.npz``, whole or not at all."""
     with output_file(path, overwrite=True) as work, work.open("wb") as stream:
         np.savez_compressed(
-            stream, schema=np.array(SCHEMA), shape=np.array(hypotheses.shape, dtype=np.int64), bbox=hypotheses.bbox,
-            bits=hypotheses.bits, offset=hypotheses.offset, score=hypotheses.score, parent=hypotheses.parent,
-            region=hypotheses.region, gap=np.array(hypotheses.gap, dtype=np.int64),
-        )  # fmt: skip
+            stream,
+            schema=np.array(SCHEMA),
+            shape=np.array(hypotheses.shape, dtype=np.int64),
+            bbox=hypotheses.bbox,
+            bits=hypotheses.bits,
+            offset=hypotheses.offset,
+            score=hypotheses.score,
+            parent=hypotheses.parent,
+            region=hypotheses.region,
+            gap=np.array(hypotheses.gap, dtype=np.int64),
+        )
 
 
 def read_hypotheses(path: Path) -> Hypotheses:
@@ -193,20 +221,28 @@ def read_hypotheses(path: Path) -> Hypotheses:
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
         if str(arrays["schema"]) != SCHEMA:
-            raise InputError(f"{path} has the schema {arrays['schema']}, expected {SCHEMA}: "
-                             "run 'celltrail segment --hypotheses' again.")  # fmt: skip
+            raise InputError(
+                f"{path} has the schema {arrays['schema']}, expected {SCHEMA}: "
+                "run 'celltrail segment --hypotheses' again."
+            )
         result = Hypotheses(
-            tuple(arrays["shape"].tolist()), arrays["bbox"].astype(np.int64), arrays["bits"].astype(np.uint8),
-            arrays["offset"].astype(np.int64), arrays["score"].astype(np.float32), arrays["parent"].astype(np.int64),
-            arrays["region"].astype(np.int64), int(arrays.get("gap", 0)),
-        )  # fmt: skip
+            tuple(arrays["shape"].tolist()),
+            arrays["bbox"].astype(np.int64),
+            arrays["bits"].astype(np.uint8),
+            arrays["offset"].astype(np.int64),
+            arrays["score"].astype(np.float32),
+            arrays["parent"].astype(np.int64),
+            arrays["region"].astype(np.int64),
+            int(arrays.get("gap", 0)),
+        )
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: run 'celltrail segment --hypotheses'.") from None
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 (numpy and zipfile raise many kinds for a damaged archive)
-        raise InputError(f"{path} is not a hypotheses file ({type(error).__name__}): "
-                         "run 'celltrail segment --hypotheses' again.") from None  # fmt: skip
+        raise InputError(
+            f"{path} is not a hypotheses file ({type(error).__name__}): run 'celltrail segment --hypotheses' again."
+        ) from None
     if problem := _problem_of(result):
         raise InputError(f"{path} does not fit together ({problem}): run 'celltrail segment --hypotheses' again.")
     return result

@@ -32,7 +32,7 @@ class Source:
     pick_axis: int = 0
 
     def read(self) -> NDArray[Any]:
-        """The pixels of the frame; :class:`InputError` where they cannot be read."""
+        """The pixels of the frame; `InputError` where they cannot be read."""
         picture = self.path.suffix.lower() in PICTURE_SUFFIXES
         array = read_picture(self.path) if picture else read_pages(self.path, self.planes)
         channels, rest = divmod(array.size, int(np.prod(self.shape)))
@@ -49,12 +49,18 @@ class Frames(Mapping[int, NDArray[Any]]):
 
     Attributes
     ----------
-    numbers : frame numbers, ascending. Missing numbers are gaps, not ends.
-    shape : shape of each frame, (Y, X) or (Z, Y, X).
-    dtype : dtype of the frames on disk.
-    voxel : size (z, y, x) in µm, or ``None``.
-    interval : seconds between frames, or ``None``.
-    path : the folder or file that the movie came from.
+    numbers
+        Frame numbers, ascending. Missing numbers are gaps, not ends.
+    shape
+        Shape of each frame, (Y, X) or (Z, Y, X).
+    dtype : np.dtype[Any]
+        Dtype of the frames on disk.
+    voxel : tuple[float, float, float] | None
+        Size (z, y, x) in µm, or ``None``.
+    interval : float | None
+        Seconds between frames, or ``None``.
+    path : Path
+        The folder or file that the movie came from.
     """
 
     def __init__(
@@ -115,8 +121,10 @@ class Frames(Mapping[int, NDArray[Any]]):
         few = frames if len(frames) < len(self.sources) else self.sources
         kept = {number: self.sources[number] for number in few if number in frames and number in self.sources}
         if not kept:
-            raise InputError(f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
-                             f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames.")  # fmt: skip
+            raise InputError(
+                f"{self.path} has no frame in {frames.start}:{frames.stop - 1} "
+                f"(it has frames {self.numbers[0]} to {self.numbers[-1]}): choose other --frames."
+            )
         return Frames(self.path, kept, self.dtype, self.kind, voxel=self.voxel, interval=self.interval)
 
 
@@ -174,7 +182,7 @@ class ComputedFrames(Mapping[int, NDArray[Any]]):
 
 
 def read_picture(path: Path) -> NDArray[Any]:
-    """Read a PNG or BMP file; :class:`InputError` if it cannot be read."""
+    """Read a PNG or BMP file; `InputError` if it cannot be read."""
     from PIL import Image, UnidentifiedImageError
 
     try:

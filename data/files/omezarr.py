@@ -36,7 +36,7 @@ class ZarrSource:
     shape: tuple[int, ...]
 
     def read(self) -> NDArray[Any]:
-        """The pixels of the frame; :class:`InputError` where they cannot be decoded."""
+        """The pixels of the frame; `InputError` where they cannot be decoded."""
         try:
             return np.asarray(_open_array(self.path)[self.index]).reshape(self.shape)
         except InputError:
@@ -67,10 +67,13 @@ def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, a
 
     Parameters
     ----------
-    path : the image's group; with ``labels`` also a group with one label image in ``labels``.
-    channel : needed where there are several.
-    axes : for a plain array ("TZYX"); an OME-Zarr knows its own. Otherwise by the number of axes:
-        YX, TYX, TZYX, TCZYX.
+    path : Path
+        The image's group; with ``labels`` also a group with one label image in ``labels``.
+    channel : int | None
+        Needed where there are several.
+    axes : str | None
+        For a plain array ("TZYX"); an OME-Zarr knows its own. Otherwise by the number of axes: YX, TYX, TZYX,
+        TCZYX.
 
     Raises
     ------
@@ -88,8 +91,10 @@ def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, a
     array = _open_array(array_path)
     letters = letters or USUAL_AXES.get(array.ndim, "")
     if len(letters) != array.ndim or len(set(letters)) != len(letters) or not set("YX") <= set(letters) <= set("TCZYX"):
-        raise InputError(f"{array_path} has the shape {tuple(array.shape)} and the axes {letters or 'unknown'}: "
-                         "name them with --axes, for example TZYX.")  # fmt: skip
+        raise InputError(
+            f"{array_path} has the shape {tuple(array.shape)} and the axes {letters or 'unknown'}: "
+            "name them with --axes, for example TZYX."
+        )
     if letters.replace("T", "").replace("C", "") not in ("YX", "ZYX"):
         raise InputError(f"{array_path} has the axes {letters}: save it in the order T, C, Z, Y, X.")
     sizes = dict(zip(letters, array.shape, strict=True))
@@ -105,8 +110,10 @@ def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, a
     bytes_of_frame = int(np.prod([int(n) for n in shape], dtype=object)) * array.dtype.itemsize
     bytes_of_chunk = int(np.prod([int(n) for n in array.chunks], dtype=object)) * array.dtype.itemsize
     if max(bytes_of_frame, bytes_of_chunk) > MAX_FRAME_BYTES:
-        raise InputError(f"{path} declares frames of {max(bytes_of_frame, bytes_of_chunk) / 2**30:.0f} GB, more than the "
-                         f"{MAX_FRAME_BYTES >> 30} GB that are read at once: crop or bin it.")  # fmt: skip
+        raise InputError(
+            f"{path} declares frames of {max(bytes_of_frame, bytes_of_chunk) / 2**30:.0f} GB, more than the "
+            f"{MAX_FRAME_BYTES >> 30} GB that are read at once: crop or bin it."
+        )
     sources = {}
     for number in range(sizes.get("T", 1)):
         picks = {"T": number, "C": channel or 0}
@@ -115,7 +122,7 @@ def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, a
 
 
 def refuse_unsafe_codecs(folder: Path, *, deep: bool = False) -> None:
-    """Raise :class:`InputError` where the metadata of a store ask for a codec that runs code from the file.
+    """Raise `InputError` where the metadata of a store ask for a codec that runs code from the file.
 
     ``deep``: look at the metadata of all arrays below the folder as well.
     """
@@ -183,8 +190,10 @@ def _find_image(path: Path, labels: bool) -> tuple[Path, dict[str, Any] | None]:
     if labels and isinstance(names, list) and "image-label" not in attributes:
         below = path if "labels" in attributes else path / "labels"
         if len(names) != 1:
-            raise InputError(f"{path} holds the label images {', '.join(map(str, names))}: give the folder of one, "
-                             f"like {below / str((names or ['NAME'])[0])}.")  # fmt: skip
+            raise InputError(
+                f"{path} holds the label images {', '.join(map(str, names))}: give the folder of one, "
+                f"like {below / str((names or ['NAME'])[0])}."
+            )
         return _find_image(below / str(names[0]), labels)
     scales = attributes.get("multiscales")
     if not isinstance(scales, list) or not scales or not isinstance(scales[0], dict):

@@ -74,8 +74,10 @@ def list_frame_files(folder: Path) -> dict[int, Path]:
             )
         by_number.setdefault(number, path)
     if max(by_number) > LAST_FRAME:
-        problems.append(f"{by_number[max(by_number)]} has the frame number {max(by_number)}, which looks like a date: "
-                        "number the frames 0, 1, 2 …")  # fmt: skip
+        problems.append(
+            f"{by_number[max(by_number)]} has the frame number {max(by_number)}, which looks like a date: "
+            "number the frames 0, 1, 2 …"
+        )
     if problems:
         raise InputError(*problems)
     return by_number
@@ -99,7 +101,7 @@ def parse_frames(text: str | None) -> range | None:
 
 
 def refuse_masks(images: Frames) -> None:
-    """Raise :class:`InputError` if the first frame is a label image or a binary mask, not a picture of cells.
+    """Raise `InputError` if the first frame is a label image or a binary mask, not a picture of cells.
 
     In a mask nearly every pixel of an object equals its neighbour; in a picture few do.
     """
@@ -114,14 +116,14 @@ def refuse_masks(images: Frames) -> None:
 def open_images(
     path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
 ) -> Frames:
-    """Open a movie of grey images; see :func:`open_frames`."""
+    """Open a movie of grey images; see `open_frames`."""
     return open_frames(path, "image", frames=frames, channel=channel, axes=axes)
 
 
 def open_labels(
     path: Path, *, frames: range | None = None, channel: int | None = None, axes: str | None = None
 ) -> Frames:
-    """Open a movie of label images; see :func:`open_frames`."""
+    """Open a movie of label images; see `open_frames`."""
     return open_frames(path, "labels", frames=frames, channel=channel, axes=axes)
 
 
@@ -132,12 +134,17 @@ def open_frames(
 
     Parameters
     ----------
-    path : folder or file.
-    kind : ``"labels"`` demands integers; ``"image"`` any grey values.
-    frames : the frame numbers to keep (``None``: all).
-    channel : which channel to take where a file has several.
-    axes : axes of a stack ("TYX", "ZYX", "TZYX", "TCYX" …). Otherwise from its metadata; where
-        the file does not say, the first axis is time.
+    path : Path
+        Folder or file.
+    kind : Kind
+        ``"labels"`` demands integers; ``"image"`` any grey values.
+    frames : range | None
+        The frame numbers to keep (``None``: all).
+    channel : int | None
+        Which channel to take where a file has several.
+    axes : str | None
+        Axes of a stack ("TYX", "ZYX", "TZYX", "TCYX" …). Otherwise from its metadata; where the file does not say,
+        the first axis is time.
 
     Returns
     -------
@@ -170,8 +177,10 @@ def _header(path: Path) -> Header:
 
 def _dtype_problem(header: Header, kind: Kind) -> str | None:
     if kind == "labels" and header.dtype.kind not in "uib":
-        return (f"{header.path} holds {header.dtype} values, but a mask holds whole numbers "
-                "(0 for background, one number per cell): save it as 16-bit labels.")  # fmt: skip
+        return (
+            f"{header.path} holds {header.dtype} values, but a mask holds whole numbers "
+            "(0 for background, one number per cell): save it as 16-bit labels."
+        )
     if header.dtype.kind not in "uifb":
         return f"{header.path} holds {header.dtype} values: save it with real grey values."
     return None
@@ -188,7 +197,7 @@ def _frame_layout(
 ) -> tuple[tuple[int, ...], int | None, int]:
     """Shape of the frame in a file that holds one frame, and the channel axis to pick from.
 
-    Raises :class:`InputError` where the axes cannot be understood.
+    Raises `InputError` where the axes cannot be understood.
     """
     letters = header.axes
     if axes is not None:
@@ -205,8 +214,10 @@ def _frame_layout(
             count = shape[axis]
             if channel is None:
                 colour = "is a colour image" if letter == "S" else "has several channels"
-                raise InputError(f"{header.path} {colour} ({count} values per pixel): "
-                                 f"choose one with --channel 0 … {count - 1}, or save it as grey values.")  # fmt: skip
+                raise InputError(
+                    f"{header.path} {colour} ({count} values per pixel): "
+                    f"choose one with --channel 0 … {count - 1}, or save it as grey values."
+                )
             if not 0 <= channel < count:
                 raise InputError(f"{header.path} has channels 0 … {count - 1}; there is no channel {channel}.")
             return tuple(n for i, n in enumerate(shape) if i != axis), channel, axis
@@ -219,7 +230,7 @@ def _frame_layout(
 
 
 def _check_axes(letters: str, header: Header, axes: str) -> None:
-    """Raise :class:`InputError` unless ``letters`` name every axis of the file, each once."""
+    """Raise `InputError` unless ``letters`` name every axis of the file, each once."""
     fits = len(letters) == len(header.shape) and len(set(letters)) == len(letters)
     if not fits or not set("YX") <= set(letters) <= set("TZCYXS"):
         raise InputError(
@@ -246,7 +257,7 @@ def inspect_folder(
     Raises
     ------
     InputError
-        Where the folder is no movie at all, see :func:`list_frame_files`.
+        Where the folder is no movie at all, see `list_frame_files`.
     """
     files = list_frame_files(folder)
     if frames is not None:

@@ -18,7 +18,7 @@ def partial_path(out: Path) -> Path:
 
 
 def refuse_existing(out: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
-    """Raise :class:`InputError` if ``out`` exists and may not be replaced.
+    """Raise `InputError` if ``out`` exists and may not be replaced.
 
     An empty folder may always be used. With ``overwrite`` a result is replaced, but never a folder
     that holds the place one works in, one's home, or one of ``inputs``.
@@ -81,11 +81,15 @@ def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False, k
 
     Parameters
     ----------
-    out : the folder that shall hold the result.
-    overwrite : replace an existing ``out``; otherwise :class:`InputError`.
-    resume : go on in a partial folder that an interrupted run has left, and keep it after an error;
-        otherwise such a folder is emptied first, and removed after an error.
-    keep : keep it after anything but an :class:`InputError`, so that another run can go on.
+    out : Path
+        The folder that shall hold the result.
+    overwrite : bool
+        Replace an existing ``out``; otherwise `InputError`.
+    resume : bool
+        Go on in a partial folder that an interrupted run has left, and keep it after an error; otherwise such a
+        folder is emptied first, and removed after an error.
+    keep : bool
+        Keep it after anything but an `InputError`, so that another run can go on.
     """
     out = Path(out)
     if out.is_file():

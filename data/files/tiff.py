@@ -28,9 +28,28 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAX_FRAME_BYTES = 16 * 2**30
 MAX_EXPANSION = 10_000  # declared bytes per byte of the file; zlib reaches about 1,000
-CODECS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "packbits", 34925: "LZMA", 50000: "zstd", 34926: "zstd"}  # fmt: skip
-LENGTH_IN_UM = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "\\u00b5m": 1.0,
-                "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}  # fmt: skip
+CODECS = {
+    1: "none",
+    5: "LZW",
+    8: "deflate",
+    32946: "deflate",
+    32773: "packbits",
+    34925: "LZMA",
+    50000: "zstd",
+    34926: "zstd",
+}
+LENGTH_IN_UM = {
+    "µm": 1.0,
+    "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "\\u00b5m": 1.0,
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+}
 TIME_IN_S = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0}
 
 
@@ -57,8 +76,10 @@ def _page_problem(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> s
     if tile > MAX_EXPANSION * max(path.stat().st_size, 1):
         return f"{path} declares blocks of {tile:,} bytes, far more than it can hold: it is damaged, save it again."
     if int(page.compression) not in CODECS:
-        return (f"{path} is compressed with {page.compression.name}, which is not read here: "
-                "save it uncompressed or with LZW, deflate or zstd.")  # fmt: skip
+        return (
+            f"{path} is compressed with {page.compression.name}, which is not read here: "
+            "save it uncompressed or with LZW, deflate or zstd."
+        )
     return None
 
 
@@ -99,12 +120,16 @@ def read_header(path: Path) -> Header:
     declared = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
     stored = path.stat().st_size
     if declared > MAX_EXPANSION * max(stored, 1):
-        raise InputError(f"{path} declares {declared:,} bytes of pixels but is only {stored:,} bytes long: "
-                         "it is damaged, save it again.")  # fmt: skip
+        raise InputError(
+            f"{path} declares {declared:,} bytes of pixels but is only {stored:,} bytes long: "
+            "it is damaged, save it again."
+        )
     plane = int(np.prod([int(n) for n in shape[-3:]], dtype=object)) * dtype.itemsize
     if plane > MAX_FRAME_BYTES:
-        raise InputError(f"{path} declares a frame of {plane / 2**30:.0f} GB, more than the {MAX_FRAME_BYTES >> 30} GB "
-                         "that are read at once: crop or bin it.")  # fmt: skip
+        raise InputError(
+            f"{path} declares a frame of {plane / 2**30:.0f} GB, more than the {MAX_FRAME_BYTES >> 30} GB "
+            "that are read at once: crop or bin it."
+        )
     return Header(path, tuple(int(n) for n in shape), np.dtype(dtype), str(axes), voxel, interval)
 
 
@@ -161,7 +186,7 @@ def _imagej_scale(tiff: tifffile.TiffFile) -> tuple[tuple[float, float, float] |
 def read_pages(path: Path, pages: Sequence[int] | None = None) -> NDArray[Any]:
     """Read a TIFF file, or the given planes of its first series stacked along a new first axis.
 
-    The header must have been checked with :func:`read_header`.
+    The header must have been checked with `read_header`.
 
     Raises
     ------
@@ -194,7 +219,7 @@ def read_pages(path: Path, pages: Sequence[int] | None = None) -> NDArray[Any]:
 def _read_page(page: Any) -> NDArray[Any]:
     """The pixels of one page. Deflated strips, as the CTC's masks have them, are decoded in place, which takes a third
     of the time of the general way.
-    """  # fmt: skip
+    """
     plain = (
         isinstance(page, tifffile.TiffPage)
         and int(page.compression) in (8, 32946)
@@ -226,7 +251,8 @@ def write_labels(path: Path, labels: NDArray[np.integer[Any]]) -> None:
 
     Parameters
     ----------
-    labels : integer array (Y, X) or (Z, Y, X), values 0 … 65,535.
+    labels : NDArray[np.integer[Any]]
+        Integer array (Y, X) or (Z, Y, X), values 0 … 65,535.
 
     Raises
     ------
@@ -235,8 +261,10 @@ def write_labels(path: Path, labels: NDArray[np.integer[Any]]) -> None:
     """
     top = int(labels.max(initial=0))
     if top > 65_535 or int(labels.min(initial=0)) < 0:
-        raise InputError(f"{path}: label {top} does not fit into the 16 bits of a CTC mask: "
-                         "split the movie, or write another format.")  # fmt: skip
+        raise InputError(
+            f"{path}: label {top} does not fit into the 16 bits of a CTC mask: "
+            "split the movie, or write another format."
+        )
     write_array(path, np.ascontiguousarray(labels, dtype=np.uint16))
 
 

@@ -104,8 +104,11 @@ class Tracks:
         """
         found: list[tuple[int, int | None, str]] = []
         labels, counts = np.unique(self.label, return_counts=True)
-        found += [(label, None, f"Track {label} is listed {n} times: give each track its own label.")
-                  for label, n in zip(labels.tolist(), counts.tolist(), strict=True) if n > 1]  # fmt: skip
+        found += [
+            (label, None, f"Track {label} is listed {n} times: give each track its own label.")
+            for label, n in zip(labels.tolist(), counts.tolist(), strict=True)
+            if n > 1
+        ]
         end_of = dict(zip(self.label.tolist(), self.end.tolist(), strict=True))
         rows: list[list[int]] = self.rows().tolist()
         for label, begin, end, parent in rows:
@@ -134,8 +137,10 @@ class Tracks:
                     )
                 )
             elif end_of[parent] >= begin:
-                text = (f"Track {label} begins in frame {begin}, but its parent {parent} ends in frame "
-                        f"{end_of[parent]}: a parent must end before its child begins.")  # fmt: skip
+                text = (
+                    f"Track {label} begins in frame {begin}, but its parent {parent} ends in frame "
+                    f"{end_of[parent]}: a parent must end before its child begins."
+                )
                 found.append((label, begin, text))
         for cycle in self._cycles():
             names = " → ".join(str(label) for label in (*cycle, cycle[0]))
@@ -172,7 +177,7 @@ def read_tracks(path: Path) -> Tracks:
     ------
     InputError
         If the file is missing, is not text, or has lines that are not four integers (all of them
-        are listed). The invariants of :meth:`Tracks.problems` are not checked here.
+        are listed). The invariants of `Tracks.problems` are not checked here.
     """
     path = Path(path)
     try:
@@ -219,7 +224,8 @@ def frames_of_labels(labels_per_frame: Mapping[int, IntArray]) -> dict[int, IntA
 
     Parameters
     ----------
-    labels_per_frame : frame number → int64 array of the labels in it.
+    labels_per_frame : Mapping[int, IntArray]
+        Frame number → int64 array of the labels in it.
     """
     frames: dict[int, list[int]] = {}
     for frame in sorted(labels_per_frame):
@@ -256,7 +262,8 @@ def split_at_holes(tracks: Tracks, present: Mapping[int, IntArray]) -> tuple[Tra
     Parameters
     ----------
     tracks : Tracks
-    present : label → sorted int64 frames in which the track has a mask. Begin and end are taken from here.
+        Tracks present : label → sorted int64 frames in which the track has a mask. Begin and end are taken from
+        here.
 
     Returns
     -------

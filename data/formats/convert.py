@@ -48,9 +48,15 @@ def read_points(
     if path.is_dir() and (track_file(path) is not None or suffix not in (".geff", ".zarr")):
         points = read_result(path, progress=progress)
         return Points(
-            points.frame, points.label, points.position, points.area, points.tracks, points.ndim,
-            voxel or points.voxel, interval or points.interval,
-        )  # fmt: skip
+            points.frame,
+            points.label,
+            points.position,
+            points.area,
+            points.tracks,
+            points.ndim,
+            voxel or points.voxel,
+            interval or points.interval,
+        )
     if suffix == ".csv":
         return read_table(path, voxel=voxel, interval=interval)
     if suffix == ".xml":
@@ -74,10 +80,13 @@ def convert_movie(
 
     Parameters
     ----------
-    dialect : which program's columns a CSV has: intracktive, napari, btrack, trackmate.
-    masks : label images on which the points lie; the masks of a CTC folder to be written are taken
-        from them. Without them, and where the source has none, discs are drawn.
-    radius : of these discs, in pixels; otherwise from the areas of the points.
+    dialect : str
+        Which program's columns a CSV has: intracktive, napari, btrack, trackmate.
+    masks : Path | None
+        Label images on which the points lie; the masks of a CTC folder to be written are taken from them. Without
+        them, and where the source has none, discs are drawn.
+    radius : float | None
+        Of these discs, in pixels; otherwise from the areas of the points.
 
     Returns
     -------
@@ -86,8 +95,10 @@ def convert_movie(
     """
     suffix = target.suffix.lower()
     if suffix not in ("", ".csv", ".geff", ".zarr"):
-        raise InputError(f"{target} has the ending {suffix}, which is not written here: use .csv, .geff, .zarr, "
-                         "or a name without ending for a CTC folder.")  # fmt: skip
+        raise InputError(
+            f"{target} has the ending {suffix}, which is not written here: use .csv, .geff, .zarr, "
+            "or a name without ending for a CTC folder."
+        )
     if dialect not in DIALECTS:
         raise InputError(f"The table format '{dialect}' is not known: choose one of {', '.join(DIALECTS)}.")
     refuse_existing(target, overwrite=overwrite, inputs=[source, *([masks] if masks else [])])
@@ -143,11 +154,15 @@ def _relabelled(points: Points, masks: Mapping[int, NDArray[Any]], path: Path) -
             label = int(points.label[row])
             found = label_at(mask, points.position[row])
             if found == 0:
-                problems.append(f"{path} has no mask at cell {label} of frame {frame} (within {NEAR:.0f} pixels): "
-                                "use the masks that were tracked.")  # fmt: skip
+                problems.append(
+                    f"{path} has no mask at cell {label} of frame {frame} (within {NEAR:.0f} pixels): "
+                    "use the masks that were tracked."
+                )
             elif found in owner:
-                problems.append(f"{path}: cells {owner[found]} and {label} lie on one mask in frame {frame}: "
-                                "use the masks that were tracked.")  # fmt: skip
+                problems.append(
+                    f"{path}: cells {owner[found]} and {label} lie on one mask in frame {frame}: "
+                    "use the masks that were tracked."
+                )
             owner.setdefault(found, label)
         raise_if(problems[:20])
         known = np.array([-1, *sorted(owner)], dtype=np.int64)
@@ -160,7 +175,7 @@ def _relabelled(points: Points, masks: Mapping[int, NDArray[Any]], path: Path) -
 
 
 def label_at(mask: NDArray[Any], position: NDArray[np.float64]) -> int:
-    """The label under a point (z, y, x), or the nearest one within :data:`NEAR` pixels; 0: none."""
+    """The label under a point (z, y, x), or the nearest one within `NEAR` pixels; 0: none."""
     centre = position[3 - mask.ndim :]
     pixel = np.rint(centre).astype(int)
     if ((pixel >= 0) & (pixel < mask.shape)).all() and mask[tuple(pixel)]:
@@ -181,7 +196,8 @@ def draw_discs(points: Points, radius: float | None = None) -> ComputedFrames:
 
     Parameters
     ----------
-    radius : in pixels; otherwise that of the points' areas, 5 where these are not known.
+    radius : float | None
+        In pixels; otherwise that of the points' areas, 5 where these are not known.
 
     Returns
     -------
@@ -207,12 +223,16 @@ def draw_discs(points: Points, radius: float | None = None) -> ComputedFrames:
     if (counts > 1).any():
         raise InputError(f"{int((counts > 1).sum())} pixels hold two cells at once: give the masks with --masks.")
     if pixels.min() < 0:
-        raise InputError(f"The source has a cell at {centres.min():.1f}, outside the image: "
-                         "shift the positions so that none is negative.")  # fmt: skip
+        raise InputError(
+            f"The source has a cell at {centres.min():.1f}, outside the image: "
+            "shift the positions so that none is negative."
+        )
     shape = tuple((pixels.max(axis=0) + np.ceil(radii.max()) + 2).astype(int).tolist())
     if float(np.prod([float(n) for n in shape])) >= 2**27:
-        raise InputError(f"The discs would need images of {' x '.join(map(str, shape))} pixels: are the positions in "
-                         "pixels? Otherwise give --voxel.")  # fmt: skip
+        raise InputError(
+            f"The discs would need images of {' x '.join(map(str, shape))} pixels: are the positions in "
+            "pixels? Otherwise give --voxel."
+        )
 
     def draw(frame: int) -> NDArray[Any]:
         labels = np.zeros(shape, dtype=np.int64)

@@ -46,7 +46,8 @@ def write_geff(
 
     Parameters
     ----------
-    masks : label images with the labels of ``points``; only for a path that ends in ".zarr".
+    masks : Mapping[int, NDArray[Any]] | None
+        Label images with the labels of ``points``; only for a path that ends in ".zarr".
     """
     geff = import_extra("geff", "interop")
     import_extra("zarr", "interop")
@@ -66,10 +67,13 @@ def write_geff(
         warnings.simplefilter("ignore")
         labels = RelatedObject(type="labels", path=f"../{LABELS}", node_prop="seg_id", label_prop="seg_id")
         metadata = geff.GeffMetadata(
-            directed=True, axes=axes, node_props_metadata={}, edge_props_metadata={},
+            directed=True,
+            axes=axes,
+            node_props_metadata={},
+            edge_props_metadata={},
             track_node_props={"tracklet": "track_id", "lineage": "lineage_id"},
             related_objects=[labels] if bundle and masks else None,
-        )  # fmt: skip
+        )
     joined, roots = joined_tracks(points.tracks), points.tracks.roots()
     columns: dict[str, NDArray[Any]] = {
         "t": points.frame,
@@ -88,9 +92,13 @@ def write_geff(
         if bundle and masks:
             _write_labels(path, masks, progress)
         write_arrays(
-            str(path / GRAPH if bundle else path), np.arange(len(points), dtype=np.uint64), props,
-            links.astype(np.uint64), {}, metadata,
-        )  # fmt: skip
+            str(path / GRAPH if bundle else path),
+            np.arange(len(points), dtype=np.uint64),
+            props,
+            links.astype(np.uint64),
+            {},
+            metadata,
+        )
 
 
 def _scaled(unit: str, scale: float | None, scaled_unit: str) -> dict[str, Any]:
@@ -144,10 +152,15 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
     time = [name for name, axis in axes.items() if axis.type == "time"]
     space = [name for name, axis in axes.items() if axis.type == "space"]
     if len(time) != 1 or len(space) not in (2, 3):
-        raise InputError(f"{path} needs one axis of time and two or three of space; it has {sorted(axes)}: "
-                         "name them in its metadata.")  # fmt: skip
-    columns = {name: np.asarray(prop["values"]) for name, prop in graph["node_props"].items()
-               if np.asarray(prop["values"]).ndim == 1}  # fmt: skip
+        raise InputError(
+            f"{path} needs one axis of time and two or three of space; it has {sorted(axes)}: "
+            "name them in its metadata."
+        )
+    columns = {
+        name: np.asarray(prop["values"])
+        for name, prop in graph["node_props"].items()
+        if np.asarray(prop["values"]).ndim == 1
+    }
     frame, seconds = _frames(path, columns[time[0]], axes[time[0]])
     position = np.zeros((len(frame), 3))
     lengths = list(voxel or (1.0, 1.0, 1.0))
@@ -165,10 +178,16 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
         label = None
     area = graph["node_props"].get("area")
     return points_from_links(
-        frame, position, links, label=label, ndim=len(space), source=str(path),
+        frame,
+        position,
+        links,
+        label=label,
+        ndim=len(space),
+        source=str(path),
         area=None if area is None else _with_gaps(area),
-        voxel=(lengths[0], lengths[1], lengths[2]) if known else None, interval=interval or seconds,
-    )  # fmt: skip
+        voxel=(lengths[0], lengths[1], lengths[2]) if known else None,
+        interval=interval or seconds,
+    )
 
 
 def _usual_axes(names: Iterable[str]) -> list[Any]:

@@ -32,11 +32,15 @@ def measure_cells(
 
     Parameters
     ----------
-    points : the result, see :func:`celltrail.data.formats.points.read_result`; with its voxel size and interval there
-        are columns in µm and minutes as well.
-    masks : the label images of the result.
-    images : name of a channel → images; "" for the only one.
-    margins : (frame, label) → nats, see :func:`read_margins`.
+    points : Points
+        The result, see `celltrail.data.formats.points.read_result`; with its voxel size and interval there are
+        columns in µm and minutes as well.
+    masks : Mapping[int, NDArray[Any]]
+        The label images of the result.
+    images : Mapping[str, Mapping[int, NDArray[Any]]] | None
+        Name of a channel → images; "" for the only one.
+    margins : Mapping[tuple[int, int], float] | None
+        (frame, label) → nats, see `read_margins`.
 
     Returns
     -------
@@ -101,8 +105,10 @@ def _per_frame(
         grey = {channel: movie[frame] for channel, movie in images.items() if frame in movie}
         for channel, image in grey.items():
             if image.shape != mask.shape:
-                raise InputError(f"Frame {frame} has an image of shape {image.shape} and masks of shape {mask.shape}: "
-                                 f"use the images that the masks were made from{f' ({channel})' if channel else ''}.")  # fmt: skip
+                raise InputError(
+                    f"Frame {frame} has an image of shape {image.shape} and masks of shape {mask.shape}: "
+                    f"use the images that the masks were made from{f' ({channel})' if channel else ''}."
+                )
         rows = range(starts[frame], starts[frame + 1]) if frame + 1 < len(starts) else range(0)
         # Labels become 1 … n in their order: that of the rows, and small whatever they were.
         dense = np.where(mask > 0, np.searchsorted(points.label[rows.start : rows.stop], mask) + 1, 0)
@@ -149,8 +155,10 @@ def read_margins(graph: Path) -> dict[tuple[int, int], float]:
     frame = candidates.detections.frame
     margins: dict[tuple[int, int], float] = {}
     pairs = [(candidates.links.target, solution.link_chosen, solution.link_margin)]
-    pairs += [(rows, solution.division_chosen, solution.division_margin)
-              for rows in (candidates.divisions.first, candidates.divisions.second)]  # fmt: skip
+    pairs += [
+        (rows, solution.division_chosen, solution.division_margin)
+        for rows in (candidates.divisions.first, candidates.divisions.second)
+    ]
     for rows, chosen, margin in pairs:
         for row, value in zip(rows[chosen].tolist(), margin[chosen].tolist(), strict=True):
             margins[int(frame[row]), int(track[row])] = value
@@ -162,7 +170,8 @@ def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    cells : from :func:`measure_cells`.
+    cells : pd.DataFrame
+        From `measure_cells`.
 
     Returns
     -------
@@ -176,8 +185,11 @@ def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
 
     joined = joined_tracks(points.tracks)
     first, last = int(points.frame.min(initial=0)), int(points.frame.max(initial=0))
-    mother = {joined[label]: joined[parent] for label, _, _, parent in points.tracks.rows().tolist()
-              if parent and joined[label] == label}  # fmt: skip
+    mother = {
+        joined[label]: joined[parent]
+        for label, _, _, parent in points.tracks.rows().tolist()
+        if parent and joined[label] == label
+    }
     daughters: dict[int, list[int]] = {}
     for child, parent in mother.items():
         daughters.setdefault(parent, []).append(child)
@@ -194,19 +206,33 @@ def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
         full = track in mother and divides
         path = group[where].to_numpy(dtype=np.float64)
         row = {
-            "track": track, "begin": begin, "end": end, "frames": len(group), "mother": mother.get(track, 0),
+            "track": track,
+            "begin": begin,
+            "end": end,
+            "frames": len(group),
+            "mother": mother.get(track, 0),
             "daughters": " ".join(map(str, sorted(daughters.get(track, ())))),
-            "birth": "division" if track in mother else "start of the movie" if begin == first
-            else "border" if group["at_border"].iloc[0] else "appears",
-            "fate": "division" if divides else "end of the movie" if end == last
-            else "border" if group["at_border"].iloc[-1] else "disappears",
+            "birth": "division"
+            if track in mother
+            else "start of the movie"
+            if begin == first
+            else "border"
+            if group["at_border"].iloc[0]
+            else "appears",
+            "fate": "division"
+            if divides
+            else "end of the movie"
+            if end == last
+            else "border"
+            if group["at_border"].iloc[-1]
+            else "disappears",
             "generation": generation[track],
             "cycle_frames": end - begin + 1 if full else None,
             "path_px": float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum()),
             "net_px": float(np.linalg.norm(path[-1] - path[0])),
             "mean_speed_px": float(group["speed_px"].mean()) if len(group) > 1 else None,
             f"mean_{size}": float(group[size].mean()),
-        }  # fmt: skip
+        }
         if points.interval:
             row["cycle_minutes"] = (end - begin + 1) * points.interval / 60 if full else None
         rows.append(row)

@@ -26,11 +26,20 @@ class Points:
 
     Attributes
     ----------
-    frame, label : int64 (n,), ordered by (frame, label); each label is in ``tracks``.
-    position : float64 (n, 3), centre z, y, x in pixels (z = 0 in 2D).
-    area : float64 (n,), pixels; NaN where it is not known.
-    tracks : Tracks, as in the CTC: a track has a point in each of its frames.
-    ndim : 2 or 3. voxel : size (z, y, x) in µm, or ``None``. interval : seconds between frames, or ``None``.
+    frame, label : IntArray
+        int64 (n,), ordered by (frame, label); each label is in ``tracks``.
+    position : FloatArray
+        float64 (n, 3), centre z, y, x in pixels (z = 0 in 2D).
+    area : FloatArray
+        float64 (n,), pixels; NaN where it is not known.
+    tracks : Tracks
+        Tracks, as in the CTC: a track has a point in each of its frames.
+    ndim : int
+        2 or 3.
+    voxel : tuple[float, float, float] | None
+        Size (z, y, x) in µm, or ``None``.
+    interval : float | None
+        Seconds between frames, or ``None``.
     """
 
     frame: IntArray
@@ -73,19 +82,30 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
     found = set(zip(label.tolist(), frame.tolist(), strict=True))
     # A table may claim any frames; one outside the movie is enough to be found missing.
     first, last = masks.numbers[0] - 1, masks.numbers[-1] + 1
-    listed = {(label, frame) for label, begin, end, _ in tracks.rows().tolist()
-              for frame in range(min(max(begin, first), last), min(end, last) + 1)}  # fmt: skip
+    listed = {
+        (label, frame)
+        for label, begin, end, _ in tracks.rows().tolist()
+        for frame in range(min(max(begin, first), last), min(end, last) + 1)
+    }
     for what, odd in (("is missing from the masks", listed - found), ("has no track", found - listed)):
         if odd:
             example = min(odd)
-            problems.append(f"{folder}: label {example[0]} {what} in frame {example[1]} (and {len(odd) - 1} more): "
-                            "run 'celltrail check' on it.")  # fmt: skip
+            problems.append(
+                f"{folder}: label {example[0]} {what} in frame {example[1]} (and {len(odd) - 1} more): "
+                "run 'celltrail check' on it."
+            )
     if problems:
         raise InputError(*problems[:20])
     return Points(
-        frame, label, np.concatenate(positions), np.concatenate(areas).astype(np.float64), tracks, len(masks.shape),
-        masks.voxel, masks.interval,
-    )  # fmt: skip
+        frame,
+        label,
+        np.concatenate(positions),
+        np.concatenate(areas).astype(np.float64),
+        tracks,
+        len(masks.shape),
+        masks.voxel,
+        masks.interval,
+    )
 
 
 def points_between(points: Points, frames: range | None) -> Points:
@@ -102,9 +122,13 @@ def points_between(points: Points, frames: range | None) -> Points:
     if len(rows) == 0:
         raise InputError(f"No cell is in the frames {frames.start}:{frames.stop - 1}: choose other --frames.")
     return replace(
-        points, frame=points.frame[rows], label=points.label[rows], position=points.position[rows],
-        area=points.area[rows], tracks=clip_tracks(points.tracks, frames),
-    )  # fmt: skip
+        points,
+        frame=points.frame[rows],
+        label=points.label[rows],
+        position=points.position[rows],
+        area=points.area[rows],
+        tracks=clip_tracks(points.tracks, frames),
+    )
 
 
 def links_of(points: Points) -> IntArray:
@@ -152,11 +176,19 @@ def points_from_links(
 
     Parameters
     ----------
-    frame : (n,) whole numbers. position : (n, 3), z, y, x in pixels. area : (n,) pixels.
-    links : (k, 2) rows of the points; the earlier one is the source, in whatever order they come.
-    label : (n,) labels to keep; a chain ends where they change. 0: none. Otherwise tracks are
-        numbered by first frame and position.
-    source : what to call the input in messages.
+    frame : NDArray[Any]
+        (n,) whole numbers.
+    position : NDArray[Any]
+        (n, 3), z, y, x in pixels.
+    area : NDArray[Any] | None
+        (n,) pixels.
+    links : NDArray[Any]
+        (k, 2) rows of the points; the earlier one is the source, in whatever order they come.
+    label : NDArray[Any] | None
+        (n,) labels to keep; a chain ends where they change. 0: none. Otherwise tracks are numbered by first frame
+        and position.
+    source : str
+        What to call the input in messages.
 
     Raises
     ------
@@ -175,8 +207,10 @@ def points_from_links(
         problems.append(f"{source} links two cells of frame {frame[flat[0, 0]]} ({len(flat)} such links): remove them.")
     targets, counts = np.unique(links[:, 1], return_counts=True)
     if (counts > 1).any():
-        problems.append(f"{source} lets cells merge, first in frame {frame[targets[counts > 1]].min()} "
-                        f"({int((counts > 1).sum())} times), which a lineage cannot hold: remove one link of each.")  # fmt: skip
+        problems.append(
+            f"{source} lets cells merge, first in frame {frame[targets[counts > 1]].min()} "
+            f"({int((counts > 1).sum())} times), which a lineage cannot hold: remove one link of each."
+        )
     if (frame < 0).any():
         problems.append(f"{source} has the frame {frame.min()}: frame numbers start at 0.")
     if problems:
@@ -190,9 +224,7 @@ def points_from_links(
     heads: list[int] = []
     for row in order.tolist():
         earlier = before[row]
-        if (
-            earlier >= 0 and leaving[earlier] == 1 and frame[row] == frame[earlier] + 1 and hint[row] == hint[earlier]
-        ):  # fmt: skip
+        if earlier >= 0 and leaving[earlier] == 1 and frame[row] == frame[earlier] + 1 and hint[row] == hint[earlier]:
             chain[row] = chain[earlier]
         else:
             chain[row] = len(heads)

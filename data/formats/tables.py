@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 class Dialect:
     """The names of the columns in one program's tables, and what they cannot hold.
 
-    parent : ``""`` where there is none. orphan : what stands in it for a track without a parent
-    ("self": the track itself).
+    Attributes
+    ----------
+    parent : str
+        ``""`` where there is none.
+    orphan : str
+        What stands in it for a track without a parent ("self": the track itself).
     """
 
     track: str
@@ -35,22 +39,38 @@ class Dialect:
 
 DIALECTS = {
     "intracktive": Dialect(
-        "track_id", "t", ("z", "y", "x"), "parent_track_id", "-1",
+        "track_id",
+        "t",
+        ("z", "y", "x"),
+        "parent_track_id",
+        "-1",
         "A table of points holds no masks, no pixel size and no time between frames; areas and labels are kept.",
     ),
     "napari": Dialect(
-        "track_id", "t", ("z", "y", "x"), "", "",
+        "track_id",
+        "t",
+        ("z", "y", "x"),
+        "",
+        "",
         "napari's track table holds no masks, no pixel size and no divisions: daughters become tracks without a parent.",
     ),
     "btrack": Dialect(
-        "ID", "t", ("z", "y", "x"), "parent", "self",
+        "ID",
+        "t",
+        ("z", "y", "x"),
+        "parent",
+        "self",
         "A table of points holds no masks, no pixel size and no time between frames; areas and labels are kept.",
     ),
     "trackmate": Dialect(
-        "TRACK_ID", "FRAME", ("POSITION_Z", "POSITION_Y", "POSITION_X"), "", "",
+        "TRACK_ID",
+        "FRAME",
+        ("POSITION_Z", "POSITION_Y", "POSITION_X"),
+        "",
+        "",
         "TrackMate's tables hold no masks, only a radius, and not the pixel size: repeat --voxel to read them again.",
     ),
-}  # fmt: skip
+}
 SPOT_HEADS = [
     ("LABEL", "Label", "Label", ""),
     ("ID", "Spot ID", "Spot ID", ""),
@@ -140,16 +160,30 @@ def _write_trackmate(points: Points, path: Path, edges_path: Path) -> None:
     ids = np.arange(len(points))
     names = np.array([f"ID{i}" for i in ids.tolist()], dtype=object)
     unit, time = "(micron)" if points.voxel else "(pixel)", "(sec)" if points.interval else "(frame)"
-    spots = pd.DataFrame({
-        "LABEL": names, "ID": ids, "TRACK_ID": lineage, "QUALITY": 1.0, "POSITION_X": x, "POSITION_Y": y,
-        "POSITION_Z": z, "POSITION_T": points.frame * (points.interval or 1.0), "FRAME": points.frame,
-        "RADIUS": radii_of(points) * voxel[2], "VISIBILITY": 1,
-    })  # fmt: skip
+    spots = pd.DataFrame(
+        {
+            "LABEL": names,
+            "ID": ids,
+            "TRACK_ID": lineage,
+            "QUALITY": 1.0,
+            "POSITION_X": x,
+            "POSITION_Y": y,
+            "POSITION_Z": z,
+            "POSITION_T": points.frame * (points.interval or 1.0),
+            "FRAME": points.frame,
+            "RADIUS": radii_of(points) * voxel[2],
+            "VISIBILITY": 1,
+        }
+    )
     links = links_of(points)
-    edges = pd.DataFrame({
-        "LABEL": [f"{names[a]} → {names[b]}" for a, b in links.tolist()], "TRACK_ID": lineage[links[:, 1]],
-        "SPOT_SOURCE_ID": links[:, 0], "SPOT_TARGET_ID": links[:, 1],
-    })  # fmt: skip
+    edges = pd.DataFrame(
+        {
+            "LABEL": [f"{names[a]} → {names[b]}" for a, b in links.tolist()],
+            "TRACK_ID": lineage[links[:, 1]],
+            "SPOT_SOURCE_ID": links[:, 0],
+            "SPOT_TARGET_ID": links[:, 1],
+        }
+    )
     for table, heads, file in ((spots, SPOT_HEADS, path), (edges, EDGE_HEADS, edges_path)):
         rows = [[head[k] for head in heads] for k in (1, 2, 3)]
         units = {"(length)": unit, "(time)": time}
@@ -177,7 +211,8 @@ def read_table(path: Path, *, voxel: tuple[float, float, float] | None = None, i
 
     Parameters
     ----------
-    voxel : size (z, y, x) in µm; needed for a TrackMate table in µm.
+    voxel : tuple[float, float, float] | None
+        Size (z, y, x) in µm; needed for a TrackMate table in µm.
 
     Raises
     ------
@@ -196,8 +231,10 @@ def read_table(path: Path, *, voxel: tuple[float, float, float] | None = None, i
             if "dummy" in table.columns:  # points that btrack invented in a gap: no cell was seen there
                 table = table[table["dummy"].isin(["0", "0.0", "False"])]
             return _read_points(path, table, names, voxel, interval)
-    raise InputError(f"{path} has the columns {', '.join(map(str, table.columns[:12]))}, which are not known: "
-                     "name them track_id, t, z, y, x and parent_track_id.")  # fmt: skip
+    raise InputError(
+        f"{path} has the columns {', '.join(map(str, table.columns[:12]))}, which are not known: "
+        "name them track_id, t, z, y, x and parent_track_id."
+    )
 
 
 def splits_file(tracks: Path) -> Path:
@@ -244,7 +281,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = False) -> FloatArray:
-    """A column as numbers; :class:`InputError` names the first line that holds something else."""
+    """A column as numbers; `InputError` names the first line that holds something else."""
     import pandas as pd
 
     values = np.asarray(pd.to_numeric(table[column], errors="coerce"), dtype=np.float64)
@@ -252,8 +289,10 @@ def _numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = Fals
     if bad.any():
         line = int(np.flatnonzero(bad)[0])
         kind = "a whole number" if whole else "a number"
-        raise InputError(f"{path}, line {int(table.index[line]) + 2}: {column} is '{table[column].iloc[line]}', "
-                         f"expected {kind}: correct it ({int(bad.sum())} such lines).")  # fmt: skip
+        raise InputError(
+            f"{path}, line {int(table.index[line]) + 2}: {column} is '{table[column].iloc[line]}', "
+            f"expected {kind}: correct it ({int(bad.sum())} such lines)."
+        )
     return values
 
 
@@ -275,8 +314,10 @@ def _read_points(
     twice = np.flatnonzero((np.diff(track[rows]) == 0) & (np.diff(frame[rows]) == 0))
     if len(twice):
         row = rows[twice[0]]
-        raise InputError(f"{path} has two points of track {track[row]} in frame {frame[row]} "
-                         f"({len(twice)} such pairs): give each cell its own track.")  # fmt: skip
+        raise InputError(
+            f"{path} has two points of track {track[row]} in frame {frame[row]} "
+            f"({len(twice)} such pairs): give each cell its own track."
+        )
     same = np.diff(track[rows]) == 0
     links = [np.stack([rows[:-1][same], rows[1:][same]], axis=1)]
     if names.parent in table.columns:
@@ -289,9 +330,16 @@ def _read_points(
     label = _whole(path, table, "label") if "label" in table.columns else np.maximum(track, 0)
     ndim = 3 if (z != 0).any() else 2
     return points_from_links(
-        frame, position, np.concatenate(links), area=area, label=label, ndim=ndim, voxel=voxel, interval=interval,
+        frame,
+        position,
+        np.concatenate(links),
+        area=area,
+        label=label,
+        ndim=ndim,
+        voxel=voxel,
+        interval=interval,
         source=str(path),
-    )  # fmt: skip
+    )
 
 
 def _parent_links(path: Path, track: IntArray, rows: IntArray, parent: IntArray) -> IntArray:
@@ -336,8 +384,10 @@ def _read_trackmate(
     units = {str(unit).strip("() ").lower() for unit in table["POSITION_X"].iloc[: len(table) - len(spots)]}
     calibrated = len(spots) < len(table) and not units & {"pixel", "pixels", "px"}
     if calibrated and voxel is None:
-        raise InputError(f"{path} gives positions in {sorted(units)[0] or 'a unit of length'}, not in pixels: "
-                         "say how large a pixel is with --voxel.")  # fmt: skip
+        raise InputError(
+            f"{path} gives positions in {sorted(units)[0] or 'a unit of length'}, not in pixels: "
+            "say how large a pixel is with --voxel."
+        )
     spots = spots[spots["TRACK_ID"].str.strip().ne("") & spots["TRACK_ID"].ne("None")]
     scale = np.array(voxel) if calibrated and voxel is not None else np.ones(3)
     position = np.stack([_numbers(path, spots, f"POSITION_{axis}") for axis in "ZYX"], axis=1) / scale
@@ -364,7 +414,7 @@ def _trackmate_edges(file: Path, ids: IntArray) -> IntArray:
 
 
 def rows_of_ids(pairs: IntArray, ids: IntArray, source: str) -> IntArray:
-    """Pairs of ids → pairs of rows; :class:`InputError` where an id is not there or is there twice."""
+    """Pairs of ids → pairs of rows; `InputError` where an id is not there or is there twice."""
     order = np.argsort(ids, kind="stable")
     if len(ids) and (np.diff(ids[order]) == 0).any():
         raise InputError(f"{source}: two cells have the same id: give each its own.")
@@ -384,7 +434,9 @@ def _consecutive(path: Path, file: Path, frame: IntArray, track: IntArray) -> In
     twice = same & (np.diff(frame[rows]) == 0)
     if twice.any():
         row = rows[np.flatnonzero(twice)[0]]
-        raise InputError(f"{path}: track {track[row]} has two spots in frame {frame[row]}, so it divides: "
-                         f"put TrackMate's table of edges beside it as {file.name}.")  # fmt: skip
+        raise InputError(
+            f"{path}: track {track[row]} has two spots in frame {frame[row]}, so it divides: "
+            f"put TrackMate's table of edges beside it as {file.name}."
+        )
     pairs: Sequence[NDArray[np.int64]] = (rows[:-1][same], rows[1:][same])
     return np.stack(pairs, axis=1)

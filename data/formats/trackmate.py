@@ -23,7 +23,8 @@ def read_trackmate(
 
     Parameters
     ----------
-    voxel, interval : taken instead of what the file says; size (z, y, x) in µm, seconds.
+    voxel, interval
+        Taken instead of what the file says; size (z, y, x) in µm, seconds.
 
     Raises
     ------
@@ -37,8 +38,12 @@ def read_trackmate(
     if root.tag != "TrackMate" or model is None or spots_of is None or tracks_of is None:
         raise InputError(f"{path} is not a TrackMate file with spots and tracks: save it in TrackMate after tracking.")
     shown = {item.get("TRACK_ID") for item in model.iterfind("FilteredTracks/TrackID")}
-    edges = [edge for track in tracks_of.iterfind("Track")
-             if not shown or track.get("TRACK_ID") in shown for edge in track.iterfind("Edge")]  # fmt: skip
+    edges = [
+        edge
+        for track in tracks_of.iterfind("Track")
+        if not shown or track.get("TRACK_ID") in shown
+        for edge in track.iterfind("Edge")
+    ]
     pairs = np.array([[_number(path, edge, "SPOT_SOURCE_ID"), _number(path, edge, "SPOT_TARGET_ID")] for edge in edges])
     pairs = pairs.reshape(-1, 2).astype(np.int64)
     linked = set(pairs.ravel().tolist())
@@ -55,9 +60,15 @@ def read_trackmate(
     area = (np.pi if ndim == 2 else 4 / 3 * np.pi) * (table[:, 5] / spacing[2]) ** ndim
     links = rows_of_ids(pairs, table[:, 0].astype(np.int64), str(path))
     return points_from_links(
-        table[:, 1].astype(np.int64), position, links, area=np.where(area > 0, area, np.nan), ndim=ndim,
-        voxel=voxel or size, interval=interval or seconds, source=str(path),
-    )  # fmt: skip
+        table[:, 1].astype(np.int64),
+        position,
+        links,
+        area=np.where(area > 0, area, np.nan),
+        ndim=ndim,
+        voxel=voxel or size,
+        interval=interval or seconds,
+        source=str(path),
+    )
 
 
 def _parse(path: Path) -> Any:
@@ -81,8 +92,9 @@ def _number(path: Path, element: Any, name: str, default: float | None = None) -
     except ValueError:
         value = None
     if value is None or not np.isfinite(value) or abs(value) > 2**53:
-        raise InputError(f"{path}: a {element.tag} has the {name} '{text}', expected a number: "
-                         "save it in TrackMate again.")  # fmt: skip
+        raise InputError(
+            f"{path}: a {element.tag} has the {name} '{text}', expected a number: save it in TrackMate again."
+        )
     return value
 
 

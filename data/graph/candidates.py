@@ -52,15 +52,26 @@ def _empty_int() -> IntArray:
 class Detections:
     """One row per detection, ordered by (frame, position in the frame).
 
-    frame, label : int64 (n,) — frame number, and label in the input mask of that frame.
-    position : float64 (n, 3) — centroid z, y, x in voxels (z = 0 in 2D).
-    area : int64 (n,) — voxels.
-    border : float64 (n,) — distance in voxels from the mask to the nearest side of the image.
-    cost : int64 (n,) — of using the detection (c_x).
-    appear, disappear : int64 (n,) — c_a, c_b.
-    optional : bool (n,) — whether it may be left out; otherwise it is used for certain.
-    fixed : int8 (n,) — FREE, FORBIDDEN or KEPT (pins).
-    hypothesis : int64 (n,) — number among the hypotheses of that frame; −1 for a plain mask.
+    Attributes
+    ----------
+    frame, label : IntArray
+        int64 (n,) — frame number, and label in the input mask of that frame.
+    position : FloatArray
+        float64 (n, 3) — centroid z, y, x in voxels (z = 0 in 2D).
+    area : IntArray
+        int64 (n,) — voxels.
+    border : FloatArray
+        float64 (n,) — distance in voxels from the mask to the nearest side of the image.
+    cost : IntArray
+        int64 (n,) — of using the detection (c_x).
+    appear, disappear : IntArray
+        int64 (n,) — c_a, c_b.
+    optional : BoolArray
+        bool (n,) — whether it may be left out; otherwise it is used for certain.
+    fixed : Codes
+        int8 (n,) — FREE, FORBIDDEN or KEPT (pins).
+    hypothesis : IntArray
+        int64 (n,) — number among the hypotheses of that frame; −1 for a plain mask.
     """
 
     frame: IntArray
@@ -83,8 +94,16 @@ class Detections:
 class Links:
     """Candidate links: ``source`` continues as ``target`` in a later frame.
 
-    source, target : int64 (m,) — rows of the detections. cost : int64 (m,) — c_y.
-    fixed : int8 (m,). terms : name → float16 or float64 (m,), the parts of the cost in nats, for explanation.
+    Attributes
+    ----------
+    source, target : IntArray
+        int64 (m,) — rows of the detections.
+    cost : IntArray
+        int64 (m,) — c_y.
+    fixed : Codes
+        int8 (m,).
+    terms : Terms
+        Name → float16 or float64 (m,), the parts of the cost in nats, for explanation.
     """
 
     source: IntArray
@@ -110,9 +129,14 @@ class Links:
 class Divisions:
     """Candidate divisions: ``mother`` divides into ``first`` and ``second`` (both in later frames).
 
-    mother, first, second : int64 (d,) — rows of the detections, ``first < second``.
-    cost : int64 (d,) — c_z of the whole triplet; it replaces the costs of the two links.
-    fixed, terms : as for links.
+    Attributes
+    ----------
+    mother, first, second : IntArray
+        int64 (d,) — rows of the detections, ``first < second``.
+    cost : IntArray
+        int64 (d,) — c_z of the whole triplet; it replaces the costs of the two links.
+    fixed, terms
+        As for links.
     """
 
     mother: IntArray
@@ -150,19 +174,37 @@ class Candidates:
 
 @dataclass
 class Solution:
-    """An answer to :class:`Candidates`, with its certificate.
+    """An answer to `Candidates`, with its certificate.
 
-    used, appears, disappears : bool (n,). link_chosen : bool (m,). division_chosen : bool (d,).
-    objective, bound : int, in units of 10⁻⁶ nat; ``bound ≤ optimum ≤ objective``.
-    baseline : objective of the solution in which everything only appears and disappears.
-    component : int64 (n,) — the independent problem that decides the future of each detection, and with it the
-        links and divisions out of it. past_component : the one that decides its past (the same where problems
-        span more than a pair of frames; empty: as ``component``).
-    open_components : the components whose optimum is not proven.
-    link_margin, division_margin : float64, nats to the best solution of the component without
-        this choice (a lower bound from duals); NaN where not chosen or not known.
-    rebirths : number of second births too soon in the solution.
-    solver : name of the backend. interrupted : stopped by the user before everything was proven.
+    Attributes
+    ----------
+    used, appears, disappears : BoolArray
+        bool (n,).
+    link_chosen : BoolArray
+        bool (m,).
+    division_chosen : BoolArray
+        bool (d,).
+    objective, bound : int
+        int, in units of 10⁻⁶ nat; ``bound ≤ optimum ≤ objective``.
+    baseline : int
+        Objective of the solution in which everything only appears and disappears.
+    component : IntArray
+        int64 (n,) — the independent problem that decides the future of each detection, and with it the links and
+        divisions out of it.
+    past_component : IntArray
+        The one that decides its past (the same where problems span more than a pair of frames; empty: as
+        ``component``).
+    open_components : IntArray
+        The components whose optimum is not proven.
+    link_margin, division_margin : FloatArray
+        float64, nats to the best solution of the component without this choice (a lower bound from duals); NaN
+        where not chosen or not known.
+    rebirths : int
+        Number of second births too soon in the solution.
+    solver : str
+        Name of the backend.
+    interrupted : bool
+        Stopped by the user before everything was proven.
     """
 
     used: BoolArray
@@ -213,7 +255,8 @@ def save_graph(
 
     Parameters
     ----------
-    track : int64 (n,), the label of each detection in the result's masks (0: not used).
+    track : IntArray | None
+        int64 (n,), the label of each detection in the result's masks (0: not used).
     """
     arrays: dict[str, Any] = {"schema": np.array(SCHEMA)}
     tables: dict[str, Detections | Links | Divisions] = {

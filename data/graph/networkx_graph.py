@@ -60,13 +60,31 @@ def to_networkx(candidates: Candidates, solution: Solution | None = None) -> Gra
         voxel=candidates.voxel,
     )
     names = (
-        "frame", "label", "z", "y", "x", "area", "border", "hypothesis", "cost", "appear", "disappear", "optional",
-    )  # fmt: skip
+        "frame",
+        "label",
+        "z",
+        "y",
+        "x",
+        "area",
+        "border",
+        "hypothesis",
+        "cost",
+        "appear",
+        "disappear",
+        "optional",
+    )
     columns = [
-        detections.frame, detections.label, *detections.position.T, detections.area, detections.border,
-        detections.hypothesis, detections.cost / NAT, detections.appear / NAT, detections.disappear / NAT,
+        detections.frame,
+        detections.label,
+        *detections.position.T,
+        detections.area,
+        detections.border,
+        detections.hypothesis,
+        detections.cost / NAT,
+        detections.appear / NAT,
+        detections.disappear / NAT,
         detections.optional,
-    ]  # fmt: skip
+    ]
     rows = zip(*(column.tolist() for column in columns), strict=True)
     fixed = [FIXED[code] for code in detections.fixed.tolist()]
     graph.add_nodes_from(
@@ -189,7 +207,7 @@ def from_networkx(graph: Graph) -> Candidates:
 
 
 def node_order(graph: Graph) -> list[Hashable]:
-    """The nodes by (frame, position, label): the order of the rows in :func:`from_networkx`."""
+    """The nodes by (frame, position, label): the order of the rows in `from_networkx`."""
 
     def key(node: Hashable) -> tuple[float, ...]:
         values = graph.nodes[node]
@@ -199,7 +217,7 @@ def node_order(graph: Graph) -> list[Hashable]:
 
 
 def with_solution(graph: Graph, solution: Solution) -> Graph:
-    """A copy of the candidate graph with the solution of its :func:`from_networkx` written on it."""
+    """A copy of the candidate graph with the solution of its `from_networkx` written on it."""
     result = graph.copy()
     result.graph["divisions"] = {key: dict(values) for key, values in graph.graph.get("divisions", {}).items()}
     nodes = node_order(graph)

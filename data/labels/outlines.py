@@ -16,7 +16,10 @@ def close_gaps(labels: NDArray[np.integer[Any]], reach: int) -> NDArray[np.integ
 
     Parameters
     ----------
-    labels : int (Y, X) or (Z, Y, X), 0 is background. reach : pixels; below 1 nothing is closed.
+    labels : NDArray[np.integer[Any]]
+        int (Y, X) or (Z, Y, X), 0 is background.
+    reach : int
+        Pixels; below 1 nothing is closed.
 
     Returns
     -------

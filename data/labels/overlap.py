@@ -26,10 +26,20 @@ HASH_A, HASH_B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  #
 class Overlap:
     """Areas of the objects of two label images, and of their intersections (background left out).
 
-    labels_a, labels_b : int64 — labels present, ascending. areas_a, areas_b : int64 — their areas.
-    a, b : int64 (k,) — indices into ``labels_a`` and ``labels_b`` of the pairs that share pixels,
-    ordered by (a, b). count : int64 (k,) — shared pixels. pixels : all pixels of the image.
-    centers_a, centers_b : float64 (n, ndim) — centroids in pixels, axes as in the images.
+    Attributes
+    ----------
+    labels_a, labels_b : IntArray
+        int64 — labels present, ascending.
+    areas_a, areas_b : IntArray
+        int64 — their areas.
+    a, b : IntArray
+        int64 (k,) — indices into ``labels_a`` and ``labels_b`` of the pairs that share pixels, ordered by (a, b).
+    count : IntArray
+        int64 (k,) — shared pixels.
+    pixels : int
+        All pixels of the image.
+    centers_a, centers_b : FloatArray
+        float64 (n, ndim) — centroids in pixels, axes as in the images.
     """
 
     labels_a: IntArray
@@ -106,11 +116,17 @@ def _summarise(pair_a: IntArray, pair_b: IntArray, sums: IntArray, pixels: int, 
     labels_b, areas_b, centers_b = _margin(pair_b, sums, ndim)
     both = (pair_a > 0) & (pair_b > 0)
     return Overlap(
-        labels_a, areas_a, labels_b, areas_b,
+        labels_a,
+        areas_a,
+        labels_b,
+        areas_b,
         np.searchsorted(labels_a, pair_a[both]).astype(np.int64),
         np.searchsorted(labels_b, pair_b[both]).astype(np.int64),
-        sums[both, 0].copy(), pixels, centers_a, centers_b,
-    )  # fmt: skip
+        sums[both, 0].copy(),
+        pixels,
+        centers_a,
+        centers_b,
+    )
 
 
 def _margin(side: IntArray, sums: IntArray, ndim: int) -> tuple[IntArray, IntArray, FloatArray]:

@@ -30,7 +30,7 @@ PLAIN: Colour = (255, 255, 255)  # a label that belongs to no track
 
 
 def colour_of_tracks(tracks: Tracks, neighbours: Iterable[tuple[int, int]] = ()) -> dict[int, Colour]:
-    """A colour of :data:`PALETTE` for every track, the same in every picture of one result.
+    """A colour of `PALETTE` for every track, the same in every picture of one result.
 
     Greedy colouring in the order (begin, label): a track avoids the colours of its mother and its
     sisters, then those of its neighbours, then those used most. A continuation (the only child)
@@ -39,7 +39,7 @@ def colour_of_tracks(tracks: Tracks, neighbours: Iterable[tuple[int, int]] = ())
     Parameters
     ----------
     tracks : Tracks
-    neighbours : pairs of labels that lie beside each other in some frame, see :func:`neighbours_in`.
+        Tracks neighbours : pairs of labels that lie beside each other in some frame, see `neighbours_in`.
 
     Returns
     -------

@@ -26,8 +26,18 @@ SMALLEST_SIDE = 480  # pixels; smaller movies are enlarged by a whole number, so
 class Style:
     """What is drawn besides the outlines.
 
-    tail : frames of the past shown as a line. ids : label beside each cell. zoom : enlargement by a
-    whole number, 0 for as much as small images need. voxel : µm (z, y, x); interval : seconds.
+    Attributes
+    ----------
+    tail : int
+        Frames of the past shown as a line.
+    ids : bool
+        Label beside each cell.
+    zoom : int
+        Enlargement by a whole number, 0 for as much as small images need.
+    voxel : tuple[float, float, float] | None
+        Μm (z, y, x);
+    interval : float | None
+        Seconds.
     """
 
     tail: int = 10
@@ -54,8 +64,10 @@ class Scenes:
         self.rows: dict[int, list[int]] = {}
         for row, frame in enumerate(points.frame.tolist()):
             self.rows.setdefault(frame, []).append(row)
-        self.place = {(int(label), int(frame)): (float(p[1]), float(p[2]))
-                      for label, frame, p in zip(points.label, points.frame, points.position, strict=True)}  # fmt: skip
+        self.place = {
+            (int(label), int(frame)): (float(p[1]), float(p[2]))
+            for label, frame, p in zip(points.label, points.frame, points.position, strict=True)
+        }
         self.parent = dict(zip(points.tracks.label.tolist(), points.tracks.parent.tolist(), strict=True))
         self.divided = points.tracks.divisions()
         self.begin = dict(zip(points.tracks.label.tolist(), points.tracks.begin.tolist(), strict=True))
@@ -72,8 +84,10 @@ class Scenes:
         flat = flatten_stack(labels, labels=True)
         grey = np.where(flat > 0, 60.0, 0.0) if image is None else flatten_stack(image)
         if grey.shape != flat.shape:
-            raise InputError(f"Frame {frame} has an image of shape {grey.shape} and masks of shape {flat.shape}: "
-                             "use the images that the masks were made from.")  # fmt: skip
+            raise InputError(
+                f"Frame {frame} has an image of shape {grey.shape} and masks of shape {flat.shape}: "
+                "use the images that the masks were made from."
+            )
         zoom = self.style.zoom or max(1, math.ceil(SMALLEST_SIDE / min(flat.shape)))
         big = [np.repeat(np.repeat(array, zoom, axis=0), zoom, axis=1) for array in (grey, flat)]
         limits = self.limits if image is not None else (0.0, 255.0)
@@ -185,9 +199,14 @@ def write_mp4(pictures: Iterator[tuple[int, Picture]], path: Path, *, fps: float
             even = np.pad(picture, ((0, picture.shape[0] % 2), (0, picture.shape[1] % 2), (0, 0)))
             if writer is None:
                 writer = ffmpeg.write_frames(
-                    str(path), (even.shape[1], even.shape[0]), fps=fps, codec="libx264", quality=6,
-                    macro_block_size=2, ffmpeg_log_level="error",
-                )  # fmt: skip
+                    str(path),
+                    (even.shape[1], even.shape[0]),
+                    fps=fps,
+                    codec="libx264",
+                    quality=6,
+                    macro_block_size=2,
+                    ffmpeg_log_level="error",
+                )
                 writer.send(None)
             writer.send(np.ascontiguousarray(even))
     finally:

@@ -23,8 +23,10 @@ def tree_columns(tracks: Tracks) -> dict[int, float]:
     begin = dict(zip(tracks.label.tolist(), tracks.begin.tolist(), strict=True))
     columns: dict[int, float] = {}
     leaves = 0
-    roots = sorted((label for label, parent in zip(tracks.label.tolist(), tracks.parent.tolist(), strict=True)
-                    if parent == 0), key=lambda label: (begin[label], label))  # fmt: skip
+    roots = sorted(
+        (label for label, parent in zip(tracks.label.tolist(), tracks.parent.tolist(), strict=True) if parent == 0),
+        key=lambda label: (begin[label], label),
+    )
     stack = [(root, False) for root in reversed(roots)]
     while stack:
         label, visited = stack.pop()
@@ -52,9 +54,12 @@ def write_tree(
 
     Parameters
     ----------
-    colours : label → colour, see :func:`celltrail.data.pictures.colours.colour_of_tracks`.
-    interval : seconds between frames, for the axis of time; otherwise in frames.
-    only_divided : leave out lineages without a division.
+    colours : Mapping[int, Colour] | None
+        Label → colour, see `celltrail.data.pictures.colours.colour_of_tracks`.
+    interval : float | None
+        Seconds between frames, for the axis of time; otherwise in frames.
+    only_divided : bool
+        Leave out lineages without a division.
 
     Raises
     ------
@@ -93,8 +98,15 @@ def write_tree(
             lines.append([(mother, (end_of[parent] + 0.8) * step), (x, begin * step)])
             shades.append(shade)
         if joined[label] == label:
-            axes.annotate(str(label), (x, begin * step), fontsize=6, ha="left", va="top", xytext=(2, -1),
-                          textcoords="offset points")  # fmt: skip
+            axes.annotate(
+                str(label),
+                (x, begin * step),
+                fontsize=6,
+                ha="left",
+                va="top",
+                xytext=(2, -1),
+                textcoords="offset points",
+            )
     axes.add_collection(LineCollection(lines, colors=shades, linewidths=1.6, capstyle="round"))
     axes.set_xlim(-0.7, width)
     axes.set_ylim((int(tracks.end.max()) + 1.5) * step, (int(tracks.begin.min()) - 0.5) * step)

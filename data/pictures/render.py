@@ -68,11 +68,15 @@ def outline_image(
 
     Parameters
     ----------
-    image : (Y, X) or (Z, Y, X); a stack is shown from above, see :func:`flatten_stack`.
-    labels : integers of the same shape.
-    colours : label → (red, green, blue), see :func:`celltrail.data.pictures.colours.colour_of_tracks`; labels that
-        are not in it are white.
-    limits : grey values shown as black and white; otherwise percentiles of this image.
+    image : NDArray[Any]
+        (Y, X) or (Z, Y, X); a stack is shown from above, see `flatten_stack`.
+    labels : NDArray[Any]
+        Integers of the same shape.
+    colours : Mapping[int, Colour] | None
+        Label → (red, green, blue), see `celltrail.data.pictures.colours.colour_of_tracks`; labels that are not in
+        it are white.
+    limits : tuple[float, float] | None
+        Grey values shown as black and white; otherwise percentiles of this image.
 
     Returns
     -------

@@ -62,27 +62,36 @@ SEVERAL_NUMBERS = ("--size", "--voxel")  # options that take two or three number
 class Command(TyperCommand):
     """A command whose options may also stand in a TOML file (``--config FILE.toml``).
 
-    Options of :data:`SEVERAL_NUMBERS` take their two or three numbers as separate words
-    (``--size 512 512``) or as one ("512,512"); the command gets one text, see :func:`parse_numbers`.
+    Options of `SEVERAL_NUMBERS` take their two or three numbers as separate words
+    (``--size 512 512``) or as one ("512,512"); the command gets one text, see `parse_numbers`.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.params.append(
             click.Option(
-                ["--config"], type=click.Path(path_type=Path), is_eager=True, expose_value=False, metavar="FILE.toml",
-                help="Read options from this file; options on the command line win.", callback=_load_config,
+                ["--config"],
+                type=click.Path(path_type=Path),
+                is_eager=True,
+                expose_value=False,
+                metavar="FILE.toml",
+                help="Read options from this file; options on the command line win.",
+                callback=_load_config,
             )
-        )  # fmt: skip
+        )
         self.params.append(
             click.Option(
-                ["-v", "--verbose"], is_flag=True, is_eager=True, expose_value=False, callback=_be_verbose,
+                ["-v", "--verbose"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_be_verbose,
                 help="Tell on stderr what is done, line by line.",
             )
-        )  # fmt: skip
+        )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Join the numbers after an option of :data:`SEVERAL_NUMBERS` into one word."""
+        """Join the numbers after an option of `SEVERAL_NUMBERS` into one word."""
         try:
             return super().parse_args(ctx, _join_numbers(args))
         except click.BadParameter as error:
@@ -147,7 +156,7 @@ def _join_numbers(arguments: list[str]) -> list[str]:
 
 
 def parse_numbers(text: str, option: str) -> tuple[float, ...]:
-    """``"512 512"`` or ``"2,0.5,0.5"`` → numbers; :class:`InputError` unless two or three, all above 0."""
+    """``"512 512"`` or ``"2,0.5,0.5"`` → numbers; `InputError` unless two or three, all above 0."""
     words = re.split(r"[\s,x×]+", text.strip())
     try:
         numbers = tuple(float(word) for word in words)
@@ -204,9 +213,9 @@ def _as_typed(value: Any, option: click.Option) -> Any:
 
 @contextmanager
 def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
-    """A progress bar on stderr when it is a terminal, otherwise nothing; and lines in the log (:mod:`celltrail.data.running.log_file`).
+    """A progress bar on stderr when it is a terminal, otherwise nothing; and lines in the log (`celltrail.data.running.log_file`).
 
-    Where the variable :data:`PROGRESS_FILE` names a file, each report becomes a line of JSON in it instead.
+    Where the variable `PROGRESS_FILE` names a file, each report becomes a line of JSON in it instead.
     """
     with _show_progress(quiet=quiet or log_file.is_verbose()) as show:
         yield log_file.logged(show)

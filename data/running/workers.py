@@ -41,9 +41,11 @@ def open_workers(jobs: int = 1, dask: str | None = None) -> Iterator[Mapper]:
 
     Parameters
     ----------
-    jobs : number of processes on this machine; 1: this process.
-    dask : address of a Dask scheduler (``tcp://host:8786``), or ``local`` for one on this machine with ``jobs`` workers.
-        A worker that dies is replaced: its tasks are done again by another.
+    jobs : int
+        Number of processes on this machine; 1: this process.
+    dask : str | None
+        Address of a Dask scheduler (``tcp://host:8786``), or ``local`` for one on this machine with ``jobs``
+        workers. A worker that dies is replaced: its tasks are done again by another.
 
     Raises
     ------

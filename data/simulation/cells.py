@@ -39,7 +39,7 @@ class Looks:
 class Snapshot:
     """The cells shown in one frame; one row per cell.
 
-    label, cell (row of :class:`Looks`) : int64 (n,). position : float64 (n, 3), centre z, y, x in
+    label, cell (row of `Looks`) : int64 (n,). position : float64 (n, 3), centre z, y, x in
     pixels of the plane (z in units of the plane's pixels). radius, stretch, angle (n,): the outline
     is an ellipse with semi-axes ``radius·stretch`` and ``radius/stretch``. mitosis, death (n,): 0…1.
     """
@@ -65,8 +65,14 @@ class Snapshot:
 class Habits:
     """How cells behave.
 
-    speed : typical step between frames, drift : step of the whole field, both in radii.
-    cycle : mean frames between divisions. death_rate : probability to begin to die, per frame.
+    Attributes
+    ----------
+    speed : float
+        Typical step between frames, drift : step of the whole field, both in radii.
+    cycle : float
+        Mean frames between divisions.
+    death_rate : float
+        Probability to begin to die, per frame.
     """
 
     speed: float
@@ -79,9 +85,13 @@ class Habits:
 class Outlines:
     """The shapes of the cells of one frame, ready to be evaluated at many points; one row per cell.
 
-    axes : float64 (n, 5) — factors of an offset: z/radius, and the rows (u from x, u from y, v from x,
-    v from y) of its place in the cell's own axes. bumps : complex (n, 3) — amplitude and phase of the
-    outline's harmonics 2 to 4.
+    Attributes
+    ----------
+    axes : FloatArray
+        float64 (n, 5) — factors of an offset: z/radius, and the rows (u from x, u from y, v from x, v from y) of
+        its place in the cell's own axes.
+    bumps : NDArray[np.complex128]
+        Complex (n, 3) — amplitude and phase of the outline's harmonics 2 to 4.
     """
 
     axes: FloatArray
@@ -174,8 +184,10 @@ class Colony:
         """New rows for daughters: their own, but nearly as bright as the mother."""
         new = self._draw_looks(len(of))
         bright = self.looks.brightness[of] * np.exp(self.rng.normal(0, 0.08, len(of)))
-        columns = {name: np.concatenate([getattr(self.looks, name), getattr(new, name)])
-                   for name in self.looks.__dataclass_fields__}  # fmt: skip
+        columns = {
+            name: np.concatenate([getattr(self.looks, name), getattr(new, name)])
+            for name in self.looks.__dataclass_fields__
+        }
         columns["brightness"][-len(of) :] = bright
         self.looks = Looks(**columns)
 
@@ -199,9 +211,15 @@ class Colony:
         mitosis = self.mitosis
         stretch = 1 + (self.stretch - 1) * (1 - mitosis)
         return Snapshot(
-            np.zeros(len(self.cell), dtype=np.int64), self.cell.copy(), self.position.copy(), self.radii, stretch,
-            self.angle.copy(), mitosis, self.dying / DEATH_FRAMES,
-        )  # fmt: skip
+            np.zeros(len(self.cell), dtype=np.int64),
+            self.cell.copy(),
+            self.position.copy(),
+            self.radii,
+            stretch,
+            self.angle.copy(),
+            mitosis,
+            self.dying / DEATH_FRAMES,
+        )
 
     def step(self) -> None:
         """One frame later."""

@@ -19,8 +19,16 @@ Modality = Literal["fluo", "dic"]
 class Optics:
     """How a scene is seen.
 
-    size : (Y, X) or (Z, Y, X). aspect : size of a voxel along z, in pixels of the plane.
-    noise : strength of the noise, 0 for none. blur : standard deviation in pixels of the plane.
+    Attributes
+    ----------
+    size : tuple[int, ...]
+        (Y, X) or (Z, Y, X).
+    aspect : float
+        Size of a voxel along z, in pixels of the plane.
+    noise : float
+        Strength of the noise, 0 for none.
+    blur : float
+        Standard deviation in pixels of the plane.
     """
 
     size: tuple[int, ...]
@@ -35,9 +43,16 @@ class Optics:
 class CoveredPixels:
     """The pixels that cells cover in one frame.
 
-    flat : int64 (n,), index into the flattened frame. row : int64 (n,), row of the snapshot.
-    level : float64 (n,), 0 in the centre of the cell, 1 on its outline. place : float64 (3, n),
-    where the pixel lies in the cell's own axes, in radii.
+    Attributes
+    ----------
+    flat : IntArray
+        int64 (n,), index into the flattened frame.
+    row : IntArray
+        int64 (n,), row of the snapshot.
+    level : FloatArray
+        float64 (n,), 0 in the centre of the cell, 1 on its outline.
+    place : FloatArray
+        float64 (3, n), where the pixel lies in the cell's own axes, in radii.
     """
 
     flat: IntArray

@@ -36,9 +36,14 @@ CHUNK = 50_000  # points evaluated at once while drawing: few enough to stay in 
 class SimulatedMovie:
     """A movie with its truth.
 
-    images : frame → uint16 (fluo) or uint8 (dic). masks : frame → the label of each cell,
-    uint16.
-    tracks : Tracks, exactly those of the masks. Shapes are (Y, X) or (Z, Y, X).
+    Attributes
+    ----------
+    images : Mapping[int, NDArray[Any]]
+        Frame → uint16 (fluo) or uint8 (dic).
+    masks : Mapping[int, NDArray[Any]]
+        Frame → the label of each cell, uint16.
+    tracks : Tracks
+        Tracks, exactly those of the masks. Shapes are (Y, X) or (Z, Y, X).
     """
 
     images: Mapping[int, NDArray[Any]]
@@ -50,8 +55,16 @@ class SimulatedMovie:
 class Scene:
     """A simulated movie before it is drawn.
 
-    optics : how it is seen. looks : one row per cell that ever lived. snapshots : the cells shown
-    in each frame. tracks : the truth, known without drawing.
+    Attributes
+    ----------
+    optics : Optics
+        How it is seen.
+    looks : Looks
+        One row per cell that ever lived.
+    snapshots : list[Snapshot]
+        The cells shown in each frame.
+    tracks : Tracks
+        The truth, known without drawing.
     """
 
     optics: Optics
@@ -151,19 +164,32 @@ def simulate_scene(
 
     Parameters
     ----------
-    frames : number of frames.
-    cells : number of cells whose centre lies in the image in the first frame; more wait outside.
-    size : (Y, X) or (Z, Y, X), in pixels.
-    modality : "fluo" (bright nuclei on a dark background) or "dic" (shaded relief, low contrast).
-    seed : same seed and arguments, same movie.
-    crowding : share of the image that cells cover at first; it sets their radius
-        (default 0.25 for fluo, 0.4 for dic).
-    speed : typical step of a cell between frames, in radii; half of it persists.
-    drift : step of the whole field between frames, in radii.
-    cycle : mean number of frames between two divisions.
-    death_rate : probability that a cell begins to die, per frame.
-    aspect : size of a voxel along z, in pixels of the plane (3D only).
-    noise : strength of the noise; 0 for none. blur : standard deviation of the blur, in pixels.
+    frames : int
+        Number of frames.
+    cells : int
+        Number of cells whose centre lies in the image in the first frame; more wait outside.
+    size : tuple[int, ...]
+        (Y, X) or (Z, Y, X), in pixels.
+    modality : Modality
+        "fluo" (bright nuclei on a dark background) or "dic" (shaded relief, low contrast).
+    seed : int
+        Same seed and arguments, same movie.
+    crowding : float | None
+        Share of the image that cells cover at first; it sets their radius (default 0.25 for fluo, 0.4 for dic).
+    speed : float
+        Typical step of a cell between frames, in radii; half of it persists.
+    drift : float
+        Step of the whole field between frames, in radii.
+    cycle : float
+        Mean number of frames between two divisions.
+    death_rate : float
+        Probability that a cell begins to die, per frame.
+    aspect : float
+        Size of a voxel along z, in pixels of the plane (3D only).
+    noise : float
+        Strength of the noise; 0 for none.
+    blur : float
+        Standard deviation of the blur, in pixels.
 
     Raises
     ------
@@ -195,7 +221,7 @@ def simulate_scene(
 
 
 def simulate_movie(*, progress: Progress = silent, **options: Any) -> SimulatedMovie:
-    """Simulate a movie and draw all of it; see :func:`simulate_scene` for the options.
+    """Simulate a movie and draw all of it; see `simulate_scene` for the options.
 
     Returns
     -------
@@ -215,7 +241,7 @@ def write_movie(movie: SimulatedMovie, dataset: Path, sequence: str = "01", *, p
     """Write a movie in the layout of the CTC: images in ``NN``, full masks in ``NN_GT/SEG`` and ``NN_GT/TRA``.
 
     ``dataset`` is created where it is missing; call it inside
-    :func:`celltrail.data.files.output.output_folder` so that a data set appears whole or not at all.
+    `celltrail.data.files.output.output_folder` so that a data set appears whole or not at all.
     """
     digits = digits_for(movie.masks)
     images, seg, tra = (dataset / sequence, dataset / f"{sequence}_GT" / "SEG", dataset / f"{sequence}_GT" / "TRA")
@@ -241,8 +267,10 @@ def _wrong_arguments(
     if len(size) not in (2, 3) or min(size, default=0) < 1:
         problems.append(f"The size {' '.join(map(str, size))} is no image: give Y X, or Z Y X.")
     elif radius < 3.5 and cells > 0:
-        problems.append(f"{cells} cells in {' x '.join(map(str, size))} pixels would have a radius of {radius:.1f}: "
-                        "ask for fewer cells or a larger image.")  # fmt: skip
+        problems.append(
+            f"{cells} cells in {' x '.join(map(str, size))} pixels would have a radius of {radius:.1f}: "
+            "ask for fewer cells or a larger image."
+        )
     if modality not in ("fluo", "dic"):
         problems.append(f"The modality '{modality}' is not known: choose fluo or dic.")
     if seed < 0:

@@ -55,12 +55,26 @@ SAME_PLACE = 5.0  # pixels within which two invented masks are the same error
 class Comparison:
     """What ``celltrail compare`` found.
 
-    evaluations : sequence → variant → its evaluation. intervals : sequence ("mean" for the mean over
-    the sequences) → variant → measure → value with interval. differences : the same for variant −
-    ``baseline``. p_values : sequence → variant → measure → p-value, corrected for the number of variants (Holm).
-    wilcoxon : sequence → variant → p-value over the lineages' costs. runs : sequence → variant → runtime and
-    gap. pairwise : differences of all pairs of variants. lineages : how many each sequence has. opinions :
-    sequence → variant → what traccuracy says, where it was asked.
+    Attributes
+    ----------
+    evaluations : dict[str, dict[str, Evaluation]]
+        Sequence → variant → its evaluation.
+    intervals : dict[str, dict[str, dict[str, Interval]]]
+        Sequence ("mean" for the mean over the sequences) → variant → measure → value with interval.
+    differences : dict[str, dict[str, dict[str, Interval]]]
+        The same for variant − ``baseline``.
+    p_values : dict[str, dict[str, dict[str, float]]]
+        Sequence → variant → measure → p-value, corrected for the number of variants (Holm).
+    wilcoxon : dict[str, dict[str, float | None]]
+        Sequence → variant → p-value over the lineages' costs.
+    runs : dict[str, dict[str, dict[str, Any]]]
+        Sequence → variant → runtime and gap.
+    pairwise : dict[str, dict[tuple[str, str], dict[str, Interval]]]
+        Differences of all pairs of variants.
+    lineages : dict[str, int]
+        How many each sequence has.
+    opinions : dict[str, dict[str, Opinion]]
+        Sequence → variant → what traccuracy says, where it was asked.
     """
 
     dataset: str
@@ -126,12 +140,18 @@ def compare_variants(
 
     Parameters
     ----------
-    dataset : folder with ``NN_GT``. variants : name → folder with the results ``NN_RES`` (CTC folders, or files and stores
-        that :func:`celltrail.data.formats.convert.read_points` reads), or one result where the data set has one sequence.
-    masks : folder of the masks that were tracked, beside each sequence, such as ``"NN_MASKS"``: results that are points take
-        the masks under them. Otherwise they are drawn as discs.
-    baseline : the variant that the others are compared with; default: the first.
-    second_opinion : ask traccuracy as well (whole sequences, CTC folders).
+    dataset : Path
+        Folder with ``NN_GT``.
+    variants : Mapping[str, Path]
+        Name → folder with the results ``NN_RES`` (CTC folders, or files and stores that
+        `celltrail.data.formats.convert.read_points` reads), or one result where the data set has one sequence.
+    masks : str | None
+        Folder of the masks that were tracked, beside each sequence, such as ``"NN_MASKS"``: results that are points
+        take the masks under them. Otherwise they are drawn as discs.
+    baseline : str | None
+        The variant that the others are compared with; default: the first.
+    second_opinion : bool
+        Ask traccuracy as well (whole sequences, CTC folders).
 
     Raises
     ------
@@ -149,8 +169,14 @@ def compare_variants(
     sequences = {s.name: s.gt for s in find_sequences(dataset) if s.gt is not None}
     if not sequences:
         raise InputError(f"{dataset} holds no truth (NN_GT).")
-    settings = {"frames": None if frames is None else f"{frames.start}:{frames.stop - 1 if frames.stop < 2**31 else ''}", "truth": truth,
-                "groups": list(groups), "draws": draws, "seed": seed, "level": 0.95}  # fmt: skip
+    settings = {
+        "frames": None if frames is None else f"{frames.start}:{frames.stop - 1 if frames.stop < 2**31 else ''}",
+        "truth": truth,
+        "groups": list(groups),
+        "draws": draws,
+        "seed": seed,
+        "level": 0.95,
+    }
     folders = _find_results(sequences, variants)
     comparison = Comparison(str(dataset), baseline, {n: str(p) for n, p in variants.items()}, settings, {})
     problems: list[str] = []
@@ -303,9 +329,13 @@ def _mean_draws(rows: Sequence[Mapping[str, Mapping[str, FloatArray]]]) -> dict[
         names = dict.fromkeys(name for row in rows for name in row[variant])
         stacks = {name: np.stack([row[variant][name] for row in rows if name in row[variant]]) for name in names}
         found[variant] = {
-            name: np.where(np.isnan(stack).all(axis=0), np.nan, np.nansum(stack, axis=0) / np.maximum((~np.isnan(stack)).sum(axis=0), 1))
+            name: np.where(
+                np.isnan(stack).all(axis=0),
+                np.nan,
+                np.nansum(stack, axis=0) / np.maximum((~np.isnan(stack)).sum(axis=0), 1),
+            )
             for name, stack in stacks.items()
-        }  # fmt: skip
+        }
     return found
 
 
@@ -340,8 +370,10 @@ def _fill(comparison: Comparison, sequence: str, drawn: Mapping[str, Mapping[str
 
 def _rank_test(mine: Sums, theirs: Sums) -> float | None:
     """Wilcoxon's signed-rank test of the lineages' AOGM: a second opinion; ``None`` with fewer than 6 differences."""
-    costs = [sum(5 * s["NS"] + 10 * s["FN"] + s["FP"] + s["ED"] + 1.5 * s["EA"] + s["EC"] for s in (side,))
-             for side in (mine, theirs)]  # fmt: skip
+    costs = [
+        sum(5 * s["NS"] + 10 * s["FN"] + s["FP"] + s["ED"] + 1.5 * s["EA"] + s["EC"] for s in (side,))
+        for side in (mine, theirs)
+    ]
     difference = np.asarray(costs[0]) - np.asarray(costs[1])
     if int((difference != 0).sum()) < 6:
         return None

@@ -99,9 +99,14 @@ def _operation_sums(operations: Operations, lineage: IntArray, of_result: IntArr
 
 
 def _track_sums(
-    table: Contingency, truth: Tracks, result: Tracks, lineage: IntArray, of_result: IntArray, names: IntArray,
+    table: Contingency,
+    truth: Tracks,
+    result: Tracks,
+    lineage: IntArray,
+    of_result: IntArray,
+    names: IntArray,
     count_in: object,
-) -> Sums:  # fmt: skip
+) -> Sums:
     assert callable(count_in)
     roots = truth.roots()
     number = {int(name): n for n, name in enumerate(names)}
@@ -159,7 +164,8 @@ def measures_of_sums(sums: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
     Parameters
     ----------
-    sums : name → float64 (B,), the parts of :func:`sum_by_lineage` summed over the lineages of B draws.
+    sums : Mapping[str, FloatArray]
+        Name → float64 (B,), the parts of `sum_by_lineage` summed over the lineages of B draws.
 
     Returns
     -------

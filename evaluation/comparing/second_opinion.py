@@ -22,16 +22,30 @@ KNOWN_DIFFERENCES = (
     "not seen.",
     "Where the first frames hold no cell, traccuracy compares different frames with each other: its values are wrong.",
 )
-SAME = {"DET": "DET", "TRA": "TRA", "LNK": "LNK", "NS": "ns_nodes", "FN": "fn_nodes", "FP": "fp_nodes",
-        "ED": "fp_edges", "EA": "fn_edges", "EC": "ws_edges", "AOGM": "AOGM"}  # fmt: skip
+SAME = {
+    "DET": "DET",
+    "TRA": "TRA",
+    "LNK": "LNK",
+    "NS": "ns_nodes",
+    "FN": "fn_nodes",
+    "FP": "fp_nodes",
+    "ED": "fp_edges",
+    "EA": "fn_edges",
+    "EC": "ws_edges",
+    "AOGM": "AOGM",
+}
 
 
 @dataclass(frozen=True)
 class Opinion:
     """What traccuracy says about one result.
 
-    results : its results as it writes them (one dict per metric). values : those with a measure of the
-    same meaning here, by our names.
+    Attributes
+    ----------
+    results : list[dict[str, Any]]
+        Its results as it writes them (one dict per metric).
+    values : dict[str, float]
+        Those with a measure of the same meaning here, by our names.
     """
 
     gt: str
@@ -43,9 +57,14 @@ class Opinion:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, with the known differences."""
         return {
-            "software": "traccuracy", "version": self.version, "gt": self.gt, "res": self.res,
-            "values": self.values, "results": self.results, "known_differences": list(KNOWN_DIFFERENCES),
-        }  # fmt: skip
+            "software": "traccuracy",
+            "version": self.version,
+            "gt": self.gt,
+            "res": self.res,
+            "values": self.values,
+            "results": self.results,
+            "known_differences": list(KNOWN_DIFFERENCES),
+        }
 
 
 def ask_traccuracy(gt: Path, res: Path) -> Opinion:
@@ -86,8 +105,10 @@ def ask_traccuracy(gt: Path, res: Path) -> Opinion:
 
 def format_opinion(opinion: Opinion, measures: Mapping[str, float | None]) -> str:
     """Our values and traccuracy's side by side, and the known differences."""
-    lines = [f"Second opinion on {opinion.res}: traccuracy {opinion.version}",
-             "".ljust(8) + "celltrail".rjust(14) + "traccuracy".rjust(14)]  # fmt: skip
+    lines = [
+        f"Second opinion on {opinion.res}: traccuracy {opinion.version}",
+        "".ljust(8) + "celltrail".rjust(14) + "traccuracy".rjust(14),
+    ]
     for name, value in opinion.values.items():
         ours = measures.get(name)
         lines.append(name.ljust(8) + ("–" if ours is None else f"{ours:.6f}").rjust(14) + f"{value:.6f}".rjust(14))

@@ -17,8 +17,10 @@ def best_pairs(a: IntArray, b: IntArray, gain: FloatArray) -> IntArray:
 
     Parameters
     ----------
-    a, b : int64 (k,) — the two members of each candidate pair; each pair once.
-    gain : float64 (k,). Pairs without a positive gain are never kept.
+    a, b : IntArray
+        int64 (k,) — the two members of each candidate pair; each pair once.
+    gain : FloatArray
+        float64 (k,). Pairs without a positive gain are never kept.
 
     Returns
     -------

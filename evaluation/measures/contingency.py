@@ -29,7 +29,12 @@ SHOWN = 20  # problems listed one by one; the rest is counted
 class Objects:
     """The objects of a movie, ordered by (frame, label).
 
-    frame, label, area : int64 (n,). center : float64 (n, 3) — centroid z, y, x in pixels (z = 0 in 2D).
+    Attributes
+    ----------
+    frame, label, area : IntArray
+        int64 (n,).
+    center : FloatArray
+        float64 (n, 3) — centroid z, y, x in pixels (z = 0 in 2D).
     """
 
     frame: IntArray
@@ -51,9 +56,18 @@ class Objects:
 class Contingency:
     """Overlaps of all objects of a truth with all objects of a result.
 
-    truth, result : their objects. gt, res : int64 (k,) — rows of the pairs that share pixels, ordered
-    by (gt, res). shared : int64 (k,) — shared pixels. frames : int64 (f,) — the frames that were
-    compared, ascending. pixels : int64 (f,) — pixels of each frame (annotated slices only).
+    Attributes
+    ----------
+    truth, result : Objects
+        Their objects.
+    gt, res : IntArray
+        int64 (k,) — rows of the pairs that share pixels, ordered by (gt, res).
+    shared : IntArray
+        int64 (k,) — shared pixels.
+    frames : IntArray
+        int64 (f,) — the frames that were compared, ascending.
+    pixels : IntArray
+        int64 (f,) — pixels of each frame (annotated slices only).
     """
 
     truth: Objects
@@ -99,10 +113,14 @@ class Contingency:
         frame_rows = np.isin(self.frames, keep)
         new_gt, new_res = np.cumsum(truth_rows) - 1, np.cumsum(result_rows) - 1
         return Contingency(
-            _rows(self.truth, truth_rows), _rows(self.result, result_rows),
-            new_gt[self.gt[pair_rows]], new_res[self.res[pair_rows]], self.shared[pair_rows],
-            self.frames[frame_rows], self.pixels[frame_rows],
-        )  # fmt: skip
+            _rows(self.truth, truth_rows),
+            _rows(self.result, result_rows),
+            new_gt[self.gt[pair_rows]],
+            new_res[self.res[pair_rows]],
+            self.shared[pair_rows],
+            self.frames[frame_rows],
+            self.pixels[frame_rows],
+        )
 
     def only_results(self, rows: NDArray[np.bool_]) -> Contingency:
         """The same table, only with these objects of the result; bool (len(result),)."""
@@ -137,9 +155,14 @@ class _Collector:
         for frame, overlap in self.parts:
             pixels[frame] = pixels.get(frame, 0) + overlap.pixels
         return Contingency(
-            truth, result, _join(gt), _join(res), _join([overlap.count for _, overlap in self.parts]),
-            np.array(list(pixels), dtype=np.int64), np.array(list(pixels.values()), dtype=np.int64),
-        )  # fmt: skip
+            truth,
+            result,
+            _join(gt),
+            _join(res),
+            _join([overlap.count for _, overlap in self.parts]),
+            np.array(list(pixels), dtype=np.int64),
+            np.array(list(pixels.values()), dtype=np.int64),
+        )
 
 
 def _join(arrays: Sequence[NDArray[Any]]) -> IntArray:
@@ -159,7 +182,7 @@ def _objects(parts: Sequence[tuple[int, Overlap]], side: str) -> Objects:
 
 
 def tabulate(truth: Masks, result: Masks, *, progress: Progress = silent) -> Contingency:
-    """Contingency table of two label movies; see :func:`tabulate_many`."""
+    """Contingency table of two label movies; see `tabulate_many`."""
     return tabulate_many([truth], [result], progress=progress)[0][0]
 
 
@@ -177,13 +200,18 @@ def tabulate_many(
 
     Parameters
     ----------
-    truths : label movies. A truth may annotate some of the frames only; a mapping with a method
-        ``slices(frame)`` (see :mod:`celltrail.evaluation.truth`) annotates some slices of 3D frames.
-    results : label movies; each must have every frame that a truth has.
-    problems : what is wrong is added to this list, and the frame left out; ``None``: it is raised.
-    look : called with (truth mask, result mask) of every whole frame of the truths and results ``(i, j)`` in ``looks``,
-        where its answers are put, by frame.
-    mapper : where frames are compared (:func:`celltrail.data.running.workers.open_workers`).
+    truths : Sequence[Masks]
+        Label movies. A truth may annotate some of the frames only; a mapping with a method ``slices(frame)`` (see
+        `celltrail.evaluation.truth`) annotates some slices of 3D frames.
+    results : Sequence[Masks]
+        Label movies; each must have every frame that a truth has.
+    problems : list[str] | None
+        What is wrong is added to this list, and the frame left out; ``None``: it is raised.
+    look : Callable[[NDArray[Any], NDArray[Any]], Any] | None
+        Called with (truth mask, result mask) of every whole frame of the truths and results ``(i, j)`` in
+        ``looks``, where its answers are put, by frame.
+    mapper : Mapper
+        Where frames are compared (`celltrail.data.running.workers.open_workers`).
 
     Returns
     -------

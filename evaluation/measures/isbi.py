@@ -71,7 +71,7 @@ def _grow(flat: Any, width: int) -> None:
 def isbi_scores(truth: NDArray[np.integer[Any]], result: NDArray[np.integer[Any]]) -> tuple[float, float] | None:
     """V_rand and V_info of a label image against the truth (2D); 1 is best. ``None`` where the truth has no object.
 
-    ``result`` should have been thinned, see :func:`thin_borders`.
+    ``result`` should have been thinned, see `thin_borders`.
     """
     table = count_overlap(truth, result)
     cells = table.count.astype(np.float64)
@@ -103,8 +103,10 @@ def best_isbi_scores(
 
     Parameters
     ----------
-    truth : (Y, X) or (Z, Y, X); foreground is not 0, objects are its 4-connected components.
-    probability : same shape.
+    truth : NDArray[Any]
+        (Y, X) or (Z, Y, X); foreground is not 0, objects are its 4-connected components.
+    probability : NDArray[Any]
+        Same shape.
 
     Raises
     ------

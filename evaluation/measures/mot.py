@@ -47,7 +47,7 @@ def count_pairs(a: IntArray, b: IntArray) -> tuple[IntArray, IntArray, IntArray,
 def paired_cells(table: Contingency) -> IntArray:
     """Rows of ``table.gt`` and ``table.res``: cells paired one to one by the CTC's match; of several cells in one mask
     the one with the largest overlap.
-    """  # fmt: skip
+    """
     rows = np.flatnonzero(table.match[table.gt] == table.res)
     rows = rows[np.lexsort((table.gt[rows], -table.shared[rows]))]
     _, first = np.unique(table.res[rows], return_index=True)
@@ -61,7 +61,10 @@ def hota_of_pairs(
 
     Parameters
     ----------
-    gt, res : rows of paired objects. truth, result : trajectory of every object.
+    gt, res : IntArray
+        Rows of paired objects.
+    truth, result : IntArray
+        Trajectory of every object.
     """
     total = len(table.truth) + len(table.result) - len(gt)
     if total == 0 or len(gt) == 0:
@@ -119,7 +122,7 @@ def identity_counts(gt: IntArray, res: IntArray, truth: IntArray, result: IntArr
 def assigned_trajectories(
     gt: IntArray, res: IntArray, truth: IntArray, result: IntArray, closeness: FloatArray
 ) -> dict[int, int]:
-    """The assignment behind :func:`identity_counts`: truth trajectory → result trajectory.
+    """The assignment behind `identity_counts`: truth trajectory → result trajectory.
 
     ``closeness`` (0 … 1 for each pair of cells, such as their IoU) decides between assignments with as many cells.
     """

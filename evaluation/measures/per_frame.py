@@ -28,7 +28,7 @@ def score_shapes(truth: NDArray[np.integer[Any]], result: NDArray[np.integer[Any
 
 
 def mean_scores(by_frame: Mapping[int, list[Score]], frames: Collection[int]) -> dict[str, float | None]:
-    """Mean over the slices of these frames, by the names of :data:`NAMES`; ``None`` where undefined."""
+    """Mean over the slices of these frames, by the names of `NAMES`; ``None`` where undefined."""
     rows = [row for frame in frames for row in by_frame.get(frame, [])]
     columns = zip(NAMES, zip(*rows, strict=True), strict=True) if rows else ((name, ()) for name in NAMES)
     defined = {name: [value for value in column if value is not None] for name, column in columns}

@@ -49,7 +49,14 @@ def pixel_measures(table: Contingency) -> dict[str, float | None]:
 class _Frame:
     """One frame: areas of the objects, sizes of their intersections, and what lies on background.
 
-    cells : n_ij of objects with objects. truth_rest, result_rest : n_i0 and n_0j. empty : n_00.
+    Attributes
+    ----------
+    cells : FloatArray
+        N_ij of objects with objects.
+    truth_rest, result_rest : FloatArray
+        N_i0 and n_0j.
+    empty : float
+        N_00.
     """
 
     truth: FloatArray
@@ -165,7 +172,7 @@ def object_measures(table: Contingency) -> dict[str, float | None]:
 
 
 def threshold_curves(table: Contingency) -> dict[str, list[float]]:
-    """Precision, recall, F1 and AP (TP / (TP + FP + FN)) of the objects at each of :data:`IOU_THRESHOLDS`; 0 of 0 is 0."""
+    """Precision, recall, F1 and AP (TP / (TP + FP + FN)) of the objects at each of `IOU_THRESHOLDS`; 0 of 0 is 0."""
     n_truth, n_result = len(table.truth), len(table.result)
     curves: dict[str, list[float]] = {"IoU": list(IOU_THRESHOLDS), "precision": [], "recall": [], "F1": [], "AP": []}
     for threshold in IOU_THRESHOLDS:

@@ -40,11 +40,21 @@ class Edges:
 class Operations:
     """What must be done to the result's graph to obtain the truth's.
 
-    split : int64 — for each operation the truth object that shares its result object with a larger
-    overlap (so a result object over m cells counts m − 1 times). missed : rows of truth objects
-    without a match. spurious : rows of result objects without one. delete, add, wrong : rows of
-    the result's edges (delete, wrong) and of the truth's (add). wrong_truth : the truth's edges
-    beside ``wrong``. vertices, edges : size of the truth's graph.
+    Attributes
+    ----------
+    split : IntArray
+        int64 — for each operation the truth object that shares its result object with a larger overlap (so a result
+        object over m cells counts m − 1 times).
+    missed : IntArray
+        Rows of truth objects without a match.
+    spurious : IntArray
+        Rows of result objects without one.
+    delete, add, wrong : IntArray
+        Rows of the result's edges (delete, wrong) and of the truth's (add).
+    wrong_truth : IntArray
+        The truth's edges beside ``wrong``.
+    vertices, edges : int
+        Size of the truth's graph.
     """
 
     split: IntArray
@@ -65,7 +75,7 @@ class Operations:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The six counts of AOGM, by the names of :data:`WEIGHTS`."""
+        """The six counts of AOGM, by the names of `WEIGHTS`."""
         found = (self.split, self.missed, self.spurious, self.delete, self.add, self.wrong)
         return {name: len(rows) for name, rows in zip(WEIGHTS, found, strict=True)}
 
@@ -84,7 +94,8 @@ def graph_edges(objects: Objects, tracks: Tracks, frames: IntArray) -> Edges:
 
     Parameters
     ----------
-    frames : int64, the frames that were compared; a track link joins one to the next of them.
+    frames : IntArray
+        int64, the frames that were compared; a track link joins one to the next of them.
     """
     step = np.searchsorted(frames, objects.frame)
     order = np.lexsort((step, objects.label))

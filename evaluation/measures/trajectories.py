@@ -38,7 +38,8 @@ def measure_trajectories(
 
     Parameters
     ----------
-    gate : distance in pixels from which on two centres have nothing to do with each other.
+    gate : float
+        Distance in pixels from which on two centres have nothing to do with each other.
     """
     values: dict[str, float | None] = dict.fromkeys(NAMES)
     if len(table.truth) == 0:

@@ -33,7 +33,12 @@ KINDS = ("agrees", "object deletion", "object addition", "hole deletion", "hole 
 class Warping:
     """The truth deformed towards the result, and where they still differ.
 
-    warped : bool (Y, X). mismatch : uint8 (Y, X) — :data:`AGREES` or the kind of the mistake.
+    Attributes
+    ----------
+    warped : BoolImage
+        bool (Y, X).
+    mismatch : ByteImage
+        uint8 (Y, X) — `AGREES` or the kind of the mistake.
     """
 
     warped: BoolImage
@@ -68,9 +73,12 @@ def warp(
 
     Parameters
     ----------
-    truth : (Y, X); foreground is not 0. Touching cells must be apart, see :func:`separate_cells`.
-    result : (Y, X) bool, or a map of probabilities (0 … 1): foreground is above ``threshold``.
-    allowed : (Y, X); pixels that may be deformed. Default: all.
+    truth : NDArray[Any]
+        (Y, X); foreground is not 0. Touching cells must be apart, see `separate_cells`.
+    result : NDArray[Any]
+        (Y, X) bool, or a map of probabilities (0 … 1): foreground is above ``threshold``.
+    allowed : NDArray[Any] | None
+        (Y, X); pixels that may be deformed. Default: all.
 
     Raises
     ------
@@ -104,8 +112,10 @@ def warping_errors(
 
     Parameters
     ----------
-    truth : (Y, X) or a stack (Z, Y, X); a threshold holds for the whole stack, slices are averaged.
-    result : bool or probabilities, same shape.
+    truth : NDArray[Any]
+        (Y, X) or a stack (Z, Y, X); a threshold holds for the whole stack, slices are averaged.
+    result : NDArray[Any]
+        bool or probabilities, same shape.
     """
     slices = list(zip(np.atleast_3d(truth.T).T, np.atleast_3d(result.T).T, strict=True))
     found = [[warp(a, b, threshold=threshold) for a, b in slices] for threshold in thresholds]
@@ -145,12 +155,18 @@ SIMPLE = _simple_points()
 
 @compiled
 def _code(flat: Any, place: int, width: int) -> Any:
-    """The neighbourhood of a pixel as a number, bits as in :func:`_simple_points`."""
+    """The neighbourhood of a pixel as a number, bits as in `_simple_points`."""
     up, down = place - width, place + width
     return (
-        flat[up - 1] | flat[up] << 1 | flat[up + 1] << 2 | flat[place + 1] << 3
-        | flat[down + 1] << 4 | flat[down] << 5 | flat[down - 1] << 6 | flat[place - 1] << 7
-    )  # fmt: skip
+        flat[up - 1]
+        | flat[up] << 1
+        | flat[up + 1] << 2
+        | flat[place + 1] << 3
+        | flat[down + 1] << 4
+        | flat[down] << 5
+        | flat[down - 1] << 6
+        | flat[place - 1] << 7
+    )
 
 
 @compiled

@@ -55,7 +55,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Write everything into an existing folder: ``report.html``, ``report.md``, ``results.csv``, ``results.json``,
     ``errors.csv`` and, for each ordered pair of variants, ``only_A_not_B.csv``; where traccuracy was asked, its
     results as it writes them.
-    """  # fmt: skip
+    """
     (folder / "results.json").write_text(to_json(to_plain(comparison)) + "\n", encoding="utf-8")
     _write_long_table(comparison, folder / "results.csv")
     _write_errors(comparison, folder)
@@ -76,8 +76,21 @@ def _places(comparison: Comparison) -> list[str]:
 def _write_long_table(comparison: Comparison, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["sequence", "variant", "measure", "value", "low", "high", "difference", "difference_low",
-                         "difference_high", "p", "reason"])  # fmt: skip
+        writer.writerow(
+            [
+                "sequence",
+                "variant",
+                "measure",
+                "value",
+                "low",
+                "high",
+                "difference",
+                "difference_low",
+                "difference_high",
+                "p",
+                "reason",
+            ]
+        )
         for place in _places(comparison):
             for variant in comparison.variants:
                 for name in comparison.measures:
@@ -173,8 +186,13 @@ def format_markdown(comparison: Comparison) -> str:
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in shown) + " |")
         others = list(comparison.differences.get(place, {}))
         if others:
-            lines += ["", f"Difference to {comparison.baseline}:", "", "| measure | " + " | ".join(others) + " |",
-                      "|" + " --- |" * (len(others) + 1)]  # fmt: skip
+            lines += [
+                "",
+                f"Difference to {comparison.baseline}:",
+                "",
+                "| measure | " + " | ".join(others) + " |",
+                "|" + " --- |" * (len(others) + 1),
+            ]
             for name in _columns(comparison):
                 texts = [_difference_text(comparison, place, other, name) for other in others]
                 lines.append(f"| {name} | " + " | ".join(texts) + " |")
@@ -240,16 +258,22 @@ def _section(comparison: Comparison, place: str) -> str:
     header, rows = _summary(comparison, place)
     head = "".join(f'<th title="{escape(definition(name))}">{escape(name)}</th>' for name in header)
     body = "".join(
-        "<tr>" + "".join(f"<td class=n>{'<b>' + escape(c) + '</b>' if n in best else escape(c)}</td>"
-                         for n, c in zip(header, cells, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(
+            f"<td class=n>{'<b>' + escape(c) + '</b>' if n in best else escape(c)}</td>"
+            for n, c in zip(header, cells, strict=True)
+        )
+        + "</tr>"
         for cells, best in rows
-    )  # fmt: skip
+    )
     text = f"<h2>{escape(_title(comparison, place))}</h2><div class=scroll><table><tr>{head}</tr>{body}</table></div>"
     for other in comparison.differences.get(place, {}):
         found = comparison.differences[place][other]
         shown = {name: _three(found[name]) for name in _columns(comparison) if name in found}
-        chart = interval_chart({n: (v or 0.0, low, high) for n, (v, low, high) in shown.items()},
-                               label=f"{other} minus {comparison.baseline}")  # fmt: skip
+        chart = interval_chart(
+            {n: (v or 0.0, low, high) for n, (v, low, high) in shown.items()},
+            label=f"{other} minus {comparison.baseline}",
+        )
         rank = comparison.wilcoxon.get(place, {}).get(other)
         second = "" if rank is None else f" Wilcoxon's test of the cost per lineage: p {rank:.2g}."
         table = "".join(

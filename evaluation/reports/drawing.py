@@ -59,7 +59,10 @@ def line_chart(
 
     Parameters
     ----------
-    lines : name → one value per frame. marks : name → one count per frame, drawn as ticks.
+    lines : Mapping[str, Sequence[float]]
+        Name → one value per frame.
+    marks : Mapping[str, Sequence[float]]
+        Name → one count per frame, drawn as ticks.
     """
     if not frames:
         return ""
@@ -177,8 +180,10 @@ def interval_chart(rows: Mapping[str, tuple[float, float | None, float | None]],
     def x(value: float) -> float:
         return left + (value / reach + 1) / 2 * (WIDTH - left - 20)
 
-    drawn = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">',
-             f'<line class="zero" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="{TOP}" y2="{height - BOTTOM + 10}"/>']  # fmt: skip
+    drawn = [
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">',
+        f'<line class="zero" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="{TOP}" y2="{height - BOTTOM + 10}"/>',
+    ]
     for number, (name, (value, low, high)) in enumerate(rows.items()):
         y = TOP + step * number + 12
         drawn.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')

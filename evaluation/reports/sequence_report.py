@@ -69,10 +69,15 @@ def write_report(
 
     Parameters
     ----------
-    out : the page. gt, res : folders of truth and result, as for :func:`evaluation.evaluate_sequence`.
-    images : the images of the movie, for pictures of cells; otherwise those beside the truth (``NN`` beside
-        ``NN_GT``), where there are any.
-    evaluation : the measures, where they have been computed already.
+    out : Path
+        The page.
+    gt, res : Path
+        Folders of truth and result, as for `evaluation.evaluate_sequence`.
+    images : Path | None
+        The images of the movie, for pictures of cells; otherwise those beside the truth (``NN`` beside ``NN_GT``),
+        where there are any.
+    evaluation : Evaluation | None
+        The measures, where they have been computed already.
 
     Raises
     ------
@@ -141,8 +146,10 @@ def _head(evaluation: Evaluation) -> str:
             words += f", and {kept:.1%} of {counts['truth_links']:.0f} links between frames"
         words += ". "
     if counts.get("truth_divisions") and "divisions_found(1)" in counts:
-        words += (f"{counts['divisions_found(1)']:.0f} of {counts['truth_divisions']:.0f} divisions are found within "
-                  "one frame. ")  # fmt: skip
+        words += (
+            f"{counts['divisions_found(1)']:.0f} of {counts['truth_divisions']:.0f} divisions are found within "
+            "one frame. "
+        )
     if evaluation.truth == "ST":
         words += "The full masks of the truth are computer-made (silver truth). "
     cards = "".join(
@@ -194,9 +201,18 @@ def _certificate(res: Path) -> str:
         if optimal
         else "The tracking is feasible, but not proven optimal: the true optimum lies between bound and objective."
     )
-    names = {"status": "status", "objective": "cost of the solution (nats)", "bound": "lower bound of any solution (nats)",
-             "gap": "gap (nats)", "relative_gap": "relative gap", "solver": "solver", "components": "independent problems",
-             "detections": "detections", "links": "links", "divisions": "divisions"}  # fmt: skip
+    names = {
+        "status": "status",
+        "objective": "cost of the solution (nats)",
+        "bound": "lower bound of any solution (nats)",
+        "gap": "gap (nats)",
+        "relative_gap": "relative gap",
+        "solver": "solver",
+        "components": "independent problems",
+        "detections": "detections",
+        "links": "links",
+        "divisions": "divisions",
+    }
     rows = "".join(
         f"<tr><td>{label}</td><td class=n>{escape(_show(run[key]))}</td></tr>"
         for key, label in names.items()
@@ -214,8 +230,11 @@ def _counts(evaluation: Evaluation) -> str:
     if not per_frame:
         return ""
     lines = {name: per_frame[f"{name}_cells"] for name in ("truth", "result")}
-    marks = {f"divisions of the {name}": per_frame[f"{name}_divisions"] for name in ("truth", "result")
-             if f"{name}_divisions" in per_frame}  # fmt: skip
+    marks = {
+        f"divisions of the {name}": per_frame[f"{name}_divisions"]
+        for name in ("truth", "result")
+        if f"{name}_divisions" in per_frame
+    }
     chart = line_chart(evaluation.frames, lines, marks, label="cells per frame, and divisions")
     return f"<h2>Cells and divisions over time</h2>{chart}<p class=soft>Ticks below: mothers that divide.</p>"
 
@@ -307,14 +326,20 @@ def costliest(errors: list[Error]) -> list[Error]:
 
 def describe_error(error: Error) -> str:
     """An error in words."""
-    who = [f"true cell {error.gt_label}" if error.gt_label is not None else "",
-           f"cell {error.res_label} of the result" if error.res_label is not None else ""]  # fmt: skip
+    who = [
+        f"true cell {error.gt_label}" if error.gt_label is not None else "",
+        f"cell {error.res_label} of the result" if error.res_label is not None else "",
+    ]
     words = f"{MEANING[error.type]} ({', '.join(part for part in who if part)}"
     if error.frame2 is not None:
         follower = error.gt_label2 if error.gt_label2 is not None else error.res_label2
         words += f"; to {follower} in frame {error.frame2}"
-    lost = {"detection": "lost by the detection", "candidate": "not offered to the solver",
-            "solver": "the solver chose otherwise", "export": "lost in writing"}  # fmt: skip
+    lost = {
+        "detection": "lost by the detection",
+        "candidate": "not offered to the solver",
+        "solver": "the solver chose otherwise",
+        "export": "lost in writing",
+    }
     return words + ")" + (f": {lost[error.stage]}" if error.stage in lost else "")
 
 

@@ -63,12 +63,16 @@ def load_tensors(path: Path, schema: str) -> tuple[dict[str, torch.Tensor], dict
             header = json.loads((archive.metadata() or {}).get("celltrail", "{}"))
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path} is not a model of Celltrail ({' '.join(str(error).split())[:80]}): "
-                         "give a .safetensors file made by 'celltrail train'.") from None  # fmt: skip
+        raise InputError(
+            f"{path} is not a model of Celltrail ({' '.join(str(error).split())[:80]}): "
+            "give a .safetensors file made by 'celltrail train'."
+        ) from None
     found = header.get("schema", "none") if isinstance(header, dict) else "none"
     if found != schema:
-        raise InputError(f"{path} is not a model of Celltrail (its header says {found}, expected {schema}): "
-                         "give a .safetensors file made by 'celltrail train'.")  # fmt: skip
+        raise InputError(
+            f"{path} is not a model of Celltrail (its header says {found}, expected {schema}): "
+            "give a .safetensors file made by 'celltrail train'."
+        )
     return tensors, header
 
 
@@ -85,8 +89,11 @@ def load_model(name: str | Path) -> Model:
     try:
         net = UNet(**header["architecture"])
         expected = net.state_dict()
-        given = {key: tensors[key].to(value.dtype) if key in tensors else value
-                 for key, value in expected.items() if key in tensors or key.endswith("num_batches_tracked")}  # fmt: skip
+        given = {
+            key: tensors[key].to(value.dtype) if key in tensors else value
+            for key, value in expected.items()
+            if key in tensors or key.endswith("num_batches_tracked")
+        }
         net.load_state_dict(given)
         instances = {
             key: tuple(value) if isinstance(value, list) else value for key, value in header["instances"].items()
@@ -95,12 +102,16 @@ def load_model(name: str | Path) -> Model:
             net.eval(), Preprocessing(**header["preprocessing"]), InstanceSettings(**instances), header["info"]
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: weights and description do not fit together "
-                         f"({' '.join(str(error).split())[:120]}): train the model again.") from None  # fmt: skip
+        raise InputError(
+            f"{path}: weights and description do not fit together "
+            f"({' '.join(str(error).split())[:120]}): train the model again."
+        ) from None
     unexpected = set(tensors) - set(expected)
     if unexpected:
-        raise InputError(f"{path} holds weights of another architecture ({', '.join(sorted(unexpected)[:3])}): "
-                         "train the model again.")  # fmt: skip
+        raise InputError(
+            f"{path} holds weights of another architecture ({', '.join(sorted(unexpected)[:3])}): "
+            "train the model again."
+        )
     return model
 
 

@@ -16,16 +16,25 @@ SCORES = {"round": ROUND, "flat": FLAT}
 class InstanceSettings:
     """How cells are read from the maps.
 
-    method : "tree" (the best choice among nested candidates, see ``candidates``), "watershed" from
-        seeds, or "components" (connected components of the foreground).
-    threshold : a pixel is cell where its probability is at least this.
-    seed : a seed is a connected region where the map of seeds (the distance if the net has it, else the
-        probability) is at least this.
-    min_size : smaller objects are removed, pixels. 0 keeps all.
-    min_seed : smaller seeds do not count, pixels.
-    grow : a gap between two cells is closed up to this many pixels from either side: the border that was
-        carved for training is given back.
-    score : weights by which "tree" chooses: :data:`ROUND`, :data:`FLAT`, or others.
+    Attributes
+    ----------
+    method : str
+        "tree" (the best choice among nested candidates, see ``candidates``), "watershed" from seeds, or
+        "components" (connected components of the foreground).
+    threshold : float
+        A pixel is cell where its probability is at least this.
+    seed : float
+        A seed is a connected region where the map of seeds (the distance if the net has it, else the probability)
+        is at least this.
+    min_size : int
+        Smaller objects are removed, pixels. 0 keeps all.
+    min_seed : int
+        Smaller seeds do not count, pixels.
+    grow : int
+        A gap between two cells is closed up to this many pixels from either side: the border that was carved for
+        training is given back.
+    score : tuple[float, ...]
+        Weights by which "tree" chooses: `ROUND`, `FLAT`, or others.
     """
 
     method: str = "tree"

@@ -14,8 +14,12 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Te
 
     Parameters
     ----------
-    logits : float (N, classes, Y, X). target : int64 (N, Y, X).
-    weight : float (N, Y, X) ≥ 0; 0 means that the truth is not known there.
+    logits : Tensor
+        float (N, classes, Y, X).
+    target : Tensor
+        int64 (N, Y, X).
+    weight : Tensor
+        float (N, Y, X) ≥ 0; 0 means that the truth is not known there.
     """
     entropy = functional.cross_entropy(logits, target, reduction="none")
     return (weight * entropy).sum() / weight.sum().clamp_min(1e-6)
@@ -33,8 +37,10 @@ def total_loss(output: Tensor, batch: dict[str, Tensor], *, classes: int, dice: 
 
     Parameters
     ----------
-    output : what :class:`~celltrail.segmentation.net.unet.UNet` returns.
-    batch : "target" int64, "weight" and "distance" float, all (N, Y, X) of the size of the output.
+    output : Tensor
+        What `celltrail.segmentation.net.unet.UNet` returns.
+    batch : dict[str, Tensor]
+        "target" int64, "weight" and "distance" float, all (N, Y, X) of the size of the output.
     """
     logits = output[:, :classes]
     loss = weighted_cross_entropy(logits, batch["target"], batch["weight"])

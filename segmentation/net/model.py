@@ -13,8 +13,14 @@ from celltrail.segmentation.net.unet import UNet
 class Preprocessing:
     """How images reach the net.
 
-    low, high : percentiles of the grey values that become 0 and 1. scale : factor of reduction.
-    tta : whether prediction averages over the eight rotations and reflections unless told otherwise.
+    Attributes
+    ----------
+    low, high : float
+        Percentiles of the grey values that become 0 and 1.
+    scale : int
+        Factor of reduction.
+    tta : bool
+        Whether prediction averages over the eight rotations and reflections unless told otherwise.
     """
 
     low: float = 1.0
@@ -27,7 +33,10 @@ class Preprocessing:
 class Model:
     """A net, how images are prepared for it, how cells are read from its maps, and where it comes from.
 
-    info : plain values: training data and their hashes, seed, minutes, measures, versions.
+    Attributes
+    ----------
+    info : dict[str, Any]
+        Plain values: training data and their hashes, seed, minutes, measures, versions.
     """
 
     net: UNet

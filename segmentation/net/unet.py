@@ -29,8 +29,10 @@ def output_size(size: int, depth: int) -> int:
         If the size is not valid: a pooling would meet an odd side, or nothing would be left.
     """
     if size != valid_size(size, depth):
-        raise ValueError(f"an input of {size} pixels does not fit a U-Net of depth {depth}: "
-                         f"the next larger side that fits is {valid_size(size, depth)}")  # fmt: skip
+        raise ValueError(
+            f"an input of {size} pixels does not fit a U-Net of depth {depth}: "
+            f"the next larger side that fits is {valid_size(size, depth)}"
+        )
     return size - 2 * margin_of(depth)
 
 
@@ -50,15 +52,22 @@ class UNet(nn.Module):
 
     Parameters
     ----------
-    channels : input channels.
-    classes : output classes (background, cell).
-    width : channels of the first level; every level below has twice as many.
-    depth : number of poolings.
-    norm : "batch" puts batch normalisation after each 3×3 convolution. It works with fixed statistics
-        at prediction, so tiles still fit together exactly (statistics per tile would not).
-    dropout : ratio after the last level before the bottom (before its pooling, so the skip has it
-        too) and after the bottom: where the released network has it.
-    distance : one more output, the distance to the edge of the cell relative to the cell's largest.
+    channels : int
+        Input channels.
+    classes : int
+        Output classes (background, cell).
+    width : int
+        Channels of the first level; every level below has twice as many.
+    depth : int
+        Number of poolings.
+    norm : Norm
+        "batch" puts batch normalisation after each 3×3 convolution. It works with fixed statistics at prediction,
+        so tiles still fit together exactly (statistics per tile would not).
+    dropout : float
+        Ratio after the last level before the bottom (before its pooling, so the skip has it too) and after the
+        bottom: where the released network has it.
+    distance : bool
+        One more output, the distance to the edge of the cell relative to the cell's largest.
 
     Notes
     -----
@@ -68,15 +77,29 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, *, channels: int = 1, classes: int = 2, width: int = 64, depth: int = 4, norm: Norm = "none",
-        dropout: float = 0.5, distance: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        channels: int = 1,
+        classes: int = 2,
+        width: int = 64,
+        depth: int = 4,
+        norm: Norm = "none",
+        dropout: float = 0.5,
+        distance: bool = False,
+    ) -> None:
         super().__init__()
         self.depth = depth
         self.classes = classes
         self.distance = distance
-        self.architecture = {"channels": channels, "classes": classes, "width": width, "depth": depth, "norm": norm,
-                             "dropout": dropout, "distance": distance}  # fmt: skip
+        self.architecture = {
+            "channels": channels,
+            "classes": classes,
+            "width": width,
+            "depth": depth,
+            "norm": norm,
+            "dropout": dropout,
+            "distance": distance,
+        }
         widths = [width * 2**level for level in range(depth + 1)]
         inputs = [channels, *widths[:-1]]
         self.down = nn.ModuleList(_two_convolutions(a, b, norm) for a, b in zip(inputs, widths, strict=True))

@@ -24,9 +24,15 @@ OVERLAP = 256  # pixels beyond the core in which cells are still seen whole
 
 
 def label_in_blocks(
-    model: Model, image: NDArray[Any], *, tta: bool | None = None, memory_mb: float = 1024, device: torch.device | str = "cpu",
-    block: int = BLOCK, overlap: int = OVERLAP,
-) -> NDArray[np.int32]:  # fmt: skip
+    model: Model,
+    image: NDArray[Any],
+    *,
+    tta: bool | None = None,
+    memory_mb: float = 1024,
+    device: torch.device | str = "cpu",
+    block: int = BLOCK,
+    overlap: int = OVERLAP,
+) -> NDArray[np.int32]:
     """Label image of a large 2D image; like predicting and labelling it as a whole, in bounded memory.
 
     Cells larger than twice the overlap may be cut. Labels are 1 … n.
@@ -39,8 +45,10 @@ def label_in_blocks(
     result = np.zeros(image.shape, dtype=np.int32)
     count = 0
     for top, left in product(range(0, image.shape[0], step), range(0, image.shape[1], step)):
-        seen = [slice(max(start - overlap, 0) // grid * grid, min(start + step + overlap, side))
-                for start, side in zip((top, left), image.shape, strict=True)]  # fmt: skip
+        seen = [
+            slice(max(start - overlap, 0) // grid * grid, min(start + step + overlap, side))
+            for start, side in zip((top, left), image.shape, strict=True)
+        ]
         cut = [slice(max(s.start - rim, 0), min(s.stop + rim, side)) for s, side in zip(seen, image.shape, strict=True)]
         maps = predict(model, image[tuple(cut)], tta=tta, memory_mb=memory_mb, device=device, limits=limits)
         inner = tuple(slice(s.start - c.start, s.stop - c.start) for s, c in zip(seen, cut, strict=True))
@@ -56,7 +64,7 @@ def label_in_blocks(
 
 
 def _remove_small_rows(labels: NDArray[np.int32], count: int, min_size: int, rows: int) -> None:
-    """As :func:`~celltrail.segmentation.prediction.instances.remove_small`, in place and some rows at a time: without a second whole image."""
+    """As `celltrail.segmentation.prediction.instances.remove_small`, in place and some rows at a time: without a second whole image."""
     strips = [labels[start : start + rows] for start in range(0, len(labels), rows)]
     keep = sum(np.bincount(strip.ravel(), minlength=count + 1) for strip in strips) >= min_size
     keep[0] = False

@@ -37,9 +37,16 @@ DIFFERENT = 0.07  # an outline is worth a candidate of its own if it changes the
 class Node:
     """A candidate in the tree.
 
-    leaves : basins it consists of. children : the two nodes it was joined from. joined : saddle at
-    which they met (its peak, for a single basin). parted : saddle at which it meets its neighbour
-    (0: it has none).
+    Attributes
+    ----------
+    leaves : tuple[int, ...]
+        Basins it consists of.
+    children : tuple[int, ...]
+        The two nodes it was joined from.
+    joined : float
+        Saddle at which they met (its peak, for a single basin).
+    parted : float
+        Saddle at which it meets its neighbour (0: it has none).
     """
 
     leaves: tuple[int, ...]
@@ -72,8 +79,10 @@ def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> Found
 
     Parameters
     ----------
-    prediction : maps (Y, X) or (Z, Y, X).
-    settings : thresholds of the model.
+    prediction : Prediction
+        Maps (Y, X) or (Z, Y, X).
+    settings : InstanceSettings
+        Thresholds of the model.
     """
     height = prediction.probability if prediction.distance is None else prediction.distance
     basins = flood(height, prediction.probability >= max(settings.threshold + min(OUTLINES), 0.05), settings)
@@ -114,7 +123,7 @@ def outlines(
 
 
 def flood(height: FloatArray, foreground: NDArray[np.bool_], settings: InstanceSettings) -> NDArray[np.int32]:
-    """Basins of all peaks that stand out by :data:`PROMINENCE`, over the widest foreground."""
+    """Basins of all peaks that stand out by `PROMINENCE`, over the widest foreground."""
     smooth = ndimage.gaussian_filter(height, settings.grow)
     inside = np.where(foreground, smooth, 0).astype(np.float64)
     peaks = foreground & (inside - reconstruction(inside - PROMINENCE, inside) >= PROMINENCE - 1e-6)
@@ -223,7 +232,8 @@ def choose_best(nodes: list[Node], rows_of: dict[int, list[int]], hypotheses: Hy
 
     Parameters
     ----------
-    rows_of : for each node the rows of its outlines (none, if all were too small).
+    rows_of : dict[int, list[int]]
+        For each node the rows of its outlines (none, if all were too small).
     """
     areas = hypotheses.areas()
     value: dict[int, float] = {}

@@ -23,9 +23,10 @@ def find_instances(
 
     Parameters
     ----------
-    probability : float32 (Y, X) or (Z, Y, X). In 3D, slices are joined because regions are connected
-        through them.
-    distance : float32 of the same shape: relative distance to the edge, or ``None``.
+    probability : FloatArray
+        float32 (Y, X) or (Z, Y, X). In 3D, slices are joined because regions are connected through them.
+    distance : FloatArray | None
+        float32 of the same shape: relative distance to the edge, or ``None``.
 
     Returns
     -------

@@ -31,16 +31,24 @@ LARGE = 20_000_000  # pixels from which an image is segmented in blocks
 
 
 def segment_movie(
-    images: Mapping[int, NDArray[Any]], model: Model | str | Path, *, tta: bool | None = None, memory_mb: float = 1024,
-    device: str = "cpu", progress: Progress = silent,
-) -> Iterator[tuple[int, NDArray[np.int32]]]:  # fmt: skip
+    images: Mapping[int, NDArray[Any]],
+    model: Model | str | Path,
+    *,
+    tta: bool | None = None,
+    memory_mb: float = 1024,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Iterator[tuple[int, NDArray[np.int32]]]:
     """Label images of a movie, lazily: yields (frame number, int32 labels of the shape of the frame).
 
     Parameters
     ----------
-    images : frame number → grey values (Y, X) or (Z, Y, X).
-    model : a :class:`Model`, a file, or the name of a shipped model.
-    tta, memory_mb : see :func:`~celltrail.segmentation.prediction.tiles.predict`.
+    images : Mapping[int, NDArray[Any]]
+        Frame number → grey values (Y, X) or (Z, Y, X).
+    model : Model | str | Path
+        A `Model`, a file, or the name of a shipped model.
+    tta, memory_mb
+        See `celltrail.segmentation.prediction.tiles.predict`.
 
     Raises
     ------
@@ -65,9 +73,14 @@ def label_frame(model: Model, image: NDArray[Any], **options: Any) -> NDArray[np
 class Output:
     """What is written for each frame beside ``maskTTT.tif``.
 
-    hypotheses : ``hypTTT.npz``; the masks are then the best disjoint choice among them.
-    binary : the foreground, ``binaryTTT.png`` (255 is cell; a TIFF for stacks).
-    probability : ``probabilityTTT.tif``, float32, 0 … 1.
+    Attributes
+    ----------
+    hypotheses : bool
+        ``hypTTT.npz``; the masks are then the best disjoint choice among them.
+    binary : bool
+        The foreground, ``binaryTTT.png`` (255 is cell; a TIFF for stacks).
+    probability : bool
+        ``probabilityTTT.tif``, float32, 0 … 1.
     """
 
     hypotheses: bool = False
@@ -76,30 +89,50 @@ class Output:
 
 
 def segment_into(
-    folder: Path, images: Mapping[int, NDArray[Any]], model: Model | str | Path, *, output: Output | None = None,
-    tta: bool | None = None, memory_mb: float = 1024, resume: bool = False, device: str = "cpu", mapper: Mapper = map,
-    threads: int | None = None, progress: Progress = silent,
-) -> dict[int, int]:  # fmt: skip
+    folder: Path,
+    images: Mapping[int, NDArray[Any]],
+    model: Model | str | Path,
+    *,
+    output: Output | None = None,
+    tta: bool | None = None,
+    memory_mb: float = 1024,
+    resume: bool = False,
+    device: str = "cpu",
+    mapper: Mapper = map,
+    threads: int | None = None,
+    progress: Progress = silent,
+) -> dict[int, int]:
     """Write the masks of a movie; returns the number of cells in each frame.
 
-    Call it inside :func:`celltrail.data.files.output.output_folder`.
+    Call it inside `celltrail.data.files.output.output_folder`.
 
     Parameters
     ----------
-    folder : an existing folder, which every worker can write to. resume : keep frames that an interrupted run has left
-        in it.
-    model : as in :func:`segment_movie`; a name or a file travels to other processes faster than a model.
-    mapper : where frames are segmented (:func:`celltrail.data.running.workers.open_workers`). threads : of PyTorch in each process.
+    folder : Path
+        An existing folder, which every worker can write to.
+    resume : bool
+        Keep frames that an interrupted run has left in it.
+    model : Model | str | Path
+        As in `segment_movie`; a name or a file travels to other processes faster than a model.
+    mapper : Mapper
+        Where frames are segmented (`celltrail.data.running.workers.open_workers`).
+    threads : int | None
+        Of PyTorch in each process.
 
     Raises
     ------
     InputError
-        As :func:`segment_movie`, and if the frames in the folder come from another model or other options.
+        As `segment_movie`, and if the frames in the folder come from another model or other options.
     """
     wanted = output or Output()
     loaded = _loaded(model, device)
-    same = {"instances": asdict(loaded.instances), "model": loaded.info.get("data_sha256"), "steps": loaded.info.get("steps"),
-            "output": asdict(wanted), "tta": tta}  # fmt: skip
+    same = {
+        "instances": asdict(loaded.instances),
+        "model": loaded.info.get("data_sha256"),
+        "steps": loaded.info.get("steps"),
+        "output": asdict(wanted),
+        "tta": tta,
+    }
     note = folder / RESUME_FILE
     if resume and note.is_file() and json.loads(note.read_text(encoding="utf-8")) != json.loads(json.dumps(same)):
         raise InputError(f"{folder} holds frames of another model or other options: start anew without --resume.")
@@ -125,7 +158,7 @@ def segment_into(
 
 @dataclass(frozen=True)
 class FrameSettings:
-    """How each frame is segmented and written, see :func:`segment_into`."""
+    """How each frame is segmented and written, see `segment_into`."""
 
     folder: Path
     digits: int

@@ -28,8 +28,12 @@ BYTES_PER_CHANNEL = 40  # peak memory of a forward pass, per pixel of the tile a
 class Prediction:
     """Maps of one frame, float32 with the shape of the image.
 
-    probability : of being cell, 0 … 1. distance : to the edge of the cell relative to the cell's
-    largest, 0 … 1; ``None`` for a net without that output.
+    Attributes
+    ----------
+    probability : FloatArray
+        Of being cell, 0 … 1.
+    distance : FloatArray | None
+        To the edge of the cell relative to the cell's largest, 0 … 1; ``None`` for a net without that output.
     """
 
     probability: FloatArray
@@ -73,7 +77,7 @@ def reduce_image(image: FloatArray, scale: int) -> FloatArray:
 
 
 def enlarge_map(reduced: FloatArray, scale: int, shape: tuple[int, int]) -> FloatArray:
-    """Undo :func:`reduce_image` for a map (…, y, x): bilinear, cut to ``shape``."""
+    """Undo `reduce_image` for a map (…, y, x): bilinear, cut to ``shape``."""
     if scale == 1:
         return reduced
     tensor = torch.from_numpy(reduced)
@@ -86,7 +90,7 @@ def choose_tile(shape: tuple[int, int], net: UNet, memory_mb: float) -> tuple[in
     """Input sides (y, x) of the tiles: the image in equal parts, as many as speed and memory ask for.
 
     A small tile computes much that its margins throw away, a large one no longer fits the processor's
-    cache: parts of about :data:`USEFUL` margins are the fastest. Where their tiles take more than
+    cache: parts of about `USEFUL` margins are the fastest. Where their tiles take more than
     ``memory_mb``, they are smaller, down to two steps of the pooling grid.
     """
     border, step = 2 * net.margin, 2**net.depth
@@ -111,7 +115,10 @@ def run_tiles(net: UNet, plane: FloatArray, tile: tuple[int, int], device: torch
 
     Parameters
     ----------
-    plane : float32 (Y, X), scaled grey values. tile : valid input sides (y, x).
+    plane : FloatArray
+        float32 (Y, X), scaled grey values.
+    tile : tuple[int, int]
+        Valid input sides (y, x).
 
     Returns
     -------
@@ -158,18 +165,27 @@ def to_maps(net: UNet, output: FloatArray) -> FloatArray:
 
 
 def predict(
-    model: Model, image: NDArray[Any], *, tta: bool | None = None, memory_mb: float = 1024, device: torch.device | str = "cpu",
+    model: Model,
+    image: NDArray[Any],
+    *,
+    tta: bool | None = None,
+    memory_mb: float = 1024,
+    device: torch.device | str = "cpu",
     limits: tuple[float, float] | None = None,
-) -> Prediction:  # fmt: skip
+) -> Prediction:
     """Maps of one frame.
 
     Parameters
     ----------
-    image : grey values (Y, X), or (Z, Y, X), which is predicted slice by slice.
-    tta : average over the eight rotations and reflections (eight times slower, a little better);
-        ``None``: as the model says.
-    memory_mb : what one forward pass may take; a smaller number means smaller tiles, not other results.
-    limits : grey values that become 0 and 1, where ``image`` is only a part; ``None``: its percentiles.
+    image : NDArray[Any]
+        Grey values (Y, X), or (Z, Y, X), which is predicted slice by slice.
+    tta : bool | None
+        Average over the eight rotations and reflections (eight times slower, a little better); ``None``: as the
+        model says.
+    memory_mb : float
+        What one forward pass may take; a smaller number means smaller tiles, not other results.
+    limits : tuple[float, float] | None
+        Grey values that become 0 and 1, where ``image`` is only a part; ``None``: its percentiles.
 
     Raises
     ------
@@ -181,8 +197,10 @@ def predict(
         raise InputError(f"An image has {image.ndim} dimensions: one frame must be (Y, X) or (Z, Y, X).")
     smallest = prepared.scale * 2**model.net.depth
     if min(image.shape[-2:]) < smallest:
-        raise InputError(f"An image of {image.shape[-2]} × {image.shape[-1]} pixels is too small for this model: "
-                         f"it needs at least {smallest} × {smallest}.")  # fmt: skip
+        raise InputError(
+            f"An image of {image.shape[-2]} × {image.shape[-1]} pixels is too small for this model: "
+            f"it needs at least {smallest} × {smallest}."
+        )
     scaled = normalise(image, limits or grey_limits(image, prepared.low, prepared.high))
     maps = []
     for plane in scaled.reshape(-1, *image.shape[-2:]):

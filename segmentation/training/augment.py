@@ -23,16 +23,29 @@ Elastic = Literal["none", "grid", "field"]
 class Variation:
     """How strongly training tiles vary. Lengths in pixels of the image that the net sees.
 
-    elastic : "grid" is the paper's: random vectors on a 3×3 grid, in between bicubic; "field" is
-        Simard's (2003): a random vector per pixel, smoothed.
-    vector : standard deviation of the grid's vectors (the paper: 10 pixels).
-    span : side of the square that the 3×3 grid spans (the paper: 512 pixels).
-    alpha, sigma : strength and smoothness of the dense field.
-    rotation : any angle (``True``), or only multiples of 90°.
-    zoom : largest relative change of size, 0.2 is ± 20 %.
-    brightness, contrast : standard deviations of an offset, and of the logarithm of a factor, on grey
-        values scaled to about 0 … 1. gamma : likewise of the logarithm of an exponent.
-    noise : largest standard deviation of added Gaussian noise. blur : largest σ of a Gaussian blur.
+    Attributes
+    ----------
+    elastic : Elastic
+        "grid" is the paper's: random vectors on a 3×3 grid, in between bicubic; "field" is Simard's (2003): a
+        random vector per pixel, smoothed.
+    vector : float
+        Standard deviation of the grid's vectors (the paper: 10 pixels).
+    span : float
+        Side of the square that the 3×3 grid spans (the paper: 512 pixels).
+    alpha, sigma : float
+        Strength and smoothness of the dense field.
+    rotation : bool
+        Any angle (``True``), or only multiples of 90°.
+    zoom : float
+        Largest relative change of size, 0.2 is ± 20 %.
+    brightness, contrast : float
+        Standard deviations of an offset, and of the logarithm of a factor, on grey values scaled to about 0 … 1.
+    gamma : float
+        Likewise of the logarithm of an exponent.
+    noise : float
+        Largest standard deviation of added Gaussian noise.
+    blur : float
+        Largest σ of a Gaussian blur.
     """
 
     elastic: Elastic = "grid"
@@ -60,7 +73,10 @@ def sample_coordinates(
 
     Parameters
     ----------
-    size : side of the tile. center : (y, x) of its middle in the frame.
+    size : int
+        Side of the tile.
+    center : tuple[float, float]
+        (y, x) of its middle in the frame.
 
     Returns
     -------

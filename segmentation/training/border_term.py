@@ -23,8 +23,10 @@ def exponential_term(labels: NDArray[np.integer[Any]], w0: float, sigma: float, 
 
     Parameters
     ----------
-    labels : integers (Y, X), 0 is background.
-    reach : the term is exact where d₁ + d₂ is at most this many pixels, and 0 elsewhere.
+    labels : NDArray[np.integer[Any]]
+        Integers (Y, X), 0 is background.
+    reach : int
+        The term is exact where d₁ + d₂ is at most this many pixels, and 0 elsewhere.
 
     Returns
     -------

@@ -35,9 +35,14 @@ TRUTHS = ("auto", "ST", "GT", "mixed")
 class AnnotatedMovie:
     """Images with their annotations: frame number → array.
 
-    numbers : the frames that are used; all have an image and labels.
-    markers : one small label per cell (the CTC's TRA), complete where ``labels`` may be partial; or ``None``.
-    weights : weights of the loss made beforehand, float; ``None`` computes them for every tile.
+    Attributes
+    ----------
+    numbers : tuple[int, ...]
+        The frames that are used; all have an image and labels.
+    markers : Mapping[int, NDArray[Any]] | None
+        One small label per cell (the CTC's TRA), complete where ``labels`` may be partial; or ``None``.
+    weights : Mapping[int, NDArray[Any]] | None
+        Weights of the loss made beforehand, float; ``None`` computes them for every tile.
     """
 
     images: Mapping[int, NDArray[Any]]
@@ -72,8 +77,10 @@ def open_movie(
         needed[f"{found.name}_GT/SEG"] = found.gt_seg
     missing = [name for name, folder in needed.items() if folder is None]
     if missing:
-        raise InputError(f"{dataset} has no folder {missing[0]}: choose another --sequence, or --truth "
-                         f"{'GT' if found.st_seg is None else 'ST'}.")  # fmt: skip
+        raise InputError(
+            f"{dataset} has no folder {missing[0]}: choose another --sequence, or --truth "
+            f"{'GT' if found.st_seg is None else 'ST'}."
+        )
     assert found.images is not None
     markers = open_labels(found.gt_tra) if found.gt_tra is not None else None
     gold = open_labels(found.gt_seg) if truth != "ST" and found.gt_seg is not None else None
@@ -122,11 +129,15 @@ def pair(images: Frames, labels: Frames, frames: range | None = None, markers: F
     """
     orphans = [number for number in labels if number not in images]
     if orphans:
-        raise InputError(f"{labels.path} has labels for the frames {orphans[:5]}, which {images.path} lacks: "
-                         "add the images, or choose other --frames.")  # fmt: skip
+        raise InputError(
+            f"{labels.path} has labels for the frames {orphans[:5]}, which {images.path} lacks: "
+            "add the images, or choose other --frames."
+        )
     if images.shape != labels.shape:
-        raise InputError(f"{images.path} has frames of {images.shape} pixels, {labels.path} of {labels.shape}: "
-                         "images and labels must have the same shape.")  # fmt: skip
+        raise InputError(
+            f"{images.path} has frames of {images.shape} pixels, {labels.path} of {labels.shape}: "
+            "images and labels must have the same shape."
+        )
     refuse_masks(images)
     numbers = tuple(number for number in labels if frames is None or number in frames)
     if not numbers:
@@ -142,8 +153,10 @@ def split_in_time(movie: AnnotatedMovie, share: float = 0.1) -> tuple[AnnotatedM
     count = max(1, round(len(movie.numbers) * share))
     gap = (count + 1) // 2
     if len(movie.numbers) < count + gap + 1:
-        raise InputError(f"{movie.name} has {len(movie.numbers)} annotated frames, too few to set some aside: "
-                         "name other frames or another sequence with --validation, or give --validation none.")  # fmt: skip
+        raise InputError(
+            f"{movie.name} has {len(movie.numbers)} annotated frames, too few to set some aside: "
+            "name other frames or another sequence with --validation, or give --validation none."
+        )
     return (replace(movie, numbers=movie.numbers[: -count - gap]), replace(movie, numbers=movie.numbers[-count:]))
 
 
@@ -199,8 +212,10 @@ def read_labels(movie: AnnotatedMovie, number: int) -> NDArray[np.int32]:
     if labels.dtype == bool or (len(values) == 2 and values[0] == 0 and values[1] == 255):
         pieces = ndimage.label(labels)[1]
         if pieces > 1 or labels.dtype == bool:
-            raise InputError(f"{movie.name}, frame {number}: the mask holds only 0 and {int(values[-1])}, but labels are "
-                             "needed: give each cell its own number.")  # fmt: skip
+            raise InputError(
+                f"{movie.name}, frame {number}: the mask holds only 0 and {int(values[-1])}, but labels are "
+                "needed: give each cell its own number."
+            )
     if values[0] != 0:
         index = index + 1
     return index.reshape(labels.shape).astype(np.int32)
@@ -215,7 +230,10 @@ def planes_of(array: NDArray[Any]) -> NDArray[Any]:
 class Plane:
     """A 2D image as the net sees it: grey values scaled and reduced, labels reduced, where the truth is known.
 
-    weight : weights made beforehand, reduced; or ``None``.
+    Attributes
+    ----------
+    weight : NDArray[np.float32] | None
+        Weights made beforehand, reduced; or ``None``.
     """
 
     image: NDArray[np.float32]
@@ -238,8 +256,10 @@ def prepare_frame(movie: AnnotatedMovie, number: int, preprocessing: Preprocessi
     weights: list[NDArray[Any] | None] = [None] * len(planes_of(scaled))
     if movie.weights is not None:
         if number not in movie.weights or np.shape(movie.weights[number]) != image.shape:
-            raise InputError(f"{movie.name}, frame {number}: there are no weights of {image.shape} pixels for it: "
-                             "make them with 'celltrail preview weights'.")  # fmt: skip
+            raise InputError(
+                f"{movie.name}, frame {number}: there are no weights of {image.shape} pixels for it: "
+                "make them with 'celltrail preview weights'."
+            )
         given = np.asarray(movie.weights[number], dtype=np.float32)
         if given.min() < 0:
             raise InputError(
@@ -248,10 +268,16 @@ def prepare_frame(movie: AnnotatedMovie, number: int, preprocessing: Preprocessi
         weights = list(planes_of(given))
     scale = preprocessing.scale
     return [
-        Plane(reduce_image(grey, scale), reduce_labels(cells, scale), reduce_labels(sure, scale),
-              None if weight is None else reduce_image(weight, scale))
-        for grey, cells, sure, weight in zip(planes_of(scaled), planes_of(labels), planes_of(known), weights, strict=True)
-    ]  # fmt: skip
+        Plane(
+            reduce_image(grey, scale),
+            reduce_labels(cells, scale),
+            reduce_labels(sure, scale),
+            None if weight is None else reduce_image(weight, scale),
+        )
+        for grey, cells, sure, weight in zip(
+            planes_of(scaled), planes_of(labels), planes_of(known), weights, strict=True
+        )
+    ]
 
 
 def reduce_labels(labels: NDArray[Any], scale: int) -> NDArray[Any]:
@@ -288,15 +314,24 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
 
     Parameters
     ----------
-    movies : annotated movies. also : further movies, less sure, which give half of the tiles however many
-        their frames are.
-    count : how many tiles there are.
+    movies : list[AnnotatedMovie]
+        Annotated movies.
+    also : list[AnnotatedMovie] | None
+        Further movies, less sure, which give half of the tiles however many their frames are.
+    count : int
+        How many tiles there are.
     """
 
     def __init__(
-        self, movies: list[AnnotatedMovie], settings: Settings, preprocessing: Preprocessing, *, seed: int, count: int,
+        self,
+        movies: list[AnnotatedMovie],
+        settings: Settings,
+        preprocessing: Preprocessing,
+        *,
+        seed: int,
+        count: int,
         also: list[AnnotatedMovie] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.settings = settings
         self.preprocessing = preprocessing
         self.seed = seed

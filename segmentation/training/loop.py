@@ -51,10 +51,16 @@ MOMENTUM = 0.99
 
 @dataclass
 class Training:
-    """What :func:`train` returns.
+    """What `train` returns.
 
-    model : the model of the epoch with the lowest validation loss. last : the model of the last step.
-    history : one row per epoch: step, minutes, rate, train_loss, and of the validation frames loss and measures.
+    Attributes
+    ----------
+    model : Model
+        The model of the epoch with the lowest validation loss.
+    last : Model
+        The model of the last step.
+    history : list[dict[str, float]]
+        One row per epoch: step, minutes, rate, train_loss, and of the validation frames loss and measures.
     """
 
     model: Model
@@ -85,8 +91,13 @@ class Clock:
 def build_net(settings: Settings, seed: int) -> UNet:
     """A net with random weights that depend on ``seed`` alone."""
     torch.manual_seed(seed)
-    return UNet(width=settings.width, depth=settings.depth, norm=settings.norm, dropout=settings.dropout,
-                distance=settings.distance)  # fmt: skip
+    return UNet(
+        width=settings.width,
+        depth=settings.depth,
+        norm=settings.norm,
+        dropout=settings.dropout,
+        distance=settings.distance,
+    )
 
 
 def copy_weights(source: UNet, net: UNet) -> None:
@@ -98,11 +109,16 @@ def copy_weights(source: UNet, net: UNet) -> None:
         If the two are built in another way; only dropout, which has no weights, may differ.
     """
     wanted, found = net.architecture, source.architecture
-    different = [f"{key} {found.get(key)} instead of {value}" for key, value in wanted.items()
-                 if key != "dropout" and found.get(key) != value]  # fmt: skip
+    different = [
+        f"{key} {found.get(key)} instead of {value}"
+        for key, value in wanted.items()
+        if key != "dropout" and found.get(key) != value
+    ]
     if different:
-        raise InputError(f"The model to start from is built in another way ({', '.join(different)}): choose another model, "
-                         "or other options of the net.")  # fmt: skip
+        raise InputError(
+            f"The model to start from is built in another way ({', '.join(different)}): choose another model, "
+            "or other options of the net."
+        )
     net.load_state_dict(source.state_dict())
 
 
@@ -142,25 +158,46 @@ def follow(average: UNet, net: UNet, decay: float, step: int) -> None:
 
 
 def train(
-    training: list[AnnotatedMovie], validation: list[AnnotatedMovie], settings: Settings, *, minutes: float | None = None, seed: int = 0,
-    also: list[AnnotatedMovie] | None = None, start: Model | None = None, score: Score | None = None, watch: Watch | None = None,
-    patience: int = 0, state_file: Path | None = None, resume: bool = False, device: str = "cpu", progress: Progress = silent,
-) -> Training:  # fmt: skip
+    training: list[AnnotatedMovie],
+    validation: list[AnnotatedMovie],
+    settings: Settings,
+    *,
+    minutes: float | None = None,
+    seed: int = 0,
+    also: list[AnnotatedMovie] | None = None,
+    start: Model | None = None,
+    score: Score | None = None,
+    watch: Watch | None = None,
+    patience: int = 0,
+    state_file: Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Training:
     """Train a model.
 
     Parameters
     ----------
-    training, validation : annotated movies; no frame may be in both. Without validation the last
-        weights are the result.
-    minutes : stop after this much computing time (see :class:`Clock`); the learning rate falls to 0
-        at that moment. ``None``: after ``settings.steps`` steps, which gives the same model every time.
-    also : movies whose labels are less sure, for example what tracking made of a model's hypotheses: half
-        of the tiles are theirs, and nothing is judged by them.
-    start : begin with the weights of this model instead of random ones.
-    score : measures of masks, shown per epoch and used to choose thresholds at the end.
-    watch : called after every epoch with its row of the history; what it raises ends the training.
-    patience : stop after so many epochs without a lower validation loss; 0: never.
-    state_file : where the state is kept after each epoch. resume : go on from there if it exists.
+    training, validation : list[AnnotatedMovie]
+        Annotated movies; no frame may be in both. Without validation the last weights are the result.
+    minutes : float | None
+        Stop after this much computing time (see `Clock`); the learning rate falls to 0 at that moment. ``None``:
+        after ``settings.steps`` steps, which gives the same model every time.
+    also : list[AnnotatedMovie] | None
+        Movies whose labels are less sure, for example what tracking made of a model's hypotheses: half of the tiles
+        are theirs, and nothing is judged by them.
+    start : Model | None
+        Begin with the weights of this model instead of random ones.
+    score : Score | None
+        Measures of masks, shown per epoch and used to choose thresholds at the end.
+    watch : Watch | None
+        Called after every epoch with its row of the history; what it raises ends the training.
+    patience : int
+        Stop after so many epochs without a lower validation loss; 0: never.
+    state_file : Path | None
+        Where the state is kept after each epoch.
+    resume : bool
+        Go on from there if it exists.
 
     Raises
     ------
@@ -178,9 +215,11 @@ def train(
     info = {
         "training": [describe_movie(movie) for movie in training],
         "validation": [describe_movie(movie) for movie in validation],
-        "data_sha256": hash_of([*training, *(also or [])]), "seed": seed, "settings": asdict(settings),
+        "data_sha256": hash_of([*training, *(also or [])]),
+        "seed": seed,
+        "settings": asdict(settings),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
-    }  # fmt: skip
+    }
     if also:
         info["also"] = [describe_movie(movie) for movie in also]
     if start is not None:
@@ -224,11 +263,17 @@ def train(
             if state.step % 10 == 0:
                 progress("train", min(round(1000 * done), 1000), 1000, f"step {state.step}, loss {losses[-1]:.3f}")
         state.minutes = clock.minutes()
-        row = {"step": state.step, "minutes": state.minutes, "rate": state.optimiser.param_groups[0]["lr"],
-               "train_loss": float(np.mean(losses))}  # fmt: skip
+        row = {
+            "step": state.step,
+            "minutes": state.minutes,
+            "rate": state.optimiser.param_groups[0]["lr"],
+            "train_loss": float(np.mean(losses)),
+        }
         if not math.isfinite(row["train_loss"]):
-            raise InputError(f"The training has diverged after {state.step} steps (its loss is no number any more): "
-                             "choose a smaller --rate.")  # fmt: skip
+            raise InputError(
+                f"The training has diverged after {state.step} steps (its loss is no number any more): "
+                "choose a smaller --rate."
+            )
         if validation:
             row |= validate(Model(average, preprocessing, instances), validation, tiles.balance, settings, score)
         state.history.append(row)
@@ -240,8 +285,11 @@ def train(
         progress("train", min(round(1000 * done), 1000), 1000, describe(row))
 
     # A model of so many steps is the same file every time: how long they took stands in the history alone.
-    info |= {"steps": state.step, "minutes": minutes,
-             "last_epoch": {key: value for key, value in state.history[-1].items() if key != "minutes"}}  # fmt: skip
+    info |= {
+        "steps": state.step,
+        "minutes": minutes,
+        "last_epoch": {key: value for key, value in state.history[-1].items() if key != "minutes"},
+    }
     model = Model(state.best.cpu().eval(), preprocessing, instances, info)
     last = Model(average.cpu().eval(), preprocessing, instances, dict(info))
     if validation and score is not None:
@@ -280,8 +328,13 @@ def train_step(
 def default_instances(settings: Settings) -> InstanceSettings:
     """How cells are read before anything is calibrated: the sure core of a cell is its seed."""
     scale = max(settings.scale, 1)
-    return InstanceSettings(seed=0.5 if settings.distance else 0.9, min_size=20 * scale**2, min_seed=2 * scale**2,
-                            grow=scale, score=SCORES[settings.cells])  # fmt: skip
+    return InstanceSettings(
+        seed=0.5 if settings.distance else 0.9,
+        min_size=20 * scale**2,
+        min_seed=2 * scale**2,
+        grow=scale,
+        score=SCORES[settings.cells],
+    )
 
 
 def frames_for_validation(movies: list[AnnotatedMovie], scale: int) -> list[tuple[AnnotatedMovie, int]]:
@@ -306,8 +359,17 @@ def validate(
             output = run_tiles(net, plane.image, choose_tile(plane.image.shape, net, 1024), device)
             targets = make_targets(plane.labels, plane.known, balance, settings)
             batch = {key: torch.from_numpy(value)[None] for key, value in targets.items()}
-            losses.append(float(total_loss(torch.from_numpy(output)[None], batch, classes=net.classes, dice=settings.dice,
-                                           seeds=settings.seeds)))  # fmt: skip
+            losses.append(
+                float(
+                    total_loss(
+                        torch.from_numpy(output)[None],
+                        batch,
+                        classes=net.classes,
+                        dice=settings.dice,
+                        seeds=settings.seeds,
+                    )
+                )
+            )
         if score is not None and all(plane.known.all() for plane in planes):
             prediction = predict(model, np.asarray(movie.images[number]), tta=False, device=device)
             masks[index] = label_cells(prediction, model.instances)

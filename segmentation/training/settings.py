@@ -15,16 +15,32 @@ from celltrail.segmentation.training.augment import Variation
 class Settings:
     """Everything that decides what a training does, apart from the data and the time.
 
-    width, depth, norm, dropout, distance : see :class:`~celltrail.segmentation.net.unet.UNet`.
-    scale : the net sees the image reduced by this factor; 0 takes it from the size of the cells.
-    tile : side of the output of a training tile, pixels of the reduced image. batch : tiles in a step.
-    optimiser, rate, weight_decay : stochastic gradient descent (momentum 0.99) or AdamW, and its rate.
-    steps : length of the training. epoch : steps between two looks at the validation frames.
-    w0, sigma, balance : border term and strength of the class weights, see ``weight_map``.
-    dice, seeds : see :func:`~celltrail.segmentation.net.loss.total_loss`.
-    average : decay of the moving average of the weights that is kept beside the weights; 0: none.
-    cells : "round" or "flat": by which weights the model chooses among candidates, see ``instances``.
-    tta : the model averages over the eight rotations and reflections when it is used.
+    Attributes
+    ----------
+    width, depth, norm, dropout, distance
+        See `celltrail.segmentation.net.unet.UNet`.
+    scale : int
+        The net sees the image reduced by this factor; 0 takes it from the size of the cells.
+    tile : int
+        Side of the output of a training tile, pixels of the reduced image.
+    batch : int
+        Tiles in a step.
+    optimiser, rate, weight_decay
+        Stochastic gradient descent (momentum 0.99) or AdamW, and its rate.
+    steps : int
+        Length of the training.
+    epoch : int
+        Steps between two looks at the validation frames.
+    w0, sigma, balance : float
+        Border term and strength of the class weights, see ``weight_map``.
+    dice, seeds : float
+        See `celltrail.segmentation.net.loss.total_loss`.
+    average : float
+        Decay of the moving average of the weights that is kept beside the weights; 0: none.
+    cells : Literal['round', 'flat']
+        "round" or "flat": by which weights the model chooses among candidates, see ``instances``.
+    tta : bool
+        The model averages over the eight rotations and reflections when it is used.
     """
 
     width: int = 64
@@ -53,10 +69,27 @@ class Settings:
 
 PAPER = Settings()
 FAST = Settings(
-    width=24, depth=3, norm="batch", dropout=0.0, distance=True, scale=0, tile=100, batch=4, optimiser="adamw",
-    rate=3e-3, weight_decay=1e-3, steps=1500, epoch=100, w0=5.0, sigma=2.0, balance=0.5, dice=0.5, seeds=2.0, average=0.98,
+    width=24,
+    depth=3,
+    norm="batch",
+    dropout=0.0,
+    distance=True,
+    scale=0,
+    tile=100,
+    batch=4,
+    optimiser="adamw",
+    rate=3e-3,
+    weight_decay=1e-3,
+    steps=1500,
+    epoch=100,
+    w0=5.0,
+    sigma=2.0,
+    balance=0.5,
+    dice=0.5,
+    seeds=2.0,
+    average=0.98,
     variation=Variation(vector=3.0, span=128.0, zoom=0.15, brightness=0.1, contrast=0.15),
-)  # fmt: skip
+)
 PRESETS = {"paper": PAPER, "fast": FAST}
 
 

@@ -22,9 +22,20 @@ SCHEMA = "celltrail.training/1"
 class State:
     """A training between two steps.
 
-    net : the weights that are trained. average : their moving average (``net`` itself where there is
-    none), which is validated and kept. best : a copy of ``average`` in the epoch of the lowest loss.
-    step, minutes : how far it is. history : one row per epoch. waited : epochs without a better loss.
+    Attributes
+    ----------
+    net : UNet
+        The weights that are trained.
+    average : UNet
+        Their moving average (``net`` itself where there is none), which is validated and kept.
+    best : UNet
+        A copy of ``average`` in the epoch of the lowest loss.
+    step, minutes
+        How far it is.
+    history : list[dict[str, float]]
+        One row per epoch.
+    waited : int
+        Epochs without a better loss.
     """
 
     net: UNet
@@ -53,10 +64,20 @@ def save_state(path: Path, state: State, identity: dict[str, Any]) -> None:
             f"{name}/{key}": value.detach().cpu().clone().contiguous() for key, value in net.state_dict().items()
         }
     for index, values in state.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser/{index}/{key}": value.detach().cpu().clone().contiguous()
-                    for key, value in values.items() if isinstance(value, Tensor)}  # fmt: skip
-    header = {"schema": SCHEMA, "identity": identity, "step": state.step, "minutes": state.minutes, "waited": state.waited,
-              "best_loss": None if math.isinf(state.best_loss) else state.best_loss, "history": state.history}  # fmt: skip
+        tensors |= {
+            f"optimiser/{index}/{key}": value.detach().cpu().clone().contiguous()
+            for key, value in values.items()
+            if isinstance(value, Tensor)
+        }
+    header = {
+        "schema": SCHEMA,
+        "identity": identity,
+        "step": state.step,
+        "minutes": state.minutes,
+        "waited": state.waited,
+        "best_loss": None if math.isinf(state.best_loss) else state.best_loss,
+        "history": state.history,
+    }
     save_tensors(path, tensors, header, overwrite=True)
 
 
@@ -71,8 +92,10 @@ def load_state(path: Path, state: State, identity: dict[str, Any]) -> None:
     tensors, header = load_tensors(path, SCHEMA)
     different = [key for key, value in identity.items() if header["identity"].get(key) != value]
     if different:
-        raise InputError(f"{path.parent} holds a training with another {' and '.join(different)}: "
-                         "repeat the options of that training, or start anew without --resume.")  # fmt: skip
+        raise InputError(
+            f"{path.parent} holds a training with another {' and '.join(different)}: "
+            "repeat the options of that training, or start anew without --resume."
+        )
     for name, net in (("net", state.net), ("average", state.average), ("best", state.best)):
         net.load_state_dict({key: tensors[f"{name}/{key}"] for key in net.state_dict()})
     values: dict[int, dict[str, Tensor]] = {}

@@ -34,9 +34,17 @@ def suggest(trial: Any, settings: Settings) -> Settings:
 
 
 def search_settings(
-    training: list[AnnotatedMovie], validation: list[AnnotatedMovie], settings: Settings, *, score: Score, study_file: Path,
-    trials: int = 20, measure: str = "SEG", seed: int = 0, progress: Progress = silent,
-) -> tuple[Settings, list[dict[str, Any]]]:  # fmt: skip
+    training: list[AnnotatedMovie],
+    validation: list[AnnotatedMovie],
+    settings: Settings,
+    *,
+    score: Score,
+    study_file: Path,
+    trials: int = 20,
+    measure: str = "SEG",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> tuple[Settings, list[dict[str, Any]]]:
     """Search for settings with a high measure on the validation frames.
 
     Every trial takes ``settings.steps`` steps. After each epoch a trial below the median of the
@@ -44,8 +52,10 @@ def search_settings(
 
     Parameters
     ----------
-    study_file : SQLite file that keeps the study; an existing one is continued.
-    measure : a name that ``score`` returns.
+    study_file : Path
+        SQLite file that keeps the study; an existing one is continued.
+    measure : str
+        A name that ``score`` returns.
 
     Returns
     -------
@@ -59,13 +69,26 @@ def search_settings(
     optuna = import_extra("optuna", "tune")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        study_name="segmentation", storage=f"sqlite:///{study_file}", load_if_exists=True, direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed), pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
-    )  # fmt: skip
+        study_name="segmentation",
+        storage=f"sqlite:///{study_file}",
+        load_if_exists=True,
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
+    )
     if not study.trials:
-        study.enqueue_trial({"elastic": 1.0, "zoom": settings.variation.zoom, "brightness": settings.variation.brightness,
-                             "contrast": settings.variation.contrast, "rate": 1.0, "width": settings.width,
-                             "w0": settings.w0, "sigma": 1.0})  # fmt: skip
+        study.enqueue_trial(
+            {
+                "elastic": 1.0,
+                "zoom": settings.variation.zoom,
+                "brightness": settings.variation.brightness,
+                "contrast": settings.variation.contrast,
+                "rate": 1.0,
+                "width": settings.width,
+                "w0": settings.w0,
+                "sigma": 1.0,
+            }
+        )
 
     def objective(trial: Any) -> float:
         def watch(row: Mapping[str, float]) -> None:

@@ -52,8 +52,9 @@ class WeightFiles(Mapping[int, NDArray[Any]]):
         try:
             weight = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError):
-            raise InputError(f"{path} is not a readable NumPy array: write it again with 'celltrail preview weights "
-                             "--write'.") from None  # fmt: skip
+            raise InputError(
+                f"{path} is not a readable NumPy array: write it again with 'celltrail preview weights --write'."
+            ) from None
         if weight.dtype.kind not in "fiu" or not np.isfinite(weight).all():
             raise InputError(f"{path} holds values that are no finite numbers: replace them.")
         return weight

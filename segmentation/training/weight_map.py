@@ -28,7 +28,8 @@ def carve(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
 
     Parameters
     ----------
-    labels : integers (Y, X), 0 is background.
+    labels : NDArray[np.integer[Any]]
+        Integers (Y, X), 0 is background.
     """
     carved = labels.copy()
     for axis in range(labels.ndim):
@@ -46,8 +47,10 @@ def class_weights(pixels_of_class: NDArray[np.integer[Any]] | list[int], strengt
 
     Parameters
     ----------
-    pixels_of_class : counts, shape (classes,).
-    strength : 1 balances fully (every class has the same total weight), 0 not at all.
+    pixels_of_class : NDArray[np.integer[Any]] | list[int]
+        Counts, shape (classes,).
+    strength : float
+        1 balances fully (every class has the same total weight), 0 not at all.
 
     Returns
     -------
@@ -68,12 +71,14 @@ def reach_of(w0: float, sigma: float) -> int:
 def border_weights(labels: NDArray[np.integer[Any]], w0: float = 10.0, sigma: float = 5.0) -> FloatArray:
     """The border term w₀ · exp(−(d₁ + d₂)² / 2σ²).
 
-    Exact to 1e-6: beyond :func:`reach_of` pixels the term is smaller than 5e-7.
+    Exact to 1e-6: beyond `reach_of` pixels the term is smaller than 5e-7.
 
     Parameters
     ----------
-    labels : integers (Y, X), 0 is background. Carve touching cells apart before.
-    w0, sigma : strength, and width in pixels.
+    labels : NDArray[np.integer[Any]]
+        Integers (Y, X), 0 is background. Carve touching cells apart before.
+    w0, sigma : float
+        Strength, and width in pixels.
 
     Returns
     -------
@@ -87,7 +92,8 @@ def relative_distance(carved: NDArray[np.integer[Any]]) -> FloatArray:
 
     Parameters
     ----------
-    carved : integers (Y, X) without touching cells (see :func:`carve`).
+    carved : NDArray[np.integer[Any]]
+        Integers (Y, X) without touching cells (see `carve`).
 
     Returns
     -------

@@ -138,9 +138,13 @@ def test_its_steps_lead_to_a_dashboard_that_answers(steps: list[tuple[str, str]]
     log = tmp_path / "server.log"
     with log.open("w") as stream:
         server = subprocess.Popen(
-            [bin_folder / command[0], *command[1:], "--port", str(port)], cwd=data, env=environment,
-            stdout=stream, stderr=stream, start_new_session=True,
-        )  # fmt: skip
+            [bin_folder / command[0], *command[1:], "--port", str(port)],
+            cwd=data,
+            env=environment,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
     try:
         for _ in range(200):
             said = subprocess.run(check, capture_output=True, text=True, env=environment)

@@ -259,16 +259,22 @@ def by_name(cases: list[Case]) -> pytest.MarkDecorator:
 def test_images(case: Case, place: Path, try_commands: Callable) -> None:
     images = place / "01"
     case.breaks(images)
-    try_commands([
-        ["segment", images, "--model", "sim-fluo", "--out", "OUT"],
-        ["render", place / "01_RES", "--images", images, "--out", "OUT"],
-        ["measure", place / "01_RES", "--images", images, "--out", "OUT.csv"],
-        ["train", place, "--sequence", "01", "--truth", "GT", "--steps", "1", "--out", "OUT.safetensors"],
-    ], case.must)  # fmt: skip
-    try_commands([
-        ["check", images],
-        ["track", place / "01_RES", "--images", images, "--out", "OUT"],
-    ], False)  # fmt: skip
+    try_commands(
+        [
+            ["segment", images, "--model", "sim-fluo", "--out", "OUT"],
+            ["render", place / "01_RES", "--images", images, "--out", "OUT"],
+            ["measure", place / "01_RES", "--images", images, "--out", "OUT.csv"],
+            ["train", place, "--sequence", "01", "--truth", "GT", "--steps", "1", "--out", "OUT.safetensors"],
+        ],
+        case.must,
+    )
+    try_commands(
+        [
+            ["check", images],
+            ["track", place / "01_RES", "--images", images, "--out", "OUT"],
+        ],
+        False,
+    )
 
 
 @by_name(MASK_CASES)
@@ -277,12 +283,15 @@ def test_masks(case: Case, place: Path, try_commands: Callable) -> None:
     case.breaks(masks)
     (place / "01_RES" / "res_track.txt").unlink(missing_ok=True) if masks.is_dir() else None
     try_commands([["track", masks, "--out", "OUT"]], case.must)
-    try_commands([
-        ["check", masks],
-        ["evaluate", place / "01_GT", masks],
-        ["convert", masks, "OUT.csv"],
-        ["render", masks, "--out", "OUT"],
-    ], False)  # fmt: skip
+    try_commands(
+        [
+            ["check", masks],
+            ["evaluate", place / "01_GT", masks],
+            ["convert", masks, "OUT.csv"],
+            ["render", masks, "--out", "OUT"],
+        ],
+        False,
+    )
 
 
 # --- track files ----------------------------------------------------------------------------------
@@ -395,8 +404,10 @@ XMLS: dict[str, bytes] = {
 }
 
 
-@by_name([Case(f"{name}.csv", put("a.csv", content)) for name, content in TABLES.items()]
-         + [Case(f"{name}.xml", put("a.xml", content)) for name, content in XMLS.items()])  # fmt: skip
+@by_name(
+    [Case(f"{name}.csv", put("a.csv", content)) for name, content in TABLES.items()]
+    + [Case(f"{name}.xml", put("a.xml", content)) for name, content in XMLS.items()]
+)
 def test_tables_and_xml(case: Case, place: Path, try_commands: Callable) -> None:
     case.breaks(place)
     source = place / f"a{case.name[-4:]}"
@@ -486,8 +497,10 @@ CONFIGS: dict[str, bytes] = {
 }
 
 
-@by_name([Case(name, put("run.toml", content)) for name, content in CONFIGS.items()]
-         + [Case("missing", nothing), Case("a folder", lambda f: (f / "run.toml").mkdir())])  # fmt: skip
+@by_name(
+    [Case(name, put("run.toml", content)) for name, content in CONFIGS.items()]
+    + [Case("missing", nothing), Case("a folder", lambda f: (f / "run.toml").mkdir())]
+)
 def test_configurations(case: Case, place: Path, try_commands: Callable) -> None:
     case.breaks(place)
     try_commands([["track", place / "01_RES", "--out", "OUT", "--config", place / "run.toml"]], True)
@@ -508,13 +521,18 @@ MODELS: dict[str, bytes] = {
     "header no json": struct.pack("<Q", 8) + b"notjson!",
     "header a list": struct.pack("<Q", 2) + b"[]",
     "no tensors": struct.pack("<Q", 2) + b"{}",
-    "no description": struct.pack("<Q", 60) + b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'[:60].ljust(60) + bytes(4),
-    "tensor outside": struct.pack("<Q", 70) + b'{"a": {"dtype": "F32", "shape": [9999], "data_offsets": [0, 39996]}}'.ljust(70),
-}  # fmt: skip
+    "no description": struct.pack("<Q", 60)
+    + b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'[:60].ljust(60)
+    + bytes(4),
+    "tensor outside": struct.pack("<Q", 70)
+    + b'{"a": {"dtype": "F32", "shape": [9999], "data_offsets": [0, 39996]}}'.ljust(70),
+}
 
 
-@by_name([Case(name, put("a.safetensors", content)) for name, content in MODELS.items()]
-         + [Case("missing", nothing), Case("a folder", lambda f: (f / "a.safetensors").mkdir())])  # fmt: skip
+@by_name(
+    [Case(name, put("a.safetensors", content)) for name, content in MODELS.items()]
+    + [Case("missing", nothing), Case("a folder", lambda f: (f / "a.safetensors").mkdir())]
+)
 def test_models(case: Case, place: Path, try_commands: Callable) -> None:
     pytest.importorskip("torch")
     case.breaks(place)
@@ -534,8 +552,10 @@ COSTS: dict[str, bytes] = {
 }
 
 
-@by_name([Case(name, put("costs.json", content)) for name, content in COSTS.items()]
-         + [Case("missing", nothing), Case("a folder", lambda f: (f / "costs.json").mkdir())])  # fmt: skip
+@by_name(
+    [Case(name, put("costs.json", content)) for name, content in COSTS.items()]
+    + [Case("missing", nothing), Case("a folder", lambda f: (f / "costs.json").mkdir())]
+)
 def test_costs(case: Case, place: Path, try_commands: Callable) -> None:
     case.breaks(place)
     try_commands([["track", place / "01_RES", "--out", "OUT", "--costs", place / "costs.json"]], True)

@@ -103,8 +103,14 @@ def test_its_scripts_run_beside_the_data(
     assert done.returncode == 0, done.stderr
     result = dataset / "02_RES"
     assert sorted(path.name for path in result.iterdir()) == [
-        "mask000.tif", "mask001.tif", "mask002.tif", "mask003.tif", "res_track.txt", "run.json", "run.log",
-    ]  # fmt: skip
+        "mask000.tif",
+        "mask001.tif",
+        "mask002.tif",
+        "mask003.tif",
+        "res_track.txt",
+        "run.json",
+        "run.log",
+    ]
     assert find_problems(result) == []
     assert not (dataset / "01_RES").exists()
     from celltrail.evaluation import evaluate_sequence

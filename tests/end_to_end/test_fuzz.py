@@ -24,8 +24,25 @@ from hypothesis import strategies as st
 
 from celltrail.data.errors import InputError
 
-EDGES = [b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"nan", b"-1", b"99999999999999999999", b"1e999",
-         b"{}", b"[]", b"null", b'"', b"\n", b"\r", b"\xef\xbb\xbf", b"\xfe\xff", b","]  # fmt: skip
+EDGES = [
+    b"\0\0\0\0",
+    b"\xff\xff\xff\xff",
+    b"\xff\xff\xff\x7f",
+    b"\0\0\0\x80",
+    b"nan",
+    b"-1",
+    b"99999999999999999999",
+    b"1e999",
+    b"{}",
+    b"[]",
+    b"null",
+    b'"',
+    b"\n",
+    b"\r",
+    b"\xef\xbb\xbf",
+    b"\xfe\xff",
+    b",",
+]
 
 
 @dataclass(frozen=True)
@@ -258,9 +275,12 @@ def look(reader: Reader, folder: Path, examples: int) -> None:
     original = sound.read_bytes()
 
     @settings(
-        max_examples=examples, deadline=None, database=None, derandomize=True,
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )  # fmt: skip
+    )
     @given(st.one_of(damage(), damage(), st.text(max_size=60), st.binary(max_size=60)))
     def one(change: Any) -> None:
         content = change.encode("utf-8", "surrogatepass") if isinstance(change, str) else change
@@ -301,8 +321,13 @@ def check_store(folder: Path, files: list[str], read: Callable[[Path], object], 
     originals = {name: json.loads((folder / name).read_text()) for name in files}
     spots = [(name, path) for name, content in originals.items() for path in places(content)]
 
-    @settings(max_examples=examples, deadline=None, database=None, derandomize=True,
-              suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     @given(st.sampled_from(spots), VALUES)
     def one(spot: tuple, value: Any) -> None:
         name, path = spot

@@ -26,8 +26,12 @@ def write_as(kind: str, path: Path, array: np.ndarray, axes: str) -> Path:
     """An array with named axes, in micrometres and seconds, as OME-TIFF or OME-Zarr."""
     if kind == "ome.tif":
         scale = {f"PhysicalSize{axis.upper()}": UM[axis] for axis in axes if axis in UM}
-        tifffile.imwrite(path := path.with_suffix(".ome.tif"), array, photometric="minisblack",
-                         metadata={"axes": axes.upper(), "TimeIncrement": 60.0, "TimeIncrementUnit": "s", **scale})  # fmt: skip
+        tifffile.imwrite(
+            path := path.with_suffix(".ome.tif"),
+            array,
+            photometric="minisblack",
+            metadata={"axes": axes.upper(), "TimeIncrement": 60.0, "TimeIncrementUnit": "s", **scale},
+        )
         return path
     zarr = pytest.importorskip("zarr")
     units = {
@@ -36,8 +40,10 @@ def write_as(kind: str, path: Path, array: np.ndarray, axes: str) -> Path:
         "y": ("space", "micrometer"),
         "x": ("space", "micrometer"),
     }
-    named = [{"name": axis, "type": units.get(axis, ("channel",))[0],
-              **({"unit": units[axis][1]} if axis in units else {})} for axis in axes]  # fmt: skip
+    named = [
+        {"name": axis, "type": units.get(axis, ("channel",))[0], **({"unit": units[axis][1]} if axis in units else {})}
+        for axis in axes
+    ]
     scale_of = [{"type": "scale", "scale": [{**UM, "t": 60.0}.get(axis, 1.0) for axis in axes]}]
     about = {"multiscales": [{"axes": named, "datasets": [{"path": "0", "coordinateTransformations": scale_of}]}]}
     group = zarr.open_group(str(path := path.with_suffix(".zarr")), mode="w", zarr_format=2 if kind == "0.4" else 3)

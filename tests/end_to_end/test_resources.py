@@ -63,9 +63,14 @@ def test_too_little_memory(jobs: int, tmp_path: Path) -> None:
     write_masks(tmp_path / "masks", [(0, frame), (1, frame)])
     limit = 900 * 2**20  # the libraries fit, two frames of 512 MB do not
     done = celltrail(
-        "track", tmp_path / "masks", "--out", tmp_path / "out", "--jobs", jobs,
+        "track",
+        tmp_path / "masks",
+        "--out",
+        tmp_path / "out",
+        "--jobs",
+        jobs,
         limit=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-    )  # fmt: skip
+    )
     assert_plain(done, codes=(1, 2))
     assert "memory" in done.stderr
     assert {p.name for p in tmp_path.iterdir()} - {"out.failed.log"} == {"masks"}

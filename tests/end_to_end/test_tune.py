@@ -22,8 +22,24 @@ def test_tune_segmentation_keeps_its_study_and_writes_a_model(tmp_path: Path) ->
     out = tmp_path / "tuned.safetensors"
 
     def tune(*more: str) -> dict[str, object]:
-        command = [sys.executable, "-m", "celltrail", "tune", "segmentation", str(tmp_path / "movie"),
-                   "--sequence", "01", "--steps", "12", "--final-steps", "12", "--out", str(out), "--json", *more]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "celltrail",
+            "tune",
+            "segmentation",
+            str(tmp_path / "movie"),
+            "--sequence",
+            "01",
+            "--steps",
+            "12",
+            "--final-steps",
+            "12",
+            "--out",
+            str(out),
+            "--json",
+            *more,
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

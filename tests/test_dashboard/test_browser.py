@@ -66,9 +66,11 @@ def address(browser: Any, shown: Path, root: Path, tmp_path_factory: pytest.Temp
     log = (tmp_path_factory.mktemp("server") / "log.txt").open("w+")
     command = [sys.executable, "-m", "streamlit", "run", str(root / "dashboard" / "app.py"), "--server.port", str(port)]
     server = subprocess.Popen(
-        [*command, "--", "--data", str(shown)], stdout=log, stderr=subprocess.STDOUT,
+        [*command, "--", "--data", str(shown)],
+        stdout=log,
+        stderr=subprocess.STDOUT,
         env={**os.environ, "TMPDIR": str(tmp_path_factory.mktemp("jobs"))},
-    )  # fmt: skip
+    )
     try:
         while not answers(port):
             assert server.poll() is None, Path(log.name).read_text()
@@ -264,8 +266,16 @@ def test_two_results_share_one_clock(page: Any, address: str, shown: Path) -> No
 
 
 PAGES = [
-    "", "browse?track=2", "lineage?track=2", "errors", "compare", "segmentation", "measure?track=2", "export", "run",
-]  # fmt: skip
+    "",
+    "browse?track=2",
+    "lineage?track=2",
+    "errors",
+    "compare",
+    "segmentation",
+    "measure?track=2",
+    "export",
+    "run",
+]
 
 
 @pytest.mark.slow
@@ -281,8 +291,11 @@ def test_pages_are_accessible_and_fit_a_small_screen(browser: Any, address: str,
     settle(page)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     found = Axe().run(page).response["violations"]
-    grave = [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found
-             if rule["impact"] in ("serious", "critical")]  # fmt: skip
+    grave = [
+        (rule["id"], [node["html"][:200] for node in rule["nodes"]])
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+    ]
     context.close()
     assert grave == []
 

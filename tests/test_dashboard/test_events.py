@@ -73,9 +73,13 @@ def test_each_rule_finds_its_case(draw: Draw) -> None:
     }
     rows = [(1, 0, 4, 0), (2, 3, 4, 0), (3, 0, 3, 0), (4, 4, 7, 3), (5, 0, 5, 0), (6, 0, 7, 0)]
     assert set(kinds(events.find_suspects(draw("odd", frames_of(cells), rows)))) == {
-        ("ends inside", 4, 1), ("short track", 3, 2), ("begins inside", 3, 2), ("ends inside", 4, 2),
-        ("one daughter", 3, 3), ("jump", 4, 6),
-    }  # fmt: skip
+        ("ends inside", 4, 1),
+        ("short track", 3, 2),
+        ("begins inside", 3, 2),
+        ("ends inside", 4, 2),
+        ("one daughter", 3, 3),
+        ("jump", 4, 6),
+    }
 
 
 def test_a_sudden_change_of_area_is_odd(draw: Draw) -> None:
@@ -113,10 +117,16 @@ def test_differences_of_two_results(draw: Draw) -> None:
 
 
 def test_a_result_does_not_differ_from_itself_under_other_labels(draw: Draw) -> None:
-    a = draw("a", frames_of({1: still((50, 50), 0, 3), 2: still((44, 50), 4), 3: still((56, 50), 4)}),
-             [(1, 0, 3, 0), (2, 4, 7, 1), (3, 4, 7, 1)])  # fmt: skip
-    b = draw("b", frames_of({9: still((50, 50), 0, 3), 5: still((44, 50), 4), 4: still((56, 50), 4)}),
-             [(9, 0, 3, 0), (5, 4, 7, 9), (4, 4, 7, 9)])  # fmt: skip
+    a = draw(
+        "a",
+        frames_of({1: still((50, 50), 0, 3), 2: still((44, 50), 4), 3: still((56, 50), 4)}),
+        [(1, 0, 3, 0), (2, 4, 7, 1), (3, 4, 7, 1)],
+    )
+    b = draw(
+        "b",
+        frames_of({9: still((50, 50), 0, 3), 5: still((44, 50), 4), 4: still((56, 50), 4)}),
+        [(9, 0, 3, 0), (5, 4, 7, 9), (4, 4, 7, 9)],
+    )
     assert differences.disagreements(a, b) == []
 
 
@@ -143,10 +153,14 @@ def test_results_of_the_same_masks_are_matched_without_looking_at_them(
     np.testing.assert_array_equal(quick.sort_values(order)[order].to_numpy(), slow.sort_values(order)[order].to_numpy())
 
 
-@pytest.mark.parametrize("change", [{"inputs": None}, {"config": {"pins": ["merge"]}}, {"inputs": {"masks": {"sha256": "b"}}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "change", [{"inputs": None}, {"config": {"pins": ["merge"]}}, {"inputs": {"masks": {"sha256": "b"}}}]
+)
 def test_where_the_masks_may_differ_the_pixels_decide(of_same_masks: list[Result], change: dict[str, object]) -> None:
-    ours, theirs = (content.cells_by_mask(replace(result, run=(result.run or {}) | extra))
-                    for result, extra in zip(of_same_masks, ({}, change), strict=True))  # fmt: skip
+    ours, theirs = (
+        content.cells_by_mask(replace(result, run=(result.run or {}) | extra))
+        for result, extra in zip(of_same_masks, ({}, change), strict=True)
+    )
     assert ours is not None
     assert theirs is None or theirs.masks != ours.masks
 

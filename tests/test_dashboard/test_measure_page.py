@@ -27,8 +27,18 @@ def opened(folder: Path) -> tuple[registry.Movie, content.Result]:
 
 
 def test_the_tables_are_those_of_the_command(dataset: Path, tmp_path: Path) -> None:
-    command = ["measure", str(dataset / "01_RES"), "--images", str(dataset / "01"), "--out", str(tmp_path / "cells.csv"),
-               "--voxel", "0.5 0.5", "--interval", "120"]  # fmt: skip
+    command = [
+        "measure",
+        str(dataset / "01_RES"),
+        "--images",
+        str(dataset / "01"),
+        "--out",
+        str(tmp_path / "cells.csv"),
+        "--voxel",
+        "0.5 0.5",
+        "--interval",
+        "120",
+    ]
     subprocess.run([sys.executable, "-m", "celltrail", *command], check=True, capture_output=True)
     found = measured.measure(*opened(dataset), Units(0.5, 120.0))
     for table, name in ((found.cells, "cells.csv"), (found.tracks, "cells-tracks.csv")):

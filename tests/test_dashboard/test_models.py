@@ -26,11 +26,14 @@ def button_of(test: AppTest, label: str) -> Any:
     return next(button for button in test.button if button.label == label)
 
 
-@pytest.mark.parametrize(("kind", "titles"), [
-    ("Weights of the loss", ["image and cells", "weights"]),
-    ("Variations in training", ["as it is", "variation 1", "variation 2"]),
-    ("Probability of a model", ["image and cells", "scaled image", "probability"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "titles"),
+    [
+        ("Weights of the loss", ["image and cells", "weights"]),
+        ("Variations in training", ["as it is", "variation 1", "variation 2"]),
+        ("Probability of a model", ["image and cells", "scaled image", "probability"]),
+    ],
+)
 def test_a_preview_is_drawn_and_stays(open_page: OpenPage, dataset: Path, kind: str, titles: list[str]) -> None:
     test = open_page(dataset, "segmentation", t="2")
     test.selectbox(key="preview_kind").select(kind).run()
@@ -52,7 +55,9 @@ def test_the_header_tells_the_training_without_reading_the_weights() -> None:
         assert model_cards.training_facts(path) == load_model(path).info
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 100, (2**60).to_bytes(8, "little") + b"{}", (2).to_bytes(8, "little") + b"{}"])  # fmt: skip
+@pytest.mark.parametrize(
+    "content", [b"", b"x" * 100, (2**60).to_bytes(8, "little") + b"{}", (2).to_bytes(8, "little") + b"{}"]
+)
 def test_what_is_no_model_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)

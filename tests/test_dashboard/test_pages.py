@@ -37,8 +37,15 @@ def test_overview_shows_the_measures_of_the_result(open_page: OpenPage, dataset:
     assert not test.exception
     shown = metrics_of(test)
     expected = evaluate_sequence(dataset / "01_GT", dataset / "01_RES").measures
-    for name, label in [("SEG", "SEG"), ("DET", "DET"), ("TRA", "TRA"), ("LNK", "LNK"), ("IoU", "IoU"),
-                        ("RI", "Rand index"), ("RE", "Rand error")]:  # fmt: skip
+    for name, label in [
+        ("SEG", "SEG"),
+        ("DET", "DET"),
+        ("TRA", "TRA"),
+        ("LNK", "LNK"),
+        ("IoU", "IoU"),
+        ("RI", "Rand index"),
+        ("RE", "Rand error"),
+    ]:
         assert shown[label] == f"{expected[name]:.3f}"
     definitions = {metric.label: metric.help for metric in test.metric}
     assert "intersection over union" in definitions["SEG"]
@@ -56,8 +63,19 @@ def test_overview_shows_the_data_and_the_certificate(open_page: OpenPage, datase
     assert "Proven: no other lineages" in texts_of(open_page(dataset))
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0.0, "0.000"), (0.00004, "4e-05"), (0.0006, "0.001"), (-1e-7, "-1e-07"),
-                                              (1234, "1,234"), (None, "–"), (float("nan"), "–"), (True, "yes")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0.000"),
+        (0.00004, "4e-05"),
+        (0.0006, "0.001"),
+        (-1e-7, "-1e-07"),
+        (1234, "1,234"),
+        (None, "–"),
+        (float("nan"), "–"),
+        (True, "yes"),
+    ],
+)
 def test_numbers_are_rounded_but_never_to_nothing(value: object, shown: str) -> None:
     assert parts.figure(value) == shown
 

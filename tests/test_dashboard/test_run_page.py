@@ -126,16 +126,32 @@ def test_results_are_compared(open_page: OpenPage, two_results: Path, started: S
     test.selectbox(key="run_baseline").select("worse").run()
     button_of(test, "Run").click().run()
     assert not test.exception
-    assert started == [(
-        [["compare", str(two_results), f"first={two_results}", f"worse={two_results}/worse", "--baseline", "worse",
-          "--out", f"{two_results}/comparison1"]],
-        two_results / "comparison1",
-    )]  # fmt: skip
+    assert started == [
+        (
+            [
+                [
+                    "compare",
+                    str(two_results),
+                    f"first={two_results}",
+                    f"worse={two_results}/worse",
+                    "--baseline",
+                    "worse",
+                    "--out",
+                    f"{two_results}/comparison1",
+                ]
+            ],
+            two_results / "comparison1",
+        )
+    ]
 
 
-@pytest.mark.parametrize(("what", "ending"), [
-    ("Tracking", ["tracking.toml"]), ("Segmentation", ["model.safetensors", "--steps", "200"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("what", "ending"),
+    [
+        ("Tracking", ["tracking.toml"]),
+        ("Segmentation", ["model.safetensors", "--steps", "200"]),
+    ],
+)
 def test_settings_are_searched(
     open_page: OpenPage, copy_of: Path, started: Started, what: str, ending: list[str]
 ) -> None:
@@ -147,11 +163,27 @@ def test_settings_are_searched(
     button_of(test, "Run").click().run()
     assert not test.exception
     folder = copy_of / "search1"
-    assert started == [(
-        [["tune", what.lower(), str(copy_of), "--sequence", "01", "--trials", "7", "--study", f"{folder}/study.sqlite",
-          "--out", f"{folder}/{ending[0]}", *ending[1:]]],
-        folder / "study.sqlite",
-    )]  # fmt: skip
+    assert started == [
+        (
+            [
+                [
+                    "tune",
+                    what.lower(),
+                    str(copy_of),
+                    "--sequence",
+                    "01",
+                    "--trials",
+                    "7",
+                    "--study",
+                    f"{folder}/study.sqlite",
+                    "--out",
+                    f"{folder}/{ending[0]}",
+                    *ending[1:],
+                ]
+            ],
+            folder / "study.sqlite",
+        )
+    ]
 
 
 def test_what_is_started_are_commands_that_exist(dataset: Path) -> None:
@@ -177,7 +209,9 @@ def test_what_is_started_are_commands_that_exist(dataset: Path) -> None:
         known.make_context(command[0], words)  # raises for an option that it does not know
 
 
-@pytest.mark.parametrize(("kind", "title"), [("Compare results", "Nothing to compare yet"), ("Search settings", "Nothing to learn from")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "title"), [("Compare results", "Nothing to compare yet"), ("Search settings", "Nothing to learn from")]
+)
 def test_what_cannot_be_run_says_why(open_page: OpenPage, copy_of: Path, kind: str, title: str) -> None:
     for folder in ("01_RES", "01_GT"):
         shutil.rmtree(copy_of / folder)

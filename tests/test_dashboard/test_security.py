@@ -28,17 +28,30 @@ async def socket(websocket: Any) -> None:
 
 
 def ask(
-    token: str | None, path: str = "/browse", query: str = "", cookie: str = "", host: str = "127.0.0.1:8501",
+    token: str | None,
+    path: str = "/browse",
+    query: str = "",
+    cookie: str = "",
+    host: str = "127.0.0.1:8501",
     kind: str = "http",
-) -> tuple[int | str, dict[str, str], bytes]:  # fmt: skip
+) -> tuple[int | str, dict[str, str], bytes]:
     """Status (or the first message of a websocket), headers and body."""
     app = Starlette(
         routes=[Route("/{path:path}", page), WebSocketRoute("/stream", socket)],
         middleware=[Middleware(security.Gate, token=token)],
     )
     headers = [(b"host", host.encode())] + ([(b"cookie", cookie.encode())] if cookie else [])
-    scope = {"type": kind, "method": "GET", "path": path, "query_string": query.encode(), "headers": headers,
-             "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 8501), "root_path": ""}  # fmt: skip
+    scope = {
+        "type": kind,
+        "method": "GET",
+        "path": path,
+        "query_string": query.encode(),
+        "headers": headers,
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("127.0.0.1", 8501),
+        "root_path": "",
+    }
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -81,10 +94,18 @@ def test_the_token_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch
     assert security.token_for("0.0.0.0") == TOKEN
 
 
-@pytest.mark.parametrize(("query", "cookie"), [
-    ("", ""), ("token=wrong", ""), ("", "celltrail_token=wrong"), ("", "other=secret-token"), ("token=", ""),
-    ("", "celltrail_token="), ("", ";;=\x01"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("query", "cookie"),
+    [
+        ("", ""),
+        ("token=wrong", ""),
+        ("", "celltrail_token=wrong"),
+        ("", "other=secret-token"),
+        ("token=", ""),
+        ("", "celltrail_token="),
+        ("", ";;=\x01"),
+    ],
+)
 def test_without_the_token_nothing_is_served(query: str, cookie: str) -> None:
     status, _, body = ask(TOKEN, query=query, cookie=cookie)
     assert status == 403

@@ -89,7 +89,7 @@ def test_a_sound_result_has_no_problem(tmp_path: Path) -> None:
         (edit_tracks("1 0 1 0", "1 0 1 0 4"), None, None, "5 columns, expected 4"),
         (lambda f: write_masks(f, [(3, masks()[2])]), 3, None, "Frame 3 is an exact copy"),
     ],
-)  # fmt: skip
+)
 def test_one_problem_each(
     tmp_path: Path, break_it: Callable[[Path], None], frame: int | None, label: int | None, what: str
 ) -> None:
@@ -165,8 +165,9 @@ def test_single_slices_of_volumes_are_truth_too(tmp_path: Path) -> None:
     write_array(seg / "man_seg_001_002.tif", np.zeros((3, 8, 12), np.uint16))
     (seg / "man_seg_000_001.tif").write_text("no image")
     assert sorted(p.what.split(" ", 1)[1].split(" (")[0] for p in find_problems(tmp_path)) == [
-        "is named like one slice but holds several", "is not a TIFF image",
-    ]  # fmt: skip
+        "is named like one slice but holds several",
+        "is not a TIFF image",
+    ]
 
 
 def test_masks_without_a_ctc_name_are_recognised(tmp_path: Path) -> None:

@@ -161,8 +161,11 @@ def test_columns_are_those_of_the_programs(tmp_path: Path) -> None:
     assert list(pd.read_csv(tmp_path / "napari.csv").columns) == ["track_id", "t", "y", "x"]
     table = pd.read_csv(tmp_path / "btrack.csv")
     assert table.groupby("ID")[["parent", "root", "generation"]].first().to_numpy().tolist() == [
-        [1, 1, 0], [1, 1, 1], [1, 1, 1], [5, 5, 0],
-    ]  # fmt: skip
+        [1, 1, 0],
+        [1, 1, 1],
+        [1, 1, 1],
+        [5, 5, 0],
+    ]
     spots = (tmp_path / "trackmate.csv").read_text().splitlines()
     assert spots[0] == "LABEL,ID,TRACK_ID,QUALITY,POSITION_X,POSITION_Y,POSITION_Z,POSITION_T,FRAME,RADIUS,VISIBILITY"
     assert "(pixel)" in spots[3]
@@ -260,8 +263,11 @@ def test_geff_is_valid_and_read_back(tmp_path: Path, ndim: int) -> None:
     axes = {axis.name: axis for axis in graph["metadata"].axes}
     assert list(axes) == ["t", *("z", "y", "x")[3 - ndim :]]
     assert (axes["y"].scale, axes["y"].scaled_unit, axes["t"].scale, axes["t"].scaled_unit) == (
-        0.5, "micrometer", 90.0, "second",
-    )  # fmt: skip
+        0.5,
+        "micrometer",
+        90.0,
+        "second",
+    )
     expected = points if ndim == 3 else replace(points, voxel=(1.0, 0.5, 0.25))
     assert_same(expected, read_geff(tmp_path / "a.geff"))
 
@@ -316,10 +322,13 @@ def test_a_geff_in_micrometres_and_without_labels(tmp_path: Path) -> None:
     columns = {"time": np.array([0.0, 1.0]), "pos_y": np.array([4.0, 5.0]), "pos_x": np.array([6.0, 7.0])}
     metadata = geff.GeffMetadata(directed=True, axes=axes, node_props_metadata={}, edge_props_metadata={})
     write_arrays(
-        str(tmp_path / "a.geff"), np.array([5, 9], np.uint64),
+        str(tmp_path / "a.geff"),
+        np.array([5, 9], np.uint64),
         {name: {"values": values, "missing": None} for name, values in columns.items()},
-        np.array([[5, 9]], np.uint64), {}, metadata,
-    )  # fmt: skip
+        np.array([[5, 9]], np.uint64),
+        {},
+        metadata,
+    )
     points = read_geff(tmp_path / "a.geff", voxel=(1.0, 0.5, 2.0))
     assert points.position.tolist() == [[0, 8, 3], [0, 10, 3.5]]
     assert points.tracks.rows().tolist() == [[1, 0, 1, 0]]

@@ -28,8 +28,11 @@ def test_sequences_and_their_folders(tmp_path: Path) -> None:
     assert (first.name, second.name) == ("01", "02")
     assert (first.images, first.gt_tra) == (tmp_path / "01", tmp_path / "01_GT" / "TRA")
     assert (first.gt, first.gt_seg, first.st_seg, first.result) == (
-        tmp_path / "01_GT", tmp_path / "01_GT" / "SEG", None, None,
-    )  # fmt: skip
+        tmp_path / "01_GT",
+        tmp_path / "01_GT" / "SEG",
+        None,
+        None,
+    )
     assert (second.images, second.st_seg, second.result) == (None, tmp_path / "02_ST" / "SEG", tmp_path / "02_RES")
     assert find_sequence(tmp_path, "02") == second
 

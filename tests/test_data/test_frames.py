@@ -116,9 +116,16 @@ def test_axes_that_do_not_fit_are_refused(tmp_path: Path, axes: str) -> None:
 def test_ome_tiff_brings_axes_scale_and_channels(tmp_path: Path) -> None:
     movie = np.arange(2 * 3 * 2 * 4 * 5, dtype=np.uint16).reshape(2, 3, 2, 4, 5)
     tifffile.imwrite(
-        tmp_path / "a.ome.tif", movie,
-        metadata={"axes": "TZCYX", "PhysicalSizeX": 0.4, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0, "TimeIncrement": 30},
-    )  # fmt: skip
+        tmp_path / "a.ome.tif",
+        movie,
+        metadata={
+            "axes": "TZCYX",
+            "PhysicalSizeX": 0.4,
+            "PhysicalSizeY": 0.5,
+            "PhysicalSizeZ": 2.0,
+            "TimeIncrement": 30,
+        },
+    )
     opened = open_images(tmp_path / "a.ome.tif", channel=1)
     assert (opened.shape, opened.voxel, opened.interval) == ((3, 4, 5), (2.0, 0.5, 0.4), 30.0)
     np.testing.assert_array_equal(opened[1], movie[1, :, 1])

@@ -28,21 +28,46 @@ def small_problem() -> tuple[Candidates, Solution]:
     n = 5
     counts = np.arange(n, dtype=np.int64)
     detections = Detections(
-        frame=np.array([0, 0, 1, 1, 1]), label=counts + 1, position=np.random.default_rng(0).random((n, 3)),
-        area=counts + 10, border=counts * 0.5, cost=-counts, appear=counts + 3, disappear=counts + 4,
-        optional=counts > 3, fixed=np.full(n, -1), hypothesis=np.full(n, -1),
-    )  # fmt: skip
+        frame=np.array([0, 0, 1, 1, 1]),
+        label=counts + 1,
+        position=np.random.default_rng(0).random((n, 3)),
+        area=counts + 10,
+        border=counts * 0.5,
+        cost=-counts,
+        appear=counts + 3,
+        disappear=counts + 4,
+        optional=counts > 3,
+        fixed=np.full(n, -1),
+        hypothesis=np.full(n, -1),
+    )
     links = Links(np.array([0]), np.array([2]), np.array([-7]), np.array([-1]), {"distance": np.array([0.25])})
     divisions = Divisions(np.array([1]), np.array([3]), np.array([4]), np.array([-9]), np.array([1]))
     candidates = Candidates(
-        detections, links, divisions, np.array([0, 0]), np.array([3, 4]), rebirth_frames=4, rebirth_cost=11,
-        ndim=2, voxel=(1.0, 0.5, 0.5),
-    )  # fmt: skip
+        detections,
+        links,
+        divisions,
+        np.array([0, 0]),
+        np.array([3, 4]),
+        rebirth_frames=4,
+        rebirth_cost=11,
+        ndim=2,
+        voxel=(1.0, 0.5, 0.5),
+    )
     yes = np.ones(n, dtype=bool)
     solution = Solution(
-        yes, ~yes, ~yes, np.array([True]), np.array([True]), -16, -16, 30, np.zeros(n, np.int64),
-        np.array([0.5]), np.array([np.nan]), solver="highs",
-    )  # fmt: skip
+        yes,
+        ~yes,
+        ~yes,
+        np.array([True]),
+        np.array([True]),
+        -16,
+        -16,
+        30,
+        np.zeros(n, np.int64),
+        np.array([0.5]),
+        np.array([np.nan]),
+        solver="highs",
+    )
     return candidates, solution
 
 

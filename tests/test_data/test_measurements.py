@@ -170,9 +170,13 @@ def test_the_command_writes_both_tables_with_margins(
 
 def test_frames_are_measured_as_a_movie_of_their_own() -> None:
     points = Points(
-        np.arange(6), np.array([1, 1, 1, 2, 2, 2]), np.stack([np.zeros(6), np.full(6, 5.0), np.arange(6) * 3.0], axis=1),
-        np.full(6, 4.0), Tracks.from_rows([(1, 0, 2, 0), (2, 3, 5, 1)]), 2,
-    )  # fmt: skip
+        np.arange(6),
+        np.array([1, 1, 1, 2, 2, 2]),
+        np.stack([np.zeros(6), np.full(6, 5.0), np.arange(6) * 3.0], axis=1),
+        np.full(6, 4.0),
+        Tracks.from_rows([(1, 0, 2, 0), (2, 3, 5, 1)]),
+        2,
+    )
     part = points_between(points, range(1, 4))
     assert part.frame.tolist() == [1, 2, 3]
     assert part.tracks.rows().tolist() == [[1, 1, 2, 0], [2, 3, 3, 1]]

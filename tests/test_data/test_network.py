@@ -31,16 +31,27 @@ def candidates() -> Candidates:
     ints = lambda *values: np.array(values, dtype=np.int64)  # noqa: E731
     return Candidates(
         Detections(
-            frame=ints(0, 1, 1), label=ints(5, 2, 9), position=np.array([[0, 1, 1], [0, 1, 2], [0, 3, 1.5]]),
-            area=ints(10, 11, 12), border=np.array([1.0, 2.0, 3.0]), cost=ints(-1_000_001, 3, 0),
-            appear=ints(1, 2, 3), disappear=ints(4, 5, 6), optional=np.array([False, True, True]),
-            fixed=ints(FREE, KEPT, FREE), hypothesis=ints(-1, 0, 1),
+            frame=ints(0, 1, 1),
+            label=ints(5, 2, 9),
+            position=np.array([[0, 1, 1], [0, 1, 2], [0, 3, 1.5]]),
+            area=ints(10, 11, 12),
+            border=np.array([1.0, 2.0, 3.0]),
+            cost=ints(-1_000_001, 3, 0),
+            appear=ints(1, 2, 3),
+            disappear=ints(4, 5, 6),
+            optional=np.array([False, True, True]),
+            fixed=ints(FREE, KEPT, FREE),
+            hypothesis=ints(-1, 0, 1),
         ),
         Links(ints(0, 0), ints(1, 2), ints(7, -8), ints(FORBIDDEN, FREE), {"distance": np.array([0.5, 1.5])}),
         Divisions(ints(0), ints(1), ints(2), ints(123_456_789), ints(FORBIDDEN), {"symmetry": np.array([0.25])}),
-        clique_id=ints(0, 0), clique_detection=ints(1, 2), rebirth_frames=4, rebirth_cost=5_500_000, ndim=2,
+        clique_id=ints(0, 0),
+        clique_detection=ints(1, 2),
+        rebirth_frames=4,
+        rebirth_cost=5_500_000,
+        ndim=2,
         voxel=(1.0, 0.5, 0.5),
-    )  # fmt: skip
+    )
 
 
 def same(one: Candidates, other: Candidates) -> None:
@@ -126,11 +137,19 @@ def test_a_division_edge_that_is_no_link_stays_none(candidates: Candidates) -> N
 def test_a_solution_is_written_on_the_graph(candidates: Candidates) -> None:
     yes, no = np.array([True]), np.array([False])
     solution = Solution(
-        used=np.array([True, True, True]), appears=np.array([True, False, False]),
-        disappears=np.array([False, True, True]), link_chosen=np.array([False, False]), division_chosen=yes,
-        objective=3 * NAT, bound=2 * NAT, baseline=10 * NAT, component=np.zeros(3, dtype=np.int64),
-        link_margin=np.full(2, math.nan), division_margin=np.array([1.5]), solver="highs",
-    )  # fmt: skip
+        used=np.array([True, True, True]),
+        appears=np.array([True, False, False]),
+        disappears=np.array([False, True, True]),
+        link_chosen=np.array([False, False]),
+        division_chosen=yes,
+        objective=3 * NAT,
+        bound=2 * NAT,
+        baseline=10 * NAT,
+        component=np.zeros(3, dtype=np.int64),
+        link_margin=np.full(2, math.nan),
+        division_margin=np.array([1.5]),
+        solver="highs",
+    )
     graph = to_networkx(candidates, solution)
     assert [node for node in graph if graph.nodes[node]["appears"]] == [0]
     assert all(graph.edges[edge]["chosen"] and graph.edges[edge]["division"] for edge in graph.edges)

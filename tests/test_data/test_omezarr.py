@@ -22,14 +22,24 @@ def write_image(
     path: Path, array: np.ndarray, axes: str, version: str, *, scale: list[float] | None = None, **more: Any
 ) -> Path:
     """An image with two levels of resolution, as the specification of that version says."""
-    units = {"t": ("time", "minute"), "c": ("channel", None), "z": ("space", "micrometer"),
-             "y": ("space", "nanometer"), "x": ("space", "micrometer")}  # fmt: skip
+    units = {
+        "t": ("time", "minute"),
+        "c": ("channel", None),
+        "z": ("space", "micrometer"),
+        "y": ("space", "nanometer"),
+        "x": ("space", "micrometer"),
+    }
     described = [{"name": a, "type": units[a][0], **({"unit": units[a][1]} if units[a][1] else {})} for a in axes]
     transforms = [{"type": "scale", "scale": scale or [1.0] * len(axes)}]
-    multiscales = [{
-        "axes": described,
-        "datasets": [{"path": "0", "coordinateTransformations": transforms}, {"path": "1", "coordinateTransformations": transforms}],
-    }]  # fmt: skip
+    multiscales = [
+        {
+            "axes": described,
+            "datasets": [
+                {"path": "0", "coordinateTransformations": transforms},
+                {"path": "1", "coordinateTransformations": transforms},
+            ],
+        }
+    ]
     attributes = {"multiscales": multiscales, **more}
     group = zarr.open_group(str(path), mode="w", zarr_format=2 if version == "0.4" else 3)
     group.attrs.update(attributes if version == "0.4" else {"ome": {"version": "0.5", **attributes}})

@@ -72,15 +72,21 @@ def test_the_outline_is_inside_the_cell_and_one_pixel_wide() -> None:
     labels = np.zeros((7, 9), np.uint16)
     labels[1:6, 1:6] = 4
     labels[1:6, 6:9] = 2
-    expected = np.array([[int(c) for c in row] for row in (
-        "000000000",
-        "011111111",
-        "010001100",
-        "010001100",
-        "010001100",
-        "011111111",
-        "000000000",
-    )], dtype=bool)  # fmt: skip
+    expected = np.array(
+        [
+            [int(c) for c in row]
+            for row in (
+                "000000000",
+                "011111111",
+                "010001100",
+                "010001100",
+                "010001100",
+                "011111111",
+                "000000000",
+            )
+        ],
+        dtype=bool,
+    )
     np.testing.assert_array_equal(outline_pixels(labels), expected)
 
 

@@ -124,15 +124,26 @@ def test_planes_of_a_stack_are_read_alone(tmp_path: Path) -> None:
 def test_scale_and_interval_come_from_ome_and_imagej(tmp_path: Path) -> None:
     movie = np.zeros((3, 4, 8, 9), dtype=np.uint8)
     tifffile.imwrite(
-        tmp_path / "a.ome.tif", movie,
-        metadata={"axes": "TZYX", "PhysicalSizeX": 400.0, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.5,
-                  "PhysicalSizeZ": 2.0, "TimeIncrement": 5.0, "TimeIncrementUnit": "min"},
-    )  # fmt: skip
+        tmp_path / "a.ome.tif",
+        movie,
+        metadata={
+            "axes": "TZYX",
+            "PhysicalSizeX": 400.0,
+            "PhysicalSizeXUnit": "nm",
+            "PhysicalSizeY": 0.5,
+            "PhysicalSizeZ": 2.0,
+            "TimeIncrement": 5.0,
+            "TimeIncrementUnit": "min",
+        },
+    )
     header = read_header(tmp_path / "a.ome.tif")
     assert (header.axes, header.voxel, header.interval) == ("TZYX", (2.0, 0.5, pytest.approx(0.4)), 300.0)
     tifffile.imwrite(
-        tmp_path / "b.tif", movie, imagej=True, resolution=(2.0, 4.0),
+        tmp_path / "b.tif",
+        movie,
+        imagej=True,
+        resolution=(2.0, 4.0),
         metadata={"axes": "TZYX", "spacing": 3.0, "unit": "um", "finterval": 60.0},
-    )  # fmt: skip
+    )
     header = read_header(tmp_path / "b.tif")
     assert (header.axes, header.voxel, header.interval) == ("TZYX", (3.0, 0.25, 0.5), 60.0)

@@ -29,7 +29,7 @@ def two_tracks() -> Movie:
 
 @pytest.fixture
 def sequence(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
-    """Writes a sequence into the test's own folder; see :func:`write_sequence`."""
+    """Writes a sequence into the test's own folder; see `write_sequence`."""
 
     def write(truth: Movie, result: Movie, **options: object) -> tuple[Path, Path]:
         return write_sequence(tmp_path, truth, result, **options)  # type: ignore[arg-type]

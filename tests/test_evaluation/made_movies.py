@@ -27,11 +27,9 @@ class Movie:
 def draw(rows: Mapping[int, str]) -> Masks:
     """Label images from text: one line per row of pixels, ``.`` is background, digits and letters are labels."""
     return {
-        frame: np.array(
-            [[0 if c == "." else int(c, 36) for c in line] for line in text.split()], dtype=np.uint16
-        )
+        frame: np.array([[0 if c == "." else int(c, 36) for c in line] for line in text.split()], dtype=np.uint16)
         for frame, text in rows.items()
-    }  # fmt: skip
+    }
 
 
 def write_sequence(
@@ -98,7 +96,7 @@ class _Graph:
 def random_pair(seed: int) -> tuple[Movie, Movie]:
     """A truth and a result of it that is wrong in every way: masks missing, merged, shifted and invented, links lost,
     swapped and invented, tracks cut, divisions too early, too late, with too many children.
-    """  # fmt: skip
+    """
     rng = np.random.default_rng(seed)
     frames, grid, step = int(rng.integers(3, 9)), (int(rng.integers(2, 4)), int(rng.integers(2, 5))), 9
     shape = (grid[0] * step + 4, grid[1] * step + 4)
@@ -115,8 +113,12 @@ def random_pair(seed: int) -> tuple[Movie, Movie]:
     for frame in range(frames):
         for site in sites:
             if rng.random() < fill or site == sites[0]:
-                box = (site[0] * step + 2 + int(rng.integers(0, 2)), site[1] * step + 2 + int(rng.integers(0, 2)),
-                       int(rng.integers(3, 7)), int(rng.integers(3, 7)))  # fmt: skip
+                box = (
+                    site[0] * step + 2 + int(rng.integers(0, 2)),
+                    site[1] * step + 2 + int(rng.integers(0, 2)),
+                    int(rng.integers(3, 7)),
+                    int(rng.integers(3, 7)),
+                )
                 sources = near(frame, site, at)
                 at[frame, site] = len(truth.detections)
                 truth.detections.append((frame, box))

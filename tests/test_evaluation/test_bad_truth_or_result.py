@@ -99,8 +99,10 @@ def test_five_columns(sequence: Write, two_tracks: Movie) -> None:
 
 
 def test_other_frame_numbers(sequence: Write, two_tracks: Movie) -> None:
-    shifted = Movie({frame + 1: labels for frame, labels in two_tracks.masks.items()},
-                    Tracks.from_rows([(1, 1, 6, 0), (2, 1, 6, 0)]))  # fmt: skip
+    shifted = Movie(
+        {frame + 1: labels for frame, labels in two_tracks.masks.items()},
+        Tracks.from_rows([(1, 1, 6, 0), (2, 1, 6, 0)]),
+    )
     gt, res = sequence(two_tracks, shifted)
     found = problems(gt, res)
     assert any("lacks frame 0" in text for text in found)

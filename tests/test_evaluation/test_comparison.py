@@ -212,8 +212,10 @@ def test_single_results_and_another_format(tmp_path: Path) -> None:
     pytest.importorskip("geff")
     from celltrail.data.formats.convert import convert_movie
 
-    truth = Movie(draw(dict.fromkeys(range(3), "........ .111.... .111.222 .111.222 .....222")),
-                  Tracks.from_rows([(1, 0, 2, 0), (2, 0, 2, 0)]))  # fmt: skip
+    truth = Movie(
+        draw(dict.fromkeys(range(3), "........ .111.... .111.222 .111.222 .....222")),
+        Tracks.from_rows([(1, 0, 2, 0), (2, 0, 2, 0)]),
+    )
     gt, res = write_sequence(tmp_path / "set", truth, truth)
     res = res.rename(tmp_path / "mine")
     convert_movie(res, tmp_path / "theirs.geff")

@@ -221,8 +221,10 @@ def test_a_sparse_truth(sequence: Write, two_tracks: Movie) -> None:
 
 def test_traccuracy_beside_ours(sequence: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("traccuracy")
-    truth = Movie(draw(dict.fromkeys(range(3), "....... .1.2.3. .......")),
-                  Tracks.from_rows([(1, 0, 2, 0), (2, 0, 2, 0), (3, 0, 2, 0)]))  # fmt: skip
+    truth = Movie(
+        draw(dict.fromkeys(range(3), "....... .1.2.3. .......")),
+        Tracks.from_rows([(1, 0, 2, 0), (2, 0, 2, 0), (3, 0, 2, 0)]),
+    )
     blob = Movie(draw(dict.fromkeys(range(3), "....... .77777. .......")), Tracks.from_rows([(7, 0, 2, 0)]))
     gt, res = sequence(truth, blob)
     out = tmp_path / "evaluation.json"

@@ -11,8 +11,14 @@ import pytest
 from celltrail.evaluation import evaluate_sequence
 from celltrail.evaluation.errors import Error
 
-SECTIONS = {"Splitting": "NS", "False Negative": "FN", "False Positive": "FP", "Redundant": "ED", "To Be Added": "EA",
-            "Wrong Semantics": "EC"}  # fmt: skip
+SECTIONS = {
+    "Splitting": "NS",
+    "False Negative": "FN",
+    "False Positive": "FP",
+    "Redundant": "ED",
+    "To Be Added": "EA",
+    "Wrong Semantics": "EC",
+}
 
 
 def read_log(path: Path) -> tuple[Counter[tuple[int | str, ...]], float]:

@@ -54,7 +54,7 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def true_links() -> list[tuple[int, int]]:
-    """Rows of :func:`cells` that follow each other."""
+    """Rows of `cells` that follow each other."""
     mother = {label: parent for label, _, _, parent in TRACKS}
     links: list[tuple[int, int]] = []
     last: dict[int, int] = {}

@@ -60,9 +60,11 @@ def made(
     (place / "out").mkdir()
     script = root / "tests" / "test_evaluation" / "run_peer.py"
     done = subprocess.run(
-        [python, script, peer, dataset / "01_MASKS", place / "out"], capture_output=True, text=True,
+        [python, script, peer, dataset / "01_MASKS", place / "out"],
+        capture_output=True,
+        text=True,
         env={**os.environ, "PYTHONPATH": str(root / "benchmarks")},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return {name: place / "out" / name for name in ["links.json", *RESULTS[peer]]}
 

@@ -18,8 +18,18 @@ from celltrail.data.files.tracks import Tracks
 from celltrail.evaluation import Evaluation, evaluate_sequence
 
 Write = Callable[..., tuple[Path, Path]]
-NAMES = ["SEG", "DET", "TRA", "LNK", "CT", "TF", "CCA", "OP_CSB", "OP_CTB",
-         *(f"{name}({i})" for name in ("BC", "BIO", "OP_CLB") for i in range(4))]  # fmt: skip
+NAMES = [
+    "SEG",
+    "DET",
+    "TRA",
+    "LNK",
+    "CT",
+    "TF",
+    "CCA",
+    "OP_CSB",
+    "OP_CTB",
+    *(f"{name}({i})" for name in ("BC", "BIO", "OP_CLB") for i in range(4)),
+]
 SEQUENCES, CHUNK = 200, 25
 
 
@@ -102,8 +112,10 @@ def test_a_frame_without_background(sequence: Write) -> None:
 
 def test_one_mask_over_three_cells(sequence: Write) -> None:
     """NS counts m − 1 = 2 in each of 3 frames, not 1: AOGM = 6·5 + 6·1.5 = 39 of 9·10 + 6·1.5 = 99."""
-    truth = Movie(draw(dict.fromkeys(range(3), "....... .1.2.3. .......")),
-                  Tracks.from_rows([(1, 0, 2, 0), (2, 0, 2, 0), (3, 0, 2, 0)]))  # fmt: skip
+    truth = Movie(
+        draw(dict.fromkeys(range(3), "....... .1.2.3. .......")),
+        Tracks.from_rows([(1, 0, 2, 0), (2, 0, 2, 0), (3, 0, 2, 0)]),
+    )
     blob = Movie(draw(dict.fromkeys(range(3), "....... .77777. .......")), Tracks.from_rows([(7, 0, 2, 0)]))
     evaluation = score(sequence, truth, blob)
     assert evaluation.counts["NS"] == 6

@@ -31,10 +31,18 @@ def with_graph(
     zeros = np.zeros(n, dtype=np.int64)
     track = np.array([row[4] for row in table])
     detections = Detections(
-        np.array([row[0] for row in table]), np.array([row[1] for row in table]),
-        np.array([(0.0, row[2], row[3]) for row in table]), zeros + 1, zeros.astype(float), zeros, zeros, zeros,
-        zeros == 0, zeros - 1, zeros - 1,
-    )  # fmt: skip
+        np.array([row[0] for row in table]),
+        np.array([row[1] for row in table]),
+        np.array([(0.0, row[2], row[3]) for row in table]),
+        zeros + 1,
+        zeros.astype(float),
+        zeros,
+        zeros,
+        zeros,
+        zeros == 0,
+        zeros - 1,
+        zeros - 1,
+    )
     candidates = Candidates(
         detections,
         Links(np.array([x[0] for x in links]), np.array([x[1] for x in links]), np.zeros(m, int), np.zeros(m, int) - 1),
@@ -45,9 +53,18 @@ def with_graph(
         ),
     )
     solution = Solution(
-        track > 0, track > 0, track > 0, np.array([x[2] for x in links], bool), np.array([x[3] for x in divisions], bool),
-        0, 0, 0, zeros, np.full(m, np.nan), np.full(d, np.nan),
-    )  # fmt: skip
+        track > 0,
+        track > 0,
+        track > 0,
+        np.array([x[2] for x in links], bool),
+        np.array([x[3] for x in divisions], bool),
+        0,
+        0,
+        0,
+        zeros,
+        np.full(m, np.nan),
+        np.full(d, np.nan),
+    )
     save_graph(res / "graph.npz", candidates, solution, track=track)
 
 
@@ -129,10 +146,15 @@ def test_the_ceiling_of_perfect_detections_is_one() -> None:
 def test_suspect_truth(sequence: Write) -> None:
     """A mother ends and two begin beside it; a track is cut; a track ends for good; all far apart."""
     truth = Movie(
-        draw({0: ".1....4....6 ............ ............", 1: ".1....4....6 ............ ............",
-              2: "2.3...5..... ............ ............"}),
+        draw(
+            {
+                0: ".1....4....6 ............ ............",
+                1: ".1....4....6 ............ ............",
+                2: "2.3...5..... ............ ............",
+            }
+        ),
         ROWS([(1, 0, 1, 0), (2, 2, 2, 0), (3, 2, 2, 0), (4, 0, 1, 0), (5, 2, 2, 0), (6, 0, 1, 0)]),
-    )  # fmt: skip
+    )
     evaluation = evaluate_sequence(*sequence(truth, truth))
     assert [(e.type, e.frame, e.gt_label, e.cost) for e in evaluation.errors] == [
         ("suspect_gt", 1, 1, 0.0),

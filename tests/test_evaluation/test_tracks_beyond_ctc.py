@@ -38,8 +38,14 @@ def test_equal_to_py_ctcmetrics_where_no_mask_covers_two_cells(tmp_path: Path) -
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             theirs = ctc_metrics.evaluate_sequence(str(res), str(gt), metrics=["HOTA", "IDF1", "MOTA"], threads=1)
-        for name, other in (("HOTA_CTC", "HOTA"), ("IDF1", "IDF1"), ("IDP", "IDP"), ("IDR", "IDR"), ("MOTA", "MOTA"),
-                            ("ID_switches", "IDSW")):  # fmt: skip
+        for name, other in (
+            ("HOTA_CTC", "HOTA"),
+            ("IDF1", "IDF1"),
+            ("IDP", "IDP"),
+            ("IDR", "IDR"),
+            ("MOTA", "MOTA"),
+            ("ID_switches", "IDSW"),
+        ):
             assert ours.measures[name] == pytest.approx(theirs[other], abs=1e-9), (seed, name)
         compared += 1
     assert compared >= 10

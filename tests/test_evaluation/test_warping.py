@@ -27,8 +27,12 @@ def slow_warp(truth: Image, result: NDArray[np.floating], threshold: float) -> I
     """The sweeps of Fiji, one pixel at a time; a point is simple if flipping it keeps the local topology."""
     target, current = result.astype(np.float64) > threshold, np.pad(truth, 1)
     while True:
-        places = [(x, y) for x in range(truth.shape[1]) for y in range(truth.shape[0])
-                  if current[y + 1, x + 1] != target[y, x]]  # fmt: skip
+        places = [
+            (x, y)
+            for x in range(truth.shape[1])
+            for y in range(truth.shape[0])
+            if current[y + 1, x + 1] != target[y, x]
+        ]
         places.sort(key=lambda p: -abs(np.float32(float(np.float32(result[p[1], p[0]])) - threshold)))
         flips = 0
         for x, y in places:

@@ -53,8 +53,13 @@ def test_tiles_are_tensors_of_the_sizes_of_the_net() -> None:
 
 
 def test_target_and_weight_lie_on_the_image_even_when_deformed() -> None:
-    tiles = TrainingTiles([discs()], replace(SMALL, variation=replace(SMALL.variation, brightness=0, contrast=0)),
-                          Preprocessing(0, 100), seed=1, count=30)  # fmt: skip
+    tiles = TrainingTiles(
+        [discs()],
+        replace(SMALL, variation=replace(SMALL.variation, brightness=0, contrast=0)),
+        Preprocessing(0, 100),
+        seed=1,
+        count=30,
+    )
     for index in range(30):
         item = tiles[index]
         m = tiles.margin

@@ -54,8 +54,24 @@ def celltrail(*arguments: object) -> int:
 @pytest.fixture(scope="module")
 def model(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    done = celltrail("train", dataset, "--sequence", "01", "--steps", 40, "--width", 6, "--depth", 2, "--scale", 1,
-                     "--threads", 1, "--out", out)  # fmt: skip
+    done = celltrail(
+        "train",
+        dataset,
+        "--sequence",
+        "01",
+        "--steps",
+        40,
+        "--width",
+        6,
+        "--depth",
+        2,
+        "--scale",
+        1,
+        "--threads",
+        1,
+        "--out",
+        out,
+    )
     assert done == 0
     return out
 
@@ -75,8 +91,25 @@ def test_train_then_segment(dataset: Path, model: Path, tmp_path: Path, capsys: 
 
 def test_train_starts_from_a_model_and_takes_its_size(dataset: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "more.safetensors"
-    assert celltrail("train", dataset, "--sequence", "01", "--steps", 1, "--scale", 1, "--threads", 1, "--start", model,
-                     "--out", out) == 0  # fmt: skip
+    assert (
+        celltrail(
+            "train",
+            dataset,
+            "--sequence",
+            "01",
+            "--steps",
+            1,
+            "--scale",
+            1,
+            "--threads",
+            1,
+            "--start",
+            model,
+            "--out",
+            out,
+        )
+        == 0
+    )
     assert load_model(out).net.architecture == load_model(model).net.architecture
 
 
@@ -145,8 +178,11 @@ def test_segment_refuses_and_leaves_nothing(
 
 def test_beside_the_model_stand_its_curve_and_its_last_weights(model: Path) -> None:
     assert {p.name for p in model.parent.iterdir()} == {
-        "tiny.safetensors", "tiny.last.safetensors", "tiny.csv", "tiny.png"
-    }  # fmt: skip
+        "tiny.safetensors",
+        "tiny.last.safetensors",
+        "tiny.csv",
+        "tiny.png",
+    }
     with (model.parent / "tiny.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert rows[-1]["step"] == "40"
@@ -165,12 +201,29 @@ def test_more_files_per_frame(dataset: Path, model: Path, tmp_path: Path, capsys
     plain, more = tmp_path / "plain", tmp_path / "more"
     assert celltrail("segment", dataset / "01", "--frames", "0:1", "--model", model, "--out", plain) == 0
     assert "--hypotheses" not in capsys.readouterr().out
-    assert celltrail("segment", dataset / "01", "--frames", "0:1", "--model", model, "--out", more,
-                     "--hypotheses", "--binary", "--probability") == 0  # fmt: skip
+    assert (
+        celltrail(
+            "segment",
+            dataset / "01",
+            "--frames",
+            "0:1",
+            "--model",
+            model,
+            "--out",
+            more,
+            "--hypotheses",
+            "--binary",
+            "--probability",
+        )
+        == 0
+    )
     assert f"celltrail track {more} --images {dataset / '01'} --hypotheses --out RES" in capsys.readouterr().out
     names = {p.name for p in more.iterdir()} - {"run.log"}
-    assert names == {f"{kind}00{n}.{end}" for n in (0, 1) for kind, end in
-                     (("mask", "tif"), ("hyp", "npz"), ("binary", "png"), ("probability", "tif"))}  # fmt: skip
+    assert names == {
+        f"{kind}00{n}.{end}"
+        for n in (0, 1)
+        for kind, end in (("mask", "tif"), ("hyp", "npz"), ("binary", "png"), ("probability", "tif"))
+    }
     a, b = open_labels(plain), open_labels(more)
     assert all(np.array_equal(a[k], b[k]) for k in (0, 1))
     found = read_hypotheses(more / "hyp000.npz")
@@ -180,8 +233,9 @@ def test_more_files_per_frame(dataset: Path, model: Path, tmp_path: Path, capsys
     assert 0 <= probability.min() < probability.max() <= 1
 
 
-def test_a_stopped_run_goes_on(dataset: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                               capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_a_stopped_run_goes_on(
+    dataset: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import celltrail.segmentation.prediction.movie as room
 
     predict, calls = room.predict, []
@@ -224,10 +278,12 @@ def test_weights_written_and_learnt_with(dataset: Path, tmp_path: Path, capsys: 
     assert torch.equal(learnt[0], learnt[1])
     assert not torch.equal(learnt[0], learnt[2])
     capsys.readouterr()
-    for spoil, said in [(lambda p: np.save(p, -np.load(p)), "a weight is 0 or more"),
-                        (lambda p: np.save(p, np.load(p)[:9]), "no weights of (72, 72) pixels"),
-                        (lambda p: p.write_bytes(p.read_bytes()[:200]), "not a readable NumPy array"),
-                        (lambda p: p.unlink(), "no weights of (72, 72) pixels")]:  # fmt: skip
+    for spoil, said in [
+        (lambda p: np.save(p, -np.load(p)), "a weight is 0 or more"),
+        (lambda p: np.save(p, np.load(p)[:9]), "no weights of (72, 72) pixels"),
+        (lambda p: p.write_bytes(p.read_bytes()[:200]), "not a readable NumPy array"),
+        (lambda p: p.unlink(), "no weights of (72, 72) pixels"),
+    ]:
         spoil(npy / "weight003.npy")
         assert celltrail("train", dataset, *TINY, "--weights", npy, "--out", tmp_path / "n.safetensors") == 2
         assert said in capsys.readouterr().err
@@ -243,8 +299,11 @@ def test_weights_of_some_frames(dataset: Path, tmp_path: Path) -> None:
 def test_previews_are_pictures(dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from PIL import Image
 
-    for name, options in [("weights", (dataset,)), ("augmentation", (dataset, "--frame", 2)),
-                          ("prediction", (dataset / "01", "--model", model))]:  # fmt: skip
+    for name, options in [
+        ("weights", (dataset,)),
+        ("augmentation", (dataset, "--frame", 2)),
+        ("prediction", (dataset / "01", "--model", model)),
+    ]:
         out = tmp_path / f"{name}.png"
         assert celltrail("preview", name, *options, "--out", out) == 0
         with Image.open(out) as picture:
@@ -257,8 +316,29 @@ def test_previews_are_pictures(dataset: Path, model: Path, tmp_path: Path, capsy
 
 def test_own_images_and_labels_outside_the_ctc_layout(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "own.safetensors"
-    assert celltrail("train", dataset / "01", "--labels", dataset / "01_ST/SEG", "--steps", 2, "--width", 2, "--depth", 1,
-                     "--scale", 1, "--validation", "6:7", "--elastic", "field", "--out", out) == 0  # fmt: skip
+    assert (
+        celltrail(
+            "train",
+            dataset / "01",
+            "--labels",
+            dataset / "01_ST/SEG",
+            "--steps",
+            2,
+            "--width",
+            2,
+            "--depth",
+            1,
+            "--scale",
+            1,
+            "--validation",
+            "6:7",
+            "--elastic",
+            "field",
+            "--out",
+            out,
+        )
+        == 0
+    )
     assert out.is_file()
 
 

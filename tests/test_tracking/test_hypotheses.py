@@ -44,8 +44,21 @@ def two_cells(tmp_path):
 
 def test_evidence_of_a_doubtful_frame_and_of_a_clear_one(two_cells):
     movie = HypothesisMovie(open_labels(two_cells))
-    shown = [(0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (1, 4), *[(2, k) for k in (4, 1, 2, 3)],
-             (3, 2), (3, 3), (3, 4), (4, 2), (4, 3), (4, 4)]  # fmt: skip
+    shown = [
+        (0, 2),
+        (0, 3),
+        (0, 4),
+        (1, 2),
+        (1, 3),
+        (1, 4),
+        *[(2, k) for k in (4, 1, 2, 3)],
+        (3, 2),
+        (3, 3),
+        (3, 4),
+        (4, 2),
+        (4, 3),
+        (4, 4),
+    ]
     found = movie.evidence(*np.array(shown).T)
     assert found.share.tolist() == [1.0] * 6 + [1.0, 1.0, 0.5, 0.5] + [1.0] * 6
     assert found.hypothesis.tolist() == [label - 1 for _, label in shown]

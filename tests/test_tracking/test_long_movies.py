@@ -94,10 +94,14 @@ def test_links_are_what_a_search_of_every_pair_finds(table):
     assert np.all(np.diff(links.source * len(table) + links.target) > 0)
     shared = {
         pair: count
-        for *pair, count in zip(table.overlap_source.tolist(), table.overlap_target.tolist(), table.overlap_count, strict=True)
+        for *pair, count in zip(
+            table.overlap_source.tolist(), table.overlap_target.tolist(), table.overlap_count, strict=True
+        )
         for pair in [tuple(pair)]
-    }  # fmt: skip
-    assert links.shared.tolist() == [shared.get(pair, 0) for pair in zip(links.source.tolist(), links.target.tolist(), strict=True)]  # fmt: skip
+    }
+    assert links.shared.tolist() == [
+        shared.get(pair, 0) for pair in zip(links.source.tolist(), links.target.tolist(), strict=True)
+    ]
 
 
 def test_terms_add_up_to_the_cost(table):
@@ -109,8 +113,13 @@ def test_terms_add_up_to_the_cost(table):
 def test_explaining_tells_how_far_it_is(table, monkeypatch):
     monkeypatch.setattr("celltrail.tracking.candidates.parts.PART", 40)
     problem, told = find_candidates(table), []
-    with_terms(price(problem, load_costs(), Constants()), problem, load_costs(), Constants(),
-               progress=lambda *line: told.append(line))  # fmt: skip
+    with_terms(
+        price(problem, load_costs(), Constants()),
+        problem,
+        load_costs(),
+        Constants(),
+        progress=lambda *line: told.append(line),
+    )
     assert [line[0] for line in told] == ["explain"] * len(told)
     assert told[0][1:] == (0, len(problem.links))
     assert told[-1][1:] == (len(problem.links), len(problem.links))

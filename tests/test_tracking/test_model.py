@@ -43,8 +43,11 @@ def test_columns_cover_the_rows_of_the_definition(tiny: Candidates) -> None:
     programme = build_programme(tiny)
     past, future = np.arange(4), 4 + np.arange(4)
     assert programme.rows[:4].tolist() == [
-        [future[A], past[B], -1], [future[A], past[C], -1], [future[B], past[D], -1], [future[C], past[D], -1],
-    ]  # fmt: skip
+        [future[A], past[B], -1],
+        [future[A], past[C], -1],
+        [future[B], past[D], -1],
+        [future[C], past[D], -1],
+    ]
     assert programme.rows[4].tolist() == [future[A], past[B], past[C]]
     assert programme.cost[programme.first_drop :].tolist() == [NAT] * 4
     dense = programme.matrix(np.arange(5)).toarray()

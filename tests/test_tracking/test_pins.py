@@ -162,9 +162,11 @@ def test_what_is_forbidden_is_forbidden_in_every_way():
     masks = dividing()
     assert sorted(rows_of(track(masks))) == [(1, 0, 3, 0), (2, 4, 7, 1), (3, 4, 7, 1)]
     for pin in [
-        Pin("link", "forbid", ((3, 1), (4, 2))), Pin("division", "forbid", ((3, 1), (4, 2))),
-        Pin("division", "forbid", ((3, 1),)), Pin("begin", "keep", ((4, 1),)),
-    ]:  # fmt: skip
+        Pin("link", "forbid", ((3, 1), (4, 2))),
+        Pin("division", "forbid", ((3, 1), (4, 2))),
+        Pin("division", "forbid", ((3, 1),)),
+        Pin("begin", "keep", ((4, 1),)),
+    ]:
         result = track(masks, pins=[pin])
         assert not result.tracks.divisions()
         assert result.run["status"] == "optimal"

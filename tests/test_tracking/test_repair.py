@@ -168,8 +168,11 @@ def test_nothing_to_repair_gives_the_same_bytes(tmp_path):
         write_result(track(division(), repair=repair), tmp_path / name)
     assert content(tmp_path / "plain") == content(tmp_path / "repair")
     assert json.loads((tmp_path / "repair" / "run.json").read_text())["repairs"] == {
-        "considered": 0, "merged": 0, "split": 0, "list": []
-    }  # fmt: skip
+        "considered": 0,
+        "merged": 0,
+        "split": 0,
+        "list": [],
+    }
 
 
 def test_the_result_can_be_read_and_explained(tmp_path):

@@ -42,8 +42,25 @@ def content(folder: Path) -> dict[str, Any]:
     return found | {"run.json": {key: told[key] for key in told if key not in ("seconds", "peak_memory_mb")}}
 
 
-OPTIONS = ("--images", "images", "--pins", "pins.csv", "--max-gap", 1, "--voxel", "0.5 0.5", "--frames", "0:2", "--foi", 2,
-           "--fill", "never", "--costs", "calibrated", "--allow-drop")  # fmt: skip
+OPTIONS = (
+    "--images",
+    "images",
+    "--pins",
+    "pins.csv",
+    "--max-gap",
+    1,
+    "--voxel",
+    "0.5 0.5",
+    "--frames",
+    "0:2",
+    "--foi",
+    2,
+    "--fill",
+    "never",
+    "--costs",
+    "calibrated",
+    "--allow-drop",
+)
 
 
 @pytest.mark.parametrize("options", [(), OPTIONS], ids=["plain", "everything"])

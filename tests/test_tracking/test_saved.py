@@ -149,8 +149,9 @@ def one_task() -> Task:
     def ints(*values: int) -> Any:
         return np.array(values, dtype=np.int64)
 
-    return Task(ints(5, 3), np.zeros(2), csc_array(np.ones((1, 2))), ints(1), ints(1), ints(0, 0, 0), 1,
-                np.array([True, False]))  # fmt: skip
+    return Task(
+        ints(5, 3), np.zeros(2), csc_array(np.ones((1, 2))), ints(1), ints(1), ints(0, 0, 0), 1, np.array([True, False])
+    )
 
 
 def test_only_the_same_question_is_answered_from_the_folder(tmp_path: Path) -> None:
@@ -212,9 +213,11 @@ def result_of(folder: Path) -> dict[str, Any]:
 
 
 def test_track_goes_on(
-    tmp_path: Path, stop_after: Callable[[int | None], list[Task]], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    stop_after: Callable[[int | None], list[Task]],
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr("celltrail.tracking.solving.regions.BATCH", 20)
     rng, masks, out = np.random.default_rng(0), tmp_path / "masks", tmp_path / "RES"
     masks.mkdir()

@@ -55,19 +55,31 @@ def candidates(draw: st.DrawFn, *, unit: int = 1, coupled: bool = True) -> Candi
 
     return Candidates(
         Detections(
-            frame=frame, label=np.arange(n) + 1, position=rng.random((n, 3)), area=np.ones(n, dtype=np.int64),
-            border=np.zeros(n), cost=rng.integers(-6, 5, n) * unit, appear=rng.integers(-1, 9, n) * unit,
-            disappear=rng.integers(-1, 9, n) * unit, optional=optional, fixed=fixed(n, optional),
+            frame=frame,
+            label=np.arange(n) + 1,
+            position=rng.random((n, 3)),
+            area=np.ones(n, dtype=np.int64),
+            border=np.zeros(n),
+            cost=rng.integers(-6, 5, n) * unit,
+            appear=rng.integers(-1, 9, n) * unit,
+            disappear=rng.integers(-1, 9, n) * unit,
+            optional=optional,
+            fixed=fixed(n, optional),
             hypothesis=np.full(n, -1),
         ),
         Links(links[:, 0], links[:, 1], rng.integers(-5, 9, len(links)) * unit, fixed(len(links))),
         Divisions(
-            triplets[:, 0], triplets[:, 1], triplets[:, 2], rng.integers(-8, 12, len(triplets)) * unit,
+            triplets[:, 0],
+            triplets[:, 1],
+            triplets[:, 2],
+            rng.integers(-8, 12, len(triplets)) * unit,
             fixed(len(triplets)),
         ),
-        clique_id=integers(ids), clique_detection=integers(np.concatenate(cliques) if cliques else []),
-        rebirth_frames=int(rng.integers(0, 4)) if coupled else 0, rebirth_cost=int(rng.integers(0, 8)) * unit,
-    )  # fmt: skip
+        clique_id=integers(ids),
+        clique_detection=integers(np.concatenate(cliques) if cliques else []),
+        rebirth_frames=int(rng.integers(0, 4)) if coupled else 0,
+        rebirth_cost=int(rng.integers(0, 8)) * unit,
+    )
 
 
 def every_solution(c: Candidates) -> Iterator[int]:
@@ -122,9 +134,12 @@ def price(c: Candidates, solution: object) -> int:
     s = solution
     d = c.detections
     parts = (
-        (d.cost, s.used), (d.appear, s.appears), (d.disappear, s.disappears),
-        (c.links.cost, s.link_chosen), (c.divisions.cost, s.division_chosen),
-    )  # fmt: skip
+        (d.cost, s.used),
+        (d.appear, s.appears),
+        (d.disappear, s.disappears),
+        (c.links.cost, s.link_chosen),
+        (c.divisions.cost, s.division_chosen),
+    )
     return sum(int(cost[chosen].sum()) for cost, chosen in parts) + s.rebirths * c.rebirth_cost
 
 
@@ -230,13 +245,21 @@ def crowd(*, frames: int, cells: int, seed: int, optional: float = 0.0) -> Candi
     three = integers(triplets).reshape(-1, 3)
     return Candidates(
         Detections(
-            frame=frames_, label=np.arange(n) + 1, position=np.c_[np.zeros(n), points], area=np.ones(n, dtype=np.int64),
-            border=np.zeros(n), cost=np.full(n, -NAT), appear=np.full(n, 3 * NAT), disappear=np.full(n, 3 * NAT),
-            optional=rng.random(n) < optional, fixed=np.full(n, FREE), hypothesis=np.full(n, -1),
+            frame=frames_,
+            label=np.arange(n) + 1,
+            position=np.c_[np.zeros(n), points],
+            area=np.ones(n, dtype=np.int64),
+            border=np.zeros(n),
+            cost=np.full(n, -NAT),
+            appear=np.full(n, 3 * NAT),
+            disappear=np.full(n, 3 * NAT),
+            optional=rng.random(n) < optional,
+            fixed=np.full(n, FREE),
+            hypothesis=np.full(n, -1),
         ),
         Links(source, target, cost, np.full(len(source), FREE)),
         Divisions(three[:, 0], three[:, 1], three[:, 2], integers(prices), np.full(len(three), FREE)),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("optional", [0.0, 0.3])

@@ -45,16 +45,25 @@ def draw_cells(rng: np.random.Generator, frame: np.ndarray, *, optional: float =
     cliques = [cells for cells in together if len(cells) > 1]
     return Candidates(
         Detections(
-            frame=frame, label=np.arange(n) + 1, position=np.zeros((n, 3)), area=np.ones(n, dtype=np.int64),
-            border=np.zeros(n), cost=rng.integers(-2, 2, n), appear=rng.integers(0, 2, n),
-            disappear=rng.integers(0, 2, n), optional=loose, fixed=np.full(n, FREE), hypothesis=np.full(n, -1),
+            frame=frame,
+            label=np.arange(n) + 1,
+            position=np.zeros((n, 3)),
+            area=np.ones(n, dtype=np.int64),
+            border=np.zeros(n),
+            cost=rng.integers(-2, 2, n),
+            appear=rng.integers(0, 2, n),
+            disappear=rng.integers(0, 2, n),
+            optional=loose,
+            fixed=np.full(n, FREE),
+            hypothesis=np.full(n, -1),
         ),
         Links(links[:, 0], links[:, 1], rng.integers(-2, 1, len(links)), np.full(len(links), FREE)),
         Divisions(*three.T, rng.integers(-3, 1, len(three)), np.full(len(three), FREE)),
         clique_id=np.repeat(np.arange(len(cliques)), [len(cells) for cells in cliques]).astype(np.int64),
         clique_detection=np.concatenate([np.zeros(0, dtype=np.int64), *cliques]),
-        rebirth_frames=int(rng.integers(0, 4)), rebirth_cost=int(rng.integers(0, 3)),
-    )  # fmt: skip
+        rebirth_frames=int(rng.integers(0, 4)),
+        rebirth_cost=int(rng.integers(0, 3)),
+    )
 
 
 @st.composite
@@ -160,8 +169,9 @@ def test_the_first_of_equal_solutions_is_taken() -> None:
 def cross(labels: tuple[int, int, int, int]) -> dict[int, np.ndarray]:
     """Two cells above each other, then two beside each other, all four distances alike."""
     first, second = np.zeros((2, 64, 64), dtype=np.int32)
-    for frame, label, (y, x) in zip((first, first, second, second), labels,
-                                    ((26, 30), (34, 30), (30, 26), (30, 34)), strict=True):  # fmt: skip
+    for frame, label, (y, x) in zip(
+        (first, first, second, second), labels, ((26, 30), (34, 30), (30, 26), (30, 34)), strict=True
+    ):
         frame[y : y + 4, x : x + 4] = label
     return {0: first, 1: second}
 

@@ -212,8 +212,11 @@ def test_field_of_interest_drops_what_lies_in_the_rim(crowd):
     assert len(result.tracks) == 4
     kept = dict(result.masks())[0]
     assert {tuple(np.round(np.argwhere(kept == k).mean(axis=0) / 16 - 0.5)) for k in range(1, 5)} == {
-        (1, 1), (1, 2), (2, 1), (2, 2)
-    }  # fmt: skip
+        (1, 1),
+        (1, 2),
+        (2, 1),
+        (2, 2),
+    }
 
 
 @pytest.mark.parametrize("method", ["lap", "greedy"])

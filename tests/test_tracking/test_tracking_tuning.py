@@ -120,8 +120,13 @@ def test_the_command_ends_with_a_file_that_track_reads(dataset: Path, tmp_path: 
 def test_settings_survive_the_file(tmp_path: Path) -> None:
     settings = Settings(costs="my costs.json", max_gap=3, allow_drop=True, appear=2.25)
     assert tomllib.loads(settings.as_toml()) == {
-        "costs": "my costs.json", "max-gap": 3, "allow-drop": True, "appear": 2.25, "border": 3.0, "late": 6.0,
-    }  # fmt: skip
+        "costs": "my costs.json",
+        "max-gap": 3,
+        "allow-drop": True,
+        "appear": 2.25,
+        "border": 3.0,
+        "late": 6.0,
+    }
     assert "max-gap" not in tomllib.loads(Settings().as_toml())
 
 

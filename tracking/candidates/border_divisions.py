@@ -59,7 +59,7 @@ def find_lone_daughters(part: Part) -> IntArray:
 def lone_daughter_features(part: Part, rows: IntArray) -> Features:
     """Features of divisions into the targets of some links and their mirror images; name → float64 (k,).
 
-    See :func:`celltrail.tracking.candidates.features.division_features`. The sister is like the daughter that is seen in all but her
+    See `celltrail.tracking.candidates.features.division_features`. The sister is like the daughter that is seen in all but her
     place; features that are what they are only because this is assumed are left out, so that they say nothing.
     """
     table, links, k = part.table, part.links, len(rows)
@@ -71,9 +71,12 @@ def lone_daughter_features(part: Part, rows: IntArray) -> Features:
     both = replace(table, **columns)
     sister = n + np.arange(k)
     pair = LinkTable(
-        np.tile(links.source[rows], 2), np.concatenate([daughter, sister]), np.tile(links.span[rows], 2),
-        np.tile(links.distance[rows], 2), np.tile(links.shared[rows], 2),
-    )  # fmt: skip
+        np.tile(links.source[rows], 2),
+        np.concatenate([daughter, sister]),
+        np.tile(links.span[rows], 2),
+        np.tile(links.distance[rows], 2),
+        np.tile(links.shared[rows], 2),
+    )
     of_links = {name: np.tile(value[rows], 2) for name, value in part.link_features.items()}
     here = np.arange(k)
     usual = replace(part.usual, after=np.append(part.usual.after, part.usual.after[daughter]))

@@ -41,7 +41,7 @@ def best_other(group: IntArray, value: FloatArray, default: float) -> FloatArray
 def best_rival(
     table: DetectionTable, group: IntArray, other_end: IntArray, value: FloatArray, default: float
 ) -> FloatArray:
-    """As :func:`best_other`, but hypotheses that exclude each other are no rivals."""
+    """As `best_other`, but hypotheses that exclude each other are no rivals."""
     best = best_other(group, value, default)
     if len(table.clique_id):  # only groups with a hypothesis need a look at every pair
         contested = np.isin(group, group[np.isin(other_end, table.clique_row)])
@@ -68,9 +68,18 @@ def _best_compatible(
 class Usual:
     """What is usual in a movie: taken once from all of it, so that features can be made piece by piece.
 
-    diameter : of a typical cell; step : how far cells move in a frame, drift removed (both in the voxel's x).
-    area, compactness : float64 (n,), of each cell over the up to three frames before, its own where there are none.
-    after : int64 (n,), the cell of the next frame that each is most alike, both ways; −1: none. last : the last frame.
+    Attributes
+    ----------
+    diameter : float
+        Of a typical cell;
+    step : float
+        How far cells move in a frame, drift removed (both in the voxel's x).
+    area, compactness : FloatArray
+        float64 (n,), of each cell over the up to three frames before, its own where there are none.
+    after : IntArray
+        int64 (n,), the cell of the next frame that each is most alike, both ways; −1: none.
+    last : int
+        The last frame.
     """
 
     diameter: float

@@ -32,9 +32,16 @@ MIDPOINT_RADIUS = 1.0  # diameters of the mother, from her to the midpoint of th
 class LinkTable:
     """Candidate links, ordered by (source, target).
 
-    source, target : int64 (m,), rows of the detections. span : int8 (m,), non-empty frames from one
-    to the other. distance : float64 (m,), from where drift would take the source, in the voxel's x.
-    shared : int32 (m,), voxels that the moved source shares with the target.
+    Attributes
+    ----------
+    source, target : IntArray
+        int64 (m,), rows of the detections.
+    span : NDArray[np.int8]
+        int8 (m,), non-empty frames from one to the other.
+    distance : FloatArray
+        float64 (m,), from where drift would take the source, in the voxel's x.
+    shared : NDArray[np.int32]
+        int32 (m,), voxels that the moved source shares with the target.
     """
 
     source: IntArray
@@ -63,8 +70,12 @@ class LinkTable:
         """The links out of the rows ``begin`` to ``end`` (not included); rows are counted from ``first`` on."""
         part = slice(*np.searchsorted(self.source, [begin, end]))
         return LinkTable(
-            self.source[part] - first, self.target[part] - first, self.span[part], self.distance[part], self.shared[part]
-        )  # fmt: skip
+            self.source[part] - first,
+            self.target[part] - first,
+            self.span[part],
+            self.distance[part],
+            self.shared[part],
+        )
 
 
 def typical_diameter(table: DetectionTable) -> float:

@@ -32,8 +32,14 @@ class Part:
 
     It travels to whoever turns it into costs, so it holds what is needed for that and no more.
 
-    offset : row of the movie at which ``table`` begins. table : the cells of these frames, and of those that the
-    links lead to. usual : what is usual in the movie, for these rows.
+    Attributes
+    ----------
+    offset : int
+        Row of the movie at which ``table`` begins.
+    table : DetectionTable
+        The cells of these frames, and of those that the links lead to.
+    usual : Usual
+        What is usual in the movie, for these rows.
     """
 
     offset: int
@@ -58,12 +64,12 @@ class Part:
 
     @cached_property
     def link_features(self) -> Features:
-        """See :func:`celltrail.tracking.candidates.features.link_features`."""
+        """See `celltrail.tracking.candidates.features.link_features`."""
         return link_features(self.table, self.links, self.usual)
 
     @cached_property
     def division_features(self) -> Features:
-        """See :func:`celltrail.tracking.candidates.features.division_features`."""
+        """See `celltrail.tracking.candidates.features.division_features`."""
         return division_features(self.table, self.links, self.first, self.second, self.link_features, self.usual)
 
 
@@ -121,8 +127,11 @@ def _find_in_chunks(table: DetectionTable, max_gap: int, mapper: Mapper) -> Link
     chunks = ((table.between(start[i], start[min(j + max_gap + 1, len(start) - 1)]), j - i) for i, j in pairwise(edges))
     columns: list[list[NDArray[Any]]] = [[] for _ in fields(LinkTable)]
     for i, links in zip(edges, mapper(search, chunks), strict=False):
-        for column, found in zip(columns, (links.source + start[i], links.target + start[i], links.span,
-                                           links.distance, links.shared), strict=True):  # fmt: skip
+        for column, found in zip(
+            columns,
+            (links.source + start[i], links.target + start[i], links.span, links.distance, links.shared),
+            strict=True,
+        ):
             column.append(found)
     return LinkTable(*(_joined(column) for column in columns))
 

@@ -66,9 +66,14 @@ DIVISION_SHAPE = {
 class CalibratedCosts:
     """Log-odds fitted on the movie itself.
 
-    links : logistic model of links. background : feature → (mean, standard deviation) among cells
-    that did not divide, taken with one neighbour. independent : the share of the features of divisions that
-    are independent of each other, see :func:`independent_share`.
+    Attributes
+    ----------
+    links : Linear
+        Logistic model of links.
+    background : dict[str, tuple[float, float]]
+        Feature → (mean, standard deviation) among cells that did not divide, taken with one neighbour.
+    independent : float
+        The share of the features of divisions that are independent of each other, see `independent_share`.
     """
 
     links: Linear

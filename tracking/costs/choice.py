@@ -51,8 +51,11 @@ def choose_model(
 ) -> CostModel:
     """The cost model of that name, or from that file (``mixed:FILE`` mixes with it), ready for this movie.
 
-    find_candidates : gives the candidates of the movie, or of a part of it, if they are to be asked.
-    A movie with fewer than 50 sure links is not asked about itself: it gets ``learned`` costs.
+    Parameters
+    ----------
+    find_candidates : Callable[[], UnpricedCandidates]
+        Gives the candidates of the movie, or of a part of it, if they are to be asked. A movie with fewer than 50
+        sure links is not asked about itself: it gets ``learned`` costs.
 
     Raises
     ------
@@ -62,8 +65,10 @@ def choose_model(
     general = load_costs(Path(costs.removeprefix("mixed:"))) if costs.startswith("mixed:") else None
     if costs not in NAMES and general is None:
         if not costs.endswith(".json"):
-            raise InputError(f"'{costs}' is not a choice for costs: choose {', '.join(NAMES)}, or a .json file "
-                             "made by 'celltrail fit'.")  # fmt: skip
+            raise InputError(
+                f"'{costs}' is not a choice for costs: choose {', '.join(NAMES)}, or a .json file "
+                "made by 'celltrail fit'."
+            )
         return load_costs(Path(costs))
     if costs == "learned":
         return load_costs()

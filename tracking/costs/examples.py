@@ -119,7 +119,8 @@ def read_example(sequence: Sequence, *, frames: range | None = None) -> Example:
 
     Parameters
     ----------
-    frames : learn from these frame numbers only.
+    frames : range | None
+        Learn from these frame numbers only.
 
     Raises
     ------

@@ -55,8 +55,12 @@ def fit_corrections(base: LearnedCosts, table: DetectionTable, pins: Sequence[Pi
     link_says, division_says = _verdicts(problem, spoken, row_of)
     if not link_says.any() and not division_says.any():
         raise InputError("No pin speaks of a link or a division among the candidates: nothing can be learned.")
-    note = {"name": name, "links": int((link_says > 0).sum()), "divisions": int((division_says > 0).sum()),
-            "against": int((link_says < 0).sum() + (division_says < 0).sum())}  # fmt: skip
+    note = {
+        "name": name,
+        "links": int((link_says > 0).sum()),
+        "divisions": int((division_says > 0).sum()),
+        "against": int((link_says < 0).sum() + (division_says < 0).sum()),
+    }
     return replace(
         base,
         links=_refit(base.links, problem.link_features, link_says),
@@ -66,15 +70,20 @@ def fit_corrections(base: LearnedCosts, table: DetectionTable, pins: Sequence[Pi
 
 
 def read_corrections(
-    base: LearnedCosts, pins: Path, masks: Path, images: Path | None = None, *, frames: range | None = None,
+    base: LearnedCosts,
+    pins: Path,
+    masks: Path,
+    images: Path | None = None,
+    *,
+    frames: range | None = None,
     progress: Progress = silent,
-) -> LearnedCosts:  # fmt: skip
-    """As :func:`fit_corrections`, from the files of a movie.
+) -> LearnedCosts:
+    """As `fit_corrections`, from the files of a movie.
 
     Raises
     ------
     InputError
-        If a file cannot be used, and as :func:`fit_corrections`.
+        If a file cannot be used, and as `fit_corrections`.
     """
     corrections = read_pins(pins)
     labels = MergedMasks(open_labels(masks, frames=frames), corrections)

@@ -80,8 +80,15 @@ def fit_costs(examples: Sequence[Example], *, seed: int = 0) -> LearnedCosts:
             if counts[1]:
                 weight = np.full(len(divisions), DIVISION_WEIGHT / counts[1] / len(shown))
                 division_parts.append((movie.division_features, divisions, weight))
-        notes.append({"name": example.name, "detections": len(example.table), "links": counts[0],
-                      "divisions": counts[1], **example.source})  # fmt: skip
+        notes.append(
+            {
+                "name": example.name,
+                "detections": len(example.table),
+                "links": counts[0],
+                "divisions": counts[1],
+                **example.source,
+            }
+        )
     if not link_parts or not division_parts:
         raise InputError("These movies hold no link, or no division, to learn from: give truth with both.")
     return LearnedCosts(_fit(link_parts), _fit(division_parts), tuple(notes))
@@ -123,7 +130,9 @@ def load_costs(path: Path | None = None) -> LearnedCosts:
     try:
         content = json.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist: give 'calibrated', 'learned', 'mixed', or a file made by 'celltrail fit'.") from None  # fmt: skip
+        raise InputError(
+            f"{path} does not exist: give 'calibrated', 'learned', 'mixed', or a file made by 'celltrail fit'."
+        ) from None
     except (ValueError, OSError):
         raise InputError(f"{path} is not a cost file: make one with 'celltrail fit'.") from None
     schema = content.get("schema") if isinstance(content, dict) else None

@@ -46,9 +46,16 @@ def fit_logistic(
 
     Parameters
     ----------
-    features : name → float64 (n,). positive : bool (n,). weight : float64 (n,), default 1.
-    prior : what to believe without data; all coefficients 0 if not given. ridge : how strongly, in
-        examples, for a feature in units of its standard deviation.
+    features : Mapping[str, FloatArray]
+        Name → float64 (n,).
+    positive : NDArray[np.bool_]
+        bool (n,).
+    weight : FloatArray | None
+        float64 (n,), default 1.
+    prior : Linear | None
+        What to believe without data; all coefficients 0 if not given.
+    ridge : float
+        How strongly, in examples, for a feature in units of its standard deviation.
 
     Returns
     -------

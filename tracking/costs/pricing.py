@@ -41,13 +41,26 @@ FloatArray = NDArray[np.float64]
 class Constants:
     """Costs in nats that are not taken from the movie.
 
-    appear : a cell appears, or disappears, inside the image. border : the same near its side.
-    gap : each frame in which a linked cell was not seen. margin : how near the side counts as
-    border, in diameters of a typical cell. late : a daughter that is first
-    seen a frame after her sister (two daughters that both come a frame late: their mother went unseen for ``gap``).
-    outside : a daughter whose sister is born outside the image, on top of ``border``. false : leaving out a detection that is doubtful, which is one
-    below ``small`` times the median area without a likely link to either side. keep : divisions that are worse than a link and an
-    appearance by more than this are left out.
+    Attributes
+    ----------
+    appear : float
+        A cell appears, or disappears, inside the image.
+    border : float
+        The same near its side.
+    gap : float
+        Each frame in which a linked cell was not seen.
+    margin : float
+        How near the side counts as border, in diameters of a typical cell.
+    late : float
+        A daughter that is first seen a frame after her sister (two daughters that both come a frame late: their
+        mother went unseen for ``gap``).
+    outside : float
+        A daughter whose sister is born outside the image, on top of ``border``.
+    false : float
+        Leaving out a detection that is doubtful, which is one below ``small`` times the median area without a
+        likely link to either side.
+    keep : float
+        Divisions that are worse than a link and an appearance by more than this are left out.
     """
 
     appear: float = 7.0
@@ -81,8 +94,13 @@ def change_constants(given: Mapping[str, float]) -> Constants:
     InputError
         If one is not a number from 0 on.
     """
-    raise_if([f"The constant '{name}' is {value:g} nats: give a number from 0 on."
-              for name, value in given.items() if not 0 <= value < np.inf])  # fmt: skip
+    raise_if(
+        [
+            f"The constant '{name}' is {value:g} nats: give a number from 0 on."
+            for name, value in given.items()
+            if not 0 <= value < np.inf
+        ]
+    )
     return replace(Constants(), **given)
 
 
@@ -143,20 +161,36 @@ def price(
     mother, one, two = np.concatenate(rows, axis=1)
     return Candidates(
         Detections(
-            table.frame, table.label, table.position, table.area, table.border, to_units(-gain),
-            to_units(appear), to_units(disappear), specks | alternative, all_free(n), table.hypothesis,
+            table.frame,
+            table.label,
+            table.position,
+            table.area,
+            table.border,
+            to_units(-gain),
+            to_units(appear),
+            to_units(disappear),
+            specks | alternative,
+            all_free(n),
+            table.hypothesis,
         ),
         Links(problem.links.source, problem.links.target, link_cost, all_free(len(link_cost)), _joined(link_terms)),
         Divisions(mother, one, two, np.concatenate(division_cost), all_free(len(mother)), _joined(division_terms)),
-        clique_id=table.clique_id, clique_detection=table.clique_row, ndim=table.ndim,
-    )  # fmt: skip
+        clique_id=table.clique_id,
+        clique_detection=table.clique_row,
+        ndim=table.ndim,
+    )
 
 
 def with_terms(
-    candidates: Candidates, problem: UnpricedCandidates, model: CostModel, constants: Constants, *, mapper: Mapper = map,
+    candidates: Candidates,
+    problem: UnpricedCandidates,
+    model: CostModel,
+    constants: Constants,
+    *,
+    mapper: Mapper = map,
     progress: Progress = silent,
-) -> Candidates:  # fmt: skip
-    """What :func:`price` has priced without explanation, with the terms of its costs."""
+) -> Candidates:
+    """What `price` has priced without explanation, with the terms of its costs."""
     appear, _ = end_costs(problem.table, constants)
     links, divisions = replace(candidates.links, terms={}), replace(candidates.divisions, terms={})
     i, j = 0, 0
@@ -180,10 +214,22 @@ def _put(table: Links | Divisions, begin: int, part: Terms) -> None:
 class Priced:
     """The costs of a part of a movie, in units.
 
-    offset : its first row in the movie. link_cost : int64 (m,). divisions : int64 (3, d), rows of the movie.
-    division_cost : int64 (d,). link_terms, division_terms : float16, in nats; empty where they were not asked for.
-    best : float64 (n,), log-odds of the best link to the past of each of its cells, −inf: none.
-    likely : bool (n,), whether a link that is likelier than not begins or ends there.
+    Attributes
+    ----------
+    offset : int
+        Its first row in the movie.
+    link_cost : IntArray
+        int64 (m,).
+    divisions : IntArray
+        int64 (3, d), rows of the movie.
+    division_cost : IntArray
+        int64 (d,).
+    link_terms, division_terms : Terms
+        float16, in nats; empty where they were not asked for.
+    best : FloatArray
+        float64 (n,), log-odds of the best link to the past of each of its cells, −inf: none.
+    likely : NDArray[np.bool_]
+        bool (n,), whether a link that is likelier than not begins or ends there.
     """
 
     offset: int
@@ -222,9 +268,7 @@ def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Co
         {name: term.astype(np.float16) for name, term in of.items()} if explained else {} for of in (terms, its_terms)
     )
     link_terms[SISTER_OUTSIDE] = terms[SISTER_OUTSIDE].astype(np.float32)
-    return Priced(
-        part.offset, to_units(cost), triplets, to_units(its_cost), link_terms, division_terms, best, likely
-    )  # fmt: skip
+    return Priced(part.offset, to_units(cost), triplets, to_units(its_cost), link_terms, division_terms, best, likely)
 
 
 def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[FloatArray, FloatArray, Terms]:

@@ -23,9 +23,14 @@ BoolArray = NDArray[np.bool_]
 class Lineage:
     """Tracks, and which detection belongs to which.
 
-    tracks : labels 1…n, numbered by (first frame, position).
-    track : int64 (n,), the track of each detection, 0 where it is not used.
-    fills : int64 (k, 4) — track, frame to fill, and the rows of the detections before and after; twice that of the
+    Attributes
+    ----------
+    tracks : Tracks
+        Labels 1…n, numbered by (first frame, position).
+    track : IntArray
+        int64 (n,), the track of each detection, 0 where it is not used.
+    fills : IntArray
+        int64 (k, 4) — track, frame to fill, and the rows of the detections before and after; twice that of the
         mother where she is the last before her division.
     """
 
@@ -41,8 +46,10 @@ def build_lineage(
 
     Parameters
     ----------
-    fill : continue tracks over frames in which they were not seen, and list what has to be painted.
-    present : bool (n,), detections to keep (default: all that are used); a track is cut where one is missing.
+    fill : bool
+        Continue tracks over frames in which they were not seen, and list what has to be painted.
+    present : BoolArray | None
+        bool (n,), detections to keep (default: all that are used); a track is cut where one is missing.
     """
     used = solution.used if present is None else solution.used & present
     links, divisions, frame = candidates.links, candidates.divisions, candidates.detections.frame

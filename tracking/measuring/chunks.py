@@ -33,8 +33,12 @@ SCATTERED = 30  # the box of a label is that many times its area: grey values, n
 class Chunk:
     """Some frames of a movie, by ascending ``numbers``; the first ``own`` are to be measured, the rest follow them.
 
-    scale : float64 (3,), size of a voxel (z, y, x) in units of its x. spans : overlaps and drift are measured from the
-    own frames to frames up to this many non-empty frames later.
+    Attributes
+    ----------
+    scale : FloatArray
+        float64 (3,), size of a voxel (z, y, x) in units of its x.
+    spans : int
+        Overlaps and drift are measured from the own frames to frames up to this many non-empty frames later.
     """
 
     masks: Masks
@@ -49,11 +53,21 @@ class Chunk:
 class Measured:
     """What was measured of a stretch.
 
-    columns : of each own frame the columns of the table, ordered by position. shifts : span → of each own frame with
-    cells the predicted shifts, float64 (n, 3). overlaps : int64 (3, k): source, target, shared voxels; rows are counted
-    from the first cell of the stretch, over the frames that follow as well.
-    first, shape : number and shape of the first frame. single, pieces : the labels seen where every frame holds one
-    only (else more than one), and the pieces it comes in. short : too few frames with cells follow.
+    Attributes
+    ----------
+    columns : list[tuple[NDArray[Any], ...]]
+        Of each own frame the columns of the table, ordered by position.
+    shifts : dict[int, list[FloatArray]]
+        Span → of each own frame with cells the predicted shifts, float64 (n, 3).
+    overlaps : list[IntArray]
+        int64 (3, k): source, target, shared voxels; rows are counted from the first cell of the stretch, over the
+        frames that follow as well.
+    first, shape
+        Number and shape of the first frame.
+    single, pieces
+        The labels seen where every frame holds one only (else more than one), and the pieces it comes in.
+    short : bool
+        Too few frames with cells follow.
     """
 
     columns: list[tuple[NDArray[Any], ...]]
@@ -67,7 +81,7 @@ class Measured:
 
 
 def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
-    """Measure the own frames of a stretch; :class:`InputError` for the first frame that is no mask."""
+    """Measure the own frames of a stretch; `InputError` for the first frame that is no mask."""
     scale, images, spans = chunk.scale, chunk.images, chunk.spans
     shape: tuple[int, ...] = ()
     columns: list[tuple[NDArray[Any], ...]] = []
@@ -149,8 +163,10 @@ def _complain(number: int, area: IntArray, box: IntArray) -> str | None:
     scattered = area[volume > SCATTERED * area].sum() > area.sum() / 2
     crumbs = len(area) >= 500 and np.median(area) <= 2
     if (len(area) >= 10 and scattered) or crumbs:
-        return (f"Frame {number} holds {len(area)} labels whose pixels are scattered over the image: "
-                "these are grey values, not masks; segment the images first.")  # fmt: skip
+        return (
+            f"Frame {number} holds {len(area)} labels whose pixels are scattered over the image: "
+            "these are grey values, not masks; segment the images first."
+        )
     return None
 
 
@@ -170,8 +186,10 @@ def _check_frame(number: int, labels: NDArray[Any], shape: tuple[int, ...]) -> N
     if labels.shape != shape:
         raise odd_shape(number, labels.shape, shape)
     if labels.dtype.kind not in "uib":
-        raise InputError(f"Frame {number} holds {labels.dtype} values, but a mask holds whole numbers "
-                         "(0 for background, one number per cell): save it as integer labels.")  # fmt: skip
+        raise InputError(
+            f"Frame {number} holds {labels.dtype} values, but a mask holds whole numbers "
+            "(0 for background, one number per cell): save it as integer labels."
+        )
     if labels.dtype.kind == "i" and int(labels.min(initial=0)) < 0:
         raise InputError(f"Frame {number} holds the label {int(labels.min())}: labels must not be negative.")
 
@@ -179,8 +197,10 @@ def _check_frame(number: int, labels: NDArray[Any], shape: tuple[int, ...]) -> N
 def _image_of(images: Masks, number: int, shape: tuple[int, ...]) -> NDArray[Any]:
     image = np.asarray(images[number])
     if image.shape != shape:
-        raise InputError(f"Image {number} has the shape {image.shape}, its mask has {shape}: give the images "
-                         "that belong to the masks.")  # fmt: skip
+        raise InputError(
+            f"Image {number} has the shape {image.shape}, its mask has {shape}: give the images "
+            "that belong to the masks."
+        )
     return image.reshape((1,) * (3 - len(shape)) + shape).astype(np.float32)
 
 

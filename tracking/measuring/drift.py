@@ -22,7 +22,8 @@ def predict_shift(a: FloatArray, b: FloatArray) -> FloatArray:
 
     Parameters
     ----------
-    a, b : float64 (n, 3) and (m, 3), positions in equal units along all axes.
+    a, b : FloatArray
+        float64 (n, 3) and (m, 3), positions in equal units along all axes.
 
     Returns
     -------

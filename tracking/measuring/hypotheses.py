@@ -43,8 +43,10 @@ class HypothesisMovie(LayeredMovie):
         }
         missing = [number for number in masks if number not in known]
         if missing:
-            raise InputError(f"{folder} has no hypotheses for {len(missing)} frames (first: frame {missing[0]}): "
-                             "run 'celltrail segment --hypotheses'.")  # fmt: skip
+            raise InputError(
+                f"{folder} has no hypotheses for {len(missing)} frames (first: frame {missing[0]}): "
+                "run 'celltrail segment --hypotheses'."
+            )
         self.file_of: dict[int, Path] = {number: known[number] for number in masks}
         self.files = list(self.file_of.values())
         self._keep_what_is_read()
@@ -72,8 +74,10 @@ class HypothesisMovie(LayeredMovie):
     def _read(self, number: int) -> Hypotheses:
         found = read_hypotheses(self.file_of[number])
         if found.shape != self.shape:
-            raise InputError(f"{self.file_of[number]} has the shape {found.shape}, its mask has {self.shape}: "
-                             "run 'celltrail segment --hypotheses' again.")  # fmt: skip
+            raise InputError(
+                f"{self.file_of[number]} has the shape {found.shape}, its mask has {self.shape}: "
+                "run 'celltrail segment --hypotheses' again."
+            )
         return found
 
     def __getitem__(self, number: int) -> NDArray[np.int64]:
@@ -104,7 +108,7 @@ class HypothesisMovie(LayeredMovie):
         return np.concatenate([[0], new[used]]).astype(np.int64)[painted]
 
     def evidence(self, frame: IntArray, label: IntArray, progress: Progress = silent) -> Evidence:
-        """What speaks for each hypothesis (see :func:`celltrail.tracking.measuring.hypothesis_weights.weigh`), and which exclude each other."""
+        """What speaks for each hypothesis (see `celltrail.tracking.measuring.hypothesis_weights.weigh`), and which exclude each other."""
         reward, share = np.zeros(len(frame)), np.ones(len(frame))
         ids: list[int] = []
         members: list[int] = []

@@ -29,7 +29,7 @@ def weigh(found: Hypotheses) -> tuple[IntArray, FloatArray, FloatArray]:
     * The best partition of an object is itself or the best partitions of its parts, whichever has the higher mean score
       by area. The stake of a region is the number of objects in its best partition; the parts of an object divide its
       stake by the areas of their best partitions.
-    * A hypothesis earns ``share · (STAKE + CERTAINTY · score)`` nats. One that makes the frame :data:`HOPELESS` nats or
+    * A hypothesis earns ``share · (STAKE + CERTAINTY · score)`` nats. One that makes the frame `HOPELESS` nats or
       more poorer than the best choice without it is left out.
 
     Returns

@@ -20,10 +20,17 @@ FloatArray = NDArray[np.float64]
 class Evidence:
     """What speaks for each of ``n`` objects of a layered movie, and which exclude each other.
 
-    reward : float64 (n,), nats gained by using an object. share : float64 (n,), for how many typical cells it counts.
-    hypothesis : int64 (n,), its number among the hypotheses of its frame; −1 for a plain mask. Hypotheses, and masks in a
-    clique, may be left out.
-    clique_id, clique_row : int64 (k,), sets of objects of which at most one may be used.
+    Attributes
+    ----------
+    reward : FloatArray
+        float64 (n,), nats gained by using an object.
+    share : FloatArray
+        float64 (n,), for how many typical cells it counts.
+    hypothesis : IntArray
+        int64 (n,), its number among the hypotheses of its frame; −1 for a plain mask. Hypotheses, and masks in a
+        clique, may be left out.
+    clique_id, clique_row : IntArray
+        int64 (k,), sets of objects of which at most one may be used.
     """
 
     reward: FloatArray
@@ -36,7 +43,10 @@ class Evidence:
 class LayeredMovie(Mapping[int, NDArray[np.int64]]):
     """Frame number → label images (L, Y, X) or (L, Z, Y, X); a label is unique within its frame.
 
-    path, voxel : of the files that it was made from.
+    Attributes
+    ----------
+    path, voxel
+        Of the files that it was made from.
     """
 
     path: Path | None

@@ -23,8 +23,21 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Masks = Mapping[int, NDArray[Any]]
 
-PER_ROW = ("frame", "label", "position", "area", "box", "depth", "compactness", "elongation", "brightness", "texture",
-           "reward", "share", "hypothesis")  # fmt: skip
+PER_ROW = (
+    "frame",
+    "label",
+    "position",
+    "area",
+    "box",
+    "depth",
+    "compactness",
+    "elongation",
+    "brightness",
+    "texture",
+    "reward",
+    "share",
+    "hypothesis",
+)
 CHUNK = 24  # frames that one worker measures at a time
 
 
@@ -32,24 +45,46 @@ CHUNK = 24  # frames that one worker measures at a time
 class DetectionTable:
     """What was seen in a movie, ordered by (frame, position).
 
-    frame, label : int64 (n,). position : float64 (n, 3), centroid z, y, x in voxels.
-    area : int64 (n,), voxels. box : int64 (n, 6), z0 y0 x0 z1 y1 x1, half-open.
-    depth : int64 (n,), how many voxels its innermost voxel lies from the nearest side in y and x.
-    compactness : float64 (n,), 1 for a disk or ball, smaller the further voxels lie from the centre.
-    elongation : float64 (n,), long over short axis of the ellipse with the same second moments.
-    brightness, texture : float64 (n,), mean intensity above the background of the frame and standard
-        deviation inside the mask, both in units of their spread over the movie; NaN without images.
-    shift : span → float64 (n, 3), the displacement in voxels that the surroundings predict until
-        ``span`` non-empty frames later.
-    overlap_source, overlap_target, overlap_count : int64 (k,), rows of the table and shared voxels
-        of the source, moved by its shift, with the target.
-    reward : float64 (n,), nats gained by using a detection; 0 for plain masks, which are always used.
-    share : float64 (n,), for how many typical cells a hypothesis counts by its area; 1 for plain masks.
-    hypothesis : int64 (n,), number among the hypotheses of its frame; −1 for plain masks.
-    clique_id, clique_row : int64 (k,), sets of overlapping hypotheses of which at most one may be used.
-    numbers : every frame number of the movie, empty frames included. shape : of a frame.
-    scale : size of a voxel (z, y, x) in units of its x.
-    joint : whether hypotheses compete anywhere in the movie that this is, or was taken from.
+    Attributes
+    ----------
+    frame, label : IntArray
+        int64 (n,).
+    position : FloatArray
+        float64 (n, 3), centroid z, y, x in voxels.
+    area : IntArray
+        int64 (n,), voxels.
+    box : IntArray
+        int64 (n, 6), z0 y0 x0 z1 y1 x1, half-open.
+    depth : IntArray
+        int64 (n,), how many voxels its innermost voxel lies from the nearest side in y and x.
+    compactness : FloatArray
+        float64 (n,), 1 for a disk or ball, smaller the further voxels lie from the centre.
+    elongation : FloatArray
+        float64 (n,), long over short axis of the ellipse with the same second moments.
+    brightness, texture : FloatArray
+        float64 (n,), mean intensity above the background of the frame and standard deviation inside the mask, both
+        in units of their spread over the movie; NaN without images.
+    shift : dict[int, FloatArray]
+        Span → float64 (n, 3), the displacement in voxels that the surroundings predict until ``span`` non-empty
+        frames later.
+    overlap_source, overlap_target, overlap_count : IntArray
+        int64 (k,), rows of the table and shared voxels of the source, moved by its shift, with the target.
+    reward : FloatArray
+        float64 (n,), nats gained by using a detection; 0 for plain masks, which are always used.
+    share : FloatArray
+        float64 (n,), for how many typical cells a hypothesis counts by its area; 1 for plain masks.
+    hypothesis : IntArray
+        int64 (n,), number among the hypotheses of its frame; −1 for plain masks.
+    clique_id, clique_row : IntArray
+        int64 (k,), sets of overlapping hypotheses of which at most one may be used.
+    numbers : tuple[int, ...]
+        Every frame number of the movie, empty frames included.
+    shape : tuple[int, ...]
+        Of a frame.
+    scale : FloatArray
+        Size of a voxel (z, y, x) in units of its x.
+    joint : bool
+        Whether hypotheses compete anywhere in the movie that this is, or was taken from.
     """
 
     frame: IntArray
@@ -151,7 +186,7 @@ def dimensions_of(movie: Masks) -> int:
 
 
 def check_voxel(voxel: tuple[float, ...] | None, ndim: int) -> tuple[float, float, float] | None:
-    """A voxel size as (z, y, x), z = 1 in 2D; :class:`InputError` where it does not fit or is not positive."""
+    """A voxel size as (z, y, x), z = 1 in 2D; `InputError` where it does not fit or is not positive."""
     if voxel is None:
         return None
     size = tuple(float(side) for side in voxel)
@@ -175,12 +210,18 @@ def measure_movie(
 
     Parameters
     ----------
-    masks : frame number → integer labels (Y, X) or (Z, Y, X); 0 is background. A label in several
-        pieces counts as one object. Or overlapping hypotheses.
-    images : frame number → grey values of the same shape, for every frame of ``masks``.
-    voxel : size (z, y, x) in µm; ``None``: voxels are cubes.
-    spans : overlaps and drift are kept for frames up to this many non-empty frames apart.
-    mapper : where the stretches of the movie are measured (:func:`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
+    masks : Masks
+        Frame number → integer labels (Y, X) or (Z, Y, X); 0 is background. A label in several pieces counts as one
+        object. Or overlapping hypotheses.
+    images : Masks | None
+        Frame number → grey values of the same shape, for every frame of ``masks``.
+    voxel : tuple[float, float, float] | None
+        Size (z, y, x) in µm; ``None``: voxels are cubes.
+    spans : int
+        Overlaps and drift are kept for frames up to this many non-empty frames apart.
+    mapper : Mapper | None
+        Where the stretches of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``:
+        here, as one.
 
     Returns
     -------
@@ -196,8 +237,10 @@ def measure_movie(
     if not numbers:
         raise InputError("The movie has no frames: give at least one mask.")
     if images is not None and (missing := [number for number in numbers if number not in images]):
-        raise InputError(f"{len(missing)} frames have a mask but no image (first: frame {missing[0]}): "
-                         "give images for every mask, or none.")  # fmt: skip
+        raise InputError(
+            f"{len(missing)} frames have a mask but no image (first: frame {missing[0]}): "
+            "give images for every mask, or none."
+        )
     size = check_voxel(voxel, 2)
     scale = np.ones(3) if size is None else np.array(size) / size[2]
     if mapper is None:
@@ -210,8 +253,10 @@ def measure_movie(
     single = {label for part in parts for label in part.single}
     pieces = max(part.pieces for part in parts)
     if len(single) == 1 and pieces > 1:
-        raise InputError(f"Every frame holds one label only ({single.pop()}), in up to {pieces} separate pieces: these are "
-                         "binary masks; give every cell a number of its own (connected components) first.")  # fmt: skip
+        raise InputError(
+            f"Every frame holds one label only ({single.pop()}), in up to {pieces} separate pieces: these are "
+            "binary masks; give every cell a number of its own (connected components) first."
+        )
     rows = (np.concatenate(column) for column in zip(*(frame for part in parts for frame in part.columns), strict=True))
     frame, label, position, area, box, depth, compactness, elongation, mean, deviation = rows
     total = len(frame)
@@ -225,18 +270,42 @@ def measure_movie(
     if isinstance(masks, LayeredMovie):
         evidence = masks.evidence(frame, label, progress)
     return DetectionTable(
-        frame.astype(np.int64), label, position, area, box, depth, compactness, elongation, _standardised(mean, centred=False),
-        _standardised(np.log(np.maximum(deviation, 1e-6)), centred=True), shift_of, overlap[0], overlap[1], overlap[2],
-        evidence.reward, evidence.share, evidence.hypothesis, evidence.clique_id, evidence.clique_row, numbers, parts[0].shape, scale,
+        frame.astype(np.int64),
+        label,
+        position,
+        area,
+        box,
+        depth,
+        compactness,
+        elongation,
+        _standardised(mean, centred=False),
+        _standardised(np.log(np.maximum(deviation, 1e-6)), centred=True),
+        shift_of,
+        overlap[0],
+        overlap[1],
+        overlap[2],
+        evidence.reward,
+        evidence.share,
+        evidence.hypothesis,
+        evidence.clique_id,
+        evidence.clique_row,
+        numbers,
+        parts[0].shape,
+        scale,
         len(evidence.clique_id) > 0,
-    )  # fmt: skip
+    )
 
 
 def _measure_apart(
-    masks: Masks, images: Masks | None, numbers: tuple[int, ...], scale: FloatArray, spans: int, mapper: Mapper,
+    masks: Masks,
+    images: Masks | None,
+    numbers: tuple[int, ...],
+    scale: FloatArray,
+    spans: int,
+    mapper: Mapper,
     progress: Progress,
-) -> list[Measured]:  # fmt: skip
-    """Measure a movie in stretches of :data:`CHUNK` frames, each of them wherever ``mapper`` sends it."""
+) -> list[Measured]:
+    """Measure a movie in stretches of `CHUNK` frames, each of them wherever ``mapper`` sends it."""
 
     def chunk(begin: int, reach: int) -> Chunk:
         seen = numbers[begin : begin + CHUNK + reach]

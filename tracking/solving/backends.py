@@ -28,7 +28,14 @@ class SolverFailed(RuntimeError):
 class LinearProgramme:
     """Minimise ``cost · x`` with ``lower ≤ matrix x ≤ upper`` and binary ``x``.
 
-    cost : float64 (columns,). matrix : csc (rows, columns). lower, upper : float64 (rows,), ±inf allowed.
+    Attributes
+    ----------
+    cost : FloatArray
+        float64 (columns,).
+    matrix : csc_array
+        Csc (rows, columns).
+    lower, upper : FloatArray
+        float64 (rows,), ±inf allowed.
     """
 
     cost: FloatArray
@@ -54,7 +61,7 @@ Backend = Callable[[LinearProgramme, bool, float | None], Answer]
 
 
 def backend(solver: str) -> Backend:
-    """The function that solves a :class:`LinearProgramme`: ``(problem, integer, seconds) → Answer``.
+    """The function that solves a `LinearProgramme`: ``(problem, integer, seconds) → Answer``.
 
     ``solver`` is ``highs`` or ``pulp:NAME`` with a name that PuLP knows.
 
@@ -105,8 +112,12 @@ def solve_highs(problem: LinearProgramme, integer: bool, seconds: float | None) 
     for presolve in ("choose", "off") if integer else ("off", "choose"):
         highs = highspy.Highs()
         options: dict[str, Any] = {
-            "output_flag": False, "threads": 1, "mip_rel_gap": 0.0, "mip_abs_gap": 0.0, "presolve": presolve,
-        }  # fmt: skip
+            "output_flag": False,
+            "threads": 1,
+            "mip_rel_gap": 0.0,
+            "mip_abs_gap": 0.0,
+            "presolve": presolve,
+        }
         if seconds is not None:
             options["time_limit"] = max(seconds, 0.0)
         for option, value in options.items():

@@ -24,9 +24,16 @@ SCALE = 1000.0  # the solver sees costs in 10⁻³ nat, well above its tolerance
 class Task:
     """Minimise ``cost · x``, ``lower ≤ matrix x ≤ upper``, ``x`` binary, in ``groups`` independent blocks.
 
-    cost : int64 (columns,) units. nudge : float64 (columns,), below one unit: which column to take among equals.
-    group : int64 (rows + columns,) — the block of each row, then of each column.
-    incumbent : bool (columns,) — a known choice that keeps every row; it stays where nothing better is found.
+    Attributes
+    ----------
+    cost : IntArray
+        int64 (columns,) units.
+    nudge : FloatArray
+        float64 (columns,), below one unit: which column to take among equals.
+    group : IntArray
+        int64 (rows + columns,) — the block of each row, then of each column.
+    incumbent : BoolArray
+        bool (columns,) — a known choice that keeps every row; it stays where nothing better is found.
     """
 
     cost: IntArray
@@ -41,11 +48,19 @@ class Task:
 
 @dataclass(frozen=True)
 class BlockSolutions:
-    """The answer to a :class:`Task`.
+    """The answer to a `Task`.
 
-    chosen : bool (columns,) — feasible, never dearer than the incumbent; in a block whose relaxation takes nudged
-        columns and is fractional, only those. bound : int64 (groups,), of each optimum.
-    proven : bool (groups,). dual : float64 (rows,) in units, NaN in the blocks whose relaxation proves nothing.
+    Attributes
+    ----------
+    chosen : BoolArray
+        bool (columns,) — feasible, never dearer than the incumbent; in a block whose relaxation takes nudged
+        columns and is fractional, only those.
+    bound : IntArray
+        int64 (groups,), of each optimum.
+    proven : BoolArray
+        bool (groups,).
+    dual : FloatArray
+        float64 (rows,) in units, NaN in the blocks whose relaxation proves nothing.
     """
 
     chosen: BoolArray
@@ -73,7 +88,11 @@ def relax_task(task: Task, solver: str, deadline: float | None) -> Relaxation:
 def solve_task(task: Task, solver: str, deadline: float | None) -> BlockSolutions:
     """Solve every block to proven optimality, or as far as the time goes.
 
-    deadline : on the clock of ``time.time`` (workers may be on other machines); after it the best known choice stays, with its bound.
+    Parameters
+    ----------
+    deadline : float | None
+        On the clock of ``time.time`` (workers may be on other machines); after it the best known choice stays, with
+        its bound.
     """
     run = backend(solver)
     rows = len(task.lower)

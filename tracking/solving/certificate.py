@@ -22,10 +22,17 @@ def dual_bound(
 
     Parameters
     ----------
-    cost : int64 (columns,). matrix : integer coefficients (rows, columns).
-    lower, upper : int64 (rows,) — ``lower ≤ A x ≤ upper``; equal for equations, one-sided where they differ:
-        a positive dual uses ``lower``, a negative one ``upper``; a side of ``±SIDELESS`` is not used.
-    dual : float64 (rows,) in units of the costs. group : int64 (rows + columns,), rows first.
+    cost : IntArray
+        int64 (columns,).
+    matrix : csc_array
+        Integer coefficients (rows, columns).
+    lower, upper : IntArray
+        int64 (rows,) — ``lower ≤ A x ≤ upper``; equal for equations, one-sided where they differ: a positive dual
+        uses ``lower``, a negative one ``upper``; a side of ``±SIDELESS`` is not used.
+    dual : FloatArray
+        float64 (rows,) in units of the costs.
+    group : IntArray
+        int64 (rows + columns,), rows first.
     """
     exact = np.rint(dual * RESOLUTION).astype(np.int64)
     exact[(exact > 0) & (lower <= -SIDELESS)] = 0

@@ -20,7 +20,8 @@ def split(programme: Programme, joined: list[NDArray[np.int64]]) -> tuple[IntArr
 
     Parameters
     ----------
-    joined : sets of columns that an extra row ties together; columns beyond the model are penalties, and ignored.
+    joined : list[NDArray[np.int64]]
+        Sets of columns that an extra row ties together; columns beyond the model are penalties, and ignored.
 
     Components are numbered by their first row in the order past(0), future(0), past(1), …, so that the
     numbers depend on nothing but the problem.

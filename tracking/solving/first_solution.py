@@ -22,7 +22,12 @@ from celltrail.tracking.solving.programme import Programme
 class DualState:
     """A feasible choice (cliques and second births aside) and feasible duals.
 
-    holder : int64 (2n,) — the chosen column of each row. dual : int64 (2n,), every reduced cost ≥ 0.
+    Attributes
+    ----------
+    holder : IntArray
+        int64 (2n,) — the chosen column of each row.
+    dual : IntArray
+        int64 (2n,), every reduced cost ≥ 0.
     """
 
     holder: IntArray
@@ -123,7 +128,10 @@ def complete_duals(programme: Programme, cost: IntArray, past: IntArray) -> IntA
 def keep_cliques(programme: Programme, holder: IntArray, cliques: list[IntArray]) -> None:
     """Leave out all but one used member of each clique that ``holder`` breaks; what they held stays alone.
 
-    cliques : the "left out" columns of each clique.
+    Parameters
+    ----------
+    cliques : list[IntArray]
+        The "left out" columns of each clique.
     """
     n = programme.detections
     for columns in cliques:

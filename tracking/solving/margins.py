@@ -17,7 +17,10 @@ from celltrail.tracking.solving.regions import Regions
 def choice_margins(regions: Regions, chosen: BoolArray) -> FloatArray:
     """Margin of every link and division in nats, float64 (links + divisions,), NaN where not chosen.
 
-    chosen : bool (columns,) of the model.
+    Parameters
+    ----------
+    chosen : BoolArray
+        bool (columns,) of the model.
     """
     programme = regions.programme
     both = programme.first_appear
@@ -57,9 +60,14 @@ def reduced_cost_of(
 
 @compiled
 def _least_reduced_cost(
-    rows: RowArray, others: BoolArray, cost: IntArray, share: FloatArray, dual: FloatArray, weak: BoolArray,
+    rows: RowArray,
+    others: BoolArray,
+    cost: IntArray,
+    share: FloatArray,
+    dual: FloatArray,
+    weak: BoolArray,
     region: IntArray,
-) -> FloatArray:  # fmt: skip
+) -> FloatArray:
     """The smallest reduced cost among the columns ``others`` of each row, float64 (2n,), ∞ where there is none.
 
     It counts as 0 where a column has given it away.

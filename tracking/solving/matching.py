@@ -56,9 +56,16 @@ def match(
 
     Parameters
     ----------
-    start : int64 (n + 1,) — the edges of left row ``u`` are ``start[u]`` to ``start[u + 1]``.
-    right : int (edges,) — the right row of each edge. cost : int64 (edges,).
-    alone_left : int64 (n,). alone_right : int64 (k,) — costs of staying alone.
+    start : IntArray
+        int64 (n + 1,) — the edges of left row ``u`` are ``start[u]`` to ``start[u + 1]``.
+    right : RowArray
+        int (edges,) — the right row of each edge.
+    cost : IntArray
+        int64 (edges,).
+    alone_left : IntArray
+        int64 (n,).
+    alone_right : IntArray
+        int64 (k,) — costs of staying alone.
 
     Returns
     -------

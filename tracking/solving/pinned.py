@@ -78,7 +78,7 @@ def apply_pins(candidates: Candidates, pins: Sequence[Pin]) -> Candidates:
     """The problem with pins obeyed: fixed columns, and new ones for pinned pairs that were no candidates.
 
     A pin speaks of cells, so it fixes every column that says the same of them: a link that is forbidden is forbidden
-    as a part of a division, too. :func:`celltrail.tracking.obedience.require_obedience` reads in the solution that it has worked.
+    as a part of a division, too. `celltrail.tracking.obedience.require_obedience` reads in the solution that it has worked.
 
     Raises
     ------
@@ -99,10 +99,12 @@ def apply_pins(candidates: Candidates, pins: Sequence[Pin]) -> Candidates:
     free = _with_free_daughter(candidates, _rows(pins, "division", 2, row_of))
     result = replace(
         candidates,
-        detections=replace(d, fixed=d.fixed.copy(), optional=d.optional.copy(), appear=d.appear.copy(), disappear=d.disappear.copy()),
+        detections=replace(
+            d, fixed=d.fixed.copy(), optional=d.optional.copy(), appear=d.appear.copy(), disappear=d.disappear.copy()
+        ),
         links=_with_links(candidates.links, _rows(pins, "link", 2, row_of)),
         divisions=_with_divisions(candidates.divisions, np.concatenate([_rows(pins, "division", 3, row_of), free])),
-    )  # fmt: skip
+    )
     for pin in pins:
         _fix(result, pin, [row_of[cell] for cell in pin.cells])
     return result
@@ -132,10 +134,12 @@ def _with_links(links: Links, pairs: IntArray) -> Links:
     order = np.lexsort((np.append(links.target, new[:, 1]), np.append(links.source, new[:, 0])))
     zero = np.zeros(len(new))
     return Links(
-        np.append(links.source, new[:, 0])[order], np.append(links.target, new[:, 1])[order],
-        np.append(links.cost, zero.astype(np.int64))[order], np.append(links.fixed, all_free(len(new)))[order],
+        np.append(links.source, new[:, 0])[order],
+        np.append(links.target, new[:, 1])[order],
+        np.append(links.cost, zero.astype(np.int64))[order],
+        np.append(links.fixed, all_free(len(new)))[order],
         {name: np.append(term, zero.astype(term.dtype))[order] for name, term in links.terms.items()},
-    )  # fmt: skip
+    )
 
 
 def _with_divisions(divisions: Divisions, triples: IntArray) -> Divisions:
@@ -147,10 +151,13 @@ def _with_divisions(divisions: Divisions, triples: IntArray) -> Divisions:
     order = np.lexsort((table[:, 2], table[:, 1], table[:, 0]))
     zero = np.zeros(len(new))
     return Divisions(
-        table[order, 0], table[order, 1], table[order, 2], np.append(divisions.cost, zero.astype(np.int64))[order],
+        table[order, 0],
+        table[order, 1],
+        table[order, 2],
+        np.append(divisions.cost, zero.astype(np.int64))[order],
         np.append(divisions.fixed, all_free(len(new)))[order],
         {name: np.append(term, zero.astype(term.dtype))[order] for name, term in divisions.terms.items()},
-    )  # fmt: skip
+    )
 
 
 def _fix(candidates: Candidates, pin: Pin, rows: list[int]) -> None:

@@ -38,16 +38,25 @@ from celltrail.data.running.machine_code import compiled
 
 @dataclass(frozen=True)
 class Programme:
-    """The programme of one :class:`celltrail.data.graph.candidates.Candidates` with ``n`` detections, ``m`` links, ``d`` divisions.
+    """The programme of one `celltrail.data.graph.candidates.Candidates` with ``n`` detections, ``m`` links, ``d`` divisions.
 
     Columns, in this order: ``m`` links, ``d`` divisions, ``n`` appearances, ``n`` disappearances, ``n`` "left out".
     Rows: ``past(v) = v`` and ``future(v) = n + v``.
 
-    rows : int32 (columns, 3) — the rows that each column covers, −1 where fewer than three.
-    cost : int64 (columns,) — in 10⁻⁶ nat; leaving ``v`` out costs ``−c_x``.
-    allowed : bool (columns,) — what pins, certainty and dominance leave over. possible : the same without dominance.
-    constant : Σ c_x, the part of the objective that is not in the columns.
-    clique_id, clique_detection : the cliques of at least two detections that may still be used.
+    Attributes
+    ----------
+    rows : RowArray
+        int32 (columns, 3) — the rows that each column covers, −1 where fewer than three.
+    cost : IntArray
+        int64 (columns,) — in 10⁻⁶ nat; leaving ``v`` out costs ``−c_x``.
+    allowed : BoolArray
+        bool (columns,) — what pins, certainty and dominance leave over.
+    possible : BoolArray
+        The same without dominance.
+    constant : int
+        Σ c_x, the part of the objective that is not in the columns.
+    clique_id, clique_detection : IntArray
+        The cliques of at least two detections that may still be used.
     """
 
     detections: int
@@ -105,9 +114,16 @@ def build_programme(candidates: Candidates) -> Programme:
     rows[m + d + 2 * n :, 0], rows[m + d + 2 * n :, 1] = everyone, n + everyone
     cost = np.concatenate([links.cost, divisions.cost, detections.appear, detections.disappear, -detections.cost])
     programme = Programme(
-        n, m, d, rows, cost.astype(np.int64, copy=False), *(np.ones(len(rows), dtype=np.bool_),) * 2, int(detections.cost.sum()),
-        candidates.clique_id, candidates.clique_detection,
-    )  # fmt: skip
+        n,
+        m,
+        d,
+        rows,
+        cost.astype(np.int64, copy=False),
+        *(np.ones(len(rows), dtype=np.bool_),) * 2,
+        int(detections.cost.sum()),
+        candidates.clique_id,
+        candidates.clique_detection,
+    )
     programme = _apply_pins(programme, candidates)
     programme = _use_what_pays(programme, candidates)
     return replace(programme, allowed=programme.allowed & ~_dominated(programme), possible=programme.allowed)

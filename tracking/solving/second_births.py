@@ -18,7 +18,7 @@ def find_second_births(
 ) -> list[NDArray[np.int64]]:
     """Paths ``[z₁, y…, z₂]`` of chosen columns with both divisions fewer than ``rebirth_frames`` frames apart.
 
-    The columns are numbered as in :class:`celltrail.tracking.solving.programme.Model`: links first, then divisions. The time
+    The columns are numbered as in `celltrail.tracking.solving.programme.Model`: links first, then divisions. The time
     between two divisions is the difference of the frames of their mothers.
     """
     if candidates.rebirth_frames <= 0:

@@ -39,14 +39,18 @@ def solve_candidates(
     mapper: Mapper = map,
     time_limit: float | None = None,
     progress: Progress = silent,
-) -> Solution:  # fmt: skip
+) -> Solution:
     """Solve the tracking problem of ``candidates`` to proven optimality.
 
     Parameters
     ----------
-    solver : ``highs``, or ``pulp:NAME`` (``pulp:CBC``, ``pulp:HiGHS``, …).
-    mapper : where the parts are solved (:func:`celltrail.data.running.workers.open_workers`); the result does not depend on it.
-    time_limit : seconds; what is not finished by then keeps the best known solution, with its gap.
+    solver : str
+        ``highs``, or ``pulp:NAME`` (``pulp:CBC``, ``pulp:HiGHS``, …).
+    mapper : Mapper
+        Where the parts are solved (`celltrail.data.running.workers.open_workers`); the result does not depend on
+        it.
+    time_limit : float | None
+        Seconds; what is not finished by then keeps the best known solution, with its gap.
 
     Ctrl-C gives the best solution so far, with its gap and ``interrupted`` set.
 
@@ -109,7 +113,7 @@ def solve_candidates(
 
 
 def solve(graph: Graph | Candidates, solver: str = "highs") -> Graph:
-    """Solve a candidate graph; the result is a copy with the solution on it (see :mod:`celltrail.data.graph.networkx_graph`).
+    """Solve a candidate graph; the result is a copy with the solution on it (see `celltrail.data.graph.networkx_graph`).
 
     Raises
     ------
@@ -177,12 +181,22 @@ def _with_penalties(
 
 
 def _solution(
-    candidates: Candidates, programme: Programme, regions: Regions, births: list[NDArray[np.int64]],
-    unpaid: list[NDArray[np.int64]], solver: str, interrupted: bool,
-) -> Solution:  # fmt: skip
+    candidates: Candidates,
+    programme: Programme,
+    regions: Regions,
+    births: list[NDArray[np.int64]],
+    unpaid: list[NDArray[np.int64]],
+    solver: str,
+    interrupted: bool,
+) -> Solution:
     """Put the answer together and check it against the programme.
 
-    births : second births too soon; unpaid : those of them that no row of the programme knows.
+    Parameters
+    ----------
+    births : list[NDArray[np.int64]]
+        Second births too soon;
+    unpaid : list[NDArray[np.int64]]
+        Those of them that no row of the programme knows.
     """
     n, m, d = programme.detections, programme.links, programme.divisions
     chosen = regions.state.chosen(len(programme.rows))

@@ -59,9 +59,14 @@ def settle_ties(regions: Regions, plain: Programme) -> bool:
 
 @compiled
 def _excess(
-    rows: RowArray, cost: IntArray, share: FloatArray, dual: FloatArray, slack: FloatArray, weak: BoolArray,
+    rows: RowArray,
+    cost: IntArray,
+    share: FloatArray,
+    dual: FloatArray,
+    slack: FloatArray,
+    weak: BoolArray,
     region: IntArray,
-) -> FloatArray:  # fmt: skip
+) -> FloatArray:
     """By how much the reduced cost of each column is above the slack of its regions, float64 (columns,).
 
     0 where it has given it away: such a column may be in any optimum.
@@ -159,8 +164,12 @@ def _first_cover(
 ) -> IntArray | None:
     """The first exact cover by some ordered ``columns`` that costs what the chosen ones cost and keeps the ``rules``.
 
-    reduced : float64 (len(columns),), costs less any duals of the rows: whatever they are, covers of equal cost are
-    equal in them. ``chosen``, bool (all columns,), is changed to it. ``None``: it is the known one, or too many covers come before it.
+    Parameters
+    ----------
+    reduced : FloatArray
+        float64 (len(columns),), costs less any duals of the rows: whatever they are, covers of equal cost are equal
+        in them. ``chosen``, bool (all columns,), is changed to it. ``None``: it is the known one, or too many
+        covers come before it.
     """
     known = chosen[columns].copy()
     least = _cost(columns, cost, chosen, rules)

@@ -30,7 +30,10 @@ def solve_windows(
 ) -> tuple[DualState, IntArray]:
     """A feasible choice, duals of the rows, and the price of each clique, int64 (cliques,).
 
-    frame : int64 (n,), ascending.
+    Parameters
+    ----------
+    frame : IntArray
+        int64 (n,), ascending.
     """
     n = programme.detections
     dual, price = start(programme).dual, np.zeros(len(cliques), dtype=np.int64)
