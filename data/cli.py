@@ -241,7 +241,7 @@ def measure(
 
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
     from celltrail.data.files.output import output_file, refuse_existing
-    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_margins
+    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
     from celltrail.data.formats.points import points_between, read_result
 
     if out.suffix.lower() != ".csv":
@@ -265,7 +265,8 @@ def measure(
         )
         graph = result / "graph.npz"
         margins = read_margins(graph) if graph.is_file() else None
-        cells = measure_cells(points, open_labels(result, frames=wanted), movies, margins=margins, progress=progress)
+        masks, filled = open_labels(result, frames=wanted), read_filled(result / "run.json")
+        cells = measure_cells(points, masks, movies, margins=margins, filled=filled, progress=progress)
         tracks = measure_tracks(points, cells)
     for table, path in ((cells, out), (tracks, beside)):
         with output_file(path, overwrite=overwrite) as file:

@@ -77,9 +77,7 @@ def track(
     solver: Annotated[str, typer.Option(help="highs, or pulp:CBC, pulp:HiGHS, pulp:GUROBI …")] = "highs",
     max_gap: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="Frames that a cell may go unseen. Otherwise taken from the movie.", show_default=False
-        ),
+        typer.Option(min=0, max=100, help="Frames that a cell may go unseen, where that is likely.", show_default="4"),
     ] = None,
     fill: Annotated[Fill, typer.Option(help="Paint masks that are missing inside a track.")] = Fill.auto,
     allow_drop: Annotated[
@@ -127,6 +125,14 @@ def track(
         typer.Option(metavar="'[Z] Y X'", help="Voxel size in µm, for example '1 0.4 0.4'.", show_default=False),
     ] = None,
     frames: FramesOption = None,
+    step: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="By how much the numbers of consecutive frames differ.",
+            show_default="what is common to them",
+        ),
+    ] = None,
     channel: ChannelOption = None,
     axes: AxesOption = None,
     image_axes: Annotated[
@@ -189,6 +195,7 @@ def track(
             foi=foi,
             voxel=_voxel(voxel),
             frames=parse_frames(frames),
+            step=step,
             channel=channel,
             axes=axes,
             image_axes=image_axes,

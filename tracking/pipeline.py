@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
 import sys
 import time
@@ -22,21 +23,24 @@ from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.output import output_folder
 from celltrail.data.files.pins import Pin, read_pins
+from celltrail.data.files.steps import find_step
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.json_text import to_json
-from celltrail.data.running.log_file import write_log
+from celltrail.data.running.log_file import logger, write_log
 from celltrail.data.running.workers import open_workers
 from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
+from celltrail.tracking.candidates.gaps import COVERED
 from celltrail.tracking.candidates.links import typical_diameter
 from celltrail.tracking.explain import list_divisions
+from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
 from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
 from celltrail.tracking.obedience import require_obedience
-from celltrail.tracking.preparation import AUTO_GAP, DEFAULT_COSTS, prepare
+from celltrail.tracking.preparation import DEFAULT_COSTS, LONGEST_GAP, prepare
 from celltrail.tracking.repair import RepairableMovie, find_repairs, list_repairs
 from celltrail.tracking.saved import remember
 from celltrail.tracking.solving.pinned import MergedMasks, apply_pins
@@ -120,6 +124,7 @@ def track(
     foi: int = 0,
     voxel: tuple[float, ...] | None = None,
     frames: range | None = None,
+    step: int | None = None,
     channel: int | None = None,
     axes: str | None = None,
     image_axes: str | None = None,
@@ -145,10 +150,10 @@ def track(
     solver : str
         Backend, ``"highs"`` or ``"pulp:NAME"``.
     max_gap : int | None
-        Links may jump up to so many frames in which the cell was not seen; ``None``: 4 where the movie itself shows
-        such gaps, else 0.
+        Links may jump up to so many frames of the movie (at most 100) in which the cell was not seen, where there is
+        evidence that it went unseen; ``None``: 4.
     fill : Literal['auto', 'always', 'never']
-        Paint the masks that were missing: ``"always"``, ``"never"``, or ``"auto"`` (as ``max_gap``).
+        Paint the masks that were missing: ``"always"`` or ``"auto"`` (wherever a link jumps frames), or ``"never"``.
     allow_drop : bool
         Small detections without a likely past or future may be left out; otherwise all are kept.
     appear, border, gap_cost, late : float | None
@@ -168,6 +173,9 @@ def track(
         Size (z, y, x) or (y, x) in µm; ``None``: from the files, else cubes.
     frames : range | None
         Which frames; of masks and images.
+    step : int | None
+        By how much the numbers of consecutive frames differ; ``None``: what is common to them (0, 5, 10 …: 5). Gaps are
+        counted in steps.
     axes : str | None
         The axes of the masks.
     channel, image_axes
@@ -189,7 +197,7 @@ def track(
     InputError
         If the masks, images or settings cannot be used.
     """
-    _check_settings(method, fill, max_gap, foi)
+    _check_settings(method, fill, max_gap, foi, time_limit)
     if repair and (hypotheses or method != "ilp"):
         raise InputError(
             "Masks are repaired by the method 'ilp', and hypotheses hold such repairs already: "
@@ -198,9 +206,10 @@ def track(
     if pins and method != "ilp":
         raise InputError(f"Pins are obeyed by the method 'ilp'; '{method}' knows none: leave out one of the two.")
     constants = {"appear": appear, "border": border, "gap": gap_cost, "late": late}
-    clock = _Clock()
+    clock, given_step = _Clock(), step
     with clock.stage("open"):
         labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=frames, axes=axes)
+        step = _say_step(labels, step)
         ndim = dimensions_of(labels)
         pin_list = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
         inputs = {"masks": _fingerprint(labels)}
@@ -215,12 +224,11 @@ def track(
         size = check_voxel(voxel, ndim) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
     with open_workers(jobs, dask) as mapper:
         with clock.stage("measure"), _naming(labels):
-            spans = AUTO_GAP + 1 if max_gap is None else max_gap + 1
             apart = None if jobs == 1 and dask is None else mapper
-            table = measure_movie(labels, grey, voxel=size, spans=spans, mapper=apart, progress=progress)
+            table = measure_movie(labels, grey, voxel=size, step=step, mapper=apart, progress=progress)
             if repair and (repairs := find_repairs(labels, table)):
                 labels = RepairableMovie(labels, repairs)
-                table = measure_movie(labels, grey, voxel=size, spans=spans, mapper=apart, progress=progress)
+                table = measure_movie(labels, grey, voxel=size, step=step, mapper=apart, progress=progress)
 
         keeping = mapper if saved is None else remember(mapper, saved)
 
@@ -239,9 +247,11 @@ def track(
                 max_gap=max_gap,
                 allow_drop=allow_drop,
                 constants=constants,
+                masks=labels if method == "ilp" else None,
                 explained=False,
                 mapper=mapper,
             )
+            table = prepared.problem.table
             problem, candidates = prepared.problem, apply_pins(prepared.candidates, pin_list)
             candidates.voxel = size
             progress("costs", 1, 1)
@@ -270,6 +280,7 @@ def track(
         "foi": foi,
         "voxel": voxel,
         "frames": None if frames is None else f"{frames.start}:{frames.stop - 1}",
+        "step": given_step,
         "channel": channel,
         "axes": axes,
         "image_axes": image_axes,
@@ -285,11 +296,13 @@ def track(
         "pins": [str(pin) for pin in pin_list],
     }
     run = _describe(candidates, solution, lineage, config, clock)
+    run["filled_masks"] = list_fills(lineage, problem.links, candidates)
     run["scale"] = {
         "typical_diameter": typical_diameter(table),
         "voxel": size,
         "gap_rate": prepared.gap_rate,
-        "max_gap": int(problem.links.missed.max(initial=0)),
+        "max_gap": int(problem.links.missed[problem.links.doubt <= COVERED].max(initial=0)),
+        "step": step,
     }
     run["costs"] = prepared.model.name
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
@@ -305,14 +318,29 @@ def track(
     return TrackResult(lineage.tracks, lineage.track, candidates, solution, run, table, lineage, labels)
 
 
-def _check_settings(method: str, fill: str, max_gap: int | None, foi: int) -> None:
+def _check_settings(method: str, fill: str, max_gap: int | None, foi: int, time_limit: float | None) -> None:
     for name, value, allowed in (("method", method, METHODS), ("fill", fill, FILL)):
         if value not in allowed:
             raise InputError(f"'{value}' is not a choice for {name}: choose one of {', '.join(allowed)}.")
-    if max_gap is not None and max_gap < 0:
-        raise InputError(f"The longest gap is {max_gap} frames: give 0 or more.")
+    if max_gap is not None and not 0 <= max_gap <= LONGEST_GAP:
+        raise InputError(f"The longest gap is {max_gap} frames: give 0 to {LONGEST_GAP}.")
+    if time_limit is not None and not 0 <= time_limit < math.inf:
+        raise InputError(f"The time limit is {time_limit} seconds: give a number from 0 on, or none.")
     if foi < 0:
         raise InputError(f"The field of interest is {foi} pixels: give 0 or more.")
+
+
+def _say_step(labels: Masks, step: int | None) -> int:
+    """The step of the frame numbers; said aloud where it was not given and is not 1."""
+    with _naming(labels):
+        found = find_step(sorted(labels), step)
+    if step is None and found > 1:
+        logger.warning(
+            "The frame numbers lie %d apart: that is taken for one step, and gaps are counted in steps (--step 1 counts "
+            "the numbers in between as missing frames).",
+            found,
+        )
+    return found
 
 
 @contextmanager
@@ -368,7 +396,7 @@ def _describe(
 ) -> dict[str, Any]:
     """The content of ``run.json``."""
     frame, chosen = candidates.detections.frame, np.flatnonzero(solution.link_chosen)
-    jumps = frame[candidates.links.target[chosen]] - frame[candidates.links.source[chosen]] > 1
+    jumps = frame[candidates.links.target[chosen]] - frame[candidates.links.source[chosen]] > candidates.step
     return {
         "schema": SCHEMA,
         "status": solution.status,
@@ -389,7 +417,6 @@ def _describe(
         "appearances": int(solution.appears.sum()),
         "disappearances": int(solution.disappears.sum()),
         "filled": len(lineage.fills),
-        "filled_masks": [{"track": row[0], "frame": row[1]} for row in lineage.fills.tolist()],
         "unfilled_gaps": 0 if len(lineage.fills) else int(jumps.sum()),
         "tracks": len(lineage.tracks),
         "seconds": clock.seconds,
@@ -419,7 +446,7 @@ def write_result(
     start = time.perf_counter()
     with output_folder(Path(out), overwrite=overwrite) as folder:
         write_track_file(folder / "res_track.txt", result.tracks)
-        numbers = range(result.table.numbers[0], result.table.numbers[-1] + 1)
+        numbers = range(result.table.numbers[0], result.table.numbers[-1] + 1, result.table.step)
 
         def counted() -> Iterator[tuple[int, NDArray[np.int64]]]:
             for done, frame in enumerate(result.masks()):

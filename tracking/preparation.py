@@ -1,14 +1,15 @@
 """From the table of detections to a priced problem: what the movie itself decides before it is solved.
 
-Whether gaps belong to the problem, what the costs are, and how soon a cell may divide again are all
-taken from first solutions of the same movie; of a long movie a part is asked.
+Where cells may have gone unseen, how often they do, and how soon a cell may divide again are all taken from a first
+solution of the same movie, in which nothing goes unseen. What the costs are may be asked of the movie, too; of a long
+one, a part is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,24 @@ from celltrail.data.graph.candidates import Candidates, Solution, to_units
 from celltrail.data.graph.networkx_graph import to_networkx
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.tracking.candidates.features import link_features
+from celltrail.tracking.candidates.gaps import count_unseen, find_gaps, find_loose, plausible
+from celltrail.tracking.candidates.links import LinkTable, join_links
 from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.choice import choose_model
-from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
+from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, unseen_cost, with_terms
 from celltrail.tracking.cycles import PENALTY, shortest_cycle
+from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
 from celltrail.tracking.solving.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
 
 DEFAULT_COSTS = "learned"
-AUTO_GAP = 4  # frames a cell may go unseen in a movie that shows gaps
-EXCERPT = 40_000  # cells that are enough to tell the costs of a movie, and whether it has gaps
+USUAL_GAP = 4  # frames a cell may go unseen, if nothing else is said
+LONGEST_GAP = 100  # frames that may be asked for
+EXCERPT = 40_000  # cells that are enough to tell the costs of a movie
 FEWEST_FRAMES = 10  # frames of an excerpt, however full they are
-GAP_RATE = 0.005  # share of all links that jump a frame, from which on gaps are part of the problem
 RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
 
 
@@ -45,7 +50,7 @@ class Prepared:
     Attributes
     ----------
     gap_rate : float | None
-        Share of links that would jump a frame; ``None`` if it was not asked for.
+        Share of the cells that go unseen in a frame; ``None`` if it was not asked for.
     settled : Constants
         What the candidates were priced with.
     in_words : list[str]
@@ -74,6 +79,7 @@ def prepare(
     allow_drop: bool = False,
     constants: Mapping[str, float | None] | None = None,
     finder: Callable[..., UnpricedCandidates] = find_candidates,
+    masks: Masks | None = None,
     explained: bool = True,
     mapper: Mapper = map,
 ) -> Prepared:
@@ -86,14 +92,15 @@ def prepare(
     costs : str
         Name of a cost model, or a file of ``celltrail fit``.
     max_gap : int | None
-        Frames with cells in which a linked cell may go unseen; ``None``: 4 if more than 1 of 200 links would use
-        it, else 0.
+        Frames in which a linked cell may go unseen, where there is evidence for it; ``None``: 4.
     allow_drop : bool
         Small detections without a likely past or future may be left out.
     constants : Mapping[str, float | None] | None
         What is given of `celltrail.tracking.costs.pricing.Constants`, by name; the others have their defaults.
     finder : Callable[..., UnpricedCandidates]
         What finds candidates, as `celltrail.tracking.candidates.parts.find_candidates` does.
+    masks : Masks | None
+        What was measured, for a second look at places where a cell may have gone unseen; ``None``: none has.
     explained : bool
         With the terms of the costs.
     mapper : Mapper
@@ -108,26 +115,20 @@ def prepare(
     settled = change_constants(given)
     sample = excerpt(table)
 
-    @cache
-    def candidates_over(gap: int, *, whole: bool) -> UnpricedCandidates:
-        if not whole and sample is table:
-            return candidates_over(gap, whole=True)
-        return finder(table if whole else sample, max_gap=gap, mapper=mapper)
-
-    model = choose_model(costs, lambda: candidates_over(max_gap or 0, whole=False), solve, settled)
-    gap_rate = None
-    if max_gap is None:
-        wide = candidates_over(AUTO_GAP, whole=False)
-        second = solve(price(wide, model, settled, allow_drop=allow_drop, explained=False, mapper=mapper))
-        gap_rate = _gap_rate(wide, second)
-        max_gap = AUTO_GAP if gap_rate > GAP_RATE else 0
-        if max_gap and "gap" not in given:
-            settled = replace(settled, gap=gap_cost(wide, second))
-        del wide, second
-    problem = candidates_over(max_gap, whole=True)
-    candidates_over.cache_clear()
-    candidates = price(problem, model, settled, allow_drop=allow_drop, explained=explained, mapper=mapper)
+    problem = finder(table, mapper=mapper)
+    model = choose_model(costs, lambda: problem if sample is table else finder(sample, mapper=mapper), solve, settled)
+    to_candidates = partial(price, model=model, allow_drop=allow_drop, explained=explained, mapper=mapper)
+    candidates = to_candidates(problem, constants=settled)
     first = solve(candidates)
+    gap_rate = None
+    longest = USUAL_GAP if max_gap is None else max_gap
+    if longest and masks is not None:
+        unseen = look_for_gaps(problem, candidates, first, model, settled, masks, longest, fixed="gap" in given)
+        gap_rate, settled = unseen.rate, unseen.constants
+        if len(unseen.links):
+            links = join_links([problem.links, unseen.links])
+            problem = replace(problem, table=unseen.table, links=links)
+            candidates = to_candidates(problem, constants=settled)
     candidates.rebirth_frames, source = shortest_cycle(candidates, first)
     candidates.rebirth_cost = int(to_units(PENALTY))
     words = [
@@ -139,16 +140,68 @@ def prepare(
     return Prepared(problem, candidates, model, gap_rate, settled, settings, words)
 
 
-def gap_cost(wide: UnpricedCandidates, solution: Solution) -> float:
-    """What a frame in which a cell goes unseen costs, in nats: minus the logarithm of how often it happens.
+@dataclass(frozen=True)
+class Unseen:
+    """Where cells may have gone unseen, and how often they do.
 
-    The rate is that of the movie's own first solution, with a prior of one gap in a hundred links that
-    weighs as much as 50 links.
+    Attributes
+    ----------
+    table : DetectionTable
+        With the shifts that the links need.
+    links : LinkTable
+        Those that may pay, and their rivals; none where nothing speaks for a gap.
+    rate : float
+        Share of the links that cells would have, had none of them gone unseen.
+    constants : Constants
+        With the price of a gap.
     """
-    chosen = solution.link_chosen
+
+    table: DetectionTable
+    links: LinkTable
+    rate: float
+    constants: Constants
+
+
+def look_for_gaps(
+    problem: UnpricedCandidates,
+    candidates: Candidates,
+    first: Solution,
+    model: CostModel,
+    constants: Constants,
+    masks: Masks,
+    max_gap: int,
+    *,
+    fixed: bool,
+) -> Unseen:
+    """Ask a solution without gaps where cells may have gone unseen, and set the price of that.
+
+    The price of a frame is minus the logarithm of how often it happens: the rate of ends and beginnings that nothing
+    but a gap explains, with a prior of one gap in a hundred links that weighs as much as 50 links. It is never taken
+    from a solution that was allowed gaps, which would confirm itself.
+
+    Parameters
+    ----------
+    problem, candidates, first
+        The candidates of adjacent frames, priced, and their solution.
+    model, constants
+        What they were priced with.
+    masks : Masks
+        The masks, for a second look.
+    max_gap : int
+        Frames in which a cell may go unseen.
+    fixed : bool
+        Keep the price of a gap as it is.
+    """
+    loose = find_loose(candidates, first, problem.table.area)
+    table, links = find_gaps(problem.table, loose, Glimpses(masks, problem.table, first.used), max_gap=max_gap)
+    logit, _ = model.link(link_features(table, links, problem.usual), len(links))
     seen, all_links = RATE_PRIOR
-    rate = (float((wide.links.missed[chosen] > 0).sum()) + seen) / (float(chosen.sum()) + all_links)
-    return float(-np.log(rate))
+    count, chosen = count_unseen(links, loose, -logit), int(first.link_chosen.sum())
+    price_of_gap = constants.gap if fixed else -float(np.log((count + seen) / (chosen + all_links)))
+    constants = replace(constants, gap=price_of_gap)
+    found = plausible(links, loose, unseen_cost(links, constants) - logit, 2 * constants.appear)
+    rate = count / max(chosen + count, 1)
+    return Unseen(table, found, rate, constants if len(found) or fixed else replace(constants, gap=Constants.gap))
 
 
 def excerpt(table: DetectionTable) -> DetectionTable:
@@ -161,12 +214,6 @@ def excerpt(table: DetectionTable) -> DetectionTable:
     first = max(min(first, middle - FEWEST_FRAMES // 2), 0)
     last = max(int(np.searchsorted(start, start[first] + EXCERPT, side="right")) - 1, first + FEWEST_FRAMES)
     return table.between(start[first], start[min(last, len(start) - 1)])
-
-
-def _gap_rate(wide: UnpricedCandidates, solution: Solution) -> float:
-    """Share of the chosen links over frames in which the cell went unseen."""
-    chosen = solution.link_chosen
-    return float((wide.links.missed[chosen] > 0).sum() / max(chosen.sum(), 1))
 
 
 def candidate_graph(
@@ -196,7 +243,7 @@ def candidate_graph(
     labels = masks if isinstance(masks, Mapping) else open_labels(Path(masks))
     grey = images if images is None or isinstance(images, Mapping) else open_images(Path(images))
     size = check_voxel(voxel, dimensions_of(labels)) or getattr(labels, "voxel", None)
-    table = measure_movie(labels, grey, voxel=size, spans=AUTO_GAP + 1 if max_gap is None else max_gap + 1)
-    candidates = prepare(table, solve_candidates, costs=costs, max_gap=max_gap).candidates
+    table = measure_movie(labels, grey, voxel=size)
+    candidates = prepare(table, solve_candidates, costs=costs, max_gap=max_gap, masks=labels).candidates
     candidates.voxel = size
     return to_networkx(candidates)

@@ -18,6 +18,7 @@ OPTIONS = (
     "foi",
     "voxel",
     "frames",
+    "step",
     "channel",
     "axes",
     "image_axes",

@@ -98,11 +98,11 @@ class Search:
 
 def open_tunable(name: str, masks: Frames, images: Masks | None, truth: Path) -> Tunable:
     """Measure a movie and keep what the trials need."""
-    table = measure_movie(masks, images, voxel=masks.voxel, spans=LONGEST_GAP + 1)
-    known = cache(lambda gap: find_candidates(table, max_gap=gap))
+    table = measure_movie(masks, images, voxel=masks.voxel)
+    known = cache(lambda: find_candidates(table))
 
-    def finder(asked: DetectionTable, *, max_gap: int, mapper: Mapper = map) -> UnpricedCandidates:
-        return known(max_gap) if asked is table else find_candidates(asked, max_gap=max_gap, mapper=mapper)
+    def finder(asked: DetectionTable, *, mapper: Mapper = map) -> UnpricedCandidates:
+        return known() if asked is table else find_candidates(asked, mapper=mapper)
 
     return Tunable(name, masks, truth, table, finder)
 
@@ -133,6 +133,7 @@ def run_settings(movie: Tunable, settings: Settings, score: Score) -> Mapping[st
         allow_drop=settings.allow_drop,
         constants=settings.constants(),
         finder=movie.finder,
+        masks=movie.masks,
     ).candidates
     lineage = build_lineage(candidates, solve(candidates))
     tracks = np.stack([lineage.tracks.label, lineage.tracks.begin, lineage.tracks.end, lineage.tracks.parent])
@@ -140,7 +141,7 @@ def run_settings(movie: Tunable, settings: Settings, score: Score) -> Mapping[st
     if key not in movie.judged:
         with tempfile.TemporaryDirectory(prefix="celltrail-") as folder:
             out = Path(folder)
-            numbers = range(movie.table.numbers[0], movie.table.numbers[-1] + 1)
+            numbers = range(movie.table.numbers[0], movie.table.numbers[-1] + 1, movie.table.step)
             write_track_file(out / "res_track.txt", lineage.tracks)
             write_masks(out, paint_masks(movie.masks, movie.table, lineage), digits=digits_for(numbers))
             movie.judged[key] = score(movie.truth, out)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ def measure_cells(
     images: Mapping[str, Mapping[int, NDArray[Any]]] | None = None,
     *,
     margins: Mapping[tuple[int, int], float] | None = None,
+    filled: Collection[tuple[int, int]] | None = None,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """One row per cell and frame.
@@ -41,6 +43,8 @@ def measure_cells(
         Name of a channel → images; "" for the only one.
     margins : Mapping[tuple[int, int], float] | None
         (frame, label) → nats, see `read_margins`.
+    filled : Collection[tuple[int, int]] | None
+        (frame, label) of the masks that were painted where one was missing, see `read_filled`.
 
     Returns
     -------
@@ -50,7 +54,8 @@ def measure_cells(
         ``major_px``, ``minor_px`` (axes of the ellipse with the same second moments), ``eccentricity``,
         ``solidity``; ``at_border``; ``neighbours`` (cells whose centres lie within three median radii);
         ``mean``, ``sd`` of the grey values (with the channel's name); ``speed_px`` per frame since the
-        previous point of the track, and ``speed_um_per_min``; ``margin``.
+        previous point of the track, and ``speed_um_per_min``; ``margin``; ``filled``, whether the mask was painted
+        where one was missing.
     """
     import pandas as pd
 
@@ -79,6 +84,9 @@ def measure_cells(
     if margins is not None:
         keys = zip(points.frame.tolist(), points.label.tolist(), strict=True)
         columns["margin"] = np.array([margins.get(key, np.nan) for key in keys])
+    if filled is not None:
+        keys = zip(points.frame.tolist(), points.label.tolist(), strict=True)
+        columns["filled"] = np.array([key in filled for key in keys], dtype=bool)
     return pd.DataFrame(columns)
 
 
@@ -165,6 +173,15 @@ def read_margins(graph: Path) -> dict[tuple[int, int], float]:
     return margins
 
 
+def read_filled(run: Path) -> set[tuple[int, int]] | None:
+    """(frame, label in the result) of the masks that ``run.json`` says were painted; ``None`` if it does not say."""
+    try:
+        listed = json.loads(run.read_text(encoding="utf-8"))["filled_masks"]
+        return {(int(row["frame"]), int(row["track"])) for row in listed}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
     """One row per track; continuations are joined to one track.
 
@@ -179,7 +196,8 @@ def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
         ``track``, ``begin``, ``end``, ``frames`` with a mask; ``mother`` (0: none), ``daughters``;
         ``birth``: division, border, start of the movie, or appears; ``fate``: division, border, end of
         the movie, or disappears; ``generation``; ``cycle_frames`` and ``cycle_minutes`` from birth by
-        division to division; ``path_px``, ``net_px`` (start to end), ``mean_speed_px``, mean area.
+        division to division; ``path_px``, ``net_px`` (start to end), ``mean_speed_px``, mean area; ``filled``, how many
+        of its masks were painted where one was missing, if the cells say so.
     """
     import pandas as pd
 
@@ -233,6 +251,8 @@ def measure_tracks(points: Points, cells: pd.DataFrame) -> pd.DataFrame:
             "mean_speed_px": float(group["speed_px"].mean()) if len(group) > 1 else None,
             f"mean_{size}": float(group[size].mean()),
         }
+        if "filled" in cells:
+            row["filled"] = int(group["filled"].sum())
         if points.interval:
             row["cycle_minutes"] = (end - begin + 1) * points.interval / 60 if full else None
         rows.append(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_labels
+from celltrail.data.files.steps import find_step
 from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
 from celltrail.data.labels.overlap import count_overlap
 from celltrail.data.progress import Progress, silent
@@ -81,11 +83,12 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
     frame, label = np.concatenate(frames), np.concatenate(labels)
     found = set(zip(label.tolist(), frame.tolist(), strict=True))
     # A table may claim any frames; one outside the movie is enough to be found missing.
-    first, last = masks.numbers[0] - 1, masks.numbers[-1] + 1
+    step = find_step(masks.numbers)
+    first, last = masks.numbers[0] - step, masks.numbers[-1] + step
     listed = {
         (label, frame)
         for label, begin, end, _ in tracks.rows().tolist()
-        for frame in range(min(max(begin, first), last), min(end, last) + 1)
+        for frame in range(min(max(begin, first), last), min(end, last) + 1, step)
     }
     for what, odd in (("is missing from the masks", listed - found), ("has no track", found - listed)):
         if odd:
@@ -138,11 +141,15 @@ def links_of(points: Points) -> IntArray:
     """
     row_of = {key: row for row, key in enumerate(zip(points.label.tolist(), points.frame.tolist(), strict=True))}
     ends = {label: end for label, _, end, _ in points.tracks.rows().tolist()}
+    frames_of: dict[int, list[int]] = {}
+    for label, frame in sorted(row_of):
+        frames_of.setdefault(label, []).append(frame)
     links = []
     for label, begin, end, parent in points.tracks.rows().tolist():
         if parent:
             links.append((row_of[parent, ends[parent]], row_of[label, begin]))
-        links += [(row_of[label, frame - 1], row_of[label, frame]) for frame in range(begin + 1, end + 1)]
+        seen = [frame for frame in frames_of.get(label, ()) if begin <= frame <= end]
+        links += [(row_of[label, before], row_of[label, after]) for before, after in pairwise(seen)]
     return np.array(sorted(links, key=lambda link: link[1]), dtype=np.int64).reshape(-1, 2)
 
 

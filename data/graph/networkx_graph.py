@@ -12,7 +12,7 @@ edges
     removes the divisions that need it.
 ``graph.graph["cliques"]``
     lists of nodes of which at most one may be used.
-``graph.graph["rebirth_frames"]``, ``["rebirth_cost"]`` (nats), ``["ndim"]``, ``["voxel"]``
+``graph.graph["rebirth_frames"]``, ``["rebirth_cost"]`` (nats), ``["ndim"]``, ``["step"]``, ``["voxel"]``
     as in :class:`celltrail.data.graph.candidates.Candidates`.
 
 A solution adds ``chosen`` to nodes, edges and divisions (an edge of a chosen division is chosen, and has
@@ -57,6 +57,7 @@ def to_networkx(candidates: Candidates, solution: Solution | None = None) -> Gra
         rebirth_frames=candidates.rebirth_frames,
         rebirth_cost=candidates.rebirth_cost / NAT,
         ndim=candidates.ndim,
+        step=candidates.step,
         voxel=candidates.voxel,
     )
     names = (
@@ -202,6 +203,7 @@ def from_networkx(graph: Graph) -> Candidates:
         rebirth_frames=int(graph.graph.get("rebirth_frames", 0)),
         rebirth_cost=round(graph.graph.get("rebirth_cost", 0.0) * NAT),
         ndim=int(graph.graph.get("ndim", 2)),
+        step=int(graph.graph.get("step", 1)),
         voxel=None if voxel is None else (float(voxel[0]), float(voxel[1]), float(voxel[2])),
     )
 

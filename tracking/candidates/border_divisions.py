@@ -70,13 +70,7 @@ def lone_daughter_features(part: Part, rows: IntArray) -> Features:
     columns["position"][n:] = mirror_images(table, links, rows)
     both = replace(table, **columns)
     sister = n + np.arange(k)
-    pair = LinkTable(
-        np.tile(links.source[rows], 2),
-        np.concatenate([daughter, sister]),
-        np.tile(links.span[rows], 2),
-        np.tile(links.distance[rows], 2),
-        np.tile(links.shared[rows], 2),
-    )
+    pair = replace(links.take(np.tile(rows, 2)), target=np.concatenate([daughter, sister]))
     of_links = {name: np.tile(value[rows], 2) for name, value in part.link_features.items()}
     here = np.arange(k)
     usual = replace(part.usual, after=np.append(part.usual.after, part.usual.after[daughter]))

@@ -127,12 +127,8 @@ def _find_in_chunks(table: DetectionTable, max_gap: int, mapper: Mapper) -> Link
     chunks = ((table.between(start[i], start[min(j + max_gap + 1, len(start) - 1)]), j - i) for i, j in pairwise(edges))
     columns: list[list[NDArray[Any]]] = [[] for _ in fields(LinkTable)]
     for i, links in zip(edges, mapper(search, chunks), strict=False):
-        for column, found in zip(
-            columns,
-            (links.source + start[i], links.target + start[i], links.span, links.distance, links.shared),
-            strict=True,
-        ):
-            column.append(found)
+        for column, field in zip(columns, fields(links), strict=True):
+            column.append(getattr(links.moved(int(start[i])), field.name))
     return LinkTable(*(_joined(column) for column in columns))
 
 

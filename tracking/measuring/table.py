@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.movie import part_of
+from celltrail.data.files.steps import find_step
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.tracking.measuring.chunks import Chunk, Measured, measure_chunk, odd_shape
@@ -65,8 +66,8 @@ class DetectionTable:
         float64 (n,), mean intensity above the background of the frame and standard deviation inside the mask, both
         in units of their spread over the movie; NaN without images.
     shift : dict[int, FloatArray]
-        Span → float64 (n, 3), the displacement in voxels that the surroundings predict until ``span`` non-empty
-        frames later.
+        Span → float64 (n, 3), the displacement in voxels that the surroundings predict until ``span`` steps later; 0
+        where there are no cells then.
     overlap_source, overlap_target, overlap_count : IntArray
         int64 (k,), rows of the table and shared voxels of the source, moved by its shift, with the target.
     reward : FloatArray
@@ -85,6 +86,8 @@ class DetectionTable:
         Size of a voxel (z, y, x) in units of its x.
     joint : bool
         Whether hypotheses compete anywhere in the movie that this is, or was taken from.
+    step : int
+        By how much the number of a frame is larger than that of the frame before.
     """
 
     frame: IntArray
@@ -110,6 +113,7 @@ class DetectionTable:
     shape: tuple[int, ...]
     scale: FloatArray
     joint: bool = False
+    step: int = 1
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -118,6 +122,11 @@ class DetectionTable:
     def ndim(self) -> int:
         """2 or 3."""
         return len(self.shape)
+
+    @property
+    def time(self) -> IntArray:
+        """When each detection was seen, in steps since the first frame of the movie, int64 (n,)."""
+        return np.asarray((self.frame - self.numbers[0]) // self.step)
 
     @property
     def place(self) -> FloatArray:
@@ -202,7 +211,8 @@ def measure_movie(
     images: Masks | None = None,
     *,
     voxel: tuple[float, float, float] | None = None,
-    spans: int = 2,
+    spans: int = 1,
+    step: int | None = None,
     mapper: Mapper | None = None,
     progress: Progress = silent,
 ) -> DetectionTable:
@@ -218,7 +228,9 @@ def measure_movie(
     voxel : tuple[float, float, float] | None
         Size (z, y, x) in µm; ``None``: voxels are cubes.
     spans : int
-        Overlaps and drift are kept for frames up to this many non-empty frames apart.
+        Overlaps and drift are kept for frames up to this many steps apart.
+    step : int | None
+        By how much the numbers of consecutive frames differ; ``None``: what is common to them.
     mapper : Mapper | None
         Where the stretches of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``:
         here, as one.
@@ -230,7 +242,7 @@ def measure_movie(
     Raises
     ------
     InputError
-        If frames differ in shape, hold other than non-negative whole numbers, or grey values or
+        If the step does not fit, if frames differ in shape, hold other than non-negative whole numbers, or grey values or
         binary masks instead of labels; if an image is missing or of another shape.
     """
     numbers = tuple(sorted(masks))
@@ -241,12 +253,13 @@ def measure_movie(
             f"{len(missing)} frames have a mask but no image (first: frame {missing[0]}): "
             "give images for every mask, or none."
         )
+    step = find_step(numbers, step)
     size = check_voxel(voxel, 2)
     scale = np.ones(3) if size is None else np.array(size) / size[2]
     if mapper is None:
-        parts = [measure_chunk(Chunk(masks, images, numbers, len(numbers), scale, spans), progress)]
+        parts = [measure_chunk(Chunk(masks, images, numbers, len(numbers), scale, spans, step), progress)]
     else:
-        parts = _measure_apart(masks, images, numbers, scale, spans, mapper, progress)
+        parts = _measure_apart(masks, images, numbers, scale, spans, step, mapper, progress)
     progress("measure", len(numbers), len(numbers))
     if odd := [part for part in parts if part.shape != parts[0].shape]:
         raise odd_shape(odd[0].first, odd[0].shape, parts[0].shape)
@@ -262,8 +275,7 @@ def measure_movie(
     total = len(frame)
     shift_of = {}
     for span in range(1, spans + 1):
-        known = np.concatenate([np.zeros((0, 3)), *(shift for part in parts for shift in part.shifts[span])])
-        shift_of[span] = np.concatenate([known, np.zeros((total - len(known), 3))])
+        shift_of[span] = np.concatenate([np.zeros((0, 3)), *(shift for part in parts for shift in part.shifts[span])])
     overlap = _join_overlaps(parts)
     none = np.zeros(0, dtype=np.int64)
     evidence = Evidence(np.zeros(total), np.ones(total), np.full(total, -1), none, none)
@@ -293,6 +305,7 @@ def measure_movie(
         parts[0].shape,
         scale,
         len(evidence.clique_id) > 0,
+        step,
     )
 
 
@@ -302,25 +315,22 @@ def _measure_apart(
     numbers: tuple[int, ...],
     scale: FloatArray,
     spans: int,
+    step: int,
     mapper: Mapper,
     progress: Progress,
 ) -> list[Measured]:
     """Measure a movie in stretches of `CHUNK` frames, each of them wherever ``mapper`` sends it."""
 
-    def chunk(begin: int, reach: int) -> Chunk:
-        seen = numbers[begin : begin + CHUNK + reach]
+    def chunk(begin: int) -> Chunk:
+        seen = numbers[begin : begin + CHUNK + spans]
         frames = range(seen[0], seen[-1] + 1)
         grey = None if images is None else part_of(images, frames)
-        return Chunk(part_of(masks, frames), grey, seen, min(CHUNK, len(seen)), scale, spans)
+        return Chunk(part_of(masks, frames), grey, seen, min(CHUNK, len(seen)), scale, spans, step)
 
     parts = []
     begins = range(0, len(numbers), CHUNK)
     progress("measure", 0, len(numbers))
-    for begin, part in zip(begins, mapper(measure_chunk, (chunk(begin, spans) for begin in begins)), strict=True):
-        reach = spans
-        while part.short and begin + CHUNK + reach < len(numbers):  # it ends in empty frames
-            reach *= 4
-            (part,) = mapper(measure_chunk, [chunk(begin, reach)])
+    for begin, part in zip(begins, mapper(measure_chunk, (chunk(begin) for begin in begins)), strict=True):
         parts.append(part)
         progress("measure", min(begin + CHUNK, len(numbers)), len(numbers))
     return parts
