@@ -66,7 +66,8 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     from celltrail.tracking.costs.pricing import Constants, price, price_part, with_terms
     from celltrail.tracking.exporting.lineage import build_lineage
     from celltrail.tracking.measuring.table import CHUNK, measure_movie
-    from celltrail.tracking.preparation import AUTO_GAP, EXCERPT, prepare
+    from celltrail.tracking.preparation import EXCERPT, prepare
+    from celltrail.tracking.settings import TrackSettings
     from celltrail.tracking.solving.solver import solve_candidates
 
     write_movie(simulate_movie(frames=frames, cells=cells, size=(size, size), seed=1), folder)
@@ -74,7 +75,7 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     model = load_model("sim-fluo")
     first = truth.numbers[0]
     chunk = range(first, first + CHUNK)
-    table = measure_movie(truth, images, spans=AUTO_GAP + 1)
+    table = measure_movie(truth, images)
     problem, learned, constants = find_candidates(table), load_costs(), Constants()
 
     def fresh() -> UnpricedCandidates:
@@ -88,7 +89,7 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     task = (fresh().whole, np.zeros(len(table)))
     done = price_part(task, model=learned, constants=constants, explained=False)
     shipping = cpu_seconds(lambda: [pickle.loads(pickle.dumps(item)) for item in ((fresh().whole, task[1]), done)])
-    prepared = cpu_seconds(lambda: prepare(table, solve_candidates, max_gap=0, explained=False))
+    prepared = cpu_seconds(lambda: prepare(table, solve_candidates, TrackSettings(max_gap=0), explained=False))
     asked = cpu_seconds(lambda: prepare(table, solve_candidates, explained=False)) - prepared
     explained = with_terms(candidates, fresh(), learned, constants)
     solving = sum(
@@ -103,9 +104,7 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     labels, one = truth[first], truth.between(range(first, first + 1))
     return {
         "segment a frame": cpu_seconds(lambda: label_frame(model, images[first])),
-        "measure a stretch": cpu_seconds(
-            lambda: measure_movie(truth.between(chunk), images.between(chunk), spans=AUTO_GAP + 1), 1
-        ),
+        "measure a stretch": cpu_seconds(lambda: measure_movie(truth.between(chunk), images.between(chunk)), 1),
         "find the links of 15,000 cells": links / len(table) * FEW,
         "price 50,000 links": pricing / len(problem.links) * PART,
         "send these links to a worker and their costs back": shipping / len(problem.links) * PART,

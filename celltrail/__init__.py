@@ -27,6 +27,7 @@ _PLACE_OF = {
     "read_tracks": "data",
     "save_graph": "data",
     "TrackResult": "tracking",
+    "TrackSettings": "tracking",
     "candidate_graph": "tracking",
     "solve": "tracking",
     "track": "tracking",

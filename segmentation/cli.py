@@ -16,16 +16,15 @@ from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.opening import open_images, open_labels, parse_frames, refuse_masks
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import (
-    AxesOption,
     ChannelOption,
-    DaskOption,
     FramesOption,
-    JobsOption,
     JsonOption,
     OverwriteOption,
     SeedOption,
 )
+from celltrail.data.settings_cli import takes_settings
 from celltrail.segmentation.preview_cli import preview_app
+from celltrail.segmentation.segment_settings import SegmentSettings
 
 if TYPE_CHECKING:
     from celltrail.segmentation.training.augment import Variation
@@ -233,35 +232,12 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         typer.echo(f"Use it:  celltrail segment IMAGES --model {out} --out MASKS")
 
     @app.command(cls=console.Command)
+    @takes_settings(SegmentSettings)
     def segment(
         images: Annotated[Path, typer.Argument(help="Folder of frames, a stack, or one image.")],
         model: Annotated[str, typer.Option("--model", help="Model file, or a name that 'celltrail models' lists.")],
         out: Annotated[Path, typer.Option("--out", help="Folder for the masks (maskTTT.tif).")],
-        frames: FramesOption = None,
-        channel: ChannelOption = None,
-        axes: AxesOption = None,
-        tta: Annotated[
-            bool | None,
-            typer.Option(
-                "--tta/--no-tta", help="Average over 8 rotations and reflections; otherwise as the model says."
-            ),
-        ] = None,
-        hypotheses: Annotated[
-            bool, typer.Option("--hypotheses", help="Also write overlapping candidates (hypTTT.npz) for tracking.")
-        ] = False,
-        binary: Annotated[bool, typer.Option("--binary", help="Also write the foreground (binaryTTT.png).")] = False,
-        probability: Annotated[
-            bool, typer.Option("--probability", help="Also write the map of probabilities (probabilityTTT.tif).")
-        ] = False,
-        memory: Annotated[
-            float, typer.Option("--memory", min=16, help="MB that one tile may take; changes no result.")
-        ] = 1024,
-        threads: Annotated[
-            int | None, typer.Option("--threads", min=1, help="Processor threads; otherwise PyTorch's choice.")
-        ] = None,
-        device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-        jobs: JobsOption = 1,
-        dask: DaskOption = None,
+        settings: SegmentSettings,
         resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run has ended.")] = False,
         overwrite: OverwriteOption = False,
         as_json: JsonOption = False,
@@ -278,26 +254,27 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         from celltrail.segmentation.prediction.movie import Output, segment_into
 
         refuse_existing(out, overwrite=overwrite, inputs=[images])
-        if threads is None and jobs > 1:
-            threads = max(1, (os.cpu_count() or 1) // jobs)
+        threads = settings.threads
+        if threads is None and settings.jobs > 1:
+            threads = max(1, (os.cpu_count() or 1) // settings.jobs)
         find_model(model)
-        movie = open_images(images, frames=parse_frames(frames), channel=channel, axes=axes)
+        movie = open_images(images, frames=settings.frames, channel=settings.channel, axes=settings.axes)
         refuse_masks(movie)
         log_file.announce(out)
         with (
             console.show_progress() as progress,
-            open_workers(jobs, dask) as mapper,
+            open_workers(settings.jobs, settings.dask) as mapper,
             output_folder(out, overwrite=overwrite, resume=resume, keep=True) as work,
         ):
             counts = segment_into(
                 work,
                 movie,
                 model,
-                output=Output(hypotheses, binary, probability),
-                tta=tta,
-                memory_mb=memory,
+                output=Output(settings.hypotheses, settings.binary, settings.probability),
+                tta=settings.tta,
+                memory_mb=settings.memory,
                 resume=resume,
-                device=_device(device),
+                device=_device(settings.device),
                 mapper=mapper,
                 threads=threads,
                 progress=progress,
@@ -307,7 +284,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             console.print_json({"masks": out, "cells": counts})
         else:
             typer.echo(f"{len(counts)} frames, {sum(counts.values())} cells: {out}")
-            choose = " --hypotheses" if hypotheses else ""
+            choose = " --hypotheses" if settings.hypotheses else ""
             typer.echo(f"Next:  celltrail track {out} --images {images}{choose} --out RES")
 
     app.add_typer(

@@ -2,6 +2,7 @@
 
 from celltrail.tracking.pipeline import TrackResult, track, write_result
 from celltrail.tracking.preparation import candidate_graph
+from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve
 
-__all__ = ["TrackResult", "candidate_graph", "solve", "track", "write_result"]
+__all__ = ["TrackResult", "TrackSettings", "candidate_graph", "solve", "track", "write_result"]

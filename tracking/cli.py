@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from celltrail.data.running import console, log_file
-from celltrail.data.running.console import (
-    AxesOption,
-    ChannelOption,
-    DaskOption,
-    FramesOption,
-    JobsOption,
-    JsonOption,
-    OverwriteOption,
-    SeedOption,
-)
-from celltrail.tracking.solve_cli import ResumeOption, TimeLimitOption, solve
+from celltrail.data.running.console import FramesOption, JsonOption, OverwriteOption, SeedOption
+from celltrail.data.settings_cli import takes_settings
+from celltrail.tracking.settings import TrackSettings
+from celltrail.tracking.solve_cli import ResumeOption, solve
 from celltrail.tracking.why_cli import why
-
-
-class Method(StrEnum):
-    """How cells are linked."""
-
-    ilp = "ilp"
-    lap = "lap"
-    greedy = "greedy"
-
-
-class Fill(StrEnum):
-    """Whether missing masks are painted."""
-
-    auto = "auto"
-    always = "always"
-    never = "never"
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -57,6 +33,7 @@ def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+@takes_settings(TrackSettings, before={"pins": "foi"})
 def track(
     masks: Annotated[
         Path, typer.Argument(help="Folder (or stack) of label images: 0 background, one number per cell.")
@@ -65,83 +42,9 @@ def track(
     images: Annotated[
         Path | None, typer.Option("--images", help="The images of these masks; they sharpen the costs.")
     ] = None,
-    method: Annotated[
-        Method, typer.Option(help="ilp: proven optimum. lap, greedy: simple trackers to compare with.")
-    ] = Method.ilp,
-    costs: Annotated[
-        str,
-        typer.Option(
-            help="Cost model: learned, calibrated (on this movie alone), mixed, or a file of 'celltrail fit'."
-        ),
-    ] = "learned",
-    solver: Annotated[str, typer.Option(help="highs, or pulp:CBC, pulp:HiGHS, pulp:GUROBI …")] = "highs",
-    max_gap: Annotated[
-        int | None,
-        typer.Option(min=0, max=100, help="Frames that a cell may go unseen, where that is likely.", show_default="4"),
-    ] = None,
-    fill: Annotated[Fill, typer.Option(help="Paint masks that are missing inside a track.")] = Fill.auto,
-    allow_drop: Annotated[
-        bool,
-        typer.Option(
-            "--allow-drop/--keep-all", help="Whether small cells without a likely past or future may be left out."
-        ),
-    ] = False,
-    appear: Annotated[
-        float | None,
-        typer.Option(
-            min=0, metavar="NATS", help="Cost of appearing or disappearing inside the image.", show_default="7"
-        ),
-    ] = None,
-    border: Annotated[
-        float | None, typer.Option(min=0, metavar="NATS", help="The same near the side.", show_default="3")
-    ] = None,
-    gap_cost: Annotated[
-        float | None,
-        typer.Option(
-            min=0, metavar="NATS", help="Cost of each frame in which a cell goes unseen.", show_default="from the movie"
-        ),
-    ] = None,
-    late: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="NATS", help="Cost of a daughter seen a frame after her sister.", show_default="6"),
-    ] = None,
-    hypotheses: Annotated[
-        bool,
-        typer.Option("--hypotheses", help="Choose among the overlapping hypotheses beside the masks (hypTTT.npz)."),
-    ] = False,
-    repair: Annotated[
-        bool,
-        typer.Option(
-            "--repair", help="Split masks that hold several cells for a few frames, and join pieces of one cell."
-        ),
-    ] = False,
     pins: Annotated[Path | None, typer.Option(help="Corrections to obey (pins.csv).", show_default=False)] = None,
-    foi: Annotated[
-        int,
-        typer.Option(min=0, metavar="E", help="Field of interest: drop cells that lie within E pixels of the side."),
-    ] = 0,
-    voxel: Annotated[
-        str | None,
-        typer.Option(metavar="'[Z] Y X'", help="Voxel size in µm, for example '1 0.4 0.4'.", show_default=False),
-    ] = None,
-    frames: FramesOption = None,
-    step: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="By how much the numbers of consecutive frames differ.",
-            show_default="what is common to them",
-        ),
-    ] = None,
-    channel: ChannelOption = None,
-    axes: AxesOption = None,
-    image_axes: Annotated[
-        str | None,
-        typer.Option("--image-axes", help="The same for the images, whose axes may differ.", show_default=False),
-    ] = None,
-    jobs: JobsOption = 1,
-    dask: DaskOption = None,
-    time_limit: TimeLimitOption = None,
+    *,
+    settings: TrackSettings,
     resume: ResumeOption = False,
     repeat: Annotated[
         Path | None,
@@ -164,7 +67,6 @@ def track(
 
     Example:  celltrail track 01_MASKS --images 01 --out 01_RES
     """
-    from celltrail.data.files.opening import parse_frames
     from celltrail.data.files.output import refuse_existing
     from celltrail.tracking.pipeline import track as track_movie
     from celltrail.tracking.pipeline import write_result
@@ -176,36 +78,9 @@ def track(
     refuse_existing(out, overwrite=overwrite, inputs=[masks, *([images] if images else [])])
     log_file.announce(out)
     with console.show_progress(quiet=as_json) as progress, saved_parts(out, resume=resume) as saved:
-        result = track_movie(
-            masks,
-            images=images,
-            method=method.value,
-            costs=costs,
-            solver=solver,
-            max_gap=max_gap,
-            fill=fill.value,
-            allow_drop=allow_drop,
-            appear=appear,
-            border=border,
-            gap_cost=gap_cost,
-            late=late,
-            hypotheses=hypotheses,
-            repair=repair,
-            pins=pins,
-            foi=foi,
-            voxel=_voxel(voxel),
-            frames=parse_frames(frames),
-            step=step,
-            channel=channel,
-            axes=axes,
-            image_axes=image_axes,
-            jobs=jobs,
-            dask=dask,
-            time_limit=time_limit,
-            saved=saved,
-            progress=progress,
-        )
-        unfinished = result.run["status"] != "optimal" and (result.solution.interrupted or time_limit is not None)
+        result = track_movie(masks, settings, images=images, pins=pins, saved=saved, progress=progress)
+        stopped = result.solution.interrupted or settings.time_limit is not None
+        unfinished = result.run["status"] != "optimal" and stopped
         if not unfinished:
             forget(saved)
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)
@@ -305,14 +180,3 @@ def fit(
     for movie in model.trained_on:
         typer.echo(f"{movie['name']}: {movie['links']:,} links, {movie['divisions']:,} divisions")
     typer.echo(f"Written to {out}: use it with  celltrail track … --costs {out}")
-
-
-def _voxel(text: str | None) -> tuple[float, ...] | None:
-    from celltrail.data.errors import InputError
-
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.replace(",", " ").split())
-    except ValueError:
-        raise InputError(f"--voxel {text}: give two or three numbers in µm, for example '1 0.4 0.4'.") from None

@@ -8,29 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from celltrail.data.errors import InputError
+from celltrail.data.settings import changed, to_config
+from celltrail.tracking.settings import TrackSettings
 
-OPTIONS = (
-    "method",
-    "costs",
-    "solver",
-    "max_gap",
-    "fill",
-    "foi",
-    "voxel",
-    "frames",
-    "step",
-    "channel",
-    "axes",
-    "image_axes",
-    "time_limit",
-    "allow_drop",
-    "appear",
-    "border",
-    "gap_cost",
-    "late",
-    "hypotheses",
-    "repair",
-)
 FILES = ("masks", "images", "pins")
 
 
@@ -50,18 +30,32 @@ def read_run(path: Path) -> dict[str, Any]:
     return dict(run)
 
 
+def settings_of_run(run: Mapping[str, Any]) -> TrackSettings:
+    """The settings that made a result; those that an older run does not name have their defaults.
+
+    Raises
+    ------
+    InputError
+        With every setting that is not known here, or has a value that is not allowed.
+    """
+    config = {name: value for name, value in run["config"].items() if name not in FILES}
+    return changed(TrackSettings(), config, source="run.json")
+
+
 def options_of_run(run: Mapping[str, Any]) -> dict[str, Any]:
     """The options of ``celltrail track`` that made a result, as the command line would have them.
 
     Raises
     ------
     InputError
-        If it was made in Python from arrays or pins that are in no file.
+        As `settings_of_run`, and if it was made in Python from arrays or pins that are in no file.
     """
     config, inputs = run["config"], run["inputs"]
-    options = {name: config[name] for name in OPTIONS if config.get(name) is not None}
-    if "voxel" in options:
-        options["voxel"] = " ".join(map(str, options["voxel"]))
+    options = {name: value for name, value in to_config(settings_of_run(run)).items() if value is not None}
+    options = {
+        name: " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+        for name, value in options.items()
+    }
     wanted = {"masks": True, "images": config.get("images"), "pins": config.get("pins")}
     for name in FILES:
         path = (inputs.get(name) or {}).get("path")

@@ -11,15 +11,11 @@ import typer
 from celltrail.data.graph.candidates import IntArray
 from celltrail.data.running import console
 from celltrail.data.running.console import DaskOption, JobsOption, JsonOption, OverwriteOption
+from celltrail.data.settings_cli import option_of
+from celltrail.tracking.settings import TrackSettings
 
 NatsOption = Annotated[float, typer.Option(metavar="NATS", help="Added to every such cost before solving.")]
 
-TimeLimitOption = Annotated[
-    float | None,
-    typer.Option(
-        "--time-limit", min=0, metavar="SECONDS", help="Stop solving then, and state the gap.", show_default=False
-    ),
-]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on where a run for the same --out was stopped, and replace its result.")
 ]
@@ -28,12 +24,12 @@ ResumeOption = Annotated[
 def solve(
     graph: Annotated[Path, typer.Argument(help="A graph.npz that 'celltrail track' has written.")],
     out: Annotated[Path, typer.Option("--out", help="The graph.npz to write, with the new solution.")],
-    solver: Annotated[str, typer.Option(help="highs, or pulp:CBC, pulp:HiGHS, pulp:GUROBI …")] = "highs",
+    solver: Annotated[str, option_of(TrackSettings, "solver")] = TrackSettings.solver,
     link: NatsOption = 0.0,
     division: NatsOption = 0.0,
     appear: NatsOption = 0.0,
     disappear: NatsOption = 0.0,
-    time_limit: TimeLimitOption = None,
+    time_limit: Annotated[float | None, option_of(TrackSettings, "time_limit")] = TrackSettings.time_limit,
     jobs: JobsOption = 1,
     dask: DaskOption = None,
     resume: ResumeOption = False,

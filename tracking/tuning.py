@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
-from celltrail.data.files.movie import Frames
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
@@ -27,8 +26,10 @@ from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candida
 from celltrail.tracking.costs.pricing import Constants
 from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
-from celltrail.tracking.measuring.table import DetectionTable, measure_movie
-from celltrail.tracking.preparation import DEFAULT_COSTS, prepare
+from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.opening import measure, open_movie
+from celltrail.tracking.preparation import prepare
+from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve_candidates
 
 Masks = Mapping[int, NDArray[Any]]
@@ -36,30 +37,13 @@ Score = Callable[[Path, Path], Mapping[str, float | None]]
 LONGEST_GAP = 3
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The options of ``track`` that are searched, costs in nats; ``None`` leaves one to the movie."""
+DEFAULT = TrackSettings(appear=Constants.appear, border=Constants.border, late=Constants.late)
+SEARCHED = ("costs", "max_gap", "allow_drop", "appear", "border", "gap_cost", "late")
 
-    costs: str = DEFAULT_COSTS
-    max_gap: int | None = None
-    allow_drop: bool = False
-    appear: float = Constants.appear
-    border: float = Constants.border
-    gap_cost: float | None = None
-    late: float = Constants.late
 
-    def constants(self) -> dict[str, float | None]:
-        """The constants of the costs, by their names there."""
-        return {"appear": self.appear, "border": self.border, "gap": self.gap_cost, "late": self.late}
-
-    def as_toml(self) -> str:
-        """The lines of a file for ``track --config``."""
-        lines = []
-        for name, value in asdict(self).items():
-            if value is not None:
-                text = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
-                lines.append(f"{name.replace('_', '-')} = {text}")
-        return "\n".join(lines) + "\n"
+def searched(settings: TrackSettings) -> dict[str, Any]:
+    """The settings that are searched, by name; ``None`` leaves one to the movie."""
+    return {name: getattr(settings, name) for name in SEARCHED}
 
 
 @dataclass
@@ -67,7 +51,7 @@ class Tunable:
     """A movie to judge settings by: its masks, measured once, and the folder of its truth (``NN_GT``)."""
 
     name: str
-    masks: Frames
+    masks: Masks
     truth: Path
     table: DetectionTable
     finder: Callable[..., UnpricedCandidates]
@@ -80,7 +64,7 @@ class Search:
 
     Attributes
     ----------
-    best : Settings
+    best : TrackSettings
         The settings with the best mean over the sequences.
     trials : list[dict[str, Any]]
         One row per trial: its settings, the mean, and the value of each sequence.
@@ -90,28 +74,28 @@ class Search:
         Sequence → value of the default settings.
     """
 
-    best: Settings
+    best: TrackSettings
     trials: list[dict[str, Any]]
     left_out: dict[str, float] | None
     default: dict[str, float]
 
 
-def open_tunable(name: str, masks: Frames, images: Masks | None, truth: Path) -> Tunable:
+def open_tunable(name: str, masks: Path | Masks, images: Path | Masks | None, truth: Path) -> Tunable:
     """Measure a movie and keep what the trials need."""
-    table = measure_movie(masks, images, voxel=masks.voxel)
+    movie, table = measure(open_movie(masks, images))
     known = cache(lambda: find_candidates(table))
 
     def finder(asked: DetectionTable, *, mapper: Mapper = map) -> UnpricedCandidates:
         return known() if asked is table else find_candidates(asked, mapper=mapper)
 
-    return Tunable(name, masks, truth, table, finder)
+    return Tunable(name, movie.masks, truth, table, finder)
 
 
-def suggest(trial: Any, costs: Sequence[str]) -> Settings:
+def suggest(trial: Any, costs: Sequence[str]) -> TrackSettings:
     """The settings of one trial."""
     gap = trial.suggest_categorical("max_gap", ["auto", *range(LONGEST_GAP + 1)])
     gap_cost = trial.suggest_categorical("gap_cost", ["auto", 1.0, 2.0, 3.0, 4.0, 5.0])
-    return Settings(
+    return TrackSettings(
         costs=trial.suggest_categorical("costs", list(costs)),
         max_gap=None if gap == "auto" else gap,
         allow_drop=trial.suggest_categorical("allow_drop", [False, True]),
@@ -122,19 +106,10 @@ def suggest(trial: Any, costs: Sequence[str]) -> Settings:
     )
 
 
-def run_settings(movie: Tunable, settings: Settings, score: Score) -> Mapping[str, float | None]:
+def run_settings(movie: Tunable, settings: TrackSettings, score: Score) -> Mapping[str, float | None]:
     """Track a measured movie with some settings; its measures."""
-    solve: Callable[[Candidates], Solution] = partial(solve_candidates, solver="highs")
-    candidates = prepare(
-        movie.table,
-        solve,
-        costs=settings.costs,
-        max_gap=settings.max_gap,
-        allow_drop=settings.allow_drop,
-        constants=settings.constants(),
-        finder=movie.finder,
-        masks=movie.masks,
-    ).candidates
+    solve: Callable[[Candidates], Solution] = partial(solve_candidates, solver=settings.solver)
+    candidates = prepare(movie.table, solve, settings, finder=movie.finder, masks=movie.masks).candidates
     lineage = build_lineage(candidates, solve(candidates))
     tracks = np.stack([lineage.tracks.label, lineage.tracks.begin, lineage.tracks.end, lineage.tracks.parent])
     key = (lineage.track.tobytes(), lineage.fills.tobytes(), tracks.tobytes())
@@ -153,7 +128,7 @@ def search_settings(
     *,
     score: Score,
     study_file: Path,
-    costs: Sequence[str] = (DEFAULT_COSTS,),
+    costs: Sequence[str] = (DEFAULT.costs,),
     trials: int = 30,
     measure: str = "OP_CLB",
     seed: int = 0,
@@ -192,9 +167,9 @@ def search_settings(
         if study.user_attrs.get(name, value) != value:
             raise InputError(f"{study_file} keeps a search with other {name}: choose another file with --study.")
         study.set_user_attr(name, value)
-    default = Settings(costs=DEFAULT_COSTS if DEFAULT_COSTS in costs else costs[0])
+    default = replace(DEFAULT, costs=DEFAULT.costs if DEFAULT.costs in costs else costs[0])
     if not study.trials:
-        study.enqueue_trial({**asdict(default), "max_gap": "auto", "gap_cost": "auto"})
+        study.enqueue_trial({**searched(default), "max_gap": "auto", "gap_cost": "auto"})
     before, total = len(study.trials), len(movies) * trials
 
     def objective(trial: Any) -> float:

@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.dashboard.correcting.rerun import part_of_run, track_again
 from celltrail.dashboard.correcting.resolve import solve_touched
+from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.content import Result, open_result
 from celltrail.dashboard.opening.registry import inside, opaque_id
 from celltrail.data import Candidates, InputError, Solution, load_graph
-from celltrail.data.files.pins import Cell, Pin, write_pins
+from celltrail.data.files.pins import Cell, Pin, parse_pin, write_pins
 from celltrail.data.graph.candidates import FREE, NAT
-from celltrail.tracking import TrackResult, track, write_result
+from celltrail.tracking import TrackResult, write_result
 from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.exporting.masks import relabel
 from celltrail.tracking.obedience import require_obedience
@@ -184,7 +186,8 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
     else:
         solution = solve_candidates(pinned)
     require_obedience(pinned, solution, pins)
-    unseen = np.flatnonzero(solution.used & (problem.track == 0))
+    outside = problem.solution.used & (problem.track == 0)  # of the field of interest of the run
+    unseen = np.flatnonzero(solution.used & (problem.track == 0) & ~outside)
     if len(unseen):
         frame, label = problem.cell(int(unseen[0]))
         raise InputError(
@@ -192,7 +195,8 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
             "track the masks again with these pins."
         )
     run = dict(origin.run or {})
-    lineage = build_lineage(pinned, solution, fill=_config(origin).get("fill") != "never")
+    fill = part_of_run(origin, "config").get("fill") != "never"
+    lineage = build_lineage(pinned, solution, fill=fill, present=~outside)
     run |= {
         "status": solution.status,
         "objective": solution.objective / NAT,
@@ -220,15 +224,13 @@ def _key(frame: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64
 
 
 def _track_again(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResult:
-    """Merged cells have another shape: everything is measured anew, with the settings of the first run."""
-    config = _config(origin)
-    settings = {key: config[key] for key in ("method", "costs", "solver", "max_gap", "fill") if key in config}
-    return track(InputMasks(origin, problem), pins=pins, **settings)
-
-
-def _config(result: Result) -> dict[str, Any]:
-    config = (result.run or {}).get("config")
-    return config if isinstance(config, dict) else {}
+    """Merged cells have another shape: everything is measured anew, as in the first run, whose own pins stay in force."""
+    movie = registry.movie_of(origin.layer)
+    known = part_of_run(origin, "config").get("pins") or [] if problem.fits else []
+    shown = {problem.cell(int(row)) for row in np.flatnonzero(problem.track)}
+    own = [pin for pin in map(parse_pin, known) if pin.kind != "merge" and shown.issuperset(pin.cells)]
+    wanted = list(dict.fromkeys([*own, *pins]))
+    return track_again(origin, InputMasks(origin, problem), wanted, None if movie is None else movie.images)
 
 
 class InputMasks(Mapping[int, NDArray[Any]]):

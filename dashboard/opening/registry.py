@@ -143,6 +143,11 @@ def layer(key: str) -> Layer:
     return _layers[key]
 
 
+def movie_of(layer: Layer) -> Movie | None:
+    """The movie that a folder of labels belongs to; ``None`` where none is open that does."""
+    return next((movie for movie in _movies.values() if layer.id in {one.id for one in movie.layers}), None)
+
+
 def _has_sequences(root: Path) -> bool:
     return any(child.is_dir() and re.fullmatch(r"\d{2,}(_GT|_ST|_RES)?", child.name) for child in root.iterdir())
 

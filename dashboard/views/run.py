@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -16,6 +17,8 @@ from celltrail.dashboard.working import findings, jobs, plans
 from celltrail.dashboard.working.jobs import Job
 from celltrail.dashboard.working.plans import NAME, Plan
 from celltrail.data.errors import MissingExtra, import_extra
+from celltrail.data.settings import options_of, to_words
+from celltrail.tracking.settings import TrackSettings
 
 SHOWN_JOBS = 5
 OTHER = "Another file"
@@ -66,35 +69,32 @@ def choose_segmentation() -> tuple[list[str], list[str]]:
 
 def choose_tracking() -> list[str]:
     """Settings of the tracker as options of the command; what is left automatic is not named."""
+    about, default = options_of(TrackSettings), TrackSettings()
     left, middle, right = st.columns(3)
-    method = left.selectbox("Method", ["ilp", "lap", "greedy"], key="run_method", help="ilp: proven optimum.")
+    chosen: dict[str, Any] = {}
+    chosen["method"] = left.selectbox(
+        "Method", about["method"].choices, key="run_method", help=about["method"].sentence
+    )
     costs = middle.selectbox(
         "Costs",
         ["automatic", "calibrated", "learned", "mixed"],
         key="run_costs",
         help="calibrated: from this movie alone. learned: from movies with truth. mixed: both.",
     )
-    fill = right.selectbox(
-        "Paint missing masks",
-        ["auto", "always", "never"],
-        key="run_fill",
-        help="Where a cell was not seen in some frames, but found again.",
+    chosen["fill"] = right.selectbox(
+        "Paint missing masks", about["fill"].choices, key="run_fill", help=about["fill"].sentence
     )
+    chosen["costs"] = None if costs == "automatic" else costs
     automatic = left.toggle("Longest gap from the movie", value=True, key="run_auto_gap")
-    drop = left.toggle("Small cells may be left out", key="run_drop", help="Those without a likely past or future.")
-    gap = 0
+    drop = left.toggle("Small cells may be left out", key="run_drop", help=about["allow_drop"].sentence)
     if not automatic:
-        gap = middle.slider(
-            "Longest gap (frames)", 0, 5, 1, key="run_gap", help="For how many frames a cell may go unseen."
+        chosen["max_gap"] = middle.slider(
+            "Longest gap (frames)", 0, 5, 1, key="run_gap", help=about["max_gap"].sentence
         )
-    foi = right.slider(
-        "Field of interest (pixels)", 0, 100, 0, key="run_foi", help="Cells within it of the side are dropped."
-    )
-    options = ["--method", method, "--fill", fill]
-    options += [] if costs == "automatic" else ["--costs", costs]
-    options += [] if automatic else ["--max-gap", str(gap)]
-    options += ["--allow-drop"] if drop else []
-    return options + (["--foi", str(foi)] if foi else [])
+    chosen["allow_drop"] = drop
+    foi = right.slider("Field of interest (pixels)", 0, 100, default.foi, key="run_foi", help=about["foi"].sentence)
+    chosen["foi"] = foi or None
+    return to_words(chosen)
 
 
 def choose_name(stem: str, root: Path) -> str | None:

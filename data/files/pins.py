@@ -10,6 +10,7 @@ two labels of one frame that are one cell. The action is ``keep`` or ``forbid``;
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,22 @@ def _parse(fields: list[str]) -> Pin | str:
     if kind == "division" and len(set(cells)) < len(cells):
         return "a division needs two different daughters."
     return Pin(cast(Kind, kind), cast(Action, action), cells)
+
+
+def parse_pin(text: str) -> Pin:
+    """The pin that a sentence of ``run.json`` stands for: what ``str(pin)`` has written.
+
+    Raises
+    ------
+    InputError
+        If it is no such sentence.
+    """
+    action, _, rest = text.partition(" ")
+    cells = re.findall(r"cell (\d+) of frame (\d+)", rest)
+    found = _parse([rest.partition(" ")[0], action, *(number for label, frame in cells for number in (frame, label))])
+    if isinstance(found, str) or str(found) != text:
+        raise InputError(f"'{text}' is no pin as run.json names them: track the masks again with a pins.csv.")
+    return found
 
 
 def write_pins(path: Path, pins: Iterable[Pin], *, overwrite: bool = False) -> None:

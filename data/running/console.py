@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 the work failed, 2 the input is wrong, 130 stopped by the 
 
 from __future__ import annotations
 
-import difflib
 import errno
 import json
 import logging
@@ -26,34 +25,21 @@ from celltrail.data.errors import InputError, MissingExtra, WorkFailed
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running import log_file
 from celltrail.data.running.json_text import to_json
+from celltrail.data.settings import did_you_mean
+from celltrail.data.settings_cli import as_typer
+from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS
 
 PROGRESS_FILE = "CELLTRAIL_PROGRESS"
 CONFIG_FILE = "celltrail.config"  # where a command's context keeps the path of its configuration file
 
-FramesOption = Annotated[
-    str | None, typer.Option("--frames", metavar="A:B", help="Only frames A to B, both included.", show_default=False)
-]
-ChannelOption = Annotated[
-    int | None, typer.Option("--channel", min=0, help="Which channel, where images have several.", show_default=False)
-]
-AxesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--axes", help="Axes of a stack: TYX, ZYX, TZYX, TCYX. Otherwise from its metadata.", show_default=False
-    ),
-]
+FramesOption = Annotated[str | None, as_typer("frames", FRAMES)]
+ChannelOption = Annotated[int | None, as_typer("channel", CHANNEL)]
+AxesOption = Annotated[str | None, as_typer("axes", AXES)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
-JobsOption = Annotated[
-    int, typer.Option("--jobs", min=1, help="Number of processes; the result does not depend on it.")
-]
-DaskOption = Annotated[
-    str | None,
-    typer.Option(
-        "--dask", metavar="ADDRESS|local", help="Work on a Dask cluster (extra 'cluster').", show_default=False
-    ),
-]
+JobsOption = Annotated[int, as_typer("jobs", JOBS)]
+DaskOption = Annotated[str | None, as_typer("dask", DASK)]
 
 
 SEVERAL_NUMBERS = ("--size", "--voxel")  # options that take two or three numbers
@@ -186,10 +172,7 @@ def _load_config(context: click.Context, _: click.Parameter, path: Path | None) 
     for key, value in values.items():
         option = options.get(key.replace("-", "_"))
         if option is None:
-            near = difflib.get_close_matches(key.replace("-", "_"), options, n=1, cutoff=0.5)
-            hint = (
-                f"did you mean '{near[0]}'?" if near else f"'celltrail {context.info_name} --help' lists the options."
-            )
+            hint = did_you_mean(key, options, f"'celltrail {context.info_name} --help' lists the options.")
             problems.append(f"{path}: '{key}' is not an option of '{context.info_name}': {hint}")
         elif isinstance(value, dict):
             problems.append(f"{path}: '{key}' is a section, but options stand without sections: write {key} = VALUE.")

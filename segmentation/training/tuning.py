@@ -9,6 +9,7 @@ from typing import Any
 
 from celltrail.data.errors import import_extra
 from celltrail.data.progress import Progress, silent
+from celltrail.data.settings import to_toml
 from celltrail.segmentation.training.examples import AnnotatedMovie
 from celltrail.segmentation.training.loop import Score, train
 from celltrail.segmentation.training.settings import Settings
@@ -109,4 +110,4 @@ def as_toml(settings: Settings, preset: str) -> str:
     """The lines of a file with which ``train --config`` trains a model with these settings, found from this preset."""
     found = {name: getattr(settings, name) for name in ("steps", "rate", "width", "w0", "sigma")}
     found |= {name: getattr(settings.variation, name) for name in ("vector", "zoom", "brightness", "contrast")}
-    return "\n".join([f'preset = "{preset}"', *(f"{name} = {value!r}" for name, value in found.items())]) + "\n"
+    return to_toml({"preset": preset, **found})

@@ -127,7 +127,7 @@ def test_its_steps_lead_to_a_dashboard_that_answers(steps: list[tuple[str, str]]
             install = install.replace('".[', '--ignore-installed --no-deps ".[') if '".[' in install else install
             done = subprocess.run(install, shell=True, capture_output=True, text=True, cwd=app, env=environment)
             assert done.returncode == 0, done.stdout + done.stderr
-    assert (site / "celltrail.py").is_file()
+    assert (site / "celltrail" / "tracking" / "__init__.py").is_file()
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

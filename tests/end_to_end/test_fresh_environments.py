@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -73,19 +74,76 @@ def test_a_missing_extra_is_named_in_one_line(core: Path, movie: Path, arguments
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_the_wheel_holds_everything_that_it_needs(core: Path, movie: Path) -> None:
+def test_the_wheel_holds_celltrail_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"celltrail"}
+    for needed in (
+        "celltrail/py.typed",
+        "celltrail/segmentation/models/sim-fluo.safetensors",
+        "celltrail/tracking/costs/learned.json",
+        "celltrail/dashboard/viewer/viewer.js",
+        "celltrail/dashboard/.streamlit/config.toml",
+        "celltrail/data/formats/napari.yaml",
+    ):
+        assert needed in names
+
+
+def test_the_wheel_runs_outside_the_clone(core: Path, movie: Path) -> None:
     code = """
 import importlib.util, pathlib
 for package in ("data", "segmentation", "tracking", "evaluation", "dashboard"):
-    folder = pathlib.Path(importlib.util.find_spec(package).origin).parent
-    assert "site-packages" in folder.parts, folder
+    folder = pathlib.Path(importlib.util.find_spec(f"celltrail.{package}").origin).parent
+    assert folder.parent.name == "celltrail" and "site-packages" in folder.parts, folder
     assert (folder / "py.typed").is_file(), package
-folder = folder.parent
-for pattern in ("segmentation/models/sim-fluo.safetensors", "dashboard/viewer/*.js", "dashboard/.streamlit/config.toml"):
-    assert list(folder.glob(pattern)), pattern
+    assert importlib.util.find_spec(package) is None, package
 """
     run(core / "python", "-P", "-c", code, cwd=movie)
     assert run(core / "celltrail", "--version", cwd=movie).stdout.startswith("celltrail ")
+
+
+@pytest.fixture(scope="module")
+def editable(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """A Python for which this clone is installed editable, without anything installed again."""
+    folder = tmp_path_factory.mktemp("editable") / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
+    (packages,) = (folder / "lib").glob("python*/site-packages")
+    here = [str(root), *(path for path in sys.path if path.endswith("site-packages"))]
+    (packages / "celltrail.pth").write_text("\n".join(here) + "\n")
+    return folder / "bin"
+
+
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
+def test_files_of_ones_own_may_bear_the_names_of_our_packages(
+    kind: str, request: pytest.FixtureRequest, movie: Path, tmp_path: Path
+) -> None:
+    python = request.getfixturevalue("core" if kind == "wheel" else "editable") / "python"
+    for name in ("tracking.py", "evaluation.py", "segmentation.py", "dashboard.py", "data/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("MINE = True\n")
+    script = tmp_path / "analysis.py"
+    script.write_text(
+        "import sys, data, evaluation, tracking\n"
+        "import celltrail as ct\n"
+        "assert data.MINE and evaluation.MINE and tracking.MINE\n"
+        "result = ct.track(sys.argv[1])\n"
+        "print(result.run['status'], ct.evaluate_sequence.__module__)\n"
+    )
+    done = run(python, script, movie / "data" / "01_GT" / "SEG", cwd=tmp_path)
+    assert done.stdout.split() == ["optimal", "celltrail.evaluation.sequence"]
+    run(python, "-m", "celltrail", "track", movie / "data" / "01_GT" / "SEG", "--out", tmp_path / "RES", cwd=tmp_path)
+
+
+def test_another_wheel_may_bring_a_package_called_data(core: Path, movie: Path, tmp_path: Path) -> None:
+    site = Path(run(core / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
+    other = site / "data"
+    assert not other.exists()
+    try:
+        other.mkdir()
+        (other / "__init__.py").write_text("raise ImportError('this is not the data of Celltrail')\n")
+        run(core / "celltrail", "track", "data/01_GT/SEG", "--out", tmp_path / "RES", cwd=movie)
+    finally:
+        shutil.rmtree(other)
 
 
 def find_python(version: str) -> Path | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.opening.content import Result
 from celltrail.data import InputError, load_graph, open_labels, read_tracks
 from celltrail.data.files.check import find_problems
-from celltrail.data.files.pins import Pin, read_pins
+from celltrail.data.files.pins import Cell, Pin, read_pins
+from celltrail.tracking import track, write_result
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
@@ -180,3 +183,74 @@ def test_corrections_read_as_sentences() -> None:
     assert corrections.in_words(Pin("division", "keep", ((0, 1), (1, 2)))) == (
         "cell 1 of frame 0 divides into cell 2 of frame 1 and another cell"
     )
+
+
+SETTINGS = {"appear": 2.0, "border": 1.0, "late": 2.0, "foi": 8, "allow_drop": True, "time_limit": 60.0}
+
+
+def neighbours(result: Result) -> tuple[Cell, ...]:
+    """Two cells of frame 6, as a merge names them."""
+    graph = corrections.open_graph(result)
+    rows = np.flatnonzero((graph.candidates.detections.frame == 6) & (graph.track > 0))[:2]
+    return tuple(graph.cell(int(row)) for row in rows)
+
+
+def tracked_with_settings(folder: Path, **more: Any) -> Result:
+    """The result of a run with images and other settings than the defaults."""
+    found = track(folder / "01_GT" / "TRA", images=folder / "01", **SETTINGS, **more)
+    write_result(found, folder / "01_RES_set")
+    return result_of(folder, "01_RES_set")
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_a_merge_keeps_every_setting_of_the_run(copy_of: Path, repair: bool) -> None:
+    result = tracked_with_settings(copy_of, pins=[A], repair=repair)
+    outcome = corrections.solve_again(result, [Pin("merge", "keep", neighbours(result))])
+    assert result.run is not None
+    again = result_of(copy_of, outcome.out.name).run
+    assert again is not None
+    before, after = result.run["config"], again["config"]
+    assert {**after, "pins": None} == {**before, "pins": None, "repair": False}  # the masks are repaired already
+    assert before.items() >= SETTINGS.items()
+    assert after["images"] is True
+    assert after["pins"] == [str(A), str(Pin("merge", "keep", neighbours(result)))]
+    assert again["inputs"]["images"] == result.run["inputs"]["images"]
+
+
+@pytest.mark.parametrize("lost", ["costs", "images"])
+def test_a_merge_needs_the_images_and_the_costs_of_the_run(copy_of: Path, root: Path, lost: str) -> None:
+    costs = Path(shutil.copy(root / "tracking" / "costs" / "learned.json", copy_of / "mine.json"))
+    result = tracked_with_settings(copy_of, costs=str(costs))
+    changed = costs if lost == "costs" else next(iter(sorted((copy_of / "01").iterdir())))
+    changed.write_bytes(changed.read_bytes() + b" ")
+    with pytest.raises(InputError, match=rf"The {lost} that 01_RES_set was made with .* have changed"):
+        corrections.solve_again(result, [Pin("merge", "keep", neighbours(result))])
+    assert not list(copy_of.glob("01_RES_set_corrected*"))
+
+
+def test_a_data_set_that_was_moved_is_still_tracked_again(copy_of: Path, root: Path) -> None:
+    costs = Path(shutil.copy(root / "tracking" / "costs" / "learned.json", copy_of / "mine.json"))
+    tracked_with_settings(copy_of, costs=str(costs))
+    moved = copy_of.rename(copy_of.with_name("elsewhere"))
+    result = result_of(moved, "01_RES_set")
+    outcome = corrections.solve_again(result, [Pin("merge", "keep", neighbours(result))])
+    again = result_of(moved, outcome.out.name).run
+    assert again is not None
+    assert result.run is not None
+    for name in ("images", "costs"):
+        assert again["inputs"][name]["sha256"] == result.run["inputs"][name]["sha256"]
+
+
+def test_a_correction_leaves_the_field_of_interest_as_it_was(copy_of: Path) -> None:
+    result = tracked_with_settings(copy_of)
+    graph = corrections.open_graph(result)
+    left_out = graph.solution.used & (graph.track == 0)
+    assert left_out.any()
+    table, links = graph.candidates.detections, graph.candidates.links
+    inside = graph.solution.link_chosen & (graph.track[links.source] > 0) & (graph.track[links.target] > 0)
+    row = int(np.flatnonzero(inside & (table.frame[links.source] == 5))[0])
+    cells = (graph.cell(int(links.source[row])), graph.cell(int(links.target[row])))
+    outcome = corrections.solve_again(result, [Pin("link", "forbid", cells)])
+    _, _, track = load_graph(outcome.out / "graph.npz")
+    assert track is not None
+    np.testing.assert_array_equal(track > 0, graph.track > 0)

@@ -17,6 +17,7 @@ from celltrail.tracking.costs.learned import load_costs
 from celltrail.tracking.costs.pricing import Constants, price, with_terms
 from celltrail.tracking.measuring.table import measure_movie
 from celltrail.tracking.preparation import excerpt, prepare
+from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve_candidates
 
 
@@ -147,7 +148,7 @@ def test_an_excerpt_is_whole_frames_from_the_middle(table, monkeypatch):
 def test_a_long_movie_gets_its_costs_from_an_excerpt(table, masks, costs, monkeypatch):
     monkeypatch.setattr(celltrail.tracking.preparation, "EXCERPT", 250)
     monkeypatch.setattr(celltrail.tracking.preparation, "FEWEST_FRAMES", 2)
-    prepared = prepare(table, solve_candidates, costs=costs, masks=masks)
+    prepared = prepare(table, solve_candidates, TrackSettings(costs=costs), masks=masks)
     assert len(prepared.candidates.detections) == len(table)
     assert prepared.gap_rate > 0
     assert prepared.problem.links.span.max() > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,15 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import find_sequences, write_masks
 from celltrail.data.files.tracks import read_tracks
 from celltrail.data.running import console
+from celltrail.data.settings import to_toml
 from celltrail.data.simulation.scene import simulate_movie, write_movie
 from celltrail.tracking import track
 
 optuna = pytest.importorskip("optuna")
 
 from celltrail.tracking import tuning  # noqa: E402
-from celltrail.tracking.tuning import Settings, open_tunable, run_settings, search_settings  # noqa: E402
+from celltrail.tracking.settings import TrackSettings  # noqa: E402
+from celltrail.tracking.tuning import DEFAULT, open_tunable, run_settings, search_settings, searched  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -50,23 +53,20 @@ def test_a_trial_tracks_as_the_command_would(dataset: Path, tmp_path: Path) -> N
         seen.append((read_tracks(result / "res_track.txt"), dict(open_labels(result))))
         return {"TRA": 1.0}
 
-    for settings in (Settings(max_gap=0), Settings(max_gap=2, gap_cost=0.5, late=1.0, allow_drop=True)):
+    for settings in (TrackSettings(max_gap=0), TrackSettings(max_gap=2, gap_cost=0.5, late=1.0, allow_drop=True)):
         run_settings(movie, settings, score)
-        options = {"appear": settings.appear, "border": settings.border, "gap_cost": settings.gap_cost}
-        whole = track(
-            movie.masks, max_gap=settings.max_gap, allow_drop=settings.allow_drop, late=settings.late, **options
-        )
+        whole = track(movie.masks, settings)
         tracks, masks = seen[-1]
         assert np.array_equal(tracks.label, whole.tracks.label)
         assert np.array_equal(tracks.parent, whole.tracks.parent)
         for number, labels in whole.masks():
             assert np.array_equal(masks[number], labels)
     assert len(seen) == 2, "the two settings lead to different tracks"
-    run_settings(movie, Settings(max_gap=0, appear=7.25), score)
+    run_settings(movie, TrackSettings(max_gap=0, appear=7.25), score)
     assert len(seen) == 2, "the same tracks are not judged again"
 
 
-def fake_run(movie: tuning.Tunable, settings: Settings, score: object) -> dict[str, float]:
+def fake_run(movie: tuning.Tunable, settings: TrackSettings, score: object) -> dict[str, float]:
     """A value that depends on one setting alone: sequence 01 wants it high, 02 low, 01 twice as much."""
     share = settings.appear / 12
     return {"OP_CLB": share if movie.name == "01" else 1 - share / 2}
@@ -117,17 +117,17 @@ def test_the_command_ends_with_a_file_that_track_reads(dataset: Path, tmp_path: 
     assert run("track", masks, "--out", tmp_path / "RES2", "--appear", "-1")[0] == 2
 
 
-def test_settings_survive_the_file(tmp_path: Path) -> None:
-    settings = Settings(costs="my costs.json", max_gap=3, allow_drop=True, appear=2.25)
-    assert tomllib.loads(settings.as_toml()) == {
-        "costs": "my costs.json",
+def test_settings_survive_the_file() -> None:
+    settings = replace(DEFAULT, costs='my "costs".json', max_gap=3, allow_drop=True, appear=2.25)
+    assert tomllib.loads(to_toml(searched(settings))) == {
+        "costs": 'my "costs".json',
         "max-gap": 3,
         "allow-drop": True,
         "appear": 2.25,
         "border": 3.0,
         "late": 6.0,
     }
-    assert "max-gap" not in tomllib.loads(Settings().as_toml())
+    assert "max-gap" not in tomllib.loads(to_toml(searched(DEFAULT)))
 
 
 def test_a_constant_that_is_no_cost_is_refused() -> None:

@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import Sequence, track_file
-from celltrail.data.files.opening import open_images, open_labels
+from celltrail.data.files.opening import open_labels
 from celltrail.data.files.tracks import Tracks, read_tracks
 from celltrail.data.labels.overlap import count_overlap, match_objects
 from celltrail.tracking.candidates.parts import Part
-from celltrail.tracking.measuring.table import PER_ROW, DetectionTable, measure_movie
+from celltrail.tracking.measuring.table import PER_ROW, DetectionTable
+from celltrail.tracking.opening import measure, open_movie
+from celltrail.tracking.settings import TrackSettings
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 Masks = Mapping[int, NDArray[Any]]
 
+SPANS = 2  # links are learned from over one frame in which a cell went unseen at most
 LONE_LOSS = 0.03  # share of masks taken away one by one
 TRACK_LOSS = 0.3  # share of tracks that lose a run of masks, of 4 frames on average
 
@@ -134,8 +137,8 @@ def read_example(sequence: Sequence, *, frames: range | None = None) -> Example:
             f"{sequence.dataset} has no {sequence.name}_GT/TRA with man_track.txt: nothing can be learned."
         )
     markers = open_labels(markers_folder, frames=frames)
-    masks = open_labels(sequence.st_seg, frames=frames) if sequence.st_seg else markers
-    images = None if sequence.images is None else open_images(sequence.images, frames=frames)
-    table = measure_movie(masks, images, voxel=masks.voxel)
+    movie = open_movie(sequence.st_seg or markers, sequence.images, TrackSettings(frames=frames))
+    movie, table = measure(movie, spans=SPANS)
+    cells = true_cells(table, movie.masks, markers)
     name = f"{sequence.dataset.name} {sequence.name}"
-    return Example(name, table, true_cells(table, masks, markers), read_tracks(table_file), {"masks": len(masks)})
+    return Example(name, table, cells, read_tracks(table_file), {"masks": len(movie.masks)})

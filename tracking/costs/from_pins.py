@@ -16,16 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, raise_if
-from celltrail.data.files.opening import open_images, open_labels
-from celltrail.data.files.pins import Cell, Pin, read_pins
+from celltrail.data.files.pins import Cell, Pin
 from celltrail.data.progress import Progress, silent
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.links import LinkTable
 from celltrail.tracking.candidates.parts import Part, find_candidates
+from celltrail.tracking.costs.examples import SPANS
 from celltrail.tracking.costs.learned import RIDGE, LearnedCosts
 from celltrail.tracking.costs.logistic import Linear, fit_logistic
-from celltrail.tracking.measuring.table import DetectionTable, measure_movie
-from celltrail.tracking.solving.pinned import MergedMasks
+from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.opening import measure, open_movie
+from celltrail.tracking.settings import TrackSettings
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -85,12 +86,9 @@ def read_corrections(
     InputError
         If a file cannot be used, and as `fit_corrections`.
     """
-    corrections = read_pins(pins)
-    labels = MergedMasks(open_labels(masks, frames=frames), corrections)
-    raise_if(labels.missing())
-    grey = None if images is None else open_images(images, frames=frames)
-    table = measure_movie(labels, grey, voxel=labels.voxel, spans=2, progress=progress)
-    return fit_corrections(base, table, corrections, name=pins.name)
+    movie = open_movie(masks, images, TrackSettings(frames=frames), pins)
+    movie, table = measure(movie, spans=SPANS, progress=progress)
+    return fit_corrections(base, table, movie.pins, name=pins.name)
 
 
 def _verdicts(problem: Part, pins: Sequence[Pin], row_of: dict[Cell, int]) -> tuple[IntArray, IntArray]:

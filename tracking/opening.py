@@ -1,0 +1,194 @@
+"""Opening and measuring a movie: the same for tracking, for its graph of candidates, for learning and for searches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from celltrail.data.errors import InputError, raise_if
+from celltrail.data.files.movie import Frames
+from celltrail.data.files.opening import open_images, open_labels
+from celltrail.data.files.pins import Pin, read_pins
+from celltrail.data.files.steps import find_step
+from celltrail.data.progress import Progress, silent
+from celltrail.data.running.log_file import logger
+from celltrail.data.running.workers import Mapper
+from celltrail.tracking.measuring.hypotheses import HypothesisMovie
+from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
+from celltrail.tracking.repair import RepairableMovie, find_repairs
+from celltrail.tracking.settings import TrackSettings
+from celltrail.tracking.solving.pinned import MergedMasks
+
+Masks = Mapping[int, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class OpenedMovie:
+    """A movie that is ready to be measured.
+
+    Attributes
+    ----------
+    masks : mapping
+        Frame number → labels as they are tracked: merged as pins say, repairable, or overlapping hypotheses.
+    given : mapping
+        The masks as they were given.
+    images : mapping or None
+        Frame number → grey values of the same frames.
+    voxel : tuple of float or None
+        Size (z, y, x) in µm: that of the settings, or else of the masks, or else of the images.
+    pins : list of Pin
+        The corrections to obey.
+    """
+
+    masks: Masks
+    given: Masks
+    images: Masks | None
+    voxel: tuple[float, float, float] | None
+    pins: list[Pin]
+
+
+def open_movie(
+    masks: Path | str | Masks,
+    images: Path | str | Masks | None = None,
+    settings: TrackSettings | None = None,
+    pins: Path | str | Sequence[Pin] | None = None,
+) -> OpenedMovie:
+    """Open masks and images as the settings say: frames, axes, channel, voxel, hypotheses.
+
+    Parameters
+    ----------
+    masks, images, pins
+        As for `celltrail.tracking.pipeline.track`.
+    settings : TrackSettings or None
+        ``None``: the defaults.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, hypotheses are missing, or a pin merges cells that are not there.
+    """
+    settings = settings or TrackSettings()
+    given = (
+        masks if isinstance(masks, Mapping) else open_labels(Path(masks), frames=settings.frames, axes=settings.axes)
+    )
+    labels, ndim = given, dimensions_of(given)
+    wishes = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
+    if settings.hypotheses:
+        if not isinstance(given, Frames) or wishes:
+            raise InputError("Hypotheses need a folder made by 'celltrail segment --hypotheses', and no pins.")
+        labels = HypothesisMovie(given)
+    if any(pin.kind == "merge" for pin in wishes):
+        labels = MergedMasks(labels, wishes)
+        raise_if(labels.missing())
+    grey = open_images_of(labels, images, settings)
+    size = check_voxel(settings.voxel, ndim) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
+    return OpenedMovie(labels, given, grey, size, wishes)
+
+
+def open_images_of(masks: Masks, images: Path | str | Masks | None, settings: TrackSettings) -> Masks | None:
+    """The images of the frames that have masks; `InputError` if they cannot be used."""
+    if images is None or isinstance(images, Mapping):
+        return images
+    numbers = sorted(masks)
+    return open_images(
+        Path(images),
+        channel=settings.channel,
+        axes=settings.image_axes,
+        frames=range(numbers[0], numbers[-1] + 1),
+    )
+
+
+def measure(
+    movie: OpenedMovie,
+    settings: TrackSettings | None = None,
+    *,
+    spans: int = 1,
+    mapper: Mapper | None = None,
+    progress: Progress = silent,
+) -> tuple[OpenedMovie, DetectionTable]:
+    """Measure an opened movie, twice where masks are to be repaired.
+
+    Parameters
+    ----------
+    movie : OpenedMovie
+        What to measure.
+    settings : TrackSettings or None
+        ``None``: the defaults.
+    spans : int
+        How many steps apart overlaps are kept.
+    mapper : callable or None
+        Where the stretches of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
+
+    Returns
+    -------
+    OpenedMovie
+        The movie with the masks that were measured: other ones where some can be repaired.
+    DetectionTable
+        What was seen.
+
+    Raises
+    ------
+    InputError
+        If masks or images cannot be used; the sentence names their folder.
+    """
+    settings = settings or TrackSettings()
+
+    def seen(masks: Masks) -> DetectionTable:
+        return measure_movie(
+            masks, movie.images, voxel=movie.voxel, spans=spans, step=step, mapper=mapper, progress=progress
+        )
+
+    with _naming(movie.masks):
+        step = _say_step(movie.masks, settings.step)
+        table = seen(movie.masks)
+        if settings.repair and (repairs := find_repairs(movie.masks, table)):
+            movie = replace(movie, masks=RepairableMovie(movie.masks, repairs))
+            table = seen(movie.masks)
+    return movie, table
+
+
+def _say_step(masks: Masks, step: int | None) -> int:
+    """The step of the frame numbers; said aloud where it was not given and is not 1."""
+    found = find_step(sorted(masks), step)
+    if step is None and found > 1:
+        logger.warning(
+            "The frame numbers lie %d apart: that is taken for one step, and gaps are counted in steps (--step 1 counts "
+            "the numbers in between as missing frames).",
+            found,
+        )
+    return found
+
+
+@contextmanager
+def _naming(labels: Masks) -> Iterator[None]:
+    """Say of every problem with the masks which folder or file they came from."""
+    try:
+        yield
+    except InputError as error:
+        path = getattr(labels, "path", None)
+        if path is None:
+            raise
+        raise InputError(*(text if str(path) in text else f"{path}: {text}" for text in error.problems)) from None
+
+
+def fingerprint(movie: Masks) -> dict[str, Any]:
+    """Where frames came from, and one hash over names and bytes of all files."""
+    if not isinstance(movie, Frames):
+        return {"path": None, "frames": len(movie)}
+    digest = hashlib.sha256()
+    for path in movie.files:
+        digest.update(path.name.encode())
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return {"path": str(movie.path), "frames": len(movie), "files": len(movie.files), "sha256": digest.hexdigest()}
+
+
+def fingerprint_of_file(path: Path) -> dict[str, Any]:
+    """Where a file lies, and the hash of its bytes."""
+    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

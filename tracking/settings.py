@@ -1,0 +1,122 @@
+"""Every option of ``track``: the command, its files, ``run.json``, Python, searches and corrections take it from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from celltrail.data.errors import InputError, raise_if
+from celltrail.data.settings import Option, changed, described, problems_of, setting
+from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS
+
+nats = partial(Option, minimum=0, unit="nats", metavar="NATS")
+USUAL_GAP = 4  # frames a cell may go unseen, if nothing else is said
+LONGEST_GAP = 100  # frames that may be asked for
+
+
+def parse_voxel(text: str) -> tuple[float, ...]:
+    """``"1 0.4 0.4"`` → numbers."""
+    try:
+        return tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise InputError(f"--voxel {text}: give two or three numbers in µm, for example '1 0.4 0.4'.") from None
+
+
+@described
+@dataclass(frozen=True)
+class TrackSettings:
+    """How a movie is tracked; the masks, the images and the pins are not part of it."""
+
+    method: str = setting(
+        "ilp",
+        Option("ilp: proven optimum. lap, greedy: simple trackers to compare with.", choices=("ilp", "lap", "greedy")),
+    )
+    costs: str = setting(
+        "learned",
+        Option("Cost model: learned, calibrated (on this movie alone), mixed, or a file of 'celltrail fit'."),
+    )
+    solver: str = setting("highs", Option("highs, or pulp:CBC, pulp:HiGHS, pulp:GUROBI …"))
+    max_gap: int | None = setting(
+        None,
+        Option(
+            "Frames of the movie that a cell may go unseen, where there is evidence for it.",
+            minimum=0,
+            maximum=LONGEST_GAP,
+            unit="frames",
+            shown=str(USUAL_GAP),
+        ),
+    )
+    fill: str = setting(
+        "auto", Option("Paint masks that are missing inside a track.", choices=("auto", "always", "never"))
+    )
+    allow_drop: bool = setting(
+        False, Option("Whether small cells without a likely past or future may be left out.", off="keep-all")
+    )
+    appear: float | None = setting(None, nats("Cost of appearing or disappearing inside the image.", shown="7"))
+    border: float | None = setting(None, nats("The same near the side.", shown="3"))
+    gap_cost: float | None = setting(
+        None, nats("Cost of each frame in which a cell goes unseen.", shown="from the movie")
+    )
+    late: float | None = setting(None, nats("Cost of a daughter seen a frame after her sister.", shown="6"))
+    hypotheses: bool = setting(False, Option("Choose among the overlapping hypotheses beside the masks (hypTTT.npz)."))
+    repair: bool = setting(
+        False, Option("Split masks that hold several cells for a few frames, and join pieces of one cell.")
+    )
+    foi: int = setting(
+        0,
+        Option(
+            "Field of interest: drop cells that lie within E pixels of the side.",
+            minimum=0,
+            unit="pixels",
+            metavar="E",
+        ),
+    )
+    voxel: tuple[float, ...] | None = setting(
+        None,
+        Option("Voxel size in µm, for example '1 0.4 0.4'.", metavar="'[Z] Y X'", shown=False, parse=parse_voxel),
+    )
+    frames: range | None = setting(None, FRAMES)
+    step: int | None = setting(
+        None,
+        Option(
+            "By how much the numbers of consecutive frames differ; gaps are counted in steps.",
+            minimum=1,
+            metavar="N",
+            shown="what is common to them",
+        ),
+    )
+    channel: int | None = setting(None, CHANNEL)
+    axes: str | None = setting(None, AXES)
+    image_axes: str | None = setting(None, Option("The same for the images, whose axes may differ.", shown=False))
+    jobs: int = setting(1, JOBS)
+    dask: str | None = setting(None, DASK)
+    time_limit: float | None = setting(
+        None,
+        Option("Stop solving then, and state the gap.", minimum=0, unit="seconds", metavar="SECONDS", shown=False),
+    )
+
+    def __post_init__(self) -> None:
+        raise_if(problems_of(self))
+        if self.repair and (self.hypotheses or self.method != "ilp"):
+            raise InputError(
+                "Masks are repaired by the method 'ilp', and hypotheses hold such repairs already: "
+                "leave out --repair, or the other option."
+            )
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """What is given of `celltrail.tracking.costs.pricing.Constants`, by the names there."""
+        values = {"appear": self.appear, "border": self.border, "gap": self.gap_cost, "late": self.late}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def longest_gap(self) -> int:
+        """Frames that a cell may go unseen."""
+        return USUAL_GAP if self.max_gap is None else self.max_gap
+
+
+def choose(settings: TrackSettings | None, options: Mapping[str, Any]) -> TrackSettings:
+    """The settings, or the defaults, with the options that a Python function was given beside them."""
+    return changed(settings or TrackSettings(), options, beside=("masks", "images", "pins", "saved", "progress"))
