@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
+from celltrail.data.files.ctc import bits_for, digits_for, write_masks, write_track_file
 from celltrail.data.files.output import output_folder
 from celltrail.data.files.pins import Pin
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.json_text import to_json
-from celltrail.data.running.log_file import write_log
+from celltrail.data.running.log_file import logger, write_log
 from celltrail.data.running.workers import open_workers
 from celltrail.data.settings import to_config
 from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
@@ -150,6 +150,7 @@ def track(
         with clock.stage("measure"):
             apart = None if settings.jobs == 1 and settings.dask is None else mapper
             movie, table = measure(movie, settings, mapper=apart, progress=progress)
+            _foresee_many(table)
         keeping = mapper if saved is None else remember(mapper, saved)
 
         def solve(candidates: Candidates) -> Solution:
@@ -215,6 +216,16 @@ def track(
     return TrackResult(lineage.tracks, lineage.track, candidates, solution, run, table, lineage, movie.masks)
 
 
+def _foresee_many(table: DetectionTable) -> None:
+    """Say before anything is solved that there will be more tracks than 16 bits can name, where a frame shows it."""
+    most = int(np.diff(table.frame_starts()).max(initial=0))
+    if most >= 2**16 and not table.joint:
+        logger.warning(
+            "A frame holds %s cells, more than the 16 bits of CTC masks can name: the masks of the result will have 32.",
+            f"{most:,}",
+        )
+
+
 def peak_memory_mb() -> float | None:
     """Largest memory of this process so far in MB; ``None`` where the system does not tell."""
     if sys.platform == "win32":
@@ -265,7 +276,8 @@ def write_result(
 ) -> dict[str, Any]:
     """Write a result as the CTC wants it: ``maskTTT.tif`` and ``res_track.txt``; with ``run.json`` and ``graph.npz``.
 
-    Everything appears at once when it is complete.
+    Everything appears at once when it is complete. More than 65,535 tracks do not fit into masks of the CTC: they are
+    written with 32 bits, which is said aloud, rather than thrown away.
 
     Returns
     -------
@@ -275,11 +287,18 @@ def write_result(
     Raises
     ------
     InputError
-        If ``out`` exists and may not be replaced, or there are more tracks than 16 bits can name.
+        If ``out`` exists and may not be replaced.
     """
     start = time.perf_counter()
     with output_folder(Path(out), overwrite=overwrite) as folder:
-        write_track_file(folder / "res_track.txt", result.tracks)
+        bits = bits_for(result.tracks)
+        if bits > 16:
+            logger.warning(
+                "%s tracks do not fit into the 16 bits of CTC masks: these are written with 32 bits, which the software "
+                "of the CTC does not read. 'celltrail convert' makes GEFF or a table of them; or track parts (--frames).",
+                f"{len(result.tracks):,}",
+            )
+        write_track_file(folder / "res_track.txt", result.tracks, bits=bits)
         numbers = range(result.table.numbers[0], result.table.numbers[-1] + 1, result.table.step)
 
         def counted() -> Iterator[tuple[int, NDArray[np.int64]]]:
@@ -288,7 +307,7 @@ def write_result(
                 yield frame
             progress("write", len(numbers), len(numbers))
 
-        write_masks(folder, counted(), digits=digits_for(numbers))
+        write_masks(folder, counted(), digits=digits_for(numbers), bits=bits)
         if graph:
             save_graph(folder / "graph.npz", result.candidates, result.solution, track=result.track)
         seconds = {**result.run["seconds"], "write": round(time.perf_counter() - start, 4)}

@@ -104,7 +104,7 @@ def test_a_limit_that_makes_no_sense_is_refused(value, message):
 
 @pytest.mark.parametrize("limit", [float("nan"), float("inf"), -1.0])
 def test_a_time_limit_is_a_number(limit):
-    with pytest.raises(InputError, match="time limit"):
+    with pytest.raises(InputError, match="time_limit"):
         track(still(2), time_limit=limit)
 
 
