@@ -10,10 +10,6 @@ is some. Both parts show the same cells, so the numbers are better than on anoth
 
 from __future__ import annotations
 
-import sys
-
-sys.path.append(sys.path.pop(0))  # packages come before benchmarks of the same name
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

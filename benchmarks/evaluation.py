@@ -24,8 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.append(sys.path.pop(0))  # this script bears the name of the package that it measures
 from measure import markdown_table, measured, parser, run_command, write_rows
 
 METHODS = ("celltrail", "traccuracy", "py-ctcmetrics")

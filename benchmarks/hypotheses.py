@@ -11,10 +11,6 @@ of the hypotheses, with the same costs (``--costs``; the shipped ones have seen 
 
 from __future__ import annotations
 
-import sys
-
-sys.path.append(sys.path.pop(0))  # packages come before benchmarks of the same name
-
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace

@@ -10,10 +10,6 @@ warping error; Rand error, 1 − V_rand on thinned borders; pixel error, the sha
 
 from __future__ import annotations
 
-import sys
-
-sys.path.append(sys.path.pop(0))  # packages come before benchmarks of the same name
-
 from pathlib import Path
 from typing import Any
 

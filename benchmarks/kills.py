@@ -34,9 +34,6 @@ from typing import Any
 
 from measure import markdown_table, parser, write_rows
 
-sys.path.remove(
-    str(Path(__file__).resolve().parent)
-)  # dashboard.py and evaluation.py stand here, which are packages there
 VOLATILE = {"seconds", "peak_memory_mb", "minutes", "path"}  # keys and columns that differ from run to run
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink"}
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,8 +30,6 @@ from typing import Any
 
 import numpy as np
 from measure import celltrail, markdown_table, parser, run_command, write_rows
-
-sys.path.append(sys.path.pop(0))  # this folder last: it holds files named like packages
 
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.opening import open_labels

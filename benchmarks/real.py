@@ -1,4 +1,4 @@
-"""The whole way on real movies: train, segment, track and evaluate; prints the table of the README.
+"""The whole way on real movies: train, segment, track and evaluate; prints the first table of docs/results.md.
 
     python benchmarks/real.py DATA [--out real] [--steps 450] [--json FILE]
 

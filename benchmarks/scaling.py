@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import heapq
 import pickle
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,8 +27,6 @@ from typing import Any
 
 import numpy as np
 from measure import markdown_table, parser, write_rows
-
-sys.path.append(sys.path.pop(0))  # this folder last: it holds files named like packages
 
 FRAMES = 1441  # of each simulated movie
 DETECTIONS = (10**6, 10**7, 10**8, 10**9)

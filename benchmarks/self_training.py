@@ -13,10 +13,6 @@ tracked masks are no truth: they tell which model agrees better with a stranger.
 
 from __future__ import annotations
 
-import sys
-
-sys.path.append(sys.path.pop(0))  # packages come before benchmarks of the same name
-
 import argparse
 from collections.abc import Mapping
 from pathlib import Path

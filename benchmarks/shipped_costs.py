@@ -1,6 +1,6 @@
 """Learn the costs that Celltrail ships, from the development movies and from simulated ones of other kinds.
 
-    python benchmarks/shipped_costs.py DATA --out tracking/learned.json
+    python benchmarks/shipped_costs.py DATA --out tracking/costs/learned.json
 
 The simulated movies are made anew each time, always the same: many small cells that divide soon, few large ones that
 touch each other, and a volume. They widen what the costs have seen; how well the costs do is judged on real movies only.

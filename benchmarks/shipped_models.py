@@ -9,10 +9,6 @@ the model that comes with Celltrail is judged without training another.
 
 from __future__ import annotations
 
-import sys
-
-sys.path.append(sys.path.pop(0))  # packages come before benchmarks of the same name
-
 import argparse
 import json
 from pathlib import Path

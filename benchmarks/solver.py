@@ -6,11 +6,13 @@
 Regimes: ``trusted`` (every detection is a cell), ``uncertain`` (3 % are not, 2 % of the cells are missing, gaps of one
 frame are linked, everything may be left out), ``hypotheses`` (cells may be cut in two or joined, with cliques).
 
-Methods: ``celltrail``; ``highs-mip`` and ``pulp-cbc`` get the whole integer programme at once; ``motile-scip`` on the
-case ``… constant split`` (one constant cost for every division, which is its model) and ``ortools-flow`` on the case
-``… no divisions`` (where the problem is a flow), both beside ``celltrail`` on that same case. motile and OR-tools may
-live in another environment: ``--peer-python`` names its interpreter. A method is stopped after ``--limit`` seconds,
-and its ratio is then a lower bound; what is not installed is skipped, and the reason printed.
+Methods: ``celltrail``; ``highs-mip`` and ``pulp-cbc`` get the whole integer programme at once; ``highs-components`` is
+HiGHS as a careful user would call it, on each connected component of that programme, the relaxation first and the
+integer programme (``mip_rel_gap`` 0) only where that is fractional; ``motile-scip`` on the case ``… constant split``
+(one constant cost for every division, which is its model) and ``ortools-flow`` on the case ``… no divisions`` (where
+the problem is a flow), both beside ``celltrail`` on that same case. motile and OR-tools may live in another
+environment: ``--peer-python`` names its interpreter. A method is stopped after ``--limit`` seconds, and its ratio is
+then a lower bound; what is not installed is skipped, and the reason printed.
 
 CPU seconds: "candidates" is making the graph and its costs from points, "solve" the solver alone. Each method runs in
 a process of its own. Numba's compilation, once per installation, is not counted.
@@ -33,13 +35,16 @@ from typing import Any
 
 import numpy as np
 from instances import build, constant_split, instance, without_divisions
+from scipy.sparse import coo_array, csc_array, vstack
+from scipy.sparse.csgraph import connected_components
 
-from celltrail.data.graph.candidates import Candidates
-from celltrail.tracking.solving.backends import LinearProgramme, backend
-from celltrail.tracking.solving.programme import build_programme, clique_rows
+from celltrail.data.graph.candidates import Candidates, FloatArray, IntArray
+from celltrail.tracking.solving.backends import LinearProgramme, backend, solve_highs
+from celltrail.tracking.solving.programme import Programme, build_programme, clique_rows
 from celltrail.tracking.solving.solver import solve_candidates
 
 Row = dict[str, Any]
+OURS = ("highs-mip", "highs-components", "pulp-cbc")  # methods that run in this environment
 
 
 def celltrail(candidates: Candidates, limit: float) -> Row:
@@ -55,15 +60,13 @@ def celltrail(candidates: Candidates, limit: float) -> Row:
     }
 
 
-def whole_programme(candidates: Candidates, solver: str, limit: float) -> Row:
-    """The whole integer programme at once, nothing fixed, split or priced."""
+def integer_programme(candidates: Candidates) -> tuple[Programme, IntArray, LinearProgramme]:
+    """The whole integer programme, nothing fixed, split or priced; ``columns`` says which of ours its columns are."""
     model = build_programme(candidates)
     columns = np.arange(model.first_drop)
     columns = np.append(columns, model.first_drop + np.flatnonzero(candidates.detections.optional))
     place = np.full(len(model.rows), -1)
     place[columns] = np.arange(len(columns))
-    from scipy.sparse import csc_array, vstack
-
     matrix, rows = model.matrix(columns), clique_rows(model)
     lower, upper = np.ones(matrix.shape[0]), np.ones(matrix.shape[0])
     if rows:
@@ -72,15 +75,66 @@ def whole_programme(candidates: Candidates, solver: str, limit: float) -> Row:
         matrix = vstack([matrix, csc_array(entries, shape=(len(rows), len(columns)))], format="csc")
         lower = np.append(lower, [len(row) - 1 for row in rows])
         upper = np.append(upper, np.full(len(rows), np.inf))
-    answer = backend(solver)(LinearProgramme(model.cost[columns] / 1000, csc_array(matrix), lower, upper), True, limit)
-    found = None if answer.x is None else int(model.cost[columns[answer.x > 0.5]].sum()) + model.constant
+    return model, columns, LinearProgramme(model.cost[columns] / 1000, csc_array(matrix), lower, upper)
+
+
+def objective_of(model: Programme, chosen: IntArray) -> int:
+    """What the chosen columns cost, in 10⁻⁶ nat."""
+    return int(model.cost[chosen].sum()) + model.constant
+
+
+def whole_programme(candidates: Candidates, solver: str, limit: float) -> Row:
+    """A solver on the whole integer programme at once."""
+    model, columns, programme = integer_programme(candidates)
+    answer = backend(solver)(programme, True, limit)
+    found = None if answer.x is None else objective_of(model, columns[answer.x > 0.5])
     return {"objective": found, "status": "optimal" if answer.optimal else "timeout"}
+
+
+def component_by_component(candidates: Candidates, limit: float) -> Row:
+    """HiGHS on each connected component of the same programme; one of a single column has but one solution."""
+    model, columns, programme = integer_programme(candidates)
+    height, width = programme.matrix.shape
+    pairs = programme.matrix.tocoo()  # rows and columns are the nodes of a graph, its entries are the edges
+    edges = coo_array((pairs.data, (pairs.row, height + pairs.col)), shape=(height + width, height + width))
+    count, component = connected_components(edges, directed=False)
+    across, down = (np.argsort(part, kind="stable") for part in (component[height:], component[:height]))
+    matrix = csc_array(programme.matrix[down][:, across])  # one block after the other
+    cost, lower, upper = programme.cost[across], programme.lower[down], programme.upper[down]
+    left, top = (np.searchsorted(component[nodes], np.arange(count + 1)) for nodes in (height + across, down))
+    x, began = np.ones(width), time.perf_counter()
+    for k in np.flatnonzero(np.diff(left) > 1).tolist():
+        its, inside = slice(left[k], left[k + 1]), slice(top[k], top[k + 1])
+        ends = matrix.indptr[left[k] : left[k + 1] + 1]
+        entries = slice(ends[0], ends[-1])
+        block = csc_array(
+            (matrix.data[entries], matrix.indices[entries] - top[k], ends - ends[0]),
+            shape=(top[k + 1] - top[k], left[k + 1] - left[k]),
+        )
+        part = LinearProgramme(cost[its], block, lower[inside], upper[inside])
+        answer = best(part, limit - (time.perf_counter() - began))
+        if answer is None:
+            return {"objective": None, "status": "timeout", "components": count}
+        x[its] = answer
+    chosen = columns[across[x > 0.5]]
+    return {"objective": objective_of(model, chosen), "status": "optimal", "components": count}
+
+
+def best(programme: LinearProgramme, limit: float) -> FloatArray | None:
+    """HiGHS's proven optimum: the relaxation, and the integer programme only where that is fractional."""
+    began = time.perf_counter()
+    for integer in (False, True):
+        answer = solve_highs(programme, integer, limit - (time.perf_counter() - began))
+        if answer.x is None or not answer.optimal:
+            return None
+        if np.abs(answer.x - np.rint(answer.x)).max() < 1e-6:
+            break
+    return answer.x
 
 
 def worker(method: str, problem: Path, limit: float) -> Row:
     """One method in this process; CPU seconds of it and of the solver it calls."""
-    if method == "celltrail":
-        solve_candidates(instance(600, "uncertain", cells=60)[0])  # compiles
+    solve_candidates(instance(600, "uncertain", cells=60)[0])  # compiles
     with problem.open("rb") as stream:
         candidates = pickle.load(stream)
 
@@ -91,6 +145,8 @@ def worker(method: str, problem: Path, limit: float) -> Row:
     began, clock = cpu(), time.perf_counter()
     if method == "celltrail":
         row = celltrail(candidates, limit)
+    elif method == "highs-components":
+        row = component_by_component(candidates, limit)
     else:
         row = whole_programme(candidates, {"highs-mip": "highs", "pulp-cbc": "pulp:CBC"}[method], limit)
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -146,7 +202,7 @@ def compare(detections: int, regime: str, methods: list[str], limit: float, pyth
     seconds = time.process_time() - began
     n, m = len(candidates.detections), len(candidates.links)
     case = f"{regime} {n:,} detections, {m:,} links"
-    groups = [(case, candidates, 0, [name for name in methods if name in ("highs-mip", "pulp-cbc")])]
+    groups = [(case, candidates, 0, [name for name in methods if name in OURS])]
     if regime == "trusted" and "motile-scip" in methods:
         one_cost, split = constant_split(candidates)
         groups.append((f"{case}, constant split", one_cost, split, ["motile-scip"]))
@@ -158,7 +214,7 @@ def compare(detections: int, regime: str, methods: list[str], limit: float, pyth
         rows.append(ours | {"candidates_cpu_s": seconds})
         show(rows[-1])
         for peer in peers:
-            if peer in ("highs-mip", "pulp-cbc"):
+            if peer in OURS:
                 row = run_here(peer, problem, limit)
             else:
                 row = run_peer(peer, problem, split, limit, python)
@@ -172,7 +228,7 @@ def compare(detections: int, regime: str, methods: list[str], limit: float, pyth
 def show(row: Row) -> None:
     """One line of the table."""
     if row["status"] == "skipped":
-        print(f"{row['case']:<62} {row['method']:<13} skipped: {row['reason']}", flush=True)
+        print(f"{row['case']:<62} {row['method']:<16} skipped: {row['reason']}", flush=True)
         return
     objective = "none" if row.get("objective") is None else f"{row['objective'] / 1e6:,.6f}"
     sign = "≥ " if row["status"] == "timeout" else ""
@@ -182,7 +238,7 @@ def show(row: Row) -> None:
         else ""
     )
     print(
-        f"{row['case']:<62} {row['method']:<13} {row['status']:<8} {objective:>20} nats {row['cpu_s']:>9.3f} CPU-s "
+        f"{row['case']:<62} {row['method']:<16} {row['status']:<8} {objective:>20} nats {row['cpu_s']:>9.3f} CPU-s "
         f"{sign}{row['ratio']:>7.1f}× {row.get('peak_mb', float('nan')):>6.0f} MB{more}",
         flush=True,
     )
@@ -193,9 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--detections", type=int, nargs="+", default=[10_000])
     parser.add_argument("--regime", nargs="+", default=["trusted"], choices=["trusted", "uncertain", "hypotheses"])
-    parser.add_argument(
-        "--methods", nargs="*", default=["highs-mip", "pulp-cbc", "motile-scip", "ortools-flow"], help="peers to run"
-    )
+    parser.add_argument("--methods", nargs="*", default=[*OURS, "motile-scip", "ortools-flow"], help="peers to run")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds for each method")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has motile and OR-tools")
     parser.add_argument("--json", type=Path)

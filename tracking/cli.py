@@ -68,6 +68,7 @@ def track(
     Example:  celltrail track 01_MASKS --images 01 --out 01_RES
     """
     from celltrail.data.files.output import refuse_existing
+    from celltrail.data.files.ownership import owned
     from celltrail.tracking.pipeline import track as track_movie
     from celltrail.tracking.pipeline import write_result
     from celltrail.tracking.repeat import changes_since, read_run
@@ -77,7 +78,7 @@ def track(
         overwrite = overwrite or _is_unfinished(out)
     refuse_existing(out, overwrite=overwrite, inputs=[masks, *([images] if images else [])])
     log_file.announce(out)
-    with console.show_progress(quiet=as_json) as progress, saved_parts(out, resume=resume) as saved:
+    with owned(out), console.show_progress(quiet=as_json) as progress, saved_parts(out, resume=resume) as saved:
         result = track_movie(masks, settings, images=images, pins=pins, saved=saved, progress=progress)
         stopped = result.solution.interrupted or settings.time_limit is not None
         unfinished = result.run["status"] != "optimal" and stopped

@@ -289,29 +289,34 @@ def write_result(
     InputError
         If ``out`` exists and may not be replaced.
     """
-    start = time.perf_counter()
     with output_folder(Path(out), overwrite=overwrite) as folder:
-        bits = bits_for(result.tracks)
-        if bits > 16:
-            logger.warning(
-                "%s tracks do not fit into the 16 bits of CTC masks: these are written with 32 bits, which the software "
-                "of the CTC does not read. 'celltrail convert' makes GEFF or a table of them; or track parts (--frames).",
-                f"{len(result.tracks):,}",
-            )
-        write_track_file(folder / "res_track.txt", result.tracks, bits=bits)
-        numbers = range(result.table.numbers[0], result.table.numbers[-1] + 1, result.table.step)
+        return write_into(result, folder, graph=graph, progress=progress)
 
-        def counted() -> Iterator[tuple[int, NDArray[np.int64]]]:
-            for done, frame in enumerate(result.masks()):
-                progress("write", done, len(numbers))
-                yield frame
-            progress("write", len(numbers), len(numbers))
 
-        write_masks(folder, counted(), digits=digits_for(numbers), bits=bits)
-        if graph:
-            save_graph(folder / "graph.npz", result.candidates, result.solution, track=result.track)
-        seconds = {**result.run["seconds"], "write": round(time.perf_counter() - start, 4)}
-        run = {**result.run, "seconds": {**seconds, "total": round(sum(seconds.values()), 4)}}
-        (folder / "run.json").write_text(to_json(run) + "\n", encoding="utf-8")
-        write_log(folder)
+def write_into(result: TrackResult, folder: Path, *, graph: bool = True, progress: Progress = silent) -> dict[str, Any]:
+    """Write a result into a folder that `celltrail.data.files.output.output_folder` gave; otherwise as `write_result`."""
+    start = time.perf_counter()
+    bits = bits_for(result.tracks)
+    if bits > 16:
+        logger.warning(
+            "%s tracks do not fit into the 16 bits of CTC masks: these are written with 32 bits, which the software "
+            "of the CTC does not read. 'celltrail convert' makes GEFF or a table of them; or track parts (--frames).",
+            f"{len(result.tracks):,}",
+        )
+    write_track_file(folder / "res_track.txt", result.tracks, bits=bits)
+    numbers = range(result.table.numbers[0], result.table.numbers[-1] + 1, result.table.step)
+
+    def counted() -> Iterator[tuple[int, NDArray[np.int64]]]:
+        for done, frame in enumerate(result.masks()):
+            progress("write", done, len(numbers))
+            yield frame
+        progress("write", len(numbers), len(numbers))
+
+    write_masks(folder, counted(), digits=digits_for(numbers), bits=bits)
+    if graph:
+        save_graph(folder / "graph.npz", result.candidates, result.solution, track=result.track)
+    seconds = {**result.run["seconds"], "write": round(time.perf_counter() - start, 4)}
+    run = {**result.run, "seconds": {**seconds, "total": round(sum(seconds.values()), 4)}}
+    (folder / "run.json").write_text(to_json(run) + "\n", encoding="utf-8")
+    write_log(folder)
     return run

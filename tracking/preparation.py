@@ -157,8 +157,16 @@ def candidate_graph(
 
     Parameters
     ----------
-    masks, images, settings, pins, **options
-        As for `celltrail.tracking.pipeline.track`.
+    masks : path or mapping
+        As for `celltrail.tracking.pipeline.track`, and so are the others.
+    images : path, mapping or None
+        Grey values of the same frames, which sharpen the costs.
+    settings : TrackSettings or None
+        How to track; ``None``: the defaults.
+    pins : path, sequence of Pin, or None
+        Corrections to obey.
+    **options
+        Single settings by name.
 
     Returns
     -------

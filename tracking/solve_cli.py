@@ -43,6 +43,7 @@ def solve(
     Example:  celltrail solve 01_RES/graph.npz --division 2 --out fewer_divisions.npz
     """
     from celltrail.data.files.output import refuse_existing
+    from celltrail.data.files.ownership import owned
     from celltrail.data.graph.candidates import NAT, load_graph, save_graph
     from celltrail.data.running.workers import open_workers
     from celltrail.tracking.exporting.lineage import build_lineage
@@ -65,6 +66,7 @@ def solve(
         divisions=replace(candidates.divisions, cost=_more(candidates.divisions.cost, division, "division")),
     )
     with (
+        owned(out),
         console.show_progress(quiet=as_json) as progress,
         open_workers(jobs, dask) as mapper,
         saved_parts(out, resume=resume) as saved,

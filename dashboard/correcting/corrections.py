@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,14 +22,18 @@ from celltrail.dashboard.correcting.rerun import part_of_run, track_again
 from celltrail.dashboard.correcting.resolve import solve_touched
 from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.content import Result, open_result
-from celltrail.dashboard.opening.registry import inside, opaque_id
+from celltrail.dashboard.opening.registry import opaque_id
 from celltrail.data import Candidates, InputError, Solution, load_graph
+from celltrail.data.files.containment import inside
+from celltrail.data.files.output import output_folder
+from celltrail.data.files.ownership import lock_path
 from celltrail.data.files.pins import Cell, Pin, parse_pin, write_pins
 from celltrail.data.graph.candidates import FREE, NAT
-from celltrail.tracking import TrackResult, write_result
+from celltrail.tracking import TrackResult
 from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.exporting.masks import relabel
 from celltrail.tracking.obedience import require_obedience
+from celltrail.tracking.pipeline import write_into
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
@@ -166,9 +171,9 @@ def solve_again(result: Result, pins: list[Pin]) -> Outcome:
         "pins": len(pins),
         "objective_before": graph.solution.objective / NAT,
     }
-    out = free_name(result.layer.folder)
-    write_result(corrected, out)
-    write_pins(out / "pins.csv", pins)
+    with new_folder(result.layer.folder) as (out, folder):
+        write_into(corrected, folder)
+        write_pins(folder / "pins.csv", pins)
     changes = compare_solutions(graph, corrected.candidates, solution)
     before, after = graph.solution.objective / NAT, solution.objective / NAT
     return Outcome(out, before, after, solution.status, changes, time.perf_counter() - start, merges)
@@ -297,11 +302,27 @@ def _table_of(result: Result, graph: Graph, fills: NDArray[np.int64]) -> Any:
     )
 
 
-def free_name(folder: Path) -> Path:
-    """A folder that does not exist yet: ``01_RES_corrected``, ``01_RES_corrected2`` …"""
+@contextmanager
+def new_folder(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The first name that nobody has or is about to write, and the folder to work in until it is whole.
+
+    Names are ``01_RES_corrected``, ``01_RES_corrected2`` …: of two people who press the button at once, each has one.
+    """
     stem = folder.name.partition("_corrected")[0] + "_corrected"
-    numbers = [""] + [str(n) for n in range(2, 1000)]
-    return next(folder.with_name(stem + n) for n in numbers if not folder.with_name(stem + n).exists())
+    with ExitStack() as writing:
+        for number in ["", *range(2, 1000)]:
+            out = folder.with_name(f"{stem}{number}")
+            if out.exists():
+                continue
+            try:
+                work = writing.enter_context(output_folder(out))
+            except InputError:
+                if out.exists() or lock_path(out).exists():  # somebody was faster
+                    continue
+                raise
+            yield out, work
+            return
+        raise InputError(f"{folder.parent} holds a thousand corrected results: remove some.")
 
 
 def compare_solutions(graph: Graph, candidates: Candidates, solution: Solution) -> list[Change]:

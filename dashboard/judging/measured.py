@@ -8,7 +8,8 @@ import pandas as pd
 
 from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.content import Result
-from celltrail.dashboard.opening.registry import Movie, inside
+from celltrail.dashboard.opening.registry import Movie
+from celltrail.data.files.containment import inside
 from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
 from celltrail.data.formats.points import joined_tracks, read_result
 from celltrail.data.progress import Progress, silent

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from celltrail.dashboard.opening.registry import Layer, Movie, inside
+from celltrail.dashboard.opening.registry import Layer, Movie
 from celltrail.data import Frames, InputError, Tracks, load_graph, open_images, open_labels, read_tracks
+from celltrail.data.files.containment import inside
 from celltrail.data.files.ctc import track_file
 from celltrail.data.graph.candidates import Detections
 from celltrail.data.pictures.colours import PALETTE as RGB

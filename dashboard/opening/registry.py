@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from celltrail.data import InputError, Sequence, find_sequences
+from celltrail.data.files.containment import inside
 from celltrail.data.files.ctc import TRACK_FILES, track_file
 from celltrail.data.files.opening import list_frame_files
 
@@ -80,17 +81,6 @@ _lock = threading.Lock()
 def opaque_id(path: Path) -> str:
     """Twelve hexadecimal digits that stand for a path."""
     return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-
-
-def inside(root: Path, path: Path) -> Path:
-    """``path`` resolved, if it lies inside ``root``; symbolic links that lead out of it are refused."""
-    try:
-        real = path.resolve(strict=True)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path} cannot be opened ({type(error).__name__}): remove the broken link.") from None
-    if not real.is_relative_to(root.resolve()):
-        raise InputError(f"{path} is a link that leads out of {root}: copy the folder, or open the one it points to.")
-    return real
 
 
 def open_dataset(path: Path) -> Dataset:

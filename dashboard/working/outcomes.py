@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from celltrail.dashboard.opening import content
-from celltrail.dashboard.opening.registry import inside
 from celltrail.data import InputError
 from celltrail.data.errors import import_extra
+from celltrail.data.files.containment import inside
 
 COMPARISON, STUDY = "results.json", ".sqlite"
 MEASURES = ("OP_CTB", "OP_CLB", "SEG", "DET", "TRA", "LNK", "BIO", "CT", "TF", "CCA", "division_F1", "HOTA", "IDF1")

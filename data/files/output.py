@@ -10,6 +10,7 @@ from pathlib import Path
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.exchange import exchange_names
+from celltrail.data.files.ownership import owned
 
 
 def partial_path(out: Path) -> Path:
@@ -77,7 +78,7 @@ def _recover(out: Path) -> None:
 
 @contextmanager
 def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False, keep: bool = False) -> Iterator[Path]:
-    """Give a folder to work in, and rename it to ``out`` when the block ends without an error.
+    """Give a folder to work in, and rename it to ``out`` when the block ends without an error. One run at a time owns ``out``.
 
     Parameters
     ----------
@@ -94,6 +95,11 @@ def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False, k
     out = Path(out)
     if out.is_file():
         raise InputError(f"{out} is a file, but the result is a folder: choose another name.")
+    with owned(out):
+        yield from _work_in(out, overwrite=overwrite, resume=resume, keep=keep)
+
+
+def _work_in(out: Path, *, overwrite: bool, resume: bool, keep: bool) -> Iterator[Path]:
     work = partial_path(out)
     try:
         _recover(out)
@@ -120,17 +126,12 @@ def output_file(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     out = Path(out)
     if out.is_dir():
         raise InputError(f"{out} is a folder, but the result is a file: choose another name.")
-    refuse_existing(out, overwrite=overwrite)
     work = out.parent / f".{out.stem}.partial{out.suffix}"
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{out} cannot be written ({error.strerror}): choose a folder that you may write to."
-        ) from error
-    try:
-        yield work
-        _put_in_place(work, out)
-    except BaseException:
-        work.unlink(missing_ok=True)
-        raise
+    with owned(out):
+        refuse_existing(out, overwrite=overwrite)
+        try:
+            yield work
+            _put_in_place(work, out)
+        except BaseException:
+            work.unlink(missing_ok=True)
+            raise

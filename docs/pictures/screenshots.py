@@ -1,4 +1,4 @@
-"""Make the README's pictures of the dashboard from a demo folder:  python docs/pictures/screenshots.py demo
+"""Make the pages' pictures of the dashboard from a demo folder:  python docs/pictures/screenshots.py demo
 
 Needs the extras ``dashboard`` and ``test``, and Chromium.
 """

@@ -47,7 +47,9 @@ def segment_movie(
         Frame number → grey values (Y, X) or (Z, Y, X).
     model : Model | str | Path
         A `Model`, a file, or the name of a shipped model.
-    tta, memory_mb
+    tta : bool | None
+        See `celltrail.segmentation.prediction.tiles.predict`.
+    memory_mb : float
         See `celltrail.segmentation.prediction.tiles.predict`.
 
     Raises

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import yaml
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+MADE = [page for page in PAGES if "<!-- made: " in page.read_text(encoding="utf-8")]  # in part, from the code
 RUN_ELSEWHERE = ("formats.md",)  # its commands need other folders: tests/test_data/test_formats_page.py
 FILES = re.compile(r"^Save (?:this|your pins) as `([^`]+)`.*?^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 
@@ -78,6 +81,33 @@ def test_every_page_of_the_dashboard_is_explained(root: Path) -> None:
     assert set(titles) == set(shown) - {"page"}
 
 
+@pytest.fixture(scope="module")
+def made_pages() -> ModuleType:
+    """The script that writes parts of the pages from the code."""
+    specification = importlib.util.spec_from_file_location("made_pages", DOCS / "made_pages.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", MADE, ids=lambda page: page.stem)
+def test_what_is_made_from_the_code_is_as_the_code_is(page: Path, made_pages: ModuleType) -> None:
+    text = page.read_text(encoding="utf-8")
+    marks = re.findall(r"<!-- made: (\w+) -->", text)
+    assert len(marks) == len(re.findall(r"<!-- end: \w+ -->", text)) > 0
+    assert made_pages.renewed(text) == text, f"{page.name} is behind the code: python docs/made_pages.py --write"
+    emptied = re.sub(r"(<!-- made: (\w+) -->\n).*?(?=<!-- end: \2 -->)", r"\1", text, flags=re.DOTALL)
+    assert len(emptied) < len(text) - 100
+    assert made_pages.renewed(emptied) == text
+
+
+def test_every_part_that_the_code_makes_has_its_page(made_pages: ModuleType) -> None:
+    marks = [mark for page in PAGES for mark in re.findall(r"<!-- made: (\w+) -->", page.read_text(encoding="utf-8"))]
+    assert sorted(marks) == sorted(made_pages.MADE)
+
+
 @pytest.mark.slow
 def test_it_builds_without_a_warning(root: Path, tmp_path: Path) -> None:
     build = ["build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
@@ -94,6 +124,7 @@ def test_it_builds_without_a_warning(root: Path, tmp_path: Path) -> None:
     assert re.search(r"<td>highspy</td>\s*<td>core</td>\s*<td>MIT</td>", licences)
     assert not re.search(r"<td>[^<]*GPL[^<]*</td>", licences)
     assert "Track labelled cells through a movie" in python
+    assert re.search(r"<code>max_gap</code></td>\s*<td><code>int or None</code>", python)
     assert ":func:" not in python
 
 

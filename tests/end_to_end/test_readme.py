@@ -1,4 +1,4 @@
-"""The README is true: its commands run, its links lead somewhere, its table is complete."""
+"""The front door is true: the README's commands run, its links lead somewhere, and the results behind it are complete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def readme(root: Path, read_page: Reader) -> Any:
 @pytest.mark.slow
 def test_everything_the_readme_shows_runs(readme: Any, own_data: Path, run_step: Runner) -> None:
     steps = readme.steps()
-    assert {step[2] for step in steps if step[0] == "-m"} >= {"check", "track", "segment", "evaluate", "train"}
+    assert {step[2] for step in steps if step[0] == "-m"} >= {"check", "track", "segment", "evaluate", "compare"}
     assert any(step[0] == "-c" for step in steps)
     for step in steps:
         if step[2:3] == ["segment"] and "sim-fluo" in step:
@@ -47,7 +47,26 @@ def test_every_path_in_the_readme_exists(root: Path, readme: Any) -> None:
             assert (root / target).exists(), target
 
 
-def test_the_table_of_results_is_filled_in(readme: Any) -> None:
+def test_it_stays_short_and_shows_a_picture(root: Path, readme: Any) -> None:
+    assert len(readme.text.splitlines()) <= 120
+    (picture,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", readme.text)
+    assert (root / picture).stat().st_size < 500_000
+
+
+def test_it_names_every_shipped_model(root: Path, readme: Any) -> None:
+    models = {path.stem for path in (root / "segmentation" / "models").glob("*.safetensors")}
+    assert models
+    assert {name for name in models if f"`{name}`" not in readme.text} == set()
+
+
+def test_every_result_has_the_command_that_makes_it(root: Path, read_page: Reader) -> None:
+    page = read_page(root / "docs" / "results.md")
     for case in ("DIC-C2DH-HeLa 01, frames 60-83, from images", "Fluo-N2DL-HeLa 01, from masks"):
-        (row,) = re.findall(rf"^\| {case}[^|]*(\|.*)$", readme.text, flags=re.MULTILINE)
+        (row,) = re.findall(rf"^\| {case}[^|]*(\|.*)$", page.text, flags=re.MULTILINE)
         assert len(re.findall(r"\d\.\d{3}", row)) >= 4
+    scripts = set(re.findall(r"benchmarks/\w+\.py", page.text))
+    assert len(scripts) > 5
+    assert {name for name in scripts if not (root / name).is_file()} == set()
+    tables = [section for section in page.text.split("\n## ")[1:] if re.search(r"^\| ---", section, flags=re.MULTILINE)]
+    assert len(tables) > 3
+    assert [section.splitlines()[0] for section in tables if not re.search(r"make real|benchmarks/", section)] == []

@@ -1,4 +1,4 @@
-"""The whole way on real movies, as the README's table shows it."""
+"""The whole way on real movies, as the first table of docs/results.md shows it."""
 
 from __future__ import annotations
 

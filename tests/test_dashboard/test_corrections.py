@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,18 @@ def test_contradictions_are_named_before_solving(dataset: Path) -> None:
     with pytest.raises(InputError, match="forbid cell"):
         corrections.solve_again(result, [gone, Pin("link", "keep", cut.cells)])
     assert not list(dataset.glob("01_RES_corrected*"))
+
+
+def test_two_people_who_press_at_once_lose_nothing(copy_of: Path) -> None:
+    result = result_of(copy_of)
+    wishes = [a_link(result), Pin("detection", "forbid", (a_link(result).cells[0],))]
+    with ThreadPoolExecutor(2) as people:
+        outcomes = list(people.map(lambda pin: corrections.solve_again(result, [pin]), wishes))
+    assert {outcome.out.name for outcome in outcomes} == {"01_RES_corrected", "01_RES_corrected2"}
+    for pin, outcome in zip(wishes, outcomes, strict=True):
+        assert read_pins(outcome.out / "pins.csv") == [pin]
+        assert find_problems(outcome.out) == []
+    assert not list(copy_of.glob(".*"))
 
 
 def test_a_cut_link_is_gone_and_costs(copy_of: Path) -> None:

@@ -8,10 +8,11 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from celltrail.dashboard.judging import exports
 from celltrail.dashboard.opening import content, registry
-from celltrail.data import open_labels, read_tracks
+from celltrail.data import InputError, open_labels, read_tracks
 from celltrail.data.formats.convert import convert_movie
 
 
@@ -52,3 +53,14 @@ def test_the_report_is_one_page(dataset: Path) -> None:
     assert page.startswith("<!doctype html>")
     assert "TRA" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize("name", ["run.json", "graph.npz", "pins.csv", "res_track.txt"])
+def test_links_that_lead_out_of_the_data_set_are_not_given_away(copy_of: Path, tmp_path: Path, name: str) -> None:
+    _, result = opened(copy_of)
+    secret = tmp_path / "secret.txt"
+    secret.write_text("SECRET")
+    (copy_of / "01_RES" / name).unlink(missing_ok=True)
+    (copy_of / "01_RES" / name).symlink_to(secret)
+    with pytest.raises(InputError, match=rf"{name} is a link that leads out of"):
+        exports.ctc_zip(result)

@@ -142,7 +142,9 @@ def solve_highs(problem: LinearProgramme, integer: bool, seconds: float | None) 
 def _pulp_of_today() -> Iterator[None]:
     """Silence what PuLP 3 says about PuLP 4: the CBC that it ships is the one that everybody has."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"pulp|tracking\.backends")
+        warnings.filterwarnings(
+            "ignore", category=DeprecationWarning, module=r"pulp|celltrail\.tracking\.solving\.backends"
+        )
         yield
 
 

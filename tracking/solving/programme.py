@@ -177,7 +177,9 @@ def _problems(candidates: Candidates) -> list[str]:
     for kind, values in costs.items():
         for value in values:
             if not np.issubdtype(value.dtype, np.integer):
-                found.append(f"the {kind} costs are {value.dtype}: give integers (data.graph.to_units).")
+                found.append(
+                    f"the {kind} costs are {value.dtype}: give integers (celltrail.data.graph.candidates.to_units)."
+                )
             elif len(value) and max(abs(int(value.min())), abs(int(value.max()))) > COST_LIMIT:
                 row = int(np.argmax((value > COST_LIMIT) | (value < -COST_LIMIT)))
                 found.append(f"the cost of {kind} {row} is out of range (over 10⁷ nats): forbid it with a pin instead.")

@@ -42,6 +42,8 @@ def solve_candidates(
 ) -> Solution:
     """Solve the tracking problem of ``candidates`` to proven optimality.
 
+    Ctrl-C gives the best solution so far, with its gap and ``interrupted`` set.
+
     Parameters
     ----------
     solver : str
@@ -51,8 +53,6 @@ def solve_candidates(
         it.
     time_limit : float | None
         Seconds; what is not finished by then keeps the best known solution, with its gap.
-
-    Ctrl-C gives the best solution so far, with its gap and ``interrupted`` set.
 
     Raises
     ------

@@ -1,0 +1,39 @@
+"""Paths that come out of a file, a folder or a browser stay inside the folder that was given.
+
+This is the one place that decides; whoever follows such a path asks here, and opens what it returns.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from celltrail.data.errors import InputError
+
+
+def inside(root: Path, path: Path) -> Path:
+    """``path`` without links, if it lies inside ``root``.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that must not be left.
+    path : Path
+        What is to be opened, as it was found: it may be or hold symbolic links and ``..``.
+
+    Returns
+    -------
+    Path
+        The real path: open this one, so that a link that is changed meanwhile leads nowhere else.
+
+    Raises
+    ------
+    InputError
+        If it leads out of ``root``, or nowhere.
+    """
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path} cannot be opened ({type(error).__name__}): remove the broken link.") from None
+    if not real.is_relative_to(root.resolve()):
+        raise InputError(f"{path} is a link that leads out of {root}: copy the folder, or open the one it points to.")
+    return real
