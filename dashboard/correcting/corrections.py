@@ -30,6 +30,7 @@ from celltrail.data.files.ownership import lock_path
 from celltrail.data.files.pins import Cell, Pin, parse_pin, write_pins
 from celltrail.data.graph.candidates import FREE, NAT
 from celltrail.tracking import TrackResult
+from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.exporting.masks import relabel
 from celltrail.tracking.obedience import require_obedience
@@ -216,6 +217,7 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
         "appearances": int(solution.appears.sum()),
         "disappearances": int(solution.disappears.sum()),
         "filled": len(lineage.fills),
+        "filled_masks": list_fills(lineage, None, pinned),
         "tracks": len(lineage.tracks),
         "seconds": {"solve": round(time.perf_counter() - start, 4)},
     }
@@ -298,6 +300,7 @@ def _table_of(result: Result, graph: Graph, fills: NDArray[np.int64]) -> Any:
         position=detections.position,
         box=box,
         shape=result.labels.shape,
+        step=graph.candidates.step,
         ndim=ndim,
     )
 

@@ -11,15 +11,15 @@ from celltrail.tracking.candidates.links import LinkTable
 from celltrail.tracking.exporting.lineage import Lineage
 
 
-def list_fills(lineage: Lineage, links: LinkTable, candidates: Candidates) -> list[dict[str, Any]]:
+def list_fills(lineage: Lineage, links: LinkTable | None, candidates: Candidates) -> list[dict[str, Any]]:
     """The masks that are painted, with their reasons, as ``run.json`` lists them.
 
     Parameters
     ----------
     lineage : Lineage
         The tracks.
-    links : LinkTable
-        The candidate links, with what spoke against each gap.
+    links : LinkTable or None
+        The candidate links, with what spoke against each gap; ``None``: that is not known any more.
     candidates : Candidates
         The problem that was solved, with its pins.
 
@@ -45,14 +45,15 @@ def list_fills(lineage: Lineage, links: LinkTable, candidates: Candidates) -> li
             if (before, after) in pinned:
                 row["reason"] = f"not seen {span}: a pin says that both are one cell"
             else:
-                row["reason"] = (
-                    f"not seen {span}: one cell ends and one begins there that nothing else explains, and "
-                    f"{0 if covered is None else covered:.0%} of the place in between is covered by others"
-                )
+                row["reason"] = f"not seen {span}: one cell ends and one begins there that nothing else explains"
+                if covered is not None:
+                    row["reason"] += f", and {covered:.0%} of the place in between is covered by others"
         listed.append(row)
     return listed
 
 
-def _covered(links: LinkTable, before: int, after: int) -> float | None:
+def _covered(links: LinkTable | None, before: int, after: int) -> float | None:
+    if links is None:
+        return None
     at = np.flatnonzero((links.source == before) & (links.target == after))
     return round(float(min(links.doubt[at[0]], 1.0)), 4) if len(at) else None
