@@ -89,8 +89,9 @@ class LinkTable:
 
 def no_links() -> LinkTable:
     """A table without any link."""
-    types = (np.int64, np.int64, np.int8, np.float64, np.int32, np.int8, np.float32)
-    return LinkTable(*(np.zeros(0, dtype=kind) for kind in types))
+    rows, small = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int8)
+    real, count, doubt = np.zeros(0), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
+    return LinkTable(rows, rows, small, real, count, small, doubt)
 
 
 def join_links(tables: Sequence[LinkTable]) -> LinkTable:
