@@ -147,7 +147,7 @@ def measure(
     with _naming(movie.masks):
         step = _say_step(movie.masks, settings.step)
         table = seen(movie.masks)
-        if settings.repair and (repairs := find_repairs(movie.masks, table)):
+        if settings.may_repair and (repairs := find_repairs(movie.masks, table)):
             movie = replace(movie, masks=RepairableMovie(movie.masks, repairs))
             table = seen(movie.masks)
     return movie, table

@@ -205,7 +205,7 @@ def track(
     run["costs"] = prepared.model.name
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["division_list"] = list_divisions(candidates, solution, lineage.track)
-    if settings.repair:
+    if settings.may_repair:
         run["repairs"] = list_repairs(movie.masks, table, lineage.track)
     files = {"pins": pins, "costs": settings.costs if Path(settings.costs).is_file() else None}
     run["inputs"] = {

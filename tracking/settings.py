@@ -62,7 +62,14 @@ class TrackSettings:
     late: float | None = setting(None, nats("Cost of a daughter seen a frame after her sister.", shown="6"))
     hypotheses: bool = setting(False, Option("Choose among the overlapping hypotheses beside the masks (hypTTT.npz)."))
     repair: bool = setting(
-        False, Option("Split masks that hold several cells for a few frames, and join pieces of one cell.")
+        True,
+        Option(
+            "Whether masks that hold several cells for a few frames may be split, and pieces of one cell joined.",
+            off="no-repair",
+        ),
+    )
+    masks_as_given: bool = setting(
+        False, Option("Believe every mask: nothing is split, joined, or painted. For masks that people have drawn.")
     )
     foi: int = setting(
         0,
@@ -99,10 +106,10 @@ class TrackSettings:
 
     def __post_init__(self) -> None:
         raise_if(problems_of(self))
-        if self.repair and (self.hypotheses or self.method != "ilp"):
+        if self.masks_as_given and (self.hypotheses or self.max_gap):
             raise InputError(
-                "Masks are repaired by the method 'ilp', and hypotheses hold such repairs already: "
-                "leave out --repair, or the other option."
+                "Masks that are believed as they are leave no choice among hypotheses, and no mask to be painted: "
+                "leave out --masks-as-given, or the other option."
             )
 
     @property
@@ -114,7 +121,14 @@ class TrackSettings:
     @property
     def longest_gap(self) -> int:
         """Frames that a cell may go unseen."""
+        if self.masks_as_given:
+            return 0
         return USUAL_GAP if self.max_gap is None else self.max_gap
+
+    @property
+    def may_repair(self) -> bool:
+        """Whether masks may be split and joined: by the programme, and where no hypotheses hold such repairs already."""
+        return self.repair and self.method == "ilp" and not (self.masks_as_given or self.hypotheses)
 
 
 def choose(settings: TrackSettings | None, options: Mapping[str, Any]) -> TrackSettings:
