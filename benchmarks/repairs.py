@@ -1,4 +1,4 @@
-"""What repairing masks is worth: merged and split cells in good masks, tracked with and without ``--repair``.
+"""What repairing masks is worth: merged and split cells in good masks, tracked with repairs and with ``--no-repair``.
 
     python benchmarks/repairs.py DATA [--json FILE] [--inputs plain merged split corrupted] [--movies WORD …]
 
@@ -60,7 +60,7 @@ def main() -> None:
                     rows.append(
                         {
                             "case": f"{movie.name}, {kind}",
-                            "method": "celltrail --repair" if repair else "celltrail",
+                            "method": "celltrail" if repair else "celltrail --no-repair",
                             **{name: found.get(name) for name in MEASURES},
                             "considered": done.get("considered", 0),
                             "repaired": done.get("merged", 0) + done.get("split", 0),

@@ -64,7 +64,7 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     from celltrail.tracking.exporting.lineage import build_lineage
     from celltrail.tracking.measuring.table import CHUNK, measure_movie
     from celltrail.tracking.preparation import EXCERPT, prepare
-    from celltrail.tracking.settings import AUTO_GAP, TrackSettings
+    from celltrail.tracking.settings import TrackSettings
     from celltrail.tracking.solving.solver import solve_candidates
 
     write_movie(simulate_movie(frames=frames, cells=cells, size=(size, size), seed=1), folder)
@@ -72,7 +72,7 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     model = load_model("sim-fluo")
     first = truth.numbers[0]
     chunk = range(first, first + CHUNK)
-    table = measure_movie(truth, images, spans=AUTO_GAP + 1)
+    table = measure_movie(truth, images)
     problem, learned, constants = find_candidates(table), load_costs(), Constants()
 
     def fresh() -> UnpricedCandidates:
@@ -101,9 +101,7 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     labels, one = truth[first], truth.between(range(first, first + 1))
     return {
         "segment a frame": cpu_seconds(lambda: label_frame(model, images[first])),
-        "measure a stretch": cpu_seconds(
-            lambda: measure_movie(truth.between(chunk), images.between(chunk), spans=AUTO_GAP + 1), 1
-        ),
+        "measure a stretch": cpu_seconds(lambda: measure_movie(truth.between(chunk), images.between(chunk)), 1),
         "find the links of 15,000 cells": links / len(table) * FEW,
         "price 50,000 links": pricing / len(problem.links) * PART,
         "send these links to a worker and their costs back": shipping / len(problem.links) * PART,

@@ -271,7 +271,7 @@ def measure(
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
     from celltrail.data.files.output import output_file, refuse_existing
     from celltrail.data.formats.certainty import read_certainty
-    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_margins
+    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
     from celltrail.data.formats.points import points_between, read_result
 
     if out.suffix.lower() != ".csv":
@@ -304,6 +304,7 @@ def measure(
             open_labels(result, frames=wanted),
             movies,
             margins=margins,
+            filled=read_filled(result / "run.json"),
             certainty=certainty,
             progress=progress,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -41,6 +42,8 @@ class Option:
         The only values that are allowed; empty: any.
     minimum : float or None
         The smallest number that is allowed.
+    maximum : float
+        The largest number that is allowed; infinity itself never is.
     unit : str
         What a number counts, as it stands behind it in a sentence.
     metavar : str or None
@@ -60,6 +63,7 @@ class Option:
     sentence: str
     choices: tuple[str, ...] = ()
     minimum: float | None = None
+    maximum: float = math.inf
     unit: str = ""
     metavar: str | None = None
     shown: str | bool = True
@@ -115,8 +119,11 @@ def problems_of(settings: DataclassInstance) -> list[str]:
             found.append(f"'{name}' is {value!r}: give {words}.")
         elif about.choices and value not in about.choices:
             found.append(f"'{value}' is not a choice for {name}: choose one of {', '.join(about.choices)}.")
-        elif about.minimum is not None and not value >= about.minimum:  # neither is NaN
-            found.append(f"'{name}' is {value}{unit}: give {words} from {about.minimum:g} on.")
+        elif about.minimum is not None and not (
+            about.minimum <= value <= about.maximum and value < math.inf
+        ):  # nor NaN
+            upper = "on" if about.maximum == math.inf else f"to {about.maximum:g}"
+            found.append(f"'{name}' is {value}{unit}: give {words} from {about.minimum:g} {upper}.")
     return found
 
 

@@ -15,12 +15,12 @@ PENALTY = 6.0  # nats for a second division too soon
 
 
 def cycle_lengths(candidates: Candidates, solution: Solution) -> IntArray:
-    """Frames from birth to division of every track that has both."""
+    """Frames from birth to division of every track that has both, in steps of the movie."""
     tracks = build_lineage(candidates, solution).tracks
     divided = np.array(sorted(tracks.divisions()), dtype=np.int64)
     born = np.isin(tracks.parent, divided)
     whole = born & np.isin(tracks.label, divided)
-    return np.sort(tracks.end[whole] - tracks.begin[whole] + 1)
+    return np.sort((tracks.end[whole] - tracks.begin[whole]) // candidates.step + 1)
 
 
 def shortest_cycle(candidates: Candidates, solution: Solution) -> tuple[int, str]:
@@ -30,5 +30,5 @@ def shortest_cycle(candidates: Candidates, solution: Solution) -> tuple[int, str
         usual = float(np.median(lengths))
         return round(SHARE * usual), f"a quarter of the median of {len(lengths)} cell cycles, {usual:g} frames"
     frame = candidates.detections.frame
-    length = int(frame.max() - frame.min()) + 1 if len(frame) else 0
+    length = int(frame.max() - frame.min()) // candidates.step + 1 if len(frame) else 0
     return round(PRIOR_SHARE * length), f"a tenth of the movie, which shows {len(lengths)} whole cell cycles only"

@@ -15,8 +15,10 @@ from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.movie import ComputedFrames, Frames
 from celltrail.data.files.opening import open_images, open_instances
 from celltrail.data.files.pins import Pin, read_pins
+from celltrail.data.files.steps import find_step
 from celltrail.data.labels.instances import judge_masks, split_parts
 from celltrail.data.progress import Progress, silent
+from celltrail.data.running.log_file import logger
 from celltrail.data.running.workers import Mapper
 from celltrail.data.types import Masks
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
@@ -129,7 +131,7 @@ def measure(
     movie: OpenedMovie,
     settings: TrackSettings | None = None,
     *,
-    spans: int | None = None,
+    spans: int = 1,
     mapper: Mapper | None = None,
     progress: Progress = silent,
 ) -> tuple[OpenedMovie, DetectionTable]:
@@ -141,8 +143,8 @@ def measure(
         What to measure.
     settings : TrackSettings or None
         ``None``: the defaults.
-    spans : int or None
-        How many non-empty frames apart overlaps are kept; ``None``: as far as the settings may link.
+    spans : int
+        How many steps apart overlaps are kept.
     mapper : callable or None
         Where the chunks of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``: here, as one.
 
@@ -159,17 +161,31 @@ def measure(
         If masks or images cannot be used; the sentence names their folder.
     """
     settings = settings or TrackSettings()
-    reach = settings.spans if spans is None else spans
 
     def seen(masks: Masks) -> DetectionTable:
-        return measure_movie(masks, movie.images, voxel=movie.voxel, spans=reach, mapper=mapper, progress=progress)
+        return measure_movie(
+            masks, movie.images, voxel=movie.voxel, spans=spans, step=step, mapper=mapper, progress=progress
+        )
 
     with _naming(movie.masks):
+        step = _say_step(movie.masks, settings.step)
         table = seen(movie.masks)
-        if settings.repair and (repairs := find_repairs(movie.masks, table)):
+        if settings.may_repair and (repairs := find_repairs(movie.masks, table)):
             movie = replace(movie, masks=RepairableMovie(movie.masks, repairs))
             table = seen(movie.masks)
     return movie, table
+
+
+def _say_step(masks: Masks, step: int | None) -> int:
+    """The step of the frame numbers; said aloud where it was not given and is not 1."""
+    found = find_step(sorted(masks), step)
+    if step is None and found > 1:
+        logger.warning(
+            "The frame numbers lie %d apart: that is taken for one step, and gaps are counted in steps (--step 1 counts "
+            "the numbers in between as missing frames).",
+            found,
+        )
+    return found
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
+from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import bits_for, digits_for, write_masks, write_track_file
 from celltrail.data.files.output import output_folder
 from celltrail.data.files.pins import Pin
 from celltrail.data.files.tracks import Tracks
@@ -23,19 +24,22 @@ from celltrail.data.graph.confidence import Confidence
 from celltrail.data.progress import Progress, silent
 from celltrail.data.run_file import RUN_FILE, SCHEMA, fingerprint, fingerprint_of_file, peak_memory_mb
 from celltrail.data.running.json_text import to_json
-from celltrail.data.running.log_file import write_log
+from celltrail.data.running.log_file import logger, write_log
 from celltrail.data.running.workers import open_workers
 from celltrail.data.settings import to_config
 from celltrail.data.types import Masks
 from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
+from celltrail.tracking.candidates.gaps import COVERED
 from celltrail.tracking.candidates.links import typical_diameter
 from celltrail.tracking.confidence.marginals import compute_confidence
 from celltrail.tracking.confidence.summary import summarise
 from celltrail.tracking.costs.learned import calibration_of
 from celltrail.tracking.explain import list_divisions
+from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
 from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.obedience import require_obedience
 from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.preparation import prepare
 from celltrail.tracking.repair import list_repairs
@@ -150,6 +154,10 @@ def track(
         If the masks, images or settings cannot be used; an unknown setting is named with the nearest known one.
     """
     settings = choose(settings, options)
+    if pins and settings.method != "ilp":
+        raise InputError(
+            f"Pins are obeyed by the method 'ilp'; '{settings.method}' knows none: leave out one of the two."
+        )
     clock = _Clock()
     with clock.stage("open"):
         movie = open_movie(masks, images, settings, pins)
@@ -158,6 +166,7 @@ def track(
         with clock.stage("measure"):
             workers = None if settings.jobs == 1 and settings.dask is None else mapper
             movie, table = measure(movie, settings, mapper=workers, progress=progress)
+            _foresee_many(table)
         keeping = mapper if saved is None else remember(mapper, saved)
 
         def solve(candidates: Candidates) -> Solution:
@@ -168,7 +177,9 @@ def track(
 
         with clock.stage("costs"):
             progress("costs", 0, 1)
-            prepared = prepare(table, solve, settings, explained=False, mapper=mapper)
+            asked = movie.masks if settings.method == "ilp" else None
+            prepared = prepare(table, solve, settings, masks=asked, explained=False, mapper=mapper)
+            table = prepared.problem.table
             problem, candidates = prepared.problem, apply_pins(prepared.candidates, movie.pins)
             candidates.voxel = movie.voxel
             progress("costs", 1, 1)
@@ -192,6 +203,7 @@ def track(
             here = map if solution.interrupted else mapper  # workers may still be busy with what was given up
             candidates = apply_pins(prepared.explained(here, progress), movie.pins)
             candidates.voxel = movie.voxel
+        require_obedience(candidates, solution, movie.pins)
     with clock.stage("lineage"):
         present = table.depth >= settings.foi if settings.foi else None
         lineage = build_lineage(candidates, solution, fill=settings.fill != "never", present=present)
@@ -201,17 +213,19 @@ def track(
         "pins": [str(pin) for pin in movie.pins],
     }
     run = _describe(candidates, solution, lineage, config, clock)
+    run["filled_masks"] = list_fills(lineage, problem.links, candidates)
     run["scale"] = {
         "typical_diameter": typical_diameter(table),
         "voxel": movie.voxel,
         "gap_rate": prepared.gap_rate,
-        "max_gap": int(problem.links.missed.max(initial=0)),
+        "max_gap": int(problem.links.missed[problem.links.doubt <= COVERED].max(initial=0)),
+        "step": table.step,
     }
     run["costs"] = prepared.model.name
     run["confidence"] = None if confidence is None else summarise(candidates, solution, confidence, calibration)
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["division_list"] = list_divisions(candidates, solution, lineage.track)
-    if settings.repair:
+    if settings.may_repair:
         run["repairs"] = list_repairs(movie.masks, table, lineage.track)
     files = {"pins": pins, "costs": settings.costs if Path(settings.costs).is_file() else None}
     run["inputs"] = {
@@ -233,12 +247,22 @@ def track(
     )
 
 
+def _foresee_many(table: DetectionTable) -> None:
+    """Say before anything is solved that there will be more tracks than 16 bits can name, where a frame shows it."""
+    most = int(np.diff(table.frame_starts()).max(initial=0))
+    if most >= 2**16 and not table.joint:
+        logger.warning(
+            "A frame holds %s cells, more than the 16 bits of CTC masks can name: the masks of the result will have 32.",
+            f"{most:,}",
+        )
+
+
 def _describe(
     candidates: Candidates, solution: Solution, lineage: Lineage, config: dict[str, Any], clock: _Clock
 ) -> dict[str, Any]:
     """The content of ``run.json``."""
     frame, chosen = candidates.detections.frame, np.flatnonzero(solution.link_chosen)
-    jumps = frame[candidates.links.target[chosen]] - frame[candidates.links.source[chosen]] > 1
+    jumps = frame[candidates.links.target[chosen]] - frame[candidates.links.source[chosen]] > candidates.step
     return {
         "schema": SCHEMA,
         **solution.certificate,
@@ -255,7 +279,6 @@ def _describe(
         "appearances": int(solution.appears.sum()),
         "disappearances": int(solution.disappears.sum()),
         "filled": len(lineage.fills),
-        "filled_masks": [{"track": row[0], "frame": row[1]} for row in lineage.fills.tolist()],
         "unfilled_gaps": 0 if len(lineage.fills) else int(jumps.sum()),
         "tracks": len(lineage.tracks),
         "seconds": clock.seconds,
@@ -270,7 +293,8 @@ def write_result(
 ) -> dict[str, Any]:
     """Write a result as the CTC wants it: ``maskTTT.tif`` and ``res_track.txt``; with ``run.json`` and ``graph.npz``.
 
-    Everything appears at once when it is complete.
+    Everything appears at once when it is complete. More than 65,535 tracks do not fit into masks of the CTC: they are
+    written with 32 bits, which is said aloud, rather than thrown away.
 
     Returns
     -------
@@ -280,7 +304,7 @@ def write_result(
     Raises
     ------
     InputError
-        If ``out`` exists and may not be replaced, or there are more tracks than 16 bits can name.
+        If ``out`` exists and may not be replaced.
     """
     with output_folder(Path(out), overwrite=overwrite) as folder:
         return write_into(result, folder, graph=graph, progress=progress)
@@ -289,8 +313,15 @@ def write_result(
 def write_into(result: TrackResult, folder: Path, *, graph: bool = True, progress: Progress = silent) -> dict[str, Any]:
     """Write a result into a folder that `celltrail.data.files.output.output_folder` gave; otherwise as `write_result`."""
     start = time.perf_counter()
-    write_track_file(folder / "res_track.txt", result.tracks)
-    numbers = range(result.table.numbers[0], result.table.numbers[-1] + 1)
+    bits = bits_for(result.tracks)
+    if bits > 16:
+        logger.warning(
+            "%s tracks do not fit into the 16 bits of CTC masks: these are written with 32 bits, which the software "
+            "of the CTC does not read. 'celltrail convert' makes GEFF or a table of them; or track parts (--frames).",
+            f"{len(result.tracks):,}",
+        )
+    write_track_file(folder / "res_track.txt", result.tracks, bits=bits)
+    numbers = range(result.table.numbers[0], result.table.numbers[-1] + 1, result.table.step)
 
     def counted() -> Iterator[tuple[int, NDArray[np.int64]]]:
         for done, frame in enumerate(result.masks()):
@@ -298,7 +329,7 @@ def write_into(result: TrackResult, folder: Path, *, graph: bool = True, progres
             yield frame
         progress("write", len(numbers), len(numbers))
 
-    write_masks(folder, counted(), digits=digits_for(numbers))
+    write_masks(folder, counted(), digits=digits_for(numbers), bits=bits)
     if graph:
         sure = None if result.confidence is None else result.confidence.arrays()
         save_graph(folder / "graph.npz", result.candidates, result.solution, track=result.track, confidence=sure)

@@ -1,14 +1,15 @@
 """From the table of detections to a priced problem: what the movie itself decides before it is solved.
 
-Whether gaps belong to the problem, what the costs are, and how soon a cell may divide again are all
-taken from first solutions of the same movie; of a long movie a part is asked.
+Where cells may have gone unseen, how often they do, and how soon a cell may divide again are all taken from a first
+solution of the same movie, in which nothing goes unseen. What the costs are may be asked of the movie, too; of a long
+one, a part is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,21 @@ from celltrail.data.graph.networkx_graph import to_networkx
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper, open_workers
 from celltrail.data.types import Masks
+from celltrail.tracking.candidates.links import join_links
 from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.choice import choose_model
 from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
 from celltrail.tracking.cycles import PENALTY, shortest_cycle
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.opening import measure, open_movie
-from celltrail.tracking.settings import AUTO_GAP, TrackSettings, choose
+from celltrail.tracking.settings import TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
+from celltrail.tracking.unseen import look_for_gaps
 
 DEFAULT_COSTS = TrackSettings.costs
-EXCERPT = 40_000  # cells that are enough to tell the costs of a movie, and whether it has gaps
+EXCERPT = 40_000  # cells that are enough to tell the costs of a movie
 FEWEST_FRAMES = 10  # frames of an excerpt, however full they are
-GAP_RATE = 0.005  # share of all links that jump a frame, from which on gaps are part of the problem
-RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Prepared:
     Attributes
     ----------
     gap_rate : float | None
-        Share of links that would jump a frame; ``None`` if it was not asked for.
+        Share of the cells that go unseen in a frame; ``None`` if it was not asked for.
     settled : Constants
         What the candidates were priced with.
     in_words : list[str]
@@ -72,6 +73,7 @@ def prepare(
     *,
     model: CostModel | None = None,
     finder: Callable[..., UnpricedCandidates] = find_candidates,
+    masks: Masks | None = None,
     explained: bool = True,
     mapper: Mapper = map,
 ) -> Prepared:
@@ -82,12 +84,14 @@ def prepare(
     solve : Callable[[Candidates], Solution]
         What solves the first, simpler problems.
     settings : TrackSettings | None
-        Its costs and their constants; ``allow_drop``; ``max_gap``, which is 4 where it is
-        ``None`` and more than 1 of 200 links would use it, else 0. ``None``: the defaults.
+        Its costs and their constants; ``allow_drop``; ``max_gap``, the frames in which a linked cell may go unseen where
+        there is evidence for it. ``None``: the defaults.
     model : CostModel | None
         A cost model instead of that which the settings name.
     finder : Callable[..., UnpricedCandidates]
         What finds candidates, as `celltrail.tracking.candidates.parts.find_candidates` does.
+    masks : Masks | None
+        What was measured, for a second look at places where a cell may have gone unseen; ``None``: none has.
     explained : bool
         With the terms of the costs.
     mapper : Mapper
@@ -99,30 +103,26 @@ def prepare(
         If a constant or the cost model cannot be used.
     """
     settings = settings or TrackSettings()
-    given, max_gap, allow_drop = settings.constants, settings.max_gap, settings.allow_drop
+    given, allow_drop = settings.constants, settings.allow_drop
     settled = change_constants(given)
     sample = excerpt(table)
-
-    @cache
-    def candidates_over(gap: int, *, whole: bool) -> UnpricedCandidates:
-        if not whole and sample is table:
-            return candidates_over(gap, whole=True)
-        return finder(table if whole else sample, max_gap=gap, mapper=mapper)
-
-    model = model or choose_model(settings.costs, lambda: candidates_over(max_gap or 0, whole=False), solve, settled)
-    gap_rate = None
-    if max_gap is None:
-        wide = candidates_over(AUTO_GAP, whole=False)
-        second = solve(price(wide, model, settled, allow_drop=allow_drop, explained=False, mapper=mapper))
-        gap_rate = _gap_rate(wide, second)
-        max_gap = AUTO_GAP if gap_rate > GAP_RATE else 0
-        if max_gap and "gap" not in given:
-            settled = replace(settled, gap=gap_cost(wide, second))
-        del wide, second
-    problem = candidates_over(max_gap, whole=True)
-    candidates_over.cache_clear()
-    candidates = price(problem, model, settled, allow_drop=allow_drop, explained=explained, mapper=mapper)
+    problem = finder(table, mapper=mapper)
+    model = model or choose_model(
+        settings.costs, lambda: problem if sample is table else finder(sample, mapper=mapper), solve, settled
+    )
+    to_candidates = partial(price, model=model, allow_drop=allow_drop, explained=explained, mapper=mapper)
+    candidates = to_candidates(problem, constants=settled)
     first = solve(candidates)
+    gap_rate = None
+    longest, fixed = settings.longest_gap, "gap" in given
+    if longest and masks is not None:
+        unseen = look_for_gaps(problem, candidates, first, model, settled, masks, longest, fixed=fixed)
+        gap_rate, settled = unseen.rate, unseen.constants
+        if len(unseen.links):
+            links = join_links([problem.links, unseen.links])
+            problem = replace(problem, table=unseen.table, links=links)
+            candidates = to_candidates(problem, constants=settled)
+            first = solve(candidates)
     candidates.rebirth_frames, source = shortest_cycle(candidates, first)
     candidates.rebirth_cost = int(to_units(PENALTY))
     words = [
@@ -142,18 +142,6 @@ def prepare(
     )
 
 
-def gap_cost(wide: UnpricedCandidates, solution: Solution) -> float:
-    """What a frame in which a cell goes unseen costs, in nats: minus the logarithm of how often it happens.
-
-    The rate is that of the movie's own first solution, with a prior of one gap in a hundred links that
-    weighs as much as 50 links.
-    """
-    chosen = solution.link_chosen
-    seen, all_links = RATE_PRIOR
-    rate = (float((wide.links.missed[chosen] > 0).sum()) + seen) / (float(chosen.sum()) + all_links)
-    return float(-np.log(rate))
-
-
 def excerpt(table: DetectionTable) -> DetectionTable:
     """What is asked about a long movie: consecutive frames from its middle, those of about 40,000 cells."""
     start = table.frame_starts()
@@ -164,12 +152,6 @@ def excerpt(table: DetectionTable) -> DetectionTable:
     first = max(min(first, middle - FEWEST_FRAMES // 2), 0)
     last = max(int(np.searchsorted(start, start[first] + EXCERPT, side="right")) - 1, first + FEWEST_FRAMES)
     return table.between(start[first], start[min(last, len(start) - 1)])
-
-
-def _gap_rate(wide: UnpricedCandidates, solution: Solution) -> float:
-    """Share of the chosen links over frames in which the cell went unseen."""
-    chosen = solution.link_chosen
-    return float((wide.links.missed[chosen] > 0).sum() / max(chosen.sum(), 1))
 
 
 def candidate_graph(
@@ -209,7 +191,9 @@ def candidate_graph(
     movie = open_movie(masks, images, settings, pins)
     with open_workers(settings.jobs, settings.dask) as mapper:
         movie, table = measure(movie, settings)
-        prepared = prepare(table, partial(solve_candidates, solver=settings.solver), settings, mapper=mapper)
+        prepared = prepare(
+            table, partial(solve_candidates, solver=settings.solver), settings, masks=movie.masks, mapper=mapper
+        )
     candidates = apply_pins(prepared.candidates, movie.pins)
     candidates.voxel = movie.voxel
     return to_networkx(candidates)

@@ -13,7 +13,8 @@ from celltrail.data.settings import Option, changed, described, problems_of, set
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SERIES, SPLIT_BINARY
 
 nats = partial(Option, minimum=0, unit="nats", metavar="NATS")
-AUTO_GAP = 4  # frames a cell may go unseen in a movie that shows gaps
+USUAL_GAP = 4  # frames a cell may go unseen, if nothing else is said
+LONGEST_GAP = 100  # frames that may be asked for
 
 
 def parse_voxel(text: str) -> tuple[float, ...]:
@@ -41,7 +42,11 @@ class TrackSettings:
     max_gap: int | None = setting(
         None,
         Option(
-            "Frames that a cell may go unseen. Otherwise taken from the movie.", minimum=0, unit="frames", shown=False
+            "Frames of the movie that a cell may go unseen, where there is evidence for it.",
+            minimum=0,
+            maximum=LONGEST_GAP,
+            unit="frames",
+            shown=str(USUAL_GAP),
         ),
     )
     fill: str = setting(
@@ -58,7 +63,14 @@ class TrackSettings:
     late: float | None = setting(None, nats("Cost of a daughter seen a frame after her sister.", shown="6"))
     hypotheses: bool = setting(False, Option("Choose among the overlapping hypotheses beside the masks (hypTTT.npz)."))
     repair: bool = setting(
-        False, Option("Split masks that hold several cells for a few frames, and join pieces of one cell.")
+        True,
+        Option(
+            "Whether masks that hold several cells for a few frames may be split, and pieces of one cell joined.",
+            off="no-repair",
+        ),
+    )
+    masks_as_given: bool = setting(
+        False, Option("Believe every mask: nothing is split, joined, or painted. For masks that people have drawn.")
     )
     foi: int = setting(
         0,
@@ -74,6 +86,15 @@ class TrackSettings:
         Option("Voxel size in µm, for example '1 0.4 0.4'.", metavar="'[Z] Y X'", shown=False, parse=parse_voxel),
     )
     frames: range | None = setting(None, FRAMES)
+    step: int | None = setting(
+        None,
+        Option(
+            "By how much the numbers of consecutive frames differ; gaps are counted in steps.",
+            minimum=1,
+            metavar="N",
+            shown="what is common to them",
+        ),
+    )
     channel: int | None = setting(None, CHANNEL)
     axes: str | None = setting(None, AXES)
     image_axes: str | None = setting(None, Option("The same for the images, whose axes may differ.", shown=False))
@@ -89,10 +110,10 @@ class TrackSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", as_frames(self.frames))  # (first, last) is welcome from Python
         raise_if(problems_of(self))
-        if self.repair and (self.hypotheses or self.method != "ilp"):
+        if self.masks_as_given and (self.hypotheses or self.max_gap):
             raise InputError(
-                "Masks are repaired by the method 'ilp', and hypotheses hold such repairs already: "
-                "leave out --repair, or the other option."
+                "Masks that are believed as they are leave no choice among hypotheses, and no mask to be painted: "
+                "leave out --masks-as-given, or the other option."
             )
 
     @property
@@ -102,9 +123,16 @@ class TrackSettings:
         return {name: value for name, value in values.items() if value is not None}
 
     @property
-    def spans(self) -> int:
-        """How many non-empty frames apart two detections may be linked, as far as is known before the movie is asked."""
-        return 1 + (AUTO_GAP if self.max_gap is None else self.max_gap)
+    def longest_gap(self) -> int:
+        """Frames that a cell may go unseen."""
+        if self.masks_as_given:
+            return 0
+        return USUAL_GAP if self.max_gap is None else self.max_gap
+
+    @property
+    def may_repair(self) -> bool:
+        """Whether masks may be split and joined: by the programme, and where no hypotheses hold such repairs already."""
+        return self.repair and self.method == "ilp" and not (self.masks_as_given or self.hypotheses)
 
 
 def choose(settings: TrackSettings | None, options: Mapping[str, Any]) -> TrackSettings:

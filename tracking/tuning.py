@@ -81,11 +81,11 @@ class Search:
 
 def open_tunable(name: str, masks: Path | Masks, images: Path | Masks | None, truth: Path) -> Tunable:
     """Measure a movie and keep what the trials need."""
-    movie, table = measure(open_movie(masks, images))  # as far as any trial may link: LONGEST_GAP is below AUTO_GAP
-    known = cache(lambda gap: find_candidates(table, max_gap=gap))
+    movie, table = measure(open_movie(masks, images))
+    known = cache(lambda: find_candidates(table))
 
-    def finder(asked: DetectionTable, *, max_gap: int, mapper: Mapper = map) -> UnpricedCandidates:
-        return known(max_gap) if asked is table else find_candidates(asked, max_gap=max_gap, mapper=mapper)
+    def finder(asked: DetectionTable, *, mapper: Mapper = map) -> UnpricedCandidates:
+        return known() if asked is table else find_candidates(asked, mapper=mapper)
 
     return Tunable(name=name, masks=movie.masks, truth=truth, table=table, finder=finder)
 
@@ -108,14 +108,14 @@ def suggest(trial: Any, costs: Sequence[str]) -> TrackSettings:
 def run_settings(movie: Tunable, settings: TrackSettings, score: Score) -> Mapping[str, float | None]:
     """Track a measured movie with some settings; its measures."""
     solve: Callable[[Candidates], Solution] = partial(solve_candidates, solver=settings.solver)
-    candidates = prepare(movie.table, solve, settings, finder=movie.finder).candidates
+    candidates = prepare(movie.table, solve, settings, finder=movie.finder, masks=movie.masks).candidates
     lineage = build_lineage(candidates, solve(candidates))
     tracks = np.stack([lineage.tracks.label, lineage.tracks.begin, lineage.tracks.end, lineage.tracks.parent])
     key = (lineage.track.tobytes(), lineage.fills.tobytes(), tracks.tobytes())
     if key not in movie.judged:
         with tempfile.TemporaryDirectory(prefix="celltrail-") as folder:
             out = Path(folder)
-            numbers = range(movie.table.numbers[0], movie.table.numbers[-1] + 1)
+            numbers = range(movie.table.numbers[0], movie.table.numbers[-1] + 1, movie.table.step)
             write_track_file(out / "res_track.txt", lineage.tracks)
             write_masks(out, paint_masks(movie.masks, movie.table, lineage), digits=digits_for(numbers))
             movie.judged[key] = score(movie.truth, out)

@@ -31,8 +31,10 @@ from celltrail.data.files.ownership import lock_path
 from celltrail.data.files.pins import Cell, Pin, parse_pin, write_pins
 from celltrail.data.graph.candidates import FREE, NAT
 from celltrail.tracking import TrackResult
+from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.exporting.masks import relabel
+from celltrail.tracking.obedience import require_obedience
 from celltrail.tracking.pipeline import write_into
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
@@ -48,9 +50,13 @@ def in_words(pin: Pin) -> str:
         ("link", "forbid"): "{0} does not become {1}",
         ("division", "keep"): "{0} divides into {1} and {2}",
         ("division", "forbid"): "{0} does not divide into {1} and {2}",
+        ("begin", "keep"): "{0} begins here",
+        ("end", "keep"): "{0} ends here",
         ("merge", "keep"): "{0} and {1} are one cell",
         ("merge", "forbid"): "{0} and {1} are two cells",
     }
+    if pin.kind == "division" and len(pin.cells) == 1:
+        return f"{names[0]} does not divide"
     return words[pin.kind, pin.action].format(*names, "another cell")
 
 
@@ -194,6 +200,7 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
         solution = solve_touched(problem.candidates, problem.solution, pinned, cells)
     else:
         solution = solve_candidates(pinned)
+    require_obedience(pinned, solution, pins)
     outside = problem.solution.used & (problem.track == 0)  # of the field of interest of the run
     unseen = np.flatnonzero(solution.used & (problem.track == 0) & ~outside)
     if len(unseen):
@@ -215,6 +222,7 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
         "appearances": int(solution.appears.sum()),
         "disappearances": int(solution.disappears.sum()),
         "filled": len(lineage.fills),
+        "filled_masks": list_fills(lineage, None, pinned),
         "tracks": len(lineage.tracks),
         "seconds": {"solve": round(time.perf_counter() - start, 4)},
     }
@@ -298,6 +306,7 @@ def _table_of(result: Result, graph: Graph, fills: NDArray[np.int64]) -> Any:
         position=detections.position,
         box=box,
         shape=result.labels.shape,
+        step=graph.candidates.step,
         ndim=ndim,
     )
 

@@ -10,7 +10,7 @@ from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.content import Result
 from celltrail.dashboard.opening.registry import Movie
 from celltrail.data.files.containment import inside
-from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_margins
+from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
 from celltrail.data.formats.points import joined_tracks, read_result
 from celltrail.data.progress import Progress, silent
 
@@ -79,6 +79,11 @@ def _measure(movie: Movie, result: Result, units: Units, progress: Progress) -> 
     graph = result.layer.folder / "graph.npz"
     margins = read_margins(inside(result.layer.root, graph)) if graph.is_file() else None
     cells = measure_cells(
-        points, result.labels, {} if images is None else {"": images}, margins=margins, progress=progress
+        points,
+        result.labels,
+        {} if images is None else {"": images},
+        margins=margins,
+        filled=read_filled(inside(result.layer.root, result.layer.folder / "run.json")),
+        progress=progress,
     )
     return CellNumbers(cells, measure_tracks(points, cells), joined_tracks(points.tracks))

@@ -17,6 +17,7 @@ from celltrail.data.files.ctc import Sequence, find_sequences, track_file
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.omezarr import is_zarr
 from celltrail.data.files.opening import inspect_folder, open_frames
+from celltrail.data.files.steps import find_step
 from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
 from celltrail.data.labels.instances import Parts, find_parts, looks_like_masks, mask_problem, mask_warning
 from celltrail.data.progress import Progress, silent
@@ -183,8 +184,13 @@ class _Movie:
             return None
 
     def _missing_frames(self) -> Iterator[Problem]:
+        try:
+            step = find_step(self.numbers)
+        except InputError as error:
+            yield from (_problem(self.path, text) for text in error.problems)
+            return
         pairs = zip(self.numbers, self.numbers[1:], strict=False)
-        gaps = [(before + 1, after - 1) for before, after in pairs if after > before + 1]
+        gaps = [(before + step, after - step) for before, after in pairs if after > before + step]
         if gaps and self.role != "sparse labels":
             yield _problem(
                 self.path,

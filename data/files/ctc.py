@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +96,12 @@ def digits_for(numbers: Iterable[int]) -> int:
 
 
 def write_masks(
-    folder: Path, masks: Iterable[tuple[int, NDArray[np.integer[Any]]]], *, digits: int = 3, prefix: str = "mask"
+    folder: Path,
+    masks: Iterable[tuple[int, NDArray[np.integer[Any]]]],
+    *,
+    digits: int = 3,
+    prefix: str = "mask",
+    bits: Literal[16, 32] = 16,
 ) -> list[int]:
     """Write label images as ``maskTTT.tif``; returns the frame numbers that were written.
 
@@ -104,23 +109,28 @@ def write_masks(
     """
     written = []
     for number, labels in masks:
-        write_labels(folder / f"{prefix}{number:0{digits}d}.tif", labels)
+        write_labels(folder / f"{prefix}{number:0{digits}d}.tif", labels, bits=bits)
         written.append(number)
     return written
 
 
-def write_track_file(path: Path, tracks: Tracks) -> None:
-    """Write ``res_track.txt`` or ``man_track.txt``.
+def bits_for(tracks: Tracks) -> Literal[16, 32]:
+    """How many bits the labels of some tracks need in a mask."""
+    return 16 if int(tracks.label.max(initial=0)) < 2**16 else 32
+
+
+def write_track_file(path: Path, tracks: Tracks, *, bits: Literal[16, 32] = 16) -> None:
+    """Write ``res_track.txt`` or ``man_track.txt``; ``bits``: of the masks that go with it.
 
     Raises
     ------
     InputError
-        If the table breaks an invariant, or has a label that does not fit into 16 bits.
+        If the table breaks an invariant, or has a label that does not fit into the bits.
     """
     problems = tracks.problems()
-    if int(tracks.label.max(initial=0)) > 65_535:
+    if int(tracks.label.max(initial=0)) >= 2**bits:
         problems.append(
-            f"{len(tracks)} tracks do not fit into the 16 bits of CTC masks: split the movie, or write another format."
+            f"{len(tracks)} tracks do not fit into the {bits} bits of CTC masks: split the movie, or write another format."
         )
     if problems:
         raise InputError(*problems)

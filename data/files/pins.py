@@ -1,9 +1,10 @@
 """Pins: what a person knows about a movie, as a table that tracking obeys.
 
 ``pins.csv`` has the header ``kind,action,frame,label,frame2,label2,frame3,label3``. Labels are those of
-the input masks. ``detection`` names one cell; ``link`` two, the second follows the first; ``division``
-a mother and two daughters, or a mother and one daughter (the other is free); ``merge`` two labels of
-one frame that are one cell. The action is ``keep`` or ``forbid``.
+the input masks. ``detection`` names one cell; ``link`` two, the second follows the first (forbidden: in no way, as a
+daughter neither); ``division`` a mother and two daughters, or a mother and one daughter (the other is free), or,
+forbidden, a mother alone (she does not divide); ``begin`` and ``end`` one cell that has no past or no future; ``merge``
+two labels of one frame that are one cell. The action is ``keep`` or ``forbid``; ``begin`` and ``end`` are only kept.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.output import output_file
 
 HEADER = ("kind", "action", "frame", "label", "frame2", "label2", "frame3", "label3")
-CELLS = {"detection": (1, 1), "link": (2, 2), "division": (2, 3), "merge": (2, 2)}  # fewest and most cells of a kind
+# fewest and most cells of a kind
+CELLS = {"detection": (1, 1), "link": (2, 2), "division": (1, 3), "merge": (2, 2), "begin": (1, 1), "end": (1, 1)}
 
-Kind = Literal["detection", "link", "division", "merge"]
+Kind = Literal["detection", "link", "division", "merge", "begin", "end"]
 Action = Literal["keep", "forbid"]
 Cell = tuple[int, int]
 
@@ -77,7 +79,7 @@ def _parse(fields: list[str]) -> Pin | str:
     fields = fields + [""] * (len(HEADER) - len(fields))
     kind, action, numbers = fields[0], fields[1], fields[2:]
     if kind not in CELLS:
-        return f"'{kind}' is no kind: write detection, link, division or merge."
+        return f"'{kind}' is no kind: write detection, link, division, begin, end or merge."
     if action not in ("keep", "forbid"):
         return f"'{action}' is no action: write keep or forbid."
     if len(fields) > len(HEADER):
@@ -88,9 +90,13 @@ def _parse(fields: list[str]) -> Pin | str:
         values = [int(number) for number in numbers]
     except ValueError:
         return "frames and labels must be whole numbers."
+    if kind in ("begin", "end") and action == "forbid":
+        return f"'{kind}' can only be kept: to say how the cell goes on, keep a link or a division."
     fewest, most = CELLS[kind]
+    fewest += kind == "division" and action == "keep"  # a mother alone: she does not divide
     if len(values) % 2 or not fewest <= len(values) // 2 <= most:
-        return f"a {kind} needs {fewest if fewest == most else f'{fewest} or {most}'} cells, each with frame and label."
+        count = str(fewest) if fewest == most else f"{fewest} to {most}"
+        return f"a {kind} to {action} needs {count} cells, each with frame and label."
     cells = tuple(zip(values[::2], values[1::2], strict=True))
     first = cells[0][0]
     if kind in ("link", "division") and any(frame <= first for frame, _ in cells[1:]):

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import imagecodecs
@@ -280,26 +280,28 @@ def _read_page(page: Any) -> NDArray[Any]:
     return pixels
 
 
-def write_labels(path: Path, labels: NDArray[np.integer[Any]]) -> None:
+def write_labels(path: Path, labels: NDArray[np.integer[Any]], *, bits: Literal[16, 32] = 16) -> None:
     """Write a label image as the CTC wants it: uint16, zlib; whole or not at all.
 
     Parameters
     ----------
     labels : NDArray[np.integer[Any]]
         Integer array (Y, X) or (Z, Y, X), values 0 … 65,535.
+    bits : 16 or 32
+        32: uint32, for more labels; the CTC's own software does not read it.
 
     Raises
     ------
     InputError
-        If a label does not fit into 16 bits.
+        If a label does not fit into the bits.
     """
     top = int(labels.max(initial=0))
-    if top > 65_535 or int(labels.min(initial=0)) < 0:
+    if top >= 2**bits or int(labels.min(initial=0)) < 0:
         raise InputError(
-            f"{path}: label {top} does not fit into the 16 bits of a CTC mask: "
+            f"{path}: label {top} does not fit into the {bits} bits of a CTC mask: "
             "split the movie, or write another format."
         )
-    write_array(path, np.ascontiguousarray(labels, dtype=np.uint16))
+    write_array(path, np.ascontiguousarray(labels, dtype=np.uint16 if bits == 16 else np.uint32))
 
 
 def write_array(path: Path, array: NDArray[Any], **options: Any) -> None:

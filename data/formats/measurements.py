@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ def measure_cells(
     *,
     margins: Mapping[tuple[int, int], float] | None = None,
     certainty: Certainty | None = None,
+    filled: Collection[tuple[int, int]] | None = None,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """One row per cell and frame.
@@ -47,6 +49,8 @@ def measure_cells(
         (frame, label) → nats, see `read_margins`.
     certainty : Certainty | None
         See `celltrail.data.formats.certainty.read_certainty`.
+    filled : Collection[tuple[int, int]] | None
+        (frame, label) of the masks that were painted where one was missing, see `read_filled`.
 
     Returns
     -------
@@ -59,7 +63,8 @@ def measure_cells(
         ``mean``, ``sd``, ``integrated`` (the sum) of the grey values (with the channel's name), ``background`` (the
         median of the pixels of the frame that belong to no cell), ``corrected_mean`` and ``corrected_integrated``
         (without the background); ``speed_px`` per frame since the previous point of the track, and ``speed_um_per_min``; ``margin``;
-        ``probability`` that its link to the past (or its beginning) is right.
+        ``probability`` that its link to the past (or its beginning) is right; ``filled``, whether
+        the mask was painted where one was missing.
     """
     import pandas as pd
 
@@ -97,6 +102,9 @@ def measure_cells(
         known = {**certainty.begin, **certainty.past}
         keys = zip(points.frame.tolist(), points.label.tolist(), strict=True)
         columns["probability"] = np.array([known.get(key, np.nan) for key in keys])
+    if filled is not None:
+        keys = zip(points.frame.tolist(), points.label.tolist(), strict=True)
+        columns["filled"] = np.array([key in filled for key in keys], dtype=bool)
     return pd.DataFrame(columns)
 
 
@@ -204,6 +212,15 @@ def read_margins(graph: Path) -> dict[tuple[int, int], float]:
     return margins
 
 
+def read_filled(run: Path) -> set[tuple[int, int]] | None:
+    """(frame, label in the result) of the masks that ``run.json`` says were painted; ``None`` if it does not say."""
+    try:
+        listed = json.loads(run.read_text(encoding="utf-8"))["filled_masks"]
+        return {(int(row["frame"]), int(row["track"])) for row in listed}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def measure_tracks(points: Points, cells: pd.DataFrame, certainty: Certainty | None = None) -> pd.DataFrame:
     """One row per track; continuations are joined to one track.
 
@@ -223,7 +240,8 @@ def measure_tracks(points: Points, cells: pd.DataFrame, certainty: Certainty | N
         the movie, or disappears; ``generation``; ``cycle_frames`` and ``cycle_minutes`` from birth by
         division to division; ``path_px``, ``net_px`` (start to end), ``mean_speed_px``, mean area; ``begin_minutes``,
         ``end_minutes``, and lengths, speeds and areas in µm and minutes where the scale is known; ``probability`` that the
-        whole track is right, ``cycle_probability`` that its whole cell cycle is.
+        whole track is right, ``cycle_probability`` that its whole cell cycle is; ``filled``, how many of its
+        masks were painted where one was missing, if the cells say so.
     """
     import pandas as pd
 
@@ -279,6 +297,8 @@ def measure_tracks(points: Points, cells: pd.DataFrame, certainty: Certainty | N
             "mean_speed_px": float(group["speed_px"].mean()) if len(group) > 1 else None,
             f"mean_{size}": float(group[size].mean()),
         }
+        if "filled" in cells:
+            row["filled"] = int(group["filled"].sum())
         if points.interval:
             minutes = points.interval / 60
             row |= {"begin_minutes": begin * minutes, "end_minutes": end * minutes}

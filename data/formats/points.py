@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_labels
+from celltrail.data.files.steps import find_step
 from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
 from celltrail.data.labels.overlap import count_overlap
 from celltrail.data.progress import Progress, silent
@@ -75,11 +76,12 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
     frame, label = points.frame, points.label
     found = set(zip(label.tolist(), frame.tolist(), strict=True))
     # A table may claim any frames; one outside the movie is enough to be found missing.
-    first, last = masks.numbers[0] - 1, masks.numbers[-1] + 1
+    step = find_step(masks.numbers)
+    first, last = masks.numbers[0] - step, masks.numbers[-1] + step
     listed = {
         (label, frame)
         for label, begin, end, _ in tracks.rows().tolist()
-        for frame in range(min(max(begin, first), last), min(end, last) + 1)
+        for frame in range(min(max(begin, first), last), min(end, last) + 1, step)
     }
     for what, odd in (("is missing from the masks", listed - found), ("has no track", found - listed)):
         if odd:

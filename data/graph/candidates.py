@@ -157,7 +157,8 @@ class Candidates:
         a clique id at most one may be used.
     rebirth_frames, rebirth_cost : a cell that was born by a division and divides again fewer than
         ``rebirth_frames`` frames later costs ``rebirth_cost`` (units) on top; 0 frames: no such rule.
-    ndim : 2 or 3. voxel : size (z, y, x) in µm or ``None``.
+    ndim : 2 or 3. step : by how much the number of a frame is larger than that of the frame before.
+    voxel : size (z, y, x) in µm or ``None``.
     """
 
     detections: Detections
@@ -168,6 +169,7 @@ class Candidates:
     rebirth_frames: int = 0
     rebirth_cost: int = 0
     ndim: int = 2
+    step: int = 1
     voxel: tuple[float, float, float] | None = None
 
     def __repr__(self) -> str:
@@ -300,6 +302,7 @@ def save_graph(
     arrays["clique.id"], arrays["clique.detection"] = candidates.clique_id, candidates.clique_detection
     arrays["rebirth"] = np.array([candidates.rebirth_frames, candidates.rebirth_cost])
     arrays["ndim"] = np.array(candidates.ndim)
+    arrays["step"] = np.array(candidates.step)
     arrays["voxel"] = np.array(candidates.voxel or (), dtype=np.float64)
     if solution is not None:
         for column in fields(solution):
@@ -361,6 +364,7 @@ def _from_arrays(arrays: dict[str, Any]) -> tuple[Candidates, Solution | None, I
         rebirth_frames=int(arrays["rebirth"][0]),
         rebirth_cost=int(arrays["rebirth"][1]),
         ndim=int(arrays["ndim"]),
+        step=int(arrays.get("step", 1)),
         voxel=(voxel[0], voxel[1], voxel[2]) if voxel else None,
     )
     solution = None

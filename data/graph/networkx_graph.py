@@ -5,13 +5,14 @@ nodes
     disappear`` in nats, ``optional`` (may be left out) and ``fixed`` (``"free"``, ``"keep"`` or ``"forbid"``).
 edges
     one per link: ``cost`` in nats, ``fixed``, and each term of the cost as ``term.NAME``. An edge without
-    ``cost`` is no link of its own, only part of a division.
+    ``cost`` is no link of its own, only part of a division. ``fixed="forbid"`` excludes every division with this edge,
+    too: the second cell follows the first in no way.
 ``graph.graph["divisions"]``
     ``{(mother, daughter, daughter): {"cost": …, "fixed": …, "term.NAME": …}}``. Removing a node or an edge
     removes the divisions that need it.
 ``graph.graph["cliques"]``
     lists of nodes of which at most one may be used.
-``graph.graph["rebirth_frames"]``, ``["rebirth_cost"]`` (nats), ``["ndim"]``, ``["voxel"]``
+``graph.graph["rebirth_frames"]``, ``["rebirth_cost"]`` (nats), ``["ndim"]``, ``["step"]``, ``["voxel"]``
     as in :class:`celltrail.data.graph.candidates.Candidates`.
 
 A solution adds ``chosen`` to nodes, edges and divisions (an edge of a chosen division is chosen, and has
@@ -56,6 +57,7 @@ def to_networkx(candidates: Candidates, solution: Solution | None = None) -> Gra
         rebirth_frames=candidates.rebirth_frames,
         rebirth_cost=candidates.rebirth_cost / NAT,
         ndim=candidates.ndim,
+        step=candidates.step,
         voxel=candidates.voxel,
     )
     names = (
@@ -153,8 +155,18 @@ def from_networkx(graph: Graph) -> Candidates:
                 f"the edge from node {u!r} (frame {graph.nodes[u]['frame']}) to node {v!r} (frame "
                 f"{graph.nodes[v]['frame']}) does not lead to a later frame: turn it round or remove it."
             )
-    problems += _value_problems((f"edge {u!r} → {v!r}", values) for u, v, values in linked)
+    problems += _value_problems((f"edge {u!r} → {v!r}", values) for u, v, values in graph.edges(data=True))
+    problems += [
+        f"edge {u!r} → {v!r} is kept, but is no link of its own: give it a cost, or keep a division with it."
+        for u, v, values in graph.edges(data=True)
+        if values.get("fixed") == "keep" and "cost" not in values
+    ]
     problems += _value_problems((f"division {key!r}", values) for *_, values, key in triplets)
+    problems += [
+        f"division {key!r} is kept, but an edge of it is forbidden: change one of them."
+        for *_, values, key in triplets
+        if values.get("fixed") == "keep" and _has_forbidden_edge(graph, key)
+    ]
     cliques = [[row[node] for node in clique if node in row] for clique in graph.graph.get("cliques", [])]
     raise_if(problems)
 
@@ -184,13 +196,17 @@ def from_networkx(graph: Graph) -> Candidates:
         detections=detections,
         links=Links(source=ends[:, 0], target=ends[:, 1], **_priced([values for *_, values in linked])),
         divisions=Divisions(
-            mother=three[:, 0], first=three[:, 1], second=three[:, 2], **_priced([entry[3] for entry in triplets])
+            mother=three[:, 0],
+            first=three[:, 1],
+            second=three[:, 2],
+            **_priced([_with_edges(graph, entry) for entry in triplets]),
         ),
         clique_id=np.repeat(np.arange(len(cliques)), [len(clique) for clique in cliques]).astype(np.int64),
         clique_detection=np.array([v for clique in cliques for v in clique], dtype=np.int64),
         rebirth_frames=int(graph.graph.get("rebirth_frames", 0)),
         rebirth_cost=round(graph.graph.get("rebirth_cost", 0.0) * NAT),
         ndim=int(graph.graph.get("ndim", 2)),
+        step=int(graph.graph.get("step", 1)),
         voxel=None if voxel is None else (float(voxel[0]), float(voxel[1]), float(voxel[2])),
     )
 
@@ -292,6 +308,16 @@ def _value_problems(entries: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
         if values.get("fixed", "free") not in _CODE:
             problems.append(f"{what} has fixed={values['fixed']!r}: choose 'free', 'keep' or 'forbid'.")
     return problems
+
+
+def _has_forbidden_edge(graph: Graph, key: Any) -> bool:
+    return any(graph.edges[key[0], daughter].get("fixed") == "forbid" for daughter in key[1:])
+
+
+def _with_edges(graph: Graph, entry: Any) -> dict[str, Any]:
+    """The attributes of a division, forbidden where one of its edges is."""
+    values, key = entry[3], entry[4]
+    return {**values, "fixed": "forbid"} if _has_forbidden_edge(graph, key) else values
 
 
 def _is_number(value: Any) -> bool:

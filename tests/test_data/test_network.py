@@ -44,7 +44,7 @@ def candidates() -> Candidates:
             hypothesis=ints(-1, 0, 1),
         ),
         Links(ints(0, 0), ints(1, 2), ints(7, -8), ints(FORBIDDEN, FREE), {"distance": np.array([0.5, 1.5])}),
-        Divisions(ints(0), ints(1), ints(2), ints(123_456_789), ints(FREE), {"symmetry": np.array([0.25])}),
+        Divisions(ints(0), ints(1), ints(2), ints(123_456_789), ints(FORBIDDEN), {"symmetry": np.array([0.25])}),
         clique_id=ints(0, 0),
         clique_detection=ints(1, 2),
         rebirth_frames=4,
@@ -94,6 +94,19 @@ def test_edits_reach_the_arrays(candidates: Candidates) -> None:
     assert edited.detections.fixed.tolist() == [FREE, KEPT, FORBIDDEN]
 
 
+def test_forbidding_an_edge_forbids_its_divisions(candidates: Candidates) -> None:
+    graph = to_networkx(candidates)
+    graph.edges[0, 1]["fixed"] = graph.graph["divisions"][0, 1, 2]["fixed"] = "free"
+    assert from_networkx(graph).divisions.fixed.tolist() == [FREE]
+    for edge in [(0, 1), (0, 2)]:
+        changed = graph.copy()
+        changed.edges[edge]["fixed"] = "forbid"
+        assert from_networkx(changed).divisions.fixed.tolist() == [FORBIDDEN]
+        changed.graph["divisions"] = {(0, 1, 2): {"cost": 1.0, "fixed": "keep"}}
+        with pytest.raises(InputError, match=r"division \(0, 1, 2\) is kept, but an edge of it is forbidden"):
+            from_networkx(changed)
+
+
 def test_removing_an_edge_removes_its_divisions(candidates: Candidates) -> None:
     graph = to_networkx(candidates)
     graph.remove_edge(0, 2)
@@ -116,6 +129,9 @@ def test_a_division_edge_that_is_no_link_stays_none(candidates: Candidates) -> N
     assert graph.has_edge(0, 2)
     assert "cost" not in graph.edges[0, 2]
     same(from_networkx(graph), candidates)
+    graph.edges[0, 2]["fixed"] = "keep"
+    with pytest.raises(InputError, match="edge 0 → 2 is kept, but is no link of its own"):
+        from_networkx(graph)
 
 
 def test_a_solution_is_written_on_the_graph(candidates: Candidates) -> None:

@@ -177,6 +177,18 @@ def test_a_pin_that_keeps_the_link_keeps_the_cell():
     assert set(links.fixed.tolist()) == {FREE, KEPT}
 
 
+def test_pins_on_the_mother_reach_the_daughter_that_nobody_sees(result):
+    masks, images = movie()
+    mother, daughter = (DIVIDES, 1), (DIVIDES + 1, 1)
+    for cells in [(mother,), (mother, daughter)]:
+        pinned = track(masks, images=images, pins=[Pin("division", "forbid", cells)])
+        assert pinned.run["divisions_one_outside"] == 0
+        assert pinned.run["status"] == "optimal"
+        assert pinned.solution.objective > result.solution.objective
+    kept = track(masks, images=images, pins=[Pin("division", "keep", (mother, daughter))])
+    assert (kept.run["divisions_one_outside"], kept.run["tracks"]) == (1, 17)
+
+
 def test_where_the_truth_goes_on_the_solver_erred(result, tmp_path):
     write_result(result, tmp_path / "01_RES")
     masks, images = movie()

@@ -87,7 +87,7 @@ def test_a_merger_is_split(ndim, frames):
     tracks = [int(dict(result.masks())[0][good[0] == label][0]) for label in (1, 2)]
     assert [(r["kind"], r["frame"], r["masks"]) for r in repairs["list"]] == [("merged", n, [1]) for n in frames]
     assert all(sorted(r["tracks"]) == sorted(tracks) for r in repairs["list"])
-    plain = track(bad)
+    plain = track(bad, repair=False)
     assert "repairs" not in plain.run
     with pytest.raises(AssertionError):
         same_cells(plain, good)
@@ -235,8 +235,18 @@ def test_parts_are_the_mask_and_disjoint():
     assert split_by(whole, [cells[0], cells[1], far], np.ones(2)) == []
 
 
-def test_repair_and_hypotheses_exclude_each_other():
-    with pytest.raises(InputError, match="--repair"):
-        track(crowd(), repair=True, hypotheses=True)
-    with pytest.raises(InputError, match="--repair"):
-        track(crowd(), repair=True, method="greedy")
+def test_masks_are_put_right_by_default_and_believed_where_that_is_said():
+    good = crowd()
+    bad = merge(good, (3,))
+    assert track(bad).run["repairs"]["merged"] == 1
+    assert track(bad).solution.objective == track(bad, repair=True).solution.objective
+    given = track(bad, masks_as_given=True)
+    assert "repairs" not in given.run
+    assert given.run["detections"] == sum(len(np.unique(mask)) - 1 for mask in bad.values())
+    hole = {t: np.where((mask == 1) & (t == 3), 0, mask) for t, mask in good.items()}
+    assert track(hole).run["filled"] == 1
+    assert track(hole, masks_as_given=True).run["filled"] == 0
+    for method in ("lap", "greedy"):  # they take masks as they are given
+        assert "repairs" not in track(bad, method=method).run
+    with pytest.raises(InputError, match="leave out --masks-as-given"):
+        track(good, masks_as_given=True, max_gap=2)

@@ -111,14 +111,14 @@ def test_an_unknown_setting_is_refused_with_the_nearest_known_name() -> None:
     ("options", "said"),
     [
         ({"method": "magic"}, "'magic' is not a choice for method: choose one of ilp, lap, greedy."),
-        ({"max_gap": -1}, "'max_gap' is -1 frames: give a whole number from 0 on."),
+        ({"max_gap": -1}, "'max_gap' is -1 frames: give a whole number from 0 to 100."),
         ({"max_gap": 1.5}, "'max_gap' is 1.5: give a whole number."),
         ({"max_gap": True}, "'max_gap' is True: give a whole number."),
         ({"foi": None}, "'foi' is None: give a whole number."),
         ({"time_limit": float("nan")}, "'time_limit' is nan seconds: give a number from 0 on."),
         ({"allow_drop": "no"}, "'allow_drop' is 'no': give true or false."),
         ({"voxel": "wide"}, "--voxel wide: give two or three numbers"),
-        ({"repair": True, "method": "lap"}, "Masks are repaired by the method 'ilp'"),
+        ({"masks_as_given": True, "hypotheses": True}, "leave out --masks-as-given"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_refused(options: dict[str, object], said: str) -> None:

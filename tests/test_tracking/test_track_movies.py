@@ -117,7 +117,9 @@ def test_a_mother_may_go_unseen_before_she_divides(crowd):
     rows = {row[0]: row for row in rows_of(result)}
     assert rows[mother] == (mother, 0, 4, 0)
     assert [rows[label][1:] for label in daughters] == [(5, 7, mother)] * 2
-    assert result.run["filled_masks"] == [{"track": mother, "frame": 4}]
+    (filled,) = result.run["filled_masks"]
+    assert (filled["track"], filled["frame"], filled["before"], filled["after"]) == (mother, 4, 3, None)
+    assert "mother" in filled["reason"]
     painted = dict(result.masks())[4] == mother
     assert painted[round(missing[0]), round(missing[1])]
     assert result.tracks.problems() == []
@@ -141,7 +143,10 @@ def test_a_missing_mask_is_bridged_and_filled(crowd):
     result = track(masks, max_gap=1)
     assert rows_of(result) == [(k, 0, 7, 0) for k in range(1, 17)]
     assert result.run["gap_links"] == 1
-    assert result.run["filled_masks"] == [{"track": 10, "frame": 4}]
+    (filled,) = result.run["filled_masks"]
+    assert (filled["track"], filled["frame"], filled["before"], filled["after"]) == (10, 4, 3, 5)
+    assert filled["covered"] == 0
+    assert filled["reason"].startswith("not seen between frames 3 and 5: one cell ends and one begins")
     painted = dict(result.masks())[4]
     assert painted[round(hidden[0]), round(hidden[1])] == 10
     assert ((painted > 0) >= (masks[4] > 0)).all()
@@ -169,13 +174,14 @@ def test_gaps_are_switched_on_by_the_movie(crowd):
     for t, k in ((2, 3), (3, 9), (5, 11)):
         crowd[t].pop(k)
     holed = track({t: draw(*cells) for t, cells in crowd.items()})
-    assert holed.run["scale"]["max_gap"] == 4
+    assert holed.run["scale"]["max_gap"] == 1
     assert len(holed.tracks) == 16
     assert holed.run["gap_links"] == 3
-    links = holed.run[
-        "links"
-    ]  # the price of a gap is the movie's own rate, with half a gap in 50 links believed before
+    # the price of a gap is the rate in a solution without any, with half a gap in 50 links believed before
+    links = holed.run["links"] - 3
     assert holed.run["constants"]["gap"] == pytest.approx(-np.log((3 + 0.5) / (links + 50)))
+    assert holed.run["scale"]["gap_rate"] == pytest.approx(3 / (links + 3))
+    assert whole.run["scale"]["gap_rate"] == 0
     assert whole.run["constants"]["gap"] == 2.0
 
 

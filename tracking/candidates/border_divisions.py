@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from celltrail.data.columns import take
 from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.candidates.features import Features, division_features
 from celltrail.tracking.candidates.links import DAUGHTER_RADIUS, WITH_ONE_DAUGHTER, LinkTable, mother_size
@@ -67,13 +68,7 @@ def lone_daughter_features(part: Part, rows: IntArray) -> Features:
     columns["position"][n:] = mirror_images(table, links, rows)
     both = replace(table, **columns)
     sister = n + np.arange(k)
-    pair = LinkTable(
-        source=np.tile(links.source[rows], 2),
-        target=np.concatenate([daughter, sister]),
-        span=np.tile(links.span[rows], 2),
-        distance=np.tile(links.distance[rows], 2),
-        shared=np.tile(links.shared[rows], 2),
-    )
+    pair = replace(take(links, np.tile(rows, 2)), target=np.concatenate([daughter, sister]))
     of_links = {name: np.tile(value[rows], 2) for name, value in part.link_features.items()}
     here = np.arange(k)
     usual = replace(part.usual, after=np.append(part.usual.after, part.usual.after[daughter]))

@@ -7,6 +7,7 @@ overlap. A division is a candidate if both daughters are near enough to the moth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,11 +36,16 @@ class LinkTable:
     source, target : IntArray
         int64 (m,), rows of the detections.
     span : NDArray[np.int8]
-        int8 (m,), non-empty frames from one to the other.
+        int8 (m,), steps from one to the other.
     distance : FloatArray
         float64 (m,), from where drift would take the source, in the voxel's x.
     shared : NDArray[np.int32]
         int32 (m,), voxels that the moved source shares with the target.
+    blank : NDArray[np.int8]
+        int8 (m,), how many of the frames in between hold no cell at all.
+    doubt : NDArray[np.float32]
+        float32 (m,), what speaks against a cell that went unseen in between: the share of its place that others cover,
+        in the worst frame; more than 1 where one of the two cells goes another way. 0 for adjacent frames.
     """
 
     source: IntArray
@@ -47,13 +53,15 @@ class LinkTable:
     span: NDArray[np.int8]
     distance: FloatArray
     shared: NDArray[np.int32]
+    blank: NDArray[np.int8]
+    doubt: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.source)
 
     @property
     def missed(self) -> NDArray[np.int8]:
-        """Frames with cells in between, in which this cell went unseen."""
+        """Frames in between, in which this cell went unseen."""
         return self.span - np.int8(1)
 
     def key(self, cell: IntArray) -> IntArray:
@@ -67,8 +75,31 @@ class LinkTable:
     def leaving(self, begin: int, end: int, first: int) -> LinkTable:
         """The links out of the rows ``begin`` to ``end`` (not included); rows are counted from ``first`` on."""
         part = slice(*np.searchsorted(self.source, [begin, end]))
-        links = take(self, part)
-        return replace(links, source=links.source - first, target=links.target - first)
+        return take(self, part).moved(-first)
+
+    def moved(self, by: int) -> LinkTable:
+        """The same links; the rows of their detections are larger by ``by``."""
+        return replace(self, source=self.source + by, target=self.target + by)
+
+
+def no_links() -> LinkTable:
+    """A table without any link."""
+    rows = np.zeros(0, dtype=np.int64)
+    return LinkTable(
+        source=rows,
+        target=rows,
+        span=rows.astype(np.int8),
+        distance=rows.astype(np.float64),
+        shared=rows.astype(np.int32),
+        blank=rows.astype(np.int8),
+        doubt=rows.astype(np.float32),
+    )
+
+
+def join_links(tables: Sequence[LinkTable]) -> LinkTable:
+    """The links of several tables as one, ordered by (source, target)."""
+    whole = concatenate(tables)
+    return take(whole, np.lexsort((whole.target, whole.source)))
 
 
 def typical_diameter(table: DetectionTable) -> float:
@@ -79,9 +110,8 @@ def typical_diameter(table: DetectionTable) -> float:
 def find_links(
     table: DetectionTable, *, max_gap: int = 1, diameter: float | None = None, frames: int | None = None
 ) -> LinkTable:
-    """Candidate links between frames with cells, over up to ``max_gap`` such frames in between.
+    """Candidate links over up to ``max_gap`` frames in between, as far as the overlaps of the table reach.
 
-    Frames without any cell do not count as missed: nothing could have been seen there.
     A part of a movie is given the ``diameter`` of a typical cell of all of it, and from how many of its ``frames``
     with cells links are wanted: the others only follow them.
     """
@@ -89,47 +119,50 @@ def find_links(
     crowd = 2 if table.joint else 1  # hypotheses of one cell take each other's places
     place, n = table.place, len(table)
     start = table.frame_starts()
+    time = table.time
+    when = time[start[:-1]]
     overlaps = np.searchsorted(table.overlap_source, start)
     reach = min(max_gap + 1, len(table.shift))
-    none = np.zeros(0, dtype=np.int64)
-    found = [
-        LinkTable(
-            source=none,
-            target=none,
-            span=none.astype(np.int8),
-            distance=none.astype(np.float64),
-            shared=none.astype(np.int32),
-        )
-    ]
+    parts = [no_links()]
     for i in range(min(len(start) - 2, len(start) if frames is None else frames)):
-        a, b, last = start[i], start[i + 1], start[min(i + 1 + reach, len(start) - 1)]
+        beyond = int(np.searchsorted(when, when[i] + reach, side="right"))
+        a, b, last = start[i], start[i + 1], start[beyond]
         seen = slice(overlaps[i], overlaps[i + 1])
         known = table.overlap_source[seen] * n + table.overlap_target[seen]
         count = table.overlap_count[seen][table.overlap_target[seen] < last]
         known = known[table.overlap_target[seen] < last]
         keys = [known]
-        for span in range(1, min(reach, len(start) - 2 - i) + 1):
-            expected = place[a:b] + table.shift[span][a:b] * table.scale
-            c, d = start[i + span], start[i + span + 1]
-            ahead = _nearest(expected, place[c:d], FORWARD * crowd, radius)
-            back = _nearest(place[c:d], expected, BACKWARD * crowd, radius)[::-1]
+        for j in range(i + 1, beyond):
+            expected = place[a:b] + table.shift[int(when[j] - when[i])][a:b] * table.scale
+            c, d = start[j], start[j + 1]
+            ahead = nearest_pairs(expected, place[c:d], FORWARD * crowd, radius)
+            back = nearest_pairs(place[c:d], expected, BACKWARD * crowd, radius)[::-1]
             keys += [(pairs[0] + a) * n + pairs[1] + c for pairs in (ahead, back)]
         pairs = np.unique(np.concatenate(keys))
         source, target = pairs // n, pairs % n
-        span_of = np.searchsorted(start, target, side="right") - 1 - i
+        span_of = time[target] - when[i]
+        seen_between = np.searchsorted(when, time[target]) - i - 1
         shift = np.zeros((len(pairs), 3))
         for span in range(1, reach + 1):
             shift[span_of == span] = table.shift[span][source[span_of == span]]
         distance = np.linalg.norm(place[target] - place[source] - shift * table.scale, axis=1)
         shared = np.zeros(len(pairs), dtype=np.int32)
         shared[np.searchsorted(pairs, known)] = count
-        found.append(
-            LinkTable(source=source, target=target, span=span_of.astype(np.int8), distance=distance, shared=shared)
+        parts.append(
+            LinkTable(
+                source=source,
+                target=target,
+                span=span_of.astype(np.int8),
+                distance=distance,
+                shared=shared,
+                blank=(span_of - 1 - seen_between).astype(np.int8),
+                doubt=np.zeros(len(pairs), dtype=np.float32),
+            )
         )
-    return concatenate(found)
+    return join_links(parts)
 
 
-def _nearest(a: FloatArray, b: FloatArray, k: int, radius: float) -> IntArray:
+def nearest_pairs(a: FloatArray, b: FloatArray, k: int, radius: float) -> IntArray:
     """Pairs (row of a, row of b): the up to ``k`` nearest points of ``b`` within ``radius`` of each of ``a``."""
     if not len(a) or not len(b):
         return np.zeros((2, 0), np.int64)

@@ -7,7 +7,7 @@ time and forgotten once they have been turned into costs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
 
@@ -124,9 +124,7 @@ def _find_in_chunks(table: DetectionTable, max_gap: int, mapper: Mapper) -> Link
         edges.append(max(int(np.searchsorted(start, start[edges[-1]] + FEW, side="right")) - 1, edges[-1] + 1))
     chunks = ((table.between(start[i], start[min(j + max_gap + 1, len(start) - 1)]), j - i) for i, j in pairwise(edges))
     found = zip(edges, mapper(search, chunks), strict=False)
-    return concatenate(
-        replace(links, source=links.source + start[i], target=links.target + start[i]) for i, links in found
-    )
+    return concatenate(links.moved(int(start[i])) for i, links in found)
 
 
 def _search(chunk: tuple[DetectionTable, int], *, max_gap: int, diameter: float) -> LinkTable:

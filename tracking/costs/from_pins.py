@@ -44,7 +44,7 @@ def fit_corrections(base: LearnedCosts, table: DetectionTable, pins: Sequence[Pi
         With every pin on a cell that does not exist, or if no pin speaks of a candidate link or division.
     """
     row_of = row_of_cell(table.frame, table.label)
-    spoken = [pin for pin in pins if pin.kind in ("link", "division")]
+    spoken = [pin for pin in pins if pin.kind not in ("detection", "merge")]
     raise_if(
         f"The pins name cell {label} of frame {frame}, but the masks have no such cell."
         for frame, label in dict.fromkeys(cell for pin in spoken for cell in pin.cells)
@@ -53,7 +53,7 @@ def fit_corrections(base: LearnedCosts, table: DetectionTable, pins: Sequence[Pi
     problem = find_candidates(table, max_gap=max(len(table.shift) - 1, 0)).whole
     link_says, division_says = _verdicts(problem, spoken, row_of)
     if not link_says.any() and not division_says.any():
-        raise InputError("No pin keeps or forbids a link or a division among the candidates: nothing can be learned.")
+        raise InputError("No pin speaks of a link or a division among the candidates: nothing can be learned.")
     note = {
         "name": name,
         "links": int((link_says > 0).sum()),
@@ -97,6 +97,10 @@ def _verdicts(problem: Part, pins: Sequence[Pin], row_of: dict[Cell, int]) -> tu
     kept_links, kept_divisions = np.zeros(len(links), bool), np.zeros(len(mother), bool)
     for pin in pins:
         rows = [row_of[cell] for cell in pin.cells]
+        if pin.kind in ("begin", "end"):
+            link_says[(links.target if pin.kind == "begin" else links.source) == rows[0]] = -1
+            division_says[(one == rows[0]) | (two == rows[0]) if pin.kind == "begin" else mother == rows[0]] = -1
+            continue
         if pin.kind == "link":
             named = (links.source == rows[0]) & (links.target == rows[1])
             kept, says = kept_links, link_says

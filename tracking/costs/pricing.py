@@ -30,7 +30,8 @@ from celltrail.data.running.workers import Mapper
 from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.candidates.border_divisions import find_lone_daughters, lone_daughter_features
 from celltrail.tracking.candidates.features import Features
-from celltrail.tracking.candidates.links import typical_diameter
+from celltrail.tracking.candidates.gaps import COVERED
+from celltrail.tracking.candidates.links import LinkTable, typical_diameter
 from celltrail.tracking.candidates.parts import Part, UnpricedCandidates
 from celltrail.tracking.measuring.table import DetectionTable
 
@@ -46,7 +47,9 @@ class Constants:
     border : float
         The same near its side.
     gap : float
-        Each frame in which a linked cell was not seen.
+        Each frame in which a linked cell was not seen, though others were.
+    blank : float
+        Each frame in which a linked cell was not seen, nor any other.
     margin : float
         How near the side counts as border, in diameters of a typical cell.
     late : float
@@ -64,6 +67,7 @@ class Constants:
     appear: float = 7.0
     border: float = 3.0
     gap: float = 2.0
+    blank: float = 1.0
     margin: float = 0.25
     late: float = 6.0
     outside: float = 3.0
@@ -81,6 +85,7 @@ class Constants:
             f"a daughter whose sister is outside the image costs {self.border + self.outside:g} nats ({self.border:g} of them as a cell that leaves there): one birth in {np.exp(self.border + self.outside):,.0f}",
             f"leaving out a small detection that nothing precedes or follows costs {self.false:g} nats",
             f"each frame in which a cell goes unseen costs {self.gap:g} nats: it happens to one cell in {np.exp(self.gap):,.0f}",
+            f"each such frame that shows no cell at all costs {self.blank:g} nats: a cell is gone after it with odds of 1 : {np.exp(self.blank):.3g}",
         ]
 
 
@@ -100,6 +105,9 @@ def change_constants(given: Mapping[str, float]) -> Constants:
         ]
     )
     return replace(Constants(), **given)
+
+
+CONTESTED_COST = 50.0  # nats against a gap whose place is covered, or whose cells go another way: it is never chosen
 
 
 class CostModel(Protocol):
@@ -129,7 +137,8 @@ def price(
     mapper: Mapper = map,
 ) -> Candidates:
     """The tracking problem with integer costs; ``explained``: with the terms that they are the sum of,
-    in half precision (three digits): they are shown, never summed.
+    in half precision (three digits): they are shown, never summed. But what a link costs less as a division with one
+    daughter outside is always there, in single precision: pins may take it back.
 
     With ``allow_drop`` doubtful detections may be left out, at a price.
 
@@ -188,6 +197,7 @@ def price(
         clique_id=table.clique_id,
         clique_detection=table.clique_row,
         ndim=table.ndim,
+        step=table.step,
     )
 
 
@@ -216,7 +226,7 @@ def with_terms(
 def _put(table: Links | Divisions, begin: int, part: Terms) -> None:
     """Write the terms of a part into those of all rows, from row ``begin`` on."""
     for name, term in part.items():
-        whole = table.terms.setdefault(name, np.empty(len(table), dtype=np.float16))
+        whole = table.terms.setdefault(name, np.empty(len(table), dtype=term.dtype))
         whole[begin : begin + len(term)] = term
 
 
@@ -277,6 +287,7 @@ def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Co
     link_terms, division_terms = (
         {name: term.astype(np.float16) for name, term in of.items()} if explained else {} for of in (terms, its_terms)
     )
+    link_terms[SISTER_OUTSIDE] = terms[SISTER_OUTSIDE].astype(np.float32)
     return Priced(
         offset=part.offset,
         link_cost=to_units(cost),
@@ -296,7 +307,7 @@ def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[Fl
     division is likelier than not: a link that fits badly is none for that reason alone.
     """
     logit, terms = model.link(part.link_features, len(part.links))
-    unseen = constants.gap * part.links.missed.astype(np.float64)
+    unseen = unseen_cost(part.links, constants) + CONTESTED_COST * (part.links.doubt > COVERED)
     cost, outside = unseen - logit, np.zeros(len(logit))
     lone = find_lone_daughters(part)
     born, _ = model.division(lone_daughter_features(part, lone), len(lone))
@@ -306,14 +317,23 @@ def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[Fl
     return logit, cost + outside, terms
 
 
+def unseen_cost(links: LinkTable, constants: Constants) -> FloatArray:
+    """What the frames cost in which the cells of some links went unseen, in nats, float64 (m,)."""
+    blank = links.blank.astype(np.float64)
+    return np.asarray(constants.gap * (links.missed - blank) + constants.blank * blank)
+
+
 def _price_divisions(
     part: Part, model: CostModel, constants: Constants, link_cost: FloatArray, appear: FloatArray
 ) -> tuple[IntArray, FloatArray, Terms]:
     """The divisions of a part that are worth a place in the problem: int64 (3, d), their costs in nats, the terms."""
     links, first, second = part.links, part.first, part.second
     logit, terms = model.division(part.division_features, len(first))
-    unseen = (links.missed[first] > 0) & (links.missed[second] > 0)
-    late = np.where(unseen, constants.gap, constants.late * links.missed[second].astype(np.float64))
+    alone = (links.missed[first] > 0) & (links.missed[second] > 0)
+    late = np.where(
+        alone, unseen_cost(links, constants)[first], constants.late * links.missed[second].astype(np.float64)
+    )
+    late += CONTESTED_COST * ((links.doubt[first] > COVERED) | (links.doubt[second] > COVERED))
     cost = late - logit
     single = np.minimum(
         link_cost[first] + appear[links.target[second]], link_cost[second] + appear[links.target[first]]
@@ -350,7 +370,6 @@ def end_costs(table: DetectionTable, constants: Constants) -> tuple[FloatArray, 
     """
     near = table.border <= constants.margin * typical_diameter(table)
     base = np.where(near, constants.border, constants.appear)
-    frames = table.frames_with_cells()
-    since = np.searchsorted(frames, table.frame)
-    until = len(frames) - 1 - since
+    time = table.time
+    since, until = time - time.min(initial=0), time.max(initial=0) - time
     return np.minimum(base, constants.gap * since), np.minimum(base, constants.gap * until)

@@ -50,11 +50,12 @@ def build_lineage(
     """
     used = solution.used if present is None else solution.used & present
     links, divisions, frame = candidates.links, candidates.divisions, candidates.detections.frame
+    step = candidates.step
     rows = np.flatnonzero(solution.link_chosen)
     source, target = links.source[rows], links.target[rows]
     whole = used[source] & used[target]
     source, target = source[whole], target[whole]
-    gap = frame[target] - frame[source] > 1
+    gap = frame[target] - frame[source] > step
     joined = ~links.lone_daughter[rows[whole]]
     if not fill:
         joined &= ~gap
@@ -87,9 +88,11 @@ def build_lineage(
     if fill:  # a mother who went unseen before she divided is painted where she was
         born = np.minimum(frame[divisions.first[chosen]], frame[divisions.second[chosen]])
         for mother, birth in zip(divisions.mother[chosen].tolist(), born.tolist(), strict=True):
-            if track[mother] and birth > frame[mother] + 1:
+            if track[mother] and birth > frame[mother] + step:
                 jumps.append((mother, mother, birth))
-                end[track[mother] - 1] = birth - 1
-    fills = [(int(track[a]), middle, a, b) for a, b, until in jumps for middle in range(int(frame[a]) + 1, until)]
+                end[track[mother] - 1] = birth - step
+    fills = [
+        (int(track[a]), middle, a, b) for a, b, until in jumps for middle in range(int(frame[a]) + step, until, step)
+    ]
     tracks = Tracks(np.arange(1, len(heads) + 1), frame[heads], end, parent[1:])
     return Lineage(tracks, track, np.array(sorted(fills), dtype=np.int64).reshape(-1, 4))

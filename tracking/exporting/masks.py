@@ -26,7 +26,7 @@ def paint_masks(
     ------
     frame number, int64 labels of the shape of the masks.
     """
-    numbers = range(table.numbers[0], table.numbers[-1] + 1)
+    numbers = range(table.numbers[0], table.numbers[-1] + 1, table.step)
     start = np.searchsorted(table.frame, [*numbers, numbers[-1] + 1])
     for i, number in enumerate(numbers):
         rows = slice(start[i], start[i + 1])

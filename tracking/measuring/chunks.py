@@ -34,7 +34,9 @@ class Chunk:
     scale : FloatArray
         float64 (3,), size of a voxel (z, y, x) in units of its x.
     spans : int
-        Overlaps and drift are measured from the own frames to frames up to this many non-empty frames later.
+        Overlaps and drift are measured from the own frames to frames up to this many steps later.
+    step : int
+        By how much the number of a frame is larger than that of the frame before.
     """
 
     masks: Masks
@@ -43,6 +45,7 @@ class Chunk:
     own: int
     scale: FloatArray
     spans: int
+    step: int = 1
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Measured:
     columns : list[tuple[NDArray[Any], ...]]
         Of each own frame the columns of the table, ordered by position.
     shifts : dict[int, list[FloatArray]]
-        Span → of each own frame with cells the predicted shifts, float64 (n, 3).
+        Span → of each own frame with cells the predicted shifts, float64 (n, 3); 0 where no cells were seen then.
     overlaps : list[IntArray]
         int64 (3, k): source, target, shared voxels; rows are counted from the first cell of the chunk, over the
         frames that follow as well.
@@ -62,8 +65,6 @@ class Measured:
         Number and shape of the first frame.
     single, pieces
         The labels seen where every frame holds one only (else more than one), and the pieces it comes in.
-    short : bool
-        Too few frames with cells follow.
     """
 
     columns: list[tuple[NDArray[Any], ...]]
@@ -73,7 +74,19 @@ class Measured:
     shape: tuple[int, ...]
     single: set[int]
     pieces: int
-    short: bool
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A frame with cells, kept for those that follow; ``place``: among the own frames with cells."""
+
+    number: int
+    own: bool
+    index: NDArray[np.int32]
+    centre: FloatArray
+    first: int
+    rank: IntArray
+    place: int
 
 
 def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
@@ -83,13 +96,15 @@ def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
     columns: list[tuple[NDArray[Any], ...]] = []
     shifts: dict[int, list[FloatArray]] = {span: [] for span in range(1, spans + 1)}
     overlaps: list[IntArray] = []
-    window: deque[tuple[bool, NDArray[np.int32], FloatArray, int, IntArray]] = deque(maxlen=spans)
-    total, following = 0, 0
+    window: deque[_Seen] = deque()
+    total = 0
     single: set[int] = set()
     pieces = 0
     for done, number in enumerate(chunk.numbers):
         own = done < chunk.own
-        if not own and following == spans:
+        while window and number - window[0].number > spans * chunk.step:
+            window.popleft()
+        if not own and not any(seen.own for seen in window):
             break
         progress("measure", done, len(chunk.numbers))
         layers = _layers_of(chunk.masks, number)
@@ -123,17 +138,19 @@ def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
             columns.append(tuple(np.asarray(column)[order] for column in rows))
         if not len(present):
             continue
-        following += not own
-        for span, (owned, index_a, centre_a, first_a, rank_a) in enumerate(reversed(window), start=1):
-            if not owned:
+        for seen in reversed(window):
+            if not seen.own:
                 continue
-            shift = predict_shift(centre_a * scale, centre[order] * scale) / scale
-            shifts[span].append(shift)
-            whole = np.rint(shift[rank_a]).astype(np.int64)
-            for a, b in product(index_a, index):
+            shift = predict_shift(seen.centre * scale, centre[order] * scale) / scale
+            shifts[(number - seen.number) // chunk.step][seen.place] = shift
+            whole = np.rint(shift[seen.rank]).astype(np.int64)
+            for a, b in product(seen.index, index):
                 source, target, count = shared_voxels(a, b, whole, len(present))
-                overlaps.append(np.stack([rank_a[source] + first_a, rank[target] + total, count]))
-        window.append((own, index, centre[order], total, rank))
+                overlaps.append(np.stack([seen.rank[source] + seen.first, rank[target] + total, count]))
+        window.append(_Seen(number, own, index, centre[order], total, rank, len(shifts[1])))
+        if own:
+            for shift_of in shifts.values():
+                shift_of.append(np.zeros((len(present), 3)))
         total += len(present)
     return Measured(
         columns=columns,
@@ -143,7 +160,6 @@ def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
         shape=shape,
         single=single,
         pieces=pieces,
-        short=following < spans,
     )
 
 

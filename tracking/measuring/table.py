@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.movie import part_of
+from celltrail.data.files.steps import find_step
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.data.types import FloatArray, IntArray, Masks
@@ -60,8 +61,8 @@ class DetectionTable:
         float64 (n,), mean intensity above the background of the frame and standard deviation inside the mask, both
         in units of their spread over the movie; NaN without images.
     shift : dict[int, FloatArray]
-        Span → float64 (n, 3), the displacement in voxels that the surroundings predict until ``span`` non-empty
-        frames later.
+        Span → float64 (n, 3), the displacement in voxels that the surroundings predict until ``span`` steps later; 0
+        where there are no cells then.
     overlap_source, overlap_target, overlap_count : IntArray
         int64 (k,), rows of the table and shared voxels of the source, moved by its shift, with the target.
     reward : FloatArray
@@ -80,6 +81,8 @@ class DetectionTable:
         Size of a voxel (z, y, x) in units of its x.
     joint : bool
         Whether hypotheses compete anywhere in the movie that this is, or was taken from.
+    step : int
+        By how much the number of a frame is larger than that of the frame before.
     """
 
     frame: IntArray
@@ -105,6 +108,7 @@ class DetectionTable:
     shape: tuple[int, ...]
     scale: FloatArray
     joint: bool = False
+    step: int = 1
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -113,6 +117,11 @@ class DetectionTable:
     def ndim(self) -> int:
         """2 or 3."""
         return len(self.shape)
+
+    @property
+    def time(self) -> IntArray:
+        """When each detection was seen, in steps since the first frame of the movie, int64 (n,)."""
+        return np.asarray((self.frame - self.numbers[0]) // self.step)
 
     @property
     def place(self) -> FloatArray:
@@ -197,7 +206,8 @@ def measure_movie(
     images: Masks | None = None,
     *,
     voxel: tuple[float, float, float] | None = None,
-    spans: int = 2,
+    spans: int = 1,
+    step: int | None = None,
     mapper: Mapper | None = None,
     progress: Progress = silent,
 ) -> DetectionTable:
@@ -213,7 +223,9 @@ def measure_movie(
     voxel : tuple[float, float, float] | None
         Size (z, y, x) in µm; ``None``: voxels are cubes.
     spans : int
-        Overlaps and drift are kept for frames up to this many non-empty frames apart.
+        Overlaps and drift are kept for frames up to this many steps apart.
+    step : int | None
+        By how much the numbers of consecutive frames differ; ``None``: what is common to them.
     mapper : Mapper | None
         Where the chunks of the movie are measured (`celltrail.data.running.workers.open_workers`); ``None``:
         here, as one.
@@ -225,7 +237,7 @@ def measure_movie(
     Raises
     ------
     InputError
-        If frames differ in shape, hold other than non-negative whole numbers, or grey values or
+        If the step does not fit, if frames differ in shape, hold other than non-negative whole numbers, or grey values or
         binary masks instead of labels; if an image is missing or of another shape.
     """
     numbers = tuple(sorted(masks))
@@ -236,16 +248,16 @@ def measure_movie(
             f"{len(missing)} frames have a mask but no image (first: frame {missing[0]}): "
             "give images for every mask, or none."
         )
+    step = find_step(numbers, step)
     size = check_voxel(voxel, 2)
     scale = np.ones(3) if size is None else np.array(size) / size[2]
     if mapper is None:
-        parts = [
-            measure_chunk(
-                Chunk(masks=masks, images=images, numbers=numbers, own=len(numbers), scale=scale, spans=spans), progress
-            )
-        ]
+        whole = Chunk(
+            masks=masks, images=images, numbers=numbers, own=len(numbers), scale=scale, spans=spans, step=step
+        )
+        parts = [measure_chunk(whole, progress)]
     else:
-        parts = _measure_apart(masks, images, numbers, scale, spans, mapper, progress)
+        parts = _measure_apart(masks, images, numbers, scale, spans, step, mapper, progress)
     progress("measure", len(numbers), len(numbers))
     if odd := [part for part in parts if part.shape != parts[0].shape]:
         raise odd_shape(odd[0].first, odd[0].shape, parts[0].shape)
@@ -261,8 +273,7 @@ def measure_movie(
     total = len(frame)
     shift_of = {}
     for span in range(1, spans + 1):
-        known = np.concatenate([np.zeros((0, 3)), *(shift for part in parts for shift in part.shifts[span])])
-        shift_of[span] = np.concatenate([known, np.zeros((total - len(known), 3))])
+        shift_of[span] = np.concatenate([np.zeros((0, 3)), *(shift for part in parts for shift in part.shifts[span])])
     overlap = _join_overlaps(parts)
     none = np.zeros(0, dtype=np.int64)
     evidence = Evidence(
@@ -294,6 +305,7 @@ def measure_movie(
         shape=parts[0].shape,
         scale=scale,
         joint=len(evidence.clique_id) > 0,
+        step=step,
     )
 
 
@@ -303,27 +315,30 @@ def _measure_apart(
     numbers: tuple[int, ...],
     scale: FloatArray,
     spans: int,
+    step: int,
     mapper: Mapper,
     progress: Progress,
 ) -> list[Measured]:
     """Measure a movie in chunks of `CHUNK` frames, each of them wherever ``mapper`` sends it."""
 
-    def chunk(begin: int, reach: int) -> Chunk:
-        seen = numbers[begin : begin + CHUNK + reach]
+    def chunk(begin: int) -> Chunk:
+        seen = numbers[begin : begin + CHUNK + spans]
         frames = range(seen[0], seen[-1] + 1)
         grey = None if images is None else part_of(images, frames)
         return Chunk(
-            masks=part_of(masks, frames), images=grey, numbers=seen, own=min(CHUNK, len(seen)), scale=scale, spans=spans
+            masks=part_of(masks, frames),
+            images=grey,
+            numbers=seen,
+            own=min(CHUNK, len(seen)),
+            scale=scale,
+            spans=spans,
+            step=step,
         )
 
     parts = []
     begins = range(0, len(numbers), CHUNK)
     progress("measure", 0, len(numbers))
-    for begin, part in zip(begins, mapper(measure_chunk, (chunk(begin, spans) for begin in begins)), strict=True):
-        reach = spans
-        while part.short and begin + CHUNK + reach < len(numbers):  # it ends in empty frames
-            reach *= 4
-            (part,) = mapper(measure_chunk, [chunk(begin, reach)])
+    for begin, part in zip(begins, mapper(measure_chunk, (chunk(begin) for begin in begins)), strict=True):
         parts.append(part)
         progress("measure", min(begin + CHUNK, len(numbers)), len(numbers))
     return parts

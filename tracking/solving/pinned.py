@@ -16,7 +16,18 @@ from celltrail.data.columns import concatenate, row_of_cell, take
 from celltrail.data.errors import raise_if
 from celltrail.data.files.movie import DerivedFrames
 from celltrail.data.files.pins import Cell, Pin
-from celltrail.data.graph.candidates import FORBIDDEN, KEPT, NAT, Candidates, Divisions, Links, Terms, all_free
+from celltrail.data.graph.candidates import (
+    FORBIDDEN,
+    KEPT,
+    NAT,
+    SISTER_OUTSIDE,
+    Candidates,
+    Divisions,
+    Links,
+    Terms,
+    all_free,
+    to_units,
+)
 from celltrail.data.types import IntArray, Masks
 
 NEVER = 10_000 * NAT  # what it costs to end a kept mother, or to begin a kept daughter, in another way
@@ -48,6 +59,9 @@ class MergedMasks(DerivedFrames):
 
 def apply_pins(candidates: Candidates, pins: Sequence[Pin]) -> Candidates:
     """The problem with pins obeyed: fixed columns, and new ones for pinned pairs that were no candidates.
+
+    A pin speaks of cells, so it fixes every column that says the same of them: a link that is forbidden is forbidden
+    as a part of a division, too. `celltrail.tracking.obedience.require_obedience` reads in the solution that it has worked.
 
     Raises
     ------
@@ -126,25 +140,56 @@ def _fix(candidates: Candidates, pin: Pin, rows: list[int]) -> None:
     """Write one pin into the ``fixed`` columns."""
     d, links, divisions = candidates.detections, candidates.links, candidates.divisions
     value = KEPT if pin.action == "keep" else FORBIDDEN
+    born = (divisions.first == rows[-1]) | (divisions.second == rows[-1])
     if pin.kind == "detection":
         d.fixed[rows[0]] = value
         d.optional[rows[0]] |= value == FORBIDDEN
     elif pin.kind == "link":
-        links.fixed[(links.source == rows[0]) & (links.target == rows[1])] = value
-    else:
-        mother, *daughters = rows
-        named = divisions.mother == mother
-        for daughter in daughters:
-            named &= (divisions.first == daughter) | (divisions.second == daughter)
-        if len(daughters) == 2 or pin.action == "forbid":
-            divisions.fixed[named] = value
-            return
-        other = (
-            (divisions.mother == mother) | (divisions.first == daughters[0]) | (divisions.second == daughters[0])
-        ) & ~named
-        divisions.fixed[other] = FORBIDDEN
-        links.fixed[(links.source == mother) | (links.target == daughters[0])] = FORBIDDEN
-        d.disappear[mother] = d.appear[daughters[0]] = NEVER
+        pair = (links.source == rows[0]) & (links.target == rows[1])
+        links.fixed[pair] = value
+        _move_only(links, pair)
+        if pin.action == "forbid":
+            divisions.fixed[(divisions.mother == rows[0]) & born] = FORBIDDEN
+    elif pin.kind == "begin":
+        d.fixed[rows[0]] = KEPT
+        links.fixed[links.target == rows[0]] = FORBIDDEN
+        divisions.fixed[born] = FORBIDDEN
+    elif pin.kind == "end":
+        d.fixed[rows[0]] = KEPT
+        links.fixed[links.source == rows[0]] = FORBIDDEN
+        divisions.fixed[divisions.mother == rows[0]] = FORBIDDEN
+    elif pin.kind == "division":
+        _fix_division(candidates, pin, *rows)
+
+
+def _fix_division(candidates: Candidates, pin: Pin, mother: int, *daughters: int) -> None:
+    """Keep or forbid the divisions of a mother into these daughters, the others free."""
+    d, links, divisions = candidates.detections, candidates.links, candidates.divisions
+    named = divisions.mother == mother
+    outside = (links.source == mother) & links.lone_daughter  # the other daughter is outside the image
+    for daughter in daughters:
+        named &= (divisions.first == daughter) | (divisions.second == daughter)
+        outside &= links.target == daughter
+    if pin.action == "forbid":
+        divisions.fixed[named] = FORBIDDEN
+        if len(daughters) < 2:
+            _move_only(links, outside)
+        return
+    if len(daughters) == 2:
+        divisions.fixed[named] = KEPT
+        return
+    other = (divisions.mother == mother) | (divisions.first == daughters[0]) | (divisions.second == daughters[0])
+    divisions.fixed[other & ~named] = FORBIDDEN
+    links.fixed[((links.source == mother) | (links.target == daughters[0])) & ~outside] = FORBIDDEN
+    d.disappear[mother] = d.appear[daughters[0]] = NEVER
+
+
+def _move_only(links: Links, rows: NDArray[np.bool_]) -> None:
+    """Make of some links what they are without a second daughter outside the image, at the cost of that."""
+    gain = links.terms.get(SISTER_OUTSIDE)
+    if gain is not None:
+        links.cost[rows] -= to_units(gain[rows])
+        gain[rows] = 0
 
 
 def _contradictions(pins: Sequence[Pin]) -> list[str]:
@@ -158,19 +203,39 @@ def _contradictions(pins: Sequence[Pin]) -> list[str]:
     forbidden = {pin.cells[0] for pin in pins if pin.kind == "detection" and pin.action == "forbid"}
     past: dict[Cell, Pin] = {}
     future: dict[Cell, Pin] = {}
+    follows = {pair: pin for pin in pins if pin.action == "keep" for pair in _pairs(pin)}
+    divides = {pin.cells[0]: pin for pin in pins if pin.action == "keep" and pin.kind == "division"}
     for pin in pins:
-        if pin.action == "forbid" or pin.kind == "detection":
+        if pin.action == "forbid":
+            said = [follows.get(pair) for pair in _pairs(pin)] if pin.kind == "link" else []
+            said += [divides.get(pin.cells[0])] if pin.kind == "division" and len(pin.cells) == 1 else []
+            said += (
+                [follows.get((pin.cells[0], pin.cells[1]))] if pin.kind == "division" and len(pin.cells) == 2 else []
+            )
+            problems += [
+                f"One of the pins forbids what another keeps ({pin}; {other}): remove one of them."
+                for other in said
+                if other is not None and (other.kind, pin.kind) != ("link", "division")
+            ]
+            continue
+        if pin.kind == "detection":
             continue
         for cell in pin.cells:
             if cell in forbidden:
                 problems.append(
                     f"The pins forbid cell {cell[1]} of frame {cell[0]}, but also {pin}: remove one of them."
                 )
-        ends = [(future, pin.cells[0], "futures")] + [(past, cell, "pasts") for cell in pin.cells[1:]]
+        ends = [] if pin.kind == "begin" else [(future, pin.cells[0], "futures")]
+        ends += [(past, cell, "pasts") for cell in (pin.cells if pin.kind == "begin" else pin.cells[1:])]
         for known, cell, word in ends:
             other = known.setdefault(cell, pin)
-            if other.cells != pin.cells:
+            if other.kind != pin.kind or set(other.cells) != set(pin.cells):
                 problems.append(
                     f"Cell {cell[1]} of frame {cell[0]} has two pinned {word} ({other}; {pin}): remove one of them."
                 )
     return list(dict.fromkeys(problems))
+
+
+def _pairs(pin: Pin) -> list[tuple[Cell, Cell]]:
+    """The pairs of cells of which a pin on a link or a division says that the second follows the first."""
+    return [(pin.cells[0], cell) for cell in pin.cells[1:]] if pin.kind in ("link", "division") else []

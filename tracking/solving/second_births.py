@@ -31,7 +31,7 @@ def find_second_births(
     division_of[divisions.mother[born]] = born
     paths = []
     for first in born.tolist():
-        end = int(frame[divisions.mother[first]]) + candidates.rebirth_frames
+        end = int(frame[divisions.mother[first]]) + candidates.rebirth_frames * candidates.step
         for daughter in (int(divisions.first[first]), int(divisions.second[first])):
             path, cell = [len(links) + first], daughter
             while frame[cell] < end:

@@ -1,0 +1,247 @@
+"""Cells that may have gone unseen: links over frames in which a cell has no mask, where there is evidence for it.
+
+The evidence is taken from a solution without any gap. There, a cell that went unseen ends, and begins again a few
+frames later, near where it was (or is taken for an unlikely daughter); and its place in between is empty. A place that another mask covers speaks against it.
+So do a future of the one or a past of the other that fit; and a speck, far smaller than a typical cell, that comes and goes
+may be none. A daughter that is seen a frame later than her sister
+begins near a cell that has become clearly smaller.
+
+What competes with such a link for its two cells is put beside it, so that its features (how much nearer than the
+next) are those of any link; those rivals are never chosen, because they are contested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from celltrail.data.columns import take
+from celltrail.data.graph.candidates import NAT, Candidates, Solution
+from celltrail.data.types import BoolArray, FloatArray, IntArray
+from celltrail.tracking.candidates.links import (
+    BACKWARD,
+    DAUGHTER_RADIUS,
+    FORWARD,
+    RADIUS,
+    WITH_ONE_DAUGHTER,
+    LinkTable,
+    join_links,
+    mother_size,
+    nearest_pairs,
+    no_links,
+    typical_diameter,
+)
+from celltrail.tracking.measuring.drift import predict_shift
+from celltrail.tracking.measuring.glimpses import Glimpses
+from celltrail.tracking.measuring.table import DetectionTable
+
+WEAK = 2 * NAT  # a link of the first solution that costs more may be wrong: its cells may end and begin there
+SURE = 2.0  # nats of a link, below which an end and a beginning are counted as one cell
+COVERED = 0.5  # share of its place that others may cover at most, for a cell to have been there unseen
+SPECK = 0.4  # of the median area: a smaller object that flickers is no cell that went unseen
+CONTESTED = 2.0  # what stands in `LinkTable.doubt` where one of the cells goes another way
+
+
+@dataclass(frozen=True)
+class Loose:
+    """Cells without a good future, and without a good past, in a first solution.
+
+    Attributes
+    ----------
+    ends, begins : BoolArray
+        bool (n,), used cells whose track ends or begins there, goes on by a weak link, or begins by a division that is
+        unlikely; specks inside the image are left out.
+    ended, begun : BoolArray
+        bool (n,), those of them whose track ends or begins indeed.
+    smaller : BoolArray
+        bool (n,), cells that become clearly smaller: of a division only one daughter may be seen.
+    """
+
+    ends: BoolArray
+    begins: BoolArray
+    ended: BoolArray
+    begun: BoolArray
+    smaller: BoolArray
+
+
+def find_loose(candidates: Candidates, solution: Solution, area: IntArray) -> Loose:
+    """Where the tracks of a solution without gaps begin and end; ``area``: of each detection, in voxels."""
+    ends, begins = solution.disappears & solution.used, solution.appears & solution.used
+    ended, begun = ends.copy(), begins.copy()
+    links = candidates.links
+    weak = np.flatnonzero(solution.link_chosen & (links.cost > WEAK))
+    smaller = np.zeros(len(ends), dtype=np.bool_)
+    ends[links.source[weak]] = begins[links.target[weak]] = True
+    doubtful = np.flatnonzero(solution.division_chosen & (candidates.divisions.cost > 0))
+    for daughter in (candidates.divisions.first, candidates.divisions.second):
+        begins[daughter[doubtful]] = True
+    if len(area):
+        speck = (area < SPECK * np.median(area)) & (candidates.detections.border > 0)
+        ends &= ~speck
+        begins &= ~speck
+    chosen = np.flatnonzero(solution.link_chosen)
+    shrinks = area[links.target[chosen]] <= WITH_ONE_DAUGHTER * area[links.source[chosen]]
+    smaller[links.source[chosen[shrinks]]] = True
+    return Loose(ends, begins, ends & ended, begins & begun, smaller)
+
+
+def find_gaps(
+    table: DetectionTable, loose: Loose, glimpses: Glimpses, *, max_gap: int
+) -> tuple[DetectionTable, LinkTable]:
+    """The links over up to ``max_gap`` frames that there is evidence for, and their rivals.
+
+    Returns
+    -------
+    table : DetectionTable
+        With the shifts over as many steps as the links need.
+    links : LinkTable
+        Links over at least one frame, ordered by (source, target).
+    """
+    shift = {span: known.copy() if span > 1 else known for span, known in table.shift.items()}
+    parts = [no_links()]
+    for one, other, span, pairs in _near_pairs(table, loose, max_gap):
+        a, b, c, d = one.start, one.stop, other.start, other.stop
+        shift.setdefault(span, np.zeros((len(table), 3)))
+        shift[span][a:b] = predict_shift(table.place[a:b], table.place[c:d]) / table.scale
+        parts.append(_links_between(table, loose, glimpses, one, other, span, shift[span][a:b], pairs))
+    return replace(table, shift=shift), join_links(parts)
+
+
+def _near_pairs(table: DetectionTable, loose: Loose, max_gap: int) -> Iterator[tuple[slice, slice, int, IntArray]]:
+    """Pairs of frames with cells that may be the same ones: rows of both, their span, and the pairs of rows, (2, k).
+
+    Where a cell is expected is told from the shift of one step; that of all steps is known only later.
+    """
+    start, place = table.frame_starts(), table.place
+    when = table.time[start[:-1]]
+    diameter, size = typical_diameter(table), mother_size(table, typical_diameter(table))
+    begins = [np.flatnonzero(loose.begins[start[j] : start[j + 1]]) + start[j] for j in range(len(when))]
+    for i in range(len(when) - 1):
+        here = slice(int(start[i]), int(start[i + 1]))
+        ends = np.flatnonzero(loose.ends[here]) + here.start
+        shrinking = np.flatnonzero(loose.smaller[here]) + here.start
+        for j in range(i + 1, int(np.searchsorted(when, when[i] + max_gap + 1, side="right"))):
+            span = int(when[j] - when[i])
+            late = shrinking if span == 2 else shrinking[:0]
+            if span == 1 or not len(begins[j]) or not len(ends) + len(late):
+                continue
+            moved = place[here] + span * table.shift[1][here] * table.scale
+            tree = cKDTree(place[begins[j]])
+            found = [
+                (row, int(begins[j][k]))
+                for rows, reach in ((ends, np.full(len(ends), RADIUS * diameter)), (late, DAUGHTER_RADIUS * size[late]))
+                for row, near in zip(rows.tolist(), tree.query_ball_point(moved[rows - here.start], reach), strict=True)
+                for k in near
+            ]
+            if found:
+                yield here, slice(int(start[j]), int(start[j + 1])), span, np.unique(np.array(found), axis=0).T
+
+
+def _links_between(
+    table: DetectionTable,
+    loose: Loose,
+    glimpses: Glimpses,
+    one: slice,
+    other: slice,
+    span: int,
+    shift: FloatArray,
+    pairs: IntArray,
+) -> LinkTable:
+    """Links between two frames: the given pairs, with what speaks against them, and what competes with them."""
+    crowd = 2 if table.joint else 1
+    place, number = table.place, int(table.frame[other.start])
+    expected = place[one] + shift * table.scale
+    sources, targets = np.unique(pairs[0]), np.unique(pairs[1])
+    radius = RADIUS * typical_diameter(table)
+    ahead = nearest_pairs(expected[sources - one.start], place[other], FORWARD * crowd, radius)
+    back = nearest_pairs(place[targets], expected, BACKWARD * crowd, radius)
+    shared: dict[tuple[int, int], int] = {}
+    for row in np.unique(np.concatenate([sources, back[1] + one.start])).tolist():
+        for met, count in glimpses.shared(row, shift[row - one.start], number).items():
+            shared[row, met] = count
+    overlapping = [pair for pair in shared if pair[0] in set(sources.tolist()) or pair[1] in set(targets.tolist())]
+    keys = np.concatenate(
+        [
+            pairs.T,
+            np.stack([sources[ahead[0]], ahead[1] + other.start], axis=1),
+            np.stack([back[1] + one.start, targets[back[0]]], axis=1),
+            np.array(overlapping, dtype=np.int64).reshape(-1, 2),
+        ]
+    )
+    source, target = np.unique(keys, axis=0).T
+    doubt = np.full(len(source), CONTESTED, dtype=np.float32)
+    given = {tuple(pair) for pair in pairs.T.tolist()}
+    for k, (u, w) in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
+        if (u, w) in given:
+            doubt[k] = _covered(table, loose, glimpses, u, w, span)
+    distance = np.linalg.norm(place[target] - expected[source - one.start], axis=1)
+    between = np.unique(table.frame[one.stop : other.start])
+    return LinkTable(
+        source,
+        target,
+        np.full(len(source), span, dtype=np.int8),
+        distance,
+        np.array([shared.get(pair, 0) for pair in zip(source.tolist(), target.tolist(), strict=True)], dtype=np.int32),
+        np.full(len(source), span - 1 - len(between), dtype=np.int8),
+        doubt,
+    )
+
+
+def _covered(table: DetectionTable, loose: Loose, glimpses: Glimpses, u: int, w: int, span: int) -> float:
+    """The share of the place of a cell, between two of its masks, that others cover in the worst of the missed frames.
+
+    A daughter that is late lies where she is seen first; all other cells are between the two places.
+    """
+    frame, position = int(table.frame[u]), table.position
+    late = not loose.ends[u]
+    worst = 0.0
+    for k in range(1, span):
+        share = 1.0 if late else k / span
+        known = u if share <= 0.5 else w
+        move = position[u] + share * (position[w] - position[u]) - position[known]
+        worst = max(worst, glimpses.covered(known, move, frame + k * table.step))
+    return worst
+
+
+def count_unseen(links: LinkTable, loose: Loose, cost: FloatArray) -> int:
+    """How many cells of a movie went unseen for a while: pairs of an end and a beginning that nothing else explains.
+
+    Parameters
+    ----------
+    links : LinkTable
+        Those of `find_gaps`.
+    loose : Loose
+        The ends and beginnings.
+    cost : float64 (m,)
+        Of each link in nats, apart from that of going unseen.
+
+    Returns
+    -------
+    int
+        The number of pairs, best first and each cell in one of them, whose place is empty in frames that show other
+        cells, and that are more likely one cell than not.
+    """
+    sure = (links.doubt <= COVERED) & (cost < SURE) & (links.missed > links.blank)
+    sure &= loose.ended[links.source] & loose.begun[links.target]
+    rows = np.flatnonzero(sure)
+    ended: set[int] = set()
+    begun: set[int] = set()
+    for row in rows[np.argsort(cost[rows], kind="stable")].tolist():
+        u, w = int(links.source[row]), int(links.target[row])
+        if u not in ended and w not in begun:
+            ended.add(u)
+            begun.add(w)
+    return len(ended)
+
+
+def plausible(links: LinkTable, loose: Loose, cost: FloatArray, limit: float) -> LinkTable:
+    """The links that may pay, below a cost of ``limit`` nats, and their rivals; late daughters are left to their divisions."""
+    late = ~loose.ends[links.source]
+    wanted = (links.doubt <= COVERED) & ((cost < limit) | late)
+    if not wanted.any():
+        return no_links()
+    key_u, key_w = links.key(links.source), links.key(links.target)
+    return take(links, np.isin(key_u, key_u[wanted]) | np.isin(key_w, key_w[wanted]))

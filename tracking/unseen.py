@@ -1,0 +1,83 @@
+"""Whether cells of a movie go unseen, where, and how often: asked of a solution in which none does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.types import Masks
+from celltrail.tracking.candidates.features import link_features
+from celltrail.tracking.candidates.gaps import count_unseen, find_gaps, find_loose, plausible
+from celltrail.tracking.candidates.links import LinkTable
+from celltrail.tracking.candidates.parts import UnpricedCandidates
+from celltrail.tracking.costs.pricing import Constants, CostModel, unseen_cost
+from celltrail.tracking.measuring.glimpses import Glimpses
+from celltrail.tracking.measuring.table import DetectionTable
+
+RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Where cells may have gone unseen, and how often they do.
+
+    Attributes
+    ----------
+    table : DetectionTable
+        With the shifts that the links need.
+    links : LinkTable
+        Those that may pay, and their rivals; none where nothing speaks for a gap.
+    rate : float
+        Share of the links that cells would have, had none of them gone unseen.
+    constants : Constants
+        With the price of a gap.
+    """
+
+    table: DetectionTable
+    links: LinkTable
+    rate: float
+    constants: Constants
+
+
+def look_for_gaps(
+    problem: UnpricedCandidates,
+    candidates: Candidates,
+    first: Solution,
+    model: CostModel,
+    constants: Constants,
+    masks: Masks,
+    max_gap: int,
+    *,
+    fixed: bool,
+) -> Unseen:
+    """Ask a solution without gaps where cells may have gone unseen, and set the price of that.
+
+    The price of a frame is minus the logarithm of how often it happens: the rate of ends and beginnings that nothing
+    but a gap explains, with a prior of one gap in a hundred links that weighs as much as 50 links. It is never taken
+    from a solution that was allowed gaps, which would confirm itself.
+
+    Parameters
+    ----------
+    problem, candidates, first
+        The candidates of adjacent frames, priced, and their solution.
+    model, constants
+        What they were priced with.
+    masks : Masks
+        The masks, for a second look.
+    max_gap : int
+        Frames in which a cell may go unseen.
+    fixed : bool
+        Keep the price of a gap as it is.
+    """
+    loose = find_loose(candidates, first, problem.table.area)
+    table, links = find_gaps(problem.table, loose, Glimpses(masks, problem.table, first.used), max_gap=max_gap)
+    logit, _ = model.link(link_features(table, links, problem.usual), len(links))
+    seen, all_links = RATE_PRIOR
+    count, chosen = count_unseen(links, loose, -logit), int(first.link_chosen.sum())
+    price_of_gap = constants.gap if fixed else -float(np.log((count + seen) / (chosen + all_links)))
+    constants = replace(constants, gap=price_of_gap)
+    found = plausible(links, loose, unseen_cost(links, constants) - logit, 2 * constants.appear)
+    rate = count / max(chosen + count, 1)
+    return Unseen(table, found, rate, constants if len(found) or fixed else replace(constants, gap=Constants.gap))
