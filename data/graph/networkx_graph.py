@@ -47,6 +47,8 @@ from celltrail.data.types import FloatArray
 Graph: TypeAlias = "nx.DiGraph[Any]"
 FIXED = {FREE: "free", FORBIDDEN: "forbid", KEPT: "keep"}
 _CODE = {word: code for code, word in FIXED.items()}
+MOVE_ONLY = "forbid link"  # of an edge: she does not go on as that cell, but may divide into her and another
+_CODE[MOVE_ONLY] = FORBIDDEN
 _TERM = "term."
 
 
@@ -93,12 +95,17 @@ def to_networkx(candidates: Candidates, solution: Solution | None = None) -> Gra
         for v, (row, word) in enumerate(zip(rows, fixed, strict=True))
     )
     triplets = list(zip(divisions.mother.tolist(), divisions.first.tolist(), divisions.second.tolist(), strict=True))
-    for mother, one, other in triplets:
+    born = set()  # pairs of a mother and a daughter that some division allows
+    for (mother, one, other), code in zip(triplets, divisions.fixed.tolist(), strict=True):
         graph.add_edge(mother, one)
         graph.add_edge(mother, other)
+        if code != FORBIDDEN:
+            born |= {(mother, one), (mother, other)}
     for (u, v), values in zip(
         zip(links.source.tolist(), links.target.tolist(), strict=True), _prices(links), strict=True
     ):
+        if values["fixed"] == "forbid" and (u, v) in born:
+            values["fixed"] = MOVE_ONLY
         graph.add_edge(u, v, **values)
     graph.graph["divisions"] = dict(zip(triplets, _prices(divisions), strict=True))
     cliques: dict[int, list[int]] = {}

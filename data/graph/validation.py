@@ -54,9 +54,9 @@ def _faults_of_tables(candidates: Candidates) -> Iterator[str]:
                     yield from _faults(f"{prefix}.term.{name}", term, (rows,), "f", finite=False)
                 continue
             kinds = {"position": "f", "border": "f", "optional": "b"}.get(column.name, WHOLE)
-            yield from _faults(
-                f"{prefix}.{column.name}", value, (rows, 3) if column.name == "position" else (rows,), kinds
-            )
+            shape = (rows, 3) if column.name == "position" else (rows,)
+            # a graph made by hand knows no sides of an image: they are infinitely far away
+            yield from _faults(f"{prefix}.{column.name}", value, shape, kinds, finite=column.name != "border")
             cost = column.name in ("cost", "appear", "disappear") and value.dtype.kind in WHOLE
             if cost and np.abs(value.astype(np.float64)).max(initial=0) > LARGEST_COST:
                 yield f"{prefix}.{column.name} holds costs beyond all measure"

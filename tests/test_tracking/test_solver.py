@@ -312,6 +312,41 @@ def test_margins_are_lower_bounds_of_the_exact_ones(c: Candidates) -> None:
         assert np.isinf(margin[chosen & (table.fixed == KEPT)]).all()
 
 
+def test_a_tie_that_reaches_across_regions_keeps_the_proof() -> None:
+    """The first optimum holds a column of two regions; the second birth that it makes has both solved again, together."""
+    n = 7
+    detections = Detections(
+        frame=np.array([0, 1, 2, 3, 3, 3, 4]),
+        label=np.arange(n) + 1,
+        position=np.zeros((n, 3)) + np.arange(n)[:, None],
+        area=np.ones(n, dtype=np.int64),
+        border=np.zeros(n),
+        cost=np.array([-2, 4, -5, -5, -6, -6, 2]),
+        appear=np.array([5, 8, 7, 2, 7, 7, 5]),
+        disappear=np.array([8, 4, 8, 6, 0, 0, 5]),
+        optional=np.isin(np.arange(n), (2, 3)),
+        fixed=np.full(n, FREE),
+        hypothesis=np.full(n, -1),
+    )
+    links = Links(
+        source=np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 4, 5]),
+        target=np.array([1, 2, 3, 4, 5, 2, 3, 4, 5, 3, 4, 5, 6, 6, 6]),
+        cost=np.array([-5, -3, -2, -1, 1, 8, -1, -3, -3, 1, -4, 1, 1, 2, 2]),
+        fixed=np.where(np.arange(15) == 0, FORBIDDEN, FREE),
+    )
+    divisions = Divisions(
+        mother=np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2]),
+        first=np.array([1, 1, 2, 2, 3, 2, 2, 3, 4, 5, 3, 3]),
+        second=np.array([3, 4, 3, 5, 4, 3, 6, 4, 5, 6, 4, 5]),
+        cost=np.array([-4, 10, 11, -1, 9, -3, 5, -3, -8, 9, 10, 9]),
+        fixed=np.full(12, FREE),
+    )
+    c = Candidates(detections, links, divisions, rebirth_frames=2, rebirth_cost=3)
+    solution = solve_candidates(c)
+    assert solution.status == "optimal"
+    assert solution.objective == min(every_solution(c)) == -5
+
+
 def test_margins_are_seldom_far_from_exact() -> None:
     c = crowd(frames=4, cells=25, seed=5)
     solution = solve_candidates(c)

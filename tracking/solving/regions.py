@@ -68,6 +68,12 @@ class Regions:
         _, first, group = np.unique(row_group, return_index=True, return_inverse=True)
         self._grow(np.stack([first[group], np.arange(len(group))], axis=1))
 
+    def rejoin(self) -> None:
+        """Unite regions that share a chosen column: settling ties may have taken one that reaches across their borders."""
+        held = self.programme.rows[np.unique(self.holder[self.sets.members()[0]])]
+        names = np.append(self.sets.names(), -1)[held]
+        self._grow(held[((names != names[:, :1]) & (held >= 0)).any(axis=1)])
+
     def add_side_rows(self, side: list[SideRow], programme: Programme) -> None:
         """Tie columns together by extra rows; ``programme`` may have new columns (penalties) at its end."""
         self._take(self.pricing.with_side_rows(side, programme))

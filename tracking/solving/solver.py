@@ -103,6 +103,7 @@ def solve_candidates(
                 break
             known.update(tuple(path.tolist()) for path in new)
             programme, penalties = _with_penalties(regions.programme, candidates.rebirth_cost, new)
+            regions.rejoin()
             regions.add_side_rows(penalties, programme)
     except KeyboardInterrupt:
         interrupted = True
