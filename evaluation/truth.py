@@ -75,7 +75,7 @@ def open_seg(folder: Path, frames: range | None = None) -> SegTruth:
         if found:
             single.setdefault(int(found.group(1)), []).append((int(found.group(2)), path))
     if not single:
-        return SegTruth(folder, open_instances(folder, frames=frames), {})
+        return SegTruth(folder, open_labels(folder, frames=frames), {})
     if sum(len(group) for group in single.values()) < len(files):
         raise InputError(
             f"{folder} mixes whole frames (man_segTTT.tif) and single slices (man_seg_TTT_ZZZ.tif): keep one kind."
