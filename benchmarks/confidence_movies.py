@@ -26,7 +26,7 @@ from celltrail.tracking.costs.examples import Example, thin_out, true_cells
 from celltrail.tracking.costs.learned import costs_as_json, fit_costs
 from celltrail.tracking.costs.pricing import Constants
 from celltrail.tracking.measuring.table import measure_movie
-from celltrail.tracking.preparation import AUTO_GAP, prepare
+from celltrail.tracking.preparing.preparation import AUTO_GAP, prepare
 from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve_candidates
 

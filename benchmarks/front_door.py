@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.segmentation import load_model
 from celltrail.segmentation.net.resize import median_diameter
+from celltrail.segmentation.prediction.first_look import survey
 from celltrail.segmentation.prediction.grey import mend
 from celltrail.segmentation.prediction.movie import label_frame, view
 from celltrail.segmentation.prediction.scale import best_overlap
-from celltrail.segmentation.prediction.survey import survey
 from celltrail.segmentation.stills import open_images_or_stills
 
 MOVIES = {

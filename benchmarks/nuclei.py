@@ -27,9 +27,9 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from celltrail.data.files.output import output_folder
 from celltrail.data.files.tiff import write_array
 from celltrail.data.simulation.scene import simulate_scene
+from celltrail.data.writing.output import output_folder
 from celltrail.segmentation import Model, load_model
 from celltrail.segmentation.net.resize import (
     median_diameter,

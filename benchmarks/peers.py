@@ -46,7 +46,7 @@ from celltrail.tracking.costs.learned import costs_as_json, fit_costs
 from celltrail.tracking.costs.pricing import Constants
 from celltrail.tracking.exporting.masks import relabel
 from celltrail.tracking.measuring.table import DetectionTable, measure_movie
-from celltrail.tracking.preparation import DEFAULT_COSTS
+from celltrail.tracking.preparing.preparation import DEFAULT_COSTS
 
 Edges = list[tuple[int, int]]
 OURS = ("celltrail", "lap", "greedy")

@@ -24,7 +24,7 @@ from measure import Usage, celltrail, markdown_table, parser, write_rows
 
 from celltrail.data import InputError, find_sequence, open_labels
 from celltrail.data.files.ctc import write_masks
-from celltrail.data.files.output import output_folder
+from celltrail.data.writing.output import output_folder
 
 TRAINING, JUDGED = "0:54", "60:83"
 MEASURES = ("IoU", "SEG", "DET", "TRA", "LNK", "BIO", "OP_CLB")

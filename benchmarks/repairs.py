@@ -23,7 +23,7 @@ from celltrail.tracking import track, write_result
 from celltrail.tracking.costs.examples import read_example
 from celltrail.tracking.costs.learned import costs_as_json, fit_costs
 from celltrail.tracking.costs.pricing import Constants
-from celltrail.tracking.preparation import DEFAULT_COSTS
+from celltrail.tracking.preparing.preparation import DEFAULT_COSTS
 
 INPUTS = {"plain": None, "merged": Rates(0, 0.03, 0, 0), "split": Rates(0, 0, 0.03, 0), "corrupted": Rates()}
 MEASURES = ("SEG", "TRA", "LNK", "BIO", "OP_CLB")

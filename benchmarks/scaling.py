@@ -63,7 +63,7 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     from celltrail.tracking.costs.pricing import Constants, price, price_part, with_terms
     from celltrail.tracking.exporting.lineage import build_lineage
     from celltrail.tracking.measuring.table import CHUNK, measure_movie
-    from celltrail.tracking.preparation import EXCERPT, prepare
+    from celltrail.tracking.preparing.preparation import EXCERPT, prepare
     from celltrail.tracking.settings import TrackSettings
     from celltrail.tracking.solving.solver import solve_candidates
 

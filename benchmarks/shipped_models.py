@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from celltrail.data.files.output import refuse_existing
 from celltrail.data.simulation.scene import simulate_scene
+from celltrail.data.writing.output import refuse_existing
 from celltrail.evaluation import segmentation_scores
 from celltrail.segmentation import (
     AnnotatedMovie,

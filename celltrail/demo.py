@@ -25,7 +25,7 @@ def run_demo(
 
     Example:  celltrail demo --out demo --serve
     """
-    from celltrail.data.files.output import output_folder, refuse_existing
+    from celltrail.data.writing.output import output_folder, refuse_existing
 
     refuse_existing(out, overwrite=overwrite)
     if out.is_dir() and any(out.iterdir()) and not (out / DEMO_FILE).is_file():

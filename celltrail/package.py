@@ -34,7 +34,7 @@ def package_for_ctc(
     """
     from celltrail.data.errors import import_extra, raise_if
     from celltrail.data.files.ctc import find_sequence, find_sequences
-    from celltrail.data.files.output import refuse_existing
+    from celltrail.data.writing.output import refuse_existing
     from celltrail.tracking.costs.learned import load_costs
 
     import_extra("torch", "segmentation")

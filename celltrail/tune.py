@@ -45,7 +45,7 @@ def tune_segmentation(
     """
     from dataclasses import replace
 
-    from celltrail.data.files.output import output_file, refuse_existing
+    from celltrail.data.writing.output import output_file, refuse_existing
     from celltrail.segmentation import preset, save_model, train
     from celltrail.segmentation.train_cli import hold_back, open_movies
     from celltrail.segmentation.training.curve import write_curve
@@ -124,8 +124,8 @@ def tune_tracking(
     Example:  celltrail tune tracking my --trials 30 --out tracking.toml
     """
     from celltrail.data.files.ctc import find_sequences
-    from celltrail.data.files.output import output_file, refuse_existing
     from celltrail.data.settings import to_toml
+    from celltrail.data.writing.output import output_file, refuse_existing
     from celltrail.tracking.tuning import open_tunable, search_settings, searched
 
     if out.suffix != ".toml":

@@ -37,8 +37,8 @@ def simulate(
 
     Example:  celltrail simulate sample --frames 40 --cells 50 --size 512 512
     """
-    from celltrail.data.files.output import output_folder, refuse_existing
     from celltrail.data.simulation.scene import simulate_scene, write_movie
+    from celltrail.data.writing.output import output_folder, refuse_existing
 
     extent = tuple(int(number) for number in console.parse_numbers(size, "--size"))
     if not (sequence.isdigit() and len(sequence) > 1):
@@ -184,11 +184,11 @@ def render(
     Example:  celltrail render 01_RES --images 01 --out film.mp4
     """
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
-    from celltrail.data.files.output import output_file, output_folder, refuse_existing
     from celltrail.data.formats.points import read_result
     from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
     from celltrail.data.pictures.film import Scenes, Style, draw_film, write_gif, write_mp4, write_pngs
     from celltrail.data.pictures.lineage_tree import write_tree
+    from celltrail.data.writing.output import output_file, output_folder, refuse_existing
 
     suffix = out.suffix.lower()
     if suffix not in ("", ".mp4", ".gif", ".svg", ".png"):
@@ -269,10 +269,10 @@ def measure(
     from dataclasses import replace
 
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
-    from celltrail.data.files.output import output_file, refuse_existing
     from celltrail.data.formats.certainty import read_certainty
     from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
     from celltrail.data.formats.points import points_between, read_result
+    from celltrail.data.writing.output import output_file, refuse_existing
 
     if out.suffix.lower() != ".csv":
         raise InputError(f"{out} does not end in .csv: the measurements are tables.")

@@ -109,9 +109,9 @@ def licence_of(name: str) -> str:
     classifiers = [
         text.split(" :: ")[-1] for text in declared.get_all("Classifier") or [] if text.startswith("License")
     ]
-    text = (declared["License"] or "").strip()
+    text = (declared.get("License") or "").strip()
     one_line = text if "\n" not in text else ""
-    return declared["License-Expression"] or ", ".join(classifiers) or one_line or "see its package"
+    return declared.get("License-Expression") or ", ".join(classifiers) or one_line or "see its package"
 
 
 PACKAGES = ("data", "segmentation", "tracking", "evaluation", "dashboard")

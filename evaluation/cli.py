@@ -86,8 +86,8 @@ def evaluate(
     """
     from celltrail.data.files.ctc import find_sequences
     from celltrail.data.files.opening import parse_frames
-    from celltrail.data.files.output import refuse_existing
     from celltrail.data.running.workers import open_workers
+    from celltrail.data.writing.output import refuse_existing
     from celltrail.evaluation.border import describe_border
     from celltrail.evaluation.comparing.second_opinion import ask_traccuracy, format_opinion
     from celltrail.evaluation.errors import write_errors
@@ -199,7 +199,7 @@ def compare(
     Example:  celltrail compare Fluo-N2DL-HeLa ours=results/ilp lap=results/lap --out comparison
     """
     from celltrail.data.files.opening import parse_frames
-    from celltrail.data.files.output import output_folder, refuse_existing
+    from celltrail.data.writing.output import output_folder, refuse_existing
     from celltrail.evaluation.comparing.comparison import compare_variants, to_plain
     from celltrail.evaluation.reports.comparison_report import format_markdown, write_comparison
 

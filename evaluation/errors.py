@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from celltrail.data.files.output import output_file
+from celltrail.data.writing.output import output_file
 from celltrail.evaluation.measures.contingency import Contingency, Objects
 from celltrail.evaluation.measures.technical import WEIGHTS, Edges, Operations
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.output import output_file
 from celltrail.data.running.json_text import to_json
+from celltrail.data.writing.output import output_file
 from celltrail.evaluation.errors import MEANING
 from celltrail.evaluation.measures.catalogue import definition
 from celltrail.evaluation.record import DatasetEvaluation, Evaluation

@@ -68,10 +68,10 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
 
         Example:  celltrail segment movie/01 --out masks
         """
-        from celltrail.data.files.output import output_folder, refuse_existing
         from celltrail.data.run_file import RUN_FILE, changed_inputs, read_run
         from celltrail.data.running.json_text import to_json
         from celltrail.data.running.workers import open_workers
+        from celltrail.data.writing.output import output_folder, refuse_existing
         from celltrail.segmentation.stills import open_images_or_stills
 
         import_extra("torch", "segmentation")

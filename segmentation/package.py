@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.output import output_folder
+from celltrail.data.writing.output import output_folder
 from celltrail.segmentation.net.checkpoint import find_model, load_model
 
 MODEL_FILE = "model.safetensors"

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.files.output import output_file
 from celltrail.data.pictures.render import outline_image
+from celltrail.data.writing.output import output_file
 from celltrail.segmentation.net.model import Model, Preprocessing
 from celltrail.segmentation.prediction.grey import grey_limits, normalise
 from celltrail.segmentation.prediction.hypotheses import label_cells

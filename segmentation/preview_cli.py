@@ -44,7 +44,7 @@ def weights(
     """
     import_extra("torch", "segmentation")
     from celltrail.data.files.ctc import digits_for
-    from celltrail.data.files.output import output_folder
+    from celltrail.data.writing.output import output_folder
     from celltrail.segmentation.preview import save_panels, show_weights, weight_maps
     from celltrail.segmentation.training.annotated import open_movie
     from celltrail.segmentation.training.settings import preset as find_preset

@@ -168,7 +168,7 @@ def add_train(app: typer.Typer, score: Score | None = None) -> None:
 
         Example:  celltrail train DIC-C2DH-HeLa --sequence 01 --minutes 4 --out model.safetensors
         """
-        from celltrail.data.files.output import partial_path, refuse_existing
+        from celltrail.data.writing.output import partial_path, refuse_existing
 
         torch = import_extra("torch", "segmentation")
         from celltrail.segmentation.net.checkpoint import load_model, save_model

@@ -2,7 +2,7 @@
 
 from celltrail.tracking.from_graph import track_graph
 from celltrail.tracking.pipeline import TrackResult, track, write_result
-from celltrail.tracking.preparation import candidate_graph
+from celltrail.tracking.preparing.preparation import candidate_graph
 from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve
 

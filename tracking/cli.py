@@ -11,10 +11,10 @@ import typer
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import FramesOption, JsonOption, OverwriteOption, SeedOption
 from celltrail.data.settings_cli import takes_settings
-from celltrail.tracking.review_cli import review
+from celltrail.tracking.commands.review_cli import review
+from celltrail.tracking.commands.solve_cli import ResumeOption, solve
+from celltrail.tracking.commands.why_cli import why
 from celltrail.tracking.settings import TrackSettings
-from celltrail.tracking.solve_cli import ResumeOption, solve
-from celltrail.tracking.why_cli import why
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -70,9 +70,9 @@ def track(
 
     Example:  celltrail track 01_MASKS --images 01 --out 01_RES
     """
-    from celltrail.data.files.output import refuse_existing
-    from celltrail.data.files.ownership import owned
     from celltrail.data.run_file import read_run
+    from celltrail.data.writing.output import refuse_existing
+    from celltrail.data.writing.ownership import owned
     from celltrail.tracking.pipeline import track as track_movie
     from celltrail.tracking.pipeline import write_result
     from celltrail.tracking.repeat import changes_since
@@ -158,7 +158,7 @@ def fit(
     from celltrail.data.errors import InputError
     from celltrail.data.files.ctc import find_sequences
     from celltrail.data.files.opening import parse_frames
-    from celltrail.data.files.output import output_file, refuse_existing
+    from celltrail.data.writing.output import output_file, refuse_existing
     from celltrail.tracking.costs.examples import read_example
     from celltrail.tracking.costs.from_pins import read_corrections
     from celltrail.tracking.costs.learned import costs_as_json, fit_costs, load_costs

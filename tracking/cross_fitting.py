@@ -10,7 +10,7 @@ from celltrail.data.errors import InputError
 from celltrail.tracking.confidence.temperature import Calibration, Known, calibrate
 from celltrail.tracking.costs.examples import Example, thin_out
 from celltrail.tracking.costs.learned import LearnedCosts, fit_costs
-from celltrail.tracking.preparation import prepare
+from celltrail.tracking.preparing.preparation import prepare
 from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve_candidates
 

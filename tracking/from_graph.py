@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.opening import open_labels
-from celltrail.data.files.output import output_folder
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
 from celltrail.data.graph.networkx_graph import from_networkx
 from celltrail.data.types import Masks
+from celltrail.data.writing.output import output_folder
 from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.solving.solver import solve_candidates
 
@@ -92,7 +92,7 @@ def track_graph(
     Parameters
     ----------
     graph : nx.DiGraph[Any] | Candidates
-        From `celltrail.tracking.preparation.candidate_graph`.
+        From `celltrail.tracking.preparing.preparation.candidate_graph`.
     masks : Path | str | Masks
         The label images that the graph was made of. Frames in which a cell was not seen stay empty.
 

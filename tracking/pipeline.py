@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import bits_for, digits_for, write_masks, write_track_file
-from celltrail.data.files.output import output_folder
 from celltrail.data.files.pins import Pin
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
@@ -28,6 +27,7 @@ from celltrail.data.running.log_file import logger, write_log
 from celltrail.data.running.workers import open_workers
 from celltrail.data.settings import to_config
 from celltrail.data.types import Masks
+from celltrail.data.writing.output import output_folder
 from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from celltrail.tracking.candidates.gaps import COVERED
 from celltrail.tracking.candidates.links import typical_diameter
@@ -41,7 +41,7 @@ from celltrail.tracking.exporting.masks import paint_masks
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.obedience import require_obedience
 from celltrail.tracking.opening import measure, open_movie
-from celltrail.tracking.preparation import prepare
+from celltrail.tracking.preparing.preparation import prepare
 from celltrail.tracking.repair import list_repairs
 from celltrail.tracking.saved import remember
 from celltrail.tracking.settings import TrackSettings, choose
@@ -311,7 +311,7 @@ def write_result(
 
 
 def write_into(result: TrackResult, folder: Path, *, graph: bool = True, progress: Progress = silent) -> dict[str, Any]:
-    """Write a result into a folder that `celltrail.data.files.output.output_folder` gave; otherwise as `write_result`."""
+    """Write a result into a folder that `celltrail.data.writing.output.output_folder` gave; otherwise as `write_result`."""
     start = time.perf_counter()
     bits = bits_for(result.tracks)
     if bits > 16:

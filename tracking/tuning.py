@@ -28,7 +28,7 @@ from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.opening import measure, open_movie
-from celltrail.tracking.preparation import prepare
+from celltrail.tracking.preparing.preparation import prepare
 from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve_candidates
 

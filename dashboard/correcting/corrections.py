@@ -26,10 +26,10 @@ from celltrail.dashboard.opening.registry import opaque_id
 from celltrail.data import Candidates, InputError, Solution, load_graph
 from celltrail.data.files.containment import inside
 from celltrail.data.files.movie import LazyFrames
-from celltrail.data.files.output import output_folder
-from celltrail.data.files.ownership import lock_path
 from celltrail.data.files.pins import Cell, Pin, parse_pin, write_pins
 from celltrail.data.graph.candidates import FREE, NAT
+from celltrail.data.writing.output import output_folder
+from celltrail.data.writing.ownership import lock_path
 from celltrail.tracking import TrackResult
 from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import build_lineage

@@ -10,6 +10,7 @@ from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.content import Result
 from celltrail.dashboard.opening.registry import Movie
 from celltrail.data.files.containment import inside
+from celltrail.data.formats.certainty import read_certainty
 from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
 from celltrail.data.formats.points import joined_tracks, read_result
 from celltrail.data.progress import Progress, silent
@@ -77,13 +78,15 @@ def _measure(movie: Movie, result: Result, units: Units, progress: Progress) -> 
         interval=units.interval or points.interval or (images.interval if images is not None else None),
     )
     graph = result.layer.folder / "graph.npz"
-    margins = read_margins(inside(result.layer.root, graph)) if graph.is_file() else None
+    real = inside(result.layer.root, graph) if graph.is_file() else None
+    margins, certainty = (None, None) if real is None else (read_margins(real), read_certainty(real))
     cells = measure_cells(
         points,
         result.labels,
         {} if images is None else {"": images},
         margins=margins,
+        certainty=certainty,
         filled=read_filled(inside(result.layer.root, result.layer.folder / "run.json")),
         progress=progress,
     )
-    return CellNumbers(cells, measure_tracks(points, cells), joined_tracks(points.tracks))
+    return CellNumbers(cells, measure_tracks(points, cells, certainty), joined_tracks(points.tracks))

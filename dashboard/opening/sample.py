@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from celltrail.data import InputError
-from celltrail.data.files.output import output_folder
 from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.data.writing.output import output_folder
 
 FRAMES, CELLS, SIZE, SEED = 40, 24, (384, 384), 7
 

@@ -105,7 +105,7 @@ def write_masks(
 ) -> list[int]:
     """Write label images as ``maskTTT.tif``; returns the frame numbers that were written.
 
-    Call it inside `celltrail.data.files.output.output_folder`, so that a folder appears whole or not at all.
+    Call it inside `celltrail.data.writing.output.output_folder`, so that a folder appears whole or not at all.
     """
     written = []
     for number, labels in masks:

@@ -17,9 +17,9 @@ from scipy import sparse
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.npz import read_arrays
-from celltrail.data.files.output import output_file
 from celltrail.data.labels.outlines import close_gaps
 from celltrail.data.types import BoolArray, IntArray
+from celltrail.data.writing.output import output_file
 
 SCHEMA = "celltrail.hypotheses/1"
 WIDEST = 50  # pixels; no gap between two cells is closed from farther away

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from celltrail.data.errors import InputError, raise_if
-from celltrail.data.files.output import output_file
+from celltrail.data.writing.output import output_file
 
 HEADER = ("kind", "action", "frame", "label", "frame2", "label2", "frame3", "label3")
 # fewest and most cells of a kind

@@ -15,7 +15,6 @@ from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.ctc import digits_for, track_file, write_masks, write_track_file
 from celltrail.data.files.movie import ComputedFrames
 from celltrail.data.files.opening import open_labels
-from celltrail.data.files.output import output_file, output_folder, refuse_existing
 from celltrail.data.formats.btrack_hdf5 import read_btrack
 from celltrail.data.formats.certainty import keep_certain, read_certainty
 from celltrail.data.formats.geff import LABELS, is_geff, read_geff, write_geff
@@ -26,6 +25,7 @@ from celltrail.data.formats.trackmate import read_trackmate
 from celltrail.data.formats.trackmate_tables import edges_file
 from celltrail.data.formats.trackmate_writer import write_trackmate
 from celltrail.data.progress import Progress, silent
+from celltrail.data.writing.output import output_file, output_folder, refuse_existing
 
 NEAR = 5.0  # pixels that a point may lie beside its mask
 LOSES_MASKS = "GEFF holds no masks: write NAME.zarr instead of NAME.geff to keep them beside the graph."

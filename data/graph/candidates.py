@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.npz import read_arrays
-from celltrail.data.files.output import output_file
 from celltrail.data.graph.validation import find_faults
 from celltrail.data.types import BoolArray, Codes, FloatArray, IntArray
+from celltrail.data.writing.output import output_file
 
 NAT = 1_000_000
 SCHEMA = "celltrail.graph/1"

@@ -76,8 +76,8 @@ def _faults_of_tables(candidates: Candidates) -> Iterator[str]:
         "clique.detection": candidates.clique_detection,
     }
     sound = True
-    for name, rows in references.items():
-        if rows.ndim == 1 and rows.dtype.kind in WHOLE and rows.size and not (rows.min() >= 0 and rows.max() < n):
+    for name, ends in references.items():
+        if ends.ndim == 1 and ends.dtype.kind in WHOLE and ends.size and not (ends.min() >= 0 and ends.max() < n):
             sound = False
             yield f"{name} points beyond the detections"
     yield from _faults("clique.id", candidates.clique_id, candidates.clique_detection.shape, WHOLE)

@@ -243,7 +243,7 @@ def write_movie(movie: SimulatedMovie, dataset: Path, sequence: str = "01", *, p
     """Write a movie in the layout of the CTC: images in ``NN``, full masks in ``NN_GT/SEG`` and ``NN_GT/TRA``.
 
     ``dataset`` is created where it is missing; call it inside
-    `celltrail.data.files.output.output_folder` so that a data set appears whole or not at all.
+    `celltrail.data.writing.output.output_folder` so that a data set appears whole or not at all.
     """
     digits = digits_for(movie.masks)
     images, seg, tra = (dataset / sequence, dataset / f"{sequence}_GT" / "SEG", dataset / f"{sequence}_GT" / "TRA")

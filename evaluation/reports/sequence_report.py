@@ -16,10 +16,10 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import open_images, open_labels
-from celltrail.data.files.output import output_file
 from celltrail.data.files.tracks import Tracks, read_tracks
 from celltrail.data.pictures.colours import Colour, colour_of_tracks, neighbours_in
 from celltrail.data.pictures.render import flatten_stack, outline_image
+from celltrail.data.writing.output import output_file
 from celltrail.evaluation.errors import Error
 from celltrail.evaluation.record import Evaluation
 from celltrail.evaluation.reports.drawing import Png, inline_png, line_chart, lineage_chart

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.output import output_file
+from celltrail.data.writing.output import output_file
 from celltrail.segmentation.net.instance_settings import InstanceSettings
 from celltrail.segmentation.net.model import Model, Preprocessing
 from celltrail.segmentation.net.unet import UNet

@@ -34,7 +34,8 @@ def roughness(plane: Float32Array, lag: int = LAG) -> Float32Array:
     y, x = (min(lag, n - 1) for n in plane.shape)
     rows, columns = plane.shape
     mixed = padded[y:, x:] - padded[y:, :columns] - padded[:rows, x:] + padded[:rows, :columns]
-    return np.abs(mixed, out=mixed) / np.float32(2)
+    half: Float32Array = np.abs(mixed, out=mixed) / np.float32(2)
+    return half
 
 
 def contrasts(

@@ -103,7 +103,7 @@ def mend(image: NDArray[Any]) -> NDArray[Any]:
             raise InputError("An image holds no finite value (only NaN or infinity): remove it.")
         nearest = ndimage.distance_transform_edt(~finite, return_distances=False, return_indices=True)
         image = image[tuple(nearest)]
-    bottom, top = grey_limits(image, 1, 99.8)
+    bottom, top = map(float, grey_limits(image, 1, 99.8))
     reach = HOT * max(top - bottom, np.finfo(np.float32).eps * abs(top))
     hot = (image > top + reach) | (image < bottom - reach)
     if not hot.any():
@@ -121,6 +121,7 @@ def normalise(image: NDArray[Any], limits: Limits) -> Float32Array:
     bottom, top = limits
     if top <= bottom:
         return np.zeros(image.shape, dtype=np.float32)
-    exact = np.float32 if image.dtype.itemsize <= 2 or image.dtype == np.float32 else np.float64
-    scaled = ((image.astype(exact) - exact(bottom)) / exact(top - bottom)).astype(np.float32, copy=False)
-    return np.clip(scaled, -1, 5, out=scaled)
+    exact: Any = np.float32 if image.dtype.itemsize <= 2 or image.dtype == np.float32 else np.float64
+    scaled: Float32Array = ((image.astype(exact) - exact(bottom)) / exact(top - bottom)).astype(np.float32, copy=False)
+    np.clip(scaled, -1, 5, out=scaled)
+    return scaled

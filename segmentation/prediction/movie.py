@@ -25,9 +25,9 @@ from celltrail.segmentation.net.checkpoint import find_model, load_model
 from celltrail.segmentation.net.instance_settings import InstanceSettings, scaled_settings
 from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.prediction.blocks import label_in_blocks
+from celltrail.segmentation.prediction.first_look import Survey, from_json, survey
 from celltrail.segmentation.prediction.grey import mend
 from celltrail.segmentation.prediction.hypotheses import find_hypotheses, label_cells
-from celltrail.segmentation.prediction.survey import Survey, from_json, survey
 from celltrail.segmentation.prediction.tiles import Prediction, predict
 
 RESUME_FILE = ".segment.json"
@@ -54,7 +54,7 @@ def segment_movie(
     model : Model | str | Path
         A `Model`, a file, or the name of a shipped model.
     diameter : float | None
-        Of the cells in pixels; ``None``: found on a few frames, see `celltrail.segmentation.prediction.survey`.
+        Of the cells in pixels; ``None``: found on a few frames, see `celltrail.segmentation.prediction.first_look`.
     tta : bool | None
         See `celltrail.segmentation.prediction.tiles.predict`.
     memory_mb : float
@@ -164,7 +164,7 @@ def segment_into(
 ) -> Segmented:
     """Write the masks of a movie; returns what was found.
 
-    Call it inside `celltrail.data.files.output.output_folder`.
+    Call it inside `celltrail.data.writing.output.output_folder`.
 
     Parameters
     ----------
@@ -286,7 +286,7 @@ def _segment_frame(settings: FrameSettings, frame: Mapping[int, NDArray[Any]]) -
     except InputError as error:
         raise InputError(*(f"Frame {number}: {problem}" for problem in error.problems)) from None
     own = survey_of_still(found, number, whole, model, settings.device) if found.stills else None
-    options = {"tta": settings.tta, "memory_mb": settings.memory_mb, "device": settings.device}
+    options: dict[str, Any] = {"tta": settings.tta, "memory_mb": settings.memory_mb, "device": settings.device}
     options |= view(own or found, model, number, whole)
     if wanted == Output():
         labels = label_frame(model, whole, **options)

@@ -140,7 +140,10 @@ def list_pictures(folder: Path) -> list[Path]:
     return [
         path
         for path in sorted(folder.iterdir())
-        if path.suffix.lower() in FORMATS and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in FORMATS
+        and path.is_file()
+        and not path.name.startswith(".")
+        and not path.name.endswith("_seg.npy")
     ]
 
 

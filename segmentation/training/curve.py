@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from celltrail.data.files.output import output_file
+from celltrail.data.writing.output import output_file
 
 
 def write_curve(model: Path, history: Sequence[Mapping[str, float]]) -> tuple[Path, Path]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.files.movie import LazyFrames
 from celltrail.data.files.opening import number_of, open_images
-from celltrail.data.files.output import output_file
 from celltrail.data.files.tiff import write_array
+from celltrail.data.writing.output import output_file
 
 FORMATS = ("tif", "npy")
 

@@ -99,7 +99,7 @@ BAD_IMAGES: list[tuple[Callable[[Path], Path], str]] = [
     (missing_folder, "does not exist"),
     (good_masks, "mask"),
     (rgb, "colour"),
-    (one_other_shape, "(50, 64)"),
+    (one_other_shape, "holds masks"),
     (text_as_tiff, "mask003.tif"),
     (empty_folder, "no numbered"),
 ]

@@ -144,23 +144,26 @@ BAD_FRAMES: dict[str, bytes] = {
     "rgb": tiff(np.zeros((64, 56, 3), np.uint8), photometric="rgb"),
     "rgba": tiff(np.zeros((64, 56, 4), np.uint8), photometric="rgb"),
     "complex": tiff(np.zeros((64, 56), np.complex64), photometric="minisblack"),
+    "a stack": tiff(np.zeros((3, 64, 56), np.uint16), photometric="minisblack"),
+    "five axes": tiff(np.zeros((2, 2, 3, 64, 56), np.uint16), photometric="minisblack"),
+}
+# of masks these are refused; images of several sizes are stills, which segment takes
+ODD_SHAPES: dict[str, bytes] = {
     "other shape": tiff(np.zeros((60, 56), np.uint16)),
     "transposed": tiff(np.ascontiguousarray(FRAME.T)),
     "one pixel": tiff(np.zeros((1, 1), np.uint16)),
-    "a stack": tiff(np.zeros((3, 64, 56), np.uint16), photometric="minisblack"),
-    "five axes": tiff(np.zeros((2, 2, 3, 64, 56), np.uint16), photometric="minisblack"),
 }
 BAD_FRAMES |= {f"cut at {share} %": GOOD[: len(GOOD) * share // 100] for share in (5, 20, 40, 60, 80, 95)}
 HURT_FRAMES = {f"flipped bits {seed}": flipped(seed) for seed in range(24)}  # some of these are harmless
 BAD_MASKS: dict[str, bytes] = {
-    "float": tiff(FRAME.astype(np.float32)),
-    "float64": tiff(FRAME.astype(np.float64)),
-    "half": tiff(FRAME.astype(np.float16)),
     "negative 16 bit": tiff(FRAME.astype(np.int16) - 5),
     "negative 32 bit": tiff(FRAME.astype(np.int32) * -1),
     "smallest 64 bit": tiff(np.where(FRAME > 0, np.iinfo(np.int64).min, 0)),
 }
 ODD_MASKS: dict[str, bytes] = {
+    "half": tiff(FRAME.astype(np.float16)),
+    "float64": tiff(FRAME.astype(np.float64)),
+    "float": tiff(FRAME.astype(np.float32)),
     "70,000 labels": tiff(np.arange(64 * 56, dtype=np.uint32).reshape(64, 56) + 70_000),
     "huge labels": tiff(np.where(FRAME > 0, np.uint64(2**62), np.uint64(0))),
     "beyond 63 bits": tiff(np.where(FRAME > 0, np.uint64(2**64 - 1), np.uint64(0))),
@@ -171,11 +174,11 @@ ODD_MASKS: dict[str, bytes] = {
 }
 BAD_IMAGES: dict[str, bytes] = {
     "nan": tiff(np.full((64, 56), np.nan, np.float32)),
-    "one nan": tiff(np.where(np.eye(64, 56) > 0, np.nan, 1.0).astype(np.float32)),
     "infinite": tiff(np.full((64, 56), np.inf, np.float32)),
-    "minus infinite": tiff(np.where(np.eye(64, 56) > 0, -np.inf, 1.0)),
 }
 ODD_IMAGES: dict[str, bytes] = {
+    "minus infinite": tiff(np.where(np.eye(64, 56) > 0, -np.inf, 1.0)),
+    "one nan": tiff(np.where(np.eye(64, 56) > 0, np.nan, 1.0).astype(np.float32)),
     "constant": tiff(np.full((64, 56), 9, np.uint16)),
     "enormous values": tiff(np.full((64, 56), 3e38, np.float32) * np.eye(64, 56, dtype=np.float32)),
     "negative": tiff(FRAME.astype(np.int16) - 500),
@@ -237,11 +240,14 @@ def folder_cases(prefix: str) -> list[Case]:
 
 IMAGE_CASES = [
     *(Case(name, put("t002.tif", content)) for name, content in (BAD_FRAMES | BAD_IMAGES).items()),
-    *(Case(name, put("t002.tif", content), must=False) for name, content in (ODD_IMAGES | HURT_FRAMES).items()),
+    *(
+        Case(name, put("t002.tif", content), must=False)
+        for name, content in (ODD_IMAGES | ODD_SHAPES | HURT_FRAMES).items()
+    ),
     *folder_cases("t"),
 ]
 MASK_CASES = [
-    *(Case(name, put("mask002.tif", content)) for name, content in (BAD_FRAMES | BAD_MASKS).items()),
+    *(Case(name, put("mask002.tif", content)) for name, content in (BAD_FRAMES | ODD_SHAPES | BAD_MASKS).items()),
     *(Case(name, put("mask002.tif", content), must=False) for name, content in (ODD_MASKS | HURT_FRAMES).items()),
     *folder_cases("mask"),
 ]
@@ -365,6 +371,7 @@ def test_track_files_that_editors_have_touched(case: Case, place: Path, tmp_path
 # --- tables, XML, GEFF, Zarr ----------------------------------------------------------------------
 
 HEAD = "track_id,t,z,y,x,parent_track_id\n"
+READ = {"semicolons"}  # odd, but understood
 TABLES: dict[str, bytes] = {
     "empty": b"",
     "only a line end": b"\n",
@@ -405,7 +412,7 @@ XMLS: dict[str, bytes] = {
 
 
 @by_name(
-    [Case(f"{name}.csv", put("a.csv", content)) for name, content in TABLES.items()]
+    [Case(f"{name}.csv", put("a.csv", content), must=name not in READ) for name, content in TABLES.items()]
     + [Case(f"{name}.xml", put("a.xml", content)) for name, content in XMLS.items()]
 )
 def test_tables_and_xml(case: Case, place: Path, try_commands: Callable) -> None:

@@ -84,9 +84,10 @@ def problem_file(path: Path) -> None:
     from celltrail.data.graph.candidates import Candidates, Detections, Divisions, Links, save_graph
 
     ones = np.ones(3, dtype=np.int64)
-    detections = Detections(ones, ones, np.zeros((3, 3)), ones, ones * 0.5, ones, ones, ones, ones > 0, -ones, -ones)
-    links = Links(ones[:1], ones[:1], ones[:1], ones[:1], {"distance": np.ones(1)})
-    save_graph(path, Candidates(detections, links, Divisions(*(ones[:1],) * 5)))
+    frame, label, first = np.array([0, 1, 1]), np.array([1, 1, 2]), np.zeros(1, dtype=np.int64)
+    detections = Detections(frame, label, np.zeros((3, 3)), ones, ones * 0.5, ones, ones, ones, ones > 0, -ones, -ones)
+    links = Links(first, first + 1, ones[:1], -ones[:1], {"distance": np.ones(1)})
+    save_graph(path, Candidates(detections, links, Divisions(first, first + 1, first + 2, ones[:1], -ones[:1])))
 
 
 def graph(path: Path) -> None:

@@ -339,7 +339,7 @@ def test_a_geff_keeps_costs_and_margins_of_links(tmp_path: Path) -> None:
     graph = read_to_memory(str(tmp_path / "a.geff"), structure_validation=True)
     edges, links = graph["edge_props"], result.candidates.links
     chosen = result.solution.link_chosen
-    assert sorted(edges) == ["cost", "margin", "parent_link"]
+    assert sorted(edges) == ["cost", "margin", "parent_link", "probability"]
     np.testing.assert_allclose(np.sort(edges["cost"]["values"]), np.sort(links.cost[chosen] / 1e6))
     np.testing.assert_allclose(np.sort(edges["margin"]["values"]), np.sort(result.solution.link_margin[chosen]))
     assert not edges["parent_link"]["values"].any()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from celltrail.data.errors import InputError
-from celltrail.data.files import output
-from celltrail.data.files.exchange import exchange_names
-from celltrail.data.files.output import output_file, output_folder, partial_path
+from celltrail.data.writing import output
+from celltrail.data.writing.exchange import exchange_names
+from celltrail.data.writing.output import output_file, output_folder, partial_path
 
 
 class Crash(Exception):

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.output import output_file, output_folder
-from celltrail.data.files.ownership import lock_path, owned
+from celltrail.data.writing.output import output_file, output_folder
+from celltrail.data.writing.ownership import lock_path, owned
 
 HOLD = """
 import sys
 from pathlib import Path
-from celltrail.data.files.output import output_folder
+from celltrail.data.writing.output import output_folder
 with output_folder(Path(sys.argv[1]), overwrite=True) as work:
     (work / "a.txt").write_text("first")
     print("holding", flush=True)

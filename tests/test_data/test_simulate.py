@@ -167,4 +167,4 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     (tmp_path / "set" / "01" / "t001.tif").unlink()
     capsys.readouterr()
     assert console.run(app, ["check", out]) == 2
-    assert "lacks frames 1" in capsys.readouterr().out
+    assert "has not (1)" in capsys.readouterr().out

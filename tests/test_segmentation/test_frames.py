@@ -19,13 +19,13 @@ from celltrail.segmentation.training.annotated import (  # noqa: E402
     GoldOverSilver,
     automatic_scale,
     open_movie,
-    open_pair,
     pair,
     read_labels,
     split_in_time,
     typical_diameter,
     unknown_region,
 )
+from celltrail.segmentation.training.annotations import open_annotations  # noqa: E402
 from celltrail.segmentation.training.augment import NO_VARIATION  # noqa: E402
 from celltrail.segmentation.training.examples import TrainingTiles, make_targets  # noqa: E402
 from celltrail.segmentation.training.settings import FAST, PAPER  # noqa: E402
@@ -159,8 +159,8 @@ def test_black_and_white_masks_are_no_labels(tmp_path: Path, value: int) -> None
                 tmp_path / folder / f"t{number:03d}.tif", grey if folder == "images" else (frame > 0) * np.uint16(value)
             )
     with pytest.raises(InputError, match="--split-binary"):
-        open_pair(tmp_path / "images", tmp_path / "masks")
-    split = open_pair(tmp_path / "images", tmp_path / "masks", split_binary=True)
+        open_annotations(tmp_path / "images", tmp_path / "masks")
+    split = open_annotations(tmp_path / "images", tmp_path / "masks", split_binary=True)
     assert typical_diameter([split]) == pytest.approx(typical_diameter([discs()]), rel=0.02)
 
 

@@ -11,8 +11,8 @@ pytest.importorskip("torch")
 
 from celltrail.segmentation import load_model, segment_movie
 from celltrail.segmentation.net.instance_settings import InstanceSettings, scaled_settings
+from celltrail.segmentation.prediction.first_look import Survey, from_json, survey
 from celltrail.segmentation.prediction.scale import best_overlap, busiest, window_around
-from celltrail.segmentation.prediction.survey import Survey, from_json, survey
 from celltrail.segmentation.segment_settings import DEFAULT_MODEL
 
 

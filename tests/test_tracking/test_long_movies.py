@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import celltrail.tracking.candidates.parts
-import celltrail.tracking.preparation
+import celltrail.tracking.preparing.preparation
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.tracking.candidates.links import find_links
 from celltrail.tracking.candidates.parts import find_candidates
 from celltrail.tracking.costs.learned import load_costs
 from celltrail.tracking.costs.pricing import Constants, price, with_terms
 from celltrail.tracking.measuring.table import measure_movie
-from celltrail.tracking.preparation import excerpt, prepare
+from celltrail.tracking.preparing.preparation import excerpt, prepare
 from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve_candidates
 
@@ -134,8 +134,8 @@ def test_explaining_tells_how_far_it_is(table, monkeypatch):
 
 def test_an_excerpt_is_whole_frames_from_the_middle(table, monkeypatch):
     assert excerpt(table) is table
-    monkeypatch.setattr(celltrail.tracking.preparation, "EXCERPT", 300)
-    monkeypatch.setattr(celltrail.tracking.preparation, "FEWEST_FRAMES", 2)
+    monkeypatch.setattr(celltrail.tracking.preparing.preparation, "EXCERPT", 300)
+    monkeypatch.setattr(celltrail.tracking.preparing.preparation, "FEWEST_FRAMES", 2)
     part = excerpt(table)
     frames = part.frames_with_cells()
     assert 150 < len(part) <= 300
@@ -146,8 +146,8 @@ def test_an_excerpt_is_whole_frames_from_the_middle(table, monkeypatch):
 
 @pytest.mark.parametrize("costs", ["learned", "calibrated", "mixed"])
 def test_a_long_movie_gets_its_costs_from_an_excerpt(table, masks, costs, monkeypatch):
-    monkeypatch.setattr(celltrail.tracking.preparation, "EXCERPT", 250)
-    monkeypatch.setattr(celltrail.tracking.preparation, "FEWEST_FRAMES", 2)
+    monkeypatch.setattr(celltrail.tracking.preparing.preparation, "EXCERPT", 250)
+    monkeypatch.setattr(celltrail.tracking.preparing.preparation, "FEWEST_FRAMES", 2)
     prepared = prepare(table, solve_candidates, TrackSettings(costs=costs), masks=masks)
     assert len(prepared.candidates.detections) == len(table)
     assert prepared.gap_rate > 0

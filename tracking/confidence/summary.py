@@ -65,8 +65,8 @@ def interval_of(expected: float, spread: float, most: int) -> tuple[int, int]:
     if expected <= 0:
         return 0, 0
     k = 1 / np.expm1(spread**2)
-    low, high = nbinom.ppf([0.05, 0.95], k, k / (k + expected))
-    return min(int(low), most), min(int(high), most)
+    low, high = (int(nbinom.ppf(share, k, k / (k + expected))) for share in (0.05, 0.95))
+    return min(low, most), min(high, most)
 
 
 def compare_with_seen(look: dict[str, float], calibration: Calibration) -> list[str]:

@@ -26,13 +26,13 @@ from celltrail.tracking.candidates.links import join_links
 from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.choice import choose_model
 from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
-from celltrail.tracking.cycles import PENALTY, shortest_cycle
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.opening import measure, open_movie
+from celltrail.tracking.preparing.cycles import PENALTY, shortest_cycle
+from celltrail.tracking.preparing.unseen import look_for_gaps
 from celltrail.tracking.settings import TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
-from celltrail.tracking.unseen import look_for_gaps
 
 DEFAULT_COSTS = TrackSettings.costs
 EXCERPT = 40_000  # cells that are enough to tell the costs of a movie

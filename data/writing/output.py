@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.exchange import exchange_names
-from celltrail.data.files.ownership import owned
+from celltrail.data.writing.exchange import exchange_names
+from celltrail.data.writing.ownership import owned
 
 
 def partial_path(out: Path) -> Path:

@@ -53,9 +53,9 @@ def review(
     Example:  celltrail review 01_RES --out review.csv
     """
     from celltrail.data.errors import InputError
-    from celltrail.data.files.output import output_file, refuse_existing
     from celltrail.data.files.pins import write_pins
     from celltrail.data.graph.confidence import load_with_confidence
+    from celltrail.data.writing.output import output_file, refuse_existing
     from celltrail.tracking.confidence.answers import pins_from, read_answers
     from celltrail.tracking.confidence.places import as_row, list_places
 

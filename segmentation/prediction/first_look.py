@@ -206,7 +206,8 @@ def plane_of(image: NDArray[Any]) -> NDArray[Any]:
     """The image itself, or the slice of a stack with the most contrast."""
     if image.ndim != 3:
         return image
-    return image[int(np.argmax([float(np.std(plane[::2, ::2])) for plane in image]))]
+    plane: NDArray[Any] = image[int(np.argmax([float(np.std(each[::2, ::2])) for each in image]))]
+    return plane
 
 
 def _spread(numbers: list[int], count: int) -> list[int]:

@@ -42,10 +42,10 @@ def solve(
 
     Example:  celltrail solve 01_RES/graph.npz --division 2 --out fewer_divisions.npz
     """
-    from celltrail.data.files.output import refuse_existing
-    from celltrail.data.files.ownership import owned
     from celltrail.data.graph.candidates import load_graph, save_graph
     from celltrail.data.running.workers import open_workers
+    from celltrail.data.writing.output import refuse_existing
+    from celltrail.data.writing.ownership import owned
     from celltrail.tracking.exporting.lineage import build_lineage
     from celltrail.tracking.saved import forget, remember, saved_parts
     from celltrail.tracking.solving.solver import solve_candidates

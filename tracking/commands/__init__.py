@@ -1,0 +1,1 @@
+"""The commands of tracking beside track and fit: solve a kept graph, why, review."""
