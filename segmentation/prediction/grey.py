@@ -104,7 +104,7 @@ def mend(image: NDArray[Any]) -> NDArray[Any]:
         nearest = ndimage.distance_transform_edt(~finite, return_distances=False, return_indices=True)
         image = image[tuple(nearest)]
     bottom, top = map(float, grey_limits(image, 1, 99.8))
-    reach = HOT * max(top - bottom, np.finfo(np.float32).eps * abs(top))
+    reach = HOT * max(top - bottom, float(np.finfo(np.float32).eps) * abs(top))
     hot = (image > top + reach) | (image < bottom - reach)
     if not hot.any():
         return image
