@@ -72,7 +72,7 @@ class RepairableMovie(DerivedFrames, LayeredMovie):
         self.repairs = tuple(repairs)
 
     def __getitem__(self, number: int) -> NDArray[Any]:
-        labels = np.asarray(self.masks[number])
+        labels = np.asarray(self.masks[number]).astype(np.int64, copy=False)
         here = [repair for repair in self.repairs if repair.frame == number]
         if not here:
             return labels[np.newaxis]
@@ -127,7 +127,7 @@ def find_repairs(masks: Masks, table: DetectionTable) -> list[Repair]:
     top = np.zeros(int(table.frame.max(initial=0)) + 1, dtype=np.int64)
     np.maximum.at(top, table.frame, table.label)
     free = top + 1
-    read = lru_cache(maxsize=LONGEST + 2)(lambda number: np.asarray(masks[number]))
+    read = lru_cache(maxsize=LONGEST + 2)(lambda number: np.asarray(masks[number]).astype(np.int64, copy=False))
     shape_of = _Shapes(table, read)
     taken: set[int] = set()
     found: list[Repair] = []

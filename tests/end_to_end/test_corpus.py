@@ -223,7 +223,7 @@ def folder_cases(prefix: str) -> list[Case]:
         Case("file in place of the folder", lambda f: (shutil.rmtree(f), f.write_text("no folder"))),
         Case("only folders", emptied(lambda f: (f / "a" / "b").mkdir(parents=True))),
         Case("only hidden files", emptied(put(".mask000.tif", GOOD))),
-        Case("no numbers", emptied(put("cells.tif", GOOD))),
+        Case("no numbers", emptied(put("cells.tif", GOOD)), must=False),  # one image is a movie of one frame
         Case("two kinds", emptied(lambda f: (put("left0.tif", GOOD)(f), put("right0.tif", GOOD)(f)))),
         Case("two files of one number", put(f"{prefix}02.tif", GOOD)),
         Case("only text files", emptied(put("000.txt", b"1 2 3"))),
@@ -441,7 +441,7 @@ GEFF_CASES = [
     Case("undirected", edited(".zattrs", directed=False)),
     Case("no axes, but properties with their names", edited(".zattrs", axes=None), must=False),
     Case("time alone", edited(".zattrs", axes=[{"name": "t", "type": "time"}])),
-    Case("axes without type", edited(".zattrs", axes=[{"name": "t"}, {"name": "y"}, {"name": "x"}])),
+    Case("axes without type", edited(".zattrs", axes=[{"name": "t"}, {"name": "y"}, {"name": "x"}]), must=False),
     Case("axis that is not there", edited(".zattrs", axes=[{"name": "q", "type": "time"}])),
     Case("future version", edited(".zattrs", geff_version="99.0"), must=False),
     Case("no nodes", lambda g: shutil.rmtree(g / "nodes" / "ids")),

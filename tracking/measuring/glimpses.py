@@ -42,7 +42,7 @@ class Glimpses:
 
     def _layers(self, masks: Masks, number: int) -> NDArray[Any]:
         """The label images of a frame, (layers, …)."""
-        labels = np.asarray(masks[number])
+        labels = np.asarray(masks[number]).astype(np.int64, copy=False)
         return labels if labels.ndim > self.table.ndim else labels[np.newaxis]
 
     def _rows(self, number: int) -> tuple[IntArray, IntArray]:
