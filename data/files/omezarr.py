@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
+from celltrail.data.files.containment import inside
 from celltrail.data.files.tiff import MAX_FRAME_BYTES
 from celltrail.data.readers.stacks import Header, lay_out, name_axes
 
@@ -194,7 +195,7 @@ def _find_image(path: Path, labels: bool) -> tuple[Path, dict[str, Any] | None]:
     if "bioformats2raw.layout" in attributes and (path / "0").is_dir():
         if (path / "1").is_dir():
             raise InputError(f"{path} holds several images: give the folder of one (like {path / '0'}).")
-        return _find_image(path / "0", labels)
+        return _find_image(inside(path, path / "0"), labels)
     names = attributes.get("labels") or _attributes(path / "labels").get("labels")
     if labels and isinstance(names, list) and "image-label" not in attributes:
         below = path if "labels" in attributes else path / "labels"
@@ -203,7 +204,7 @@ def _find_image(path: Path, labels: bool) -> tuple[Path, dict[str, Any] | None]:
                 f"{path} holds the label images {', '.join(map(str, names))}: give the folder of one, "
                 f"like {below / str((names or ['NAME'])[0])}."
             )
-        return _find_image(below / str(names[0]), labels)
+        return _find_image(inside(path, below / str(names[0])), labels)
     scales = attributes.get("multiscales")
     if not isinstance(scales, list) or not scales or not isinstance(scales[0], dict):
         arrays = [entry.name for entry in sorted(path.iterdir()) if entry.is_dir()][:5]

@@ -93,6 +93,20 @@ def test_the_label_image_of_an_image_is_found(tmp_path: Path, version: str) -> N
     assert find_problems(path) == []
 
 
+@pytest.mark.parametrize("name", ["../../secret.zarr", "ABSOLUTE", "link"])
+def test_metadata_and_links_lead_nowhere_outside(tmp_path: Path, version: str, name: str) -> None:
+    secret = write_image(tmp_path / "secret.zarr", (MOVIE[:, 0, 0] % 5).astype(np.uint32), "tyx", version)
+    path = write_image(tmp_path / "deep" / "a.zarr", MOVIE[:, 0, 0], "tyx", version)
+    labels = zarr.open_group(str(path / "labels"), mode="w", zarr_format=2 if version == "0.4" else 3)
+    if name == "link":
+        (path / "labels" / "link").symlink_to(secret)
+    told = str(secret) if name == "ABSOLUTE" else name.replace("../../", "../../../")
+    labels.attrs.update({"labels": [told]} if version == "0.4" else {"ome": {"version": "0.5", "labels": [told]}})
+    for given in (path, path / "labels"):
+        with pytest.raises(InputError, match=r"leads out of"):
+            open_labels(given)
+
+
 def test_a_plain_array_needs_no_metadata(tmp_path: Path) -> None:
     array = zarr.open_array(str(tmp_path / "a.zarr"), mode="w", shape=(2, 4, 8, 9), dtype="u2", chunks=(1, 4, 8, 9))
     array[...] = MOVIE[:2, 0]
