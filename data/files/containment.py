@@ -35,5 +35,7 @@ def inside(root: Path, path: Path) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{path} cannot be opened ({type(error).__name__}): remove the broken link.") from None
     if not real.is_relative_to(root.resolve()):
-        raise InputError(f"{path} leads out of {root}, as a link or by its name: copy the folder, or open the one it points to.")
+        raise InputError(
+            f"{path} leads out of {root}, as a link or by its name: copy the folder, or open the one it points to."
+        )
     return real
