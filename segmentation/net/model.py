@@ -45,6 +45,12 @@ class Model:
     info: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def native_diameter(self) -> float | None:
+        """Median diameter of the cells in the one movie that it was made for, in pixels of that; ``None``: of several."""
+        value = self.info.get("native_diameter")
+        return float(value) if isinstance(value, int | float) and value > 0 else None
+
+    @property
     def diameter(self) -> float | None:
         """Median diameter of the cells that it was trained with, in pixels of the net; ``None`` where it does not say."""
         value = self.info.get("diameter")

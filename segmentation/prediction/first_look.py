@@ -38,6 +38,7 @@ SAME_SIZE = 1.25  # cells less different than this from those of the training ar
 NATIVE = 0.5  # nor where the trained diameter has at least this part of the most votes
 FITS = 0.75  # agreement between neighbouring sizes from which a model knows what it sees; nuclei: .8 to .95
 CLEAR = 5.0  # deviations of the background by which cells stand out where they are brighter at all
+SAME = 0.02  # relative difference of diameters that is none
 SAMPLES = 5  # frames that are looked at
 GREY_SAMPLES = 9  # frames whose grey values are
 OTHER_SCALE = 1.6  # by which the diameter in a frame differs from the movie's if it is another scale
@@ -148,7 +149,8 @@ def survey(
     images : Mapping[int, NDArray[Any]]
         Frame number → grey values (Y, X) or (Z, Y, X), of which the slice with the most contrast is looked at.
     diameter : float | None
-        Of the cells in pixels of the image; ``None``: it is found, if the model knows the diameter of its own.
+        Of the cells in pixels of the image; ``None``: that of the one movie that the model was made for, or else it is
+        found, if the model knows the diameter of its own.
 
     Raises
     ------
@@ -162,8 +164,9 @@ def survey(
     looked_at = _spread(numbers, SAMPLES if len(numbers) >= 10 * SAMPLES else min(3, len(numbers)))
     base = trained or (model.diameter or USUAL_DIAMETER) * model.preprocessing.scale
     factors: Sequence[float] = FACTORS
-    if diameter is not None:
-        factors = [base / diameter * step for step in (0.5**0.5, 1, 2**0.5)]
+    native = model.native_diameter if diameter is None else None  # of the movie that it was made for
+    if diameter is not None or native is not None:
+        factors = [base / (diameter or native or base) * step for step in (0.5**0.5, 1, 2**0.5)]
     elif trained is None:
         factors = [0.5**0.5, 1.0, 2**0.5]
     planes: dict[int, NDArray[Any]] = {}
@@ -179,7 +182,9 @@ def survey(
     votes = {number: density(sightings, base) for number, sightings in seen.items()}
     total = sum(votes.values(), np.zeros(len(GRID)))
     found, factor = diameter, 1.0
-    if diameter is not None:
+    if native is not None:
+        found, factor = native, base / native if abs(base / native - 1) > SAME else 1.0
+    elif diameter is not None:
         factor = base / diameter
     elif seen and (found := find_diameter(total, join(list(seen.values())), base)) is not None and trained is not None:
         factor = _factor(total, trained, found)
@@ -197,6 +202,7 @@ def survey(
             except InputError:
                 continue
     fits, agreement, stand_out = _judge(list(seen.values()), factor)
+    stand_out &= native is None
     own = [find_diameter(votes[number], seen[number], base) for number in seen] if factors is FACTORS else []
     stills = _why_stills(images, [one for one in own if one is not None], found, grey)
     return Survey(trained, found, diameter is not None, factor, fits, agreement, stand_out, stills, grey)

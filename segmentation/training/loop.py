@@ -215,7 +215,7 @@ def train(
         "settings": asdict(settings),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
-    if settings.diameter and len(tiles.groups) == 1:  # of one movie: what others of its kind will have
+    if len(tiles.groups) == 1:  # of one movie: what others of its kind will have
         info["native_diameter"] = round(typical_diameter(training), 2)
     if also:
         info["also"] = [describe_movie(movie) for movie in also]
