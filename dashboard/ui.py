@@ -52,7 +52,7 @@ def take_new_result(dataset: Dataset) -> None:
     for movie in dataset.movies:
         if any(layer.id == wanted for layer in movie.layers):
             st.session_state.movie, st.session_state.run = movie.id, wanted
-            state.look_at(track=0)
+            state.look_at(track=st.session_state.pop("next_track", 0))
 
 
 def forget_place() -> None:
