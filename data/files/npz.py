@@ -101,7 +101,7 @@ def write_arrays(stream: IO[bytes], arrays: Mapping[str, Any], like: Path | None
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
             data, old = buffer.getvalue(), known.get(f"{name}.npy")
-            if old is not None and old.file_size == len(data) and old.CRC == zlib.crc32(data):
+            if old is not None and old.file_size == len(data) and zlib.crc32(data) == old.CRC:
                 _copy_packed(source, old, out)
             else:
                 out.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
