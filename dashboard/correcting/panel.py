@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -49,7 +50,7 @@ def take_pick(viewer: str) -> None:
     session.cut = None
     state.take_frame(pick["frame"])
     session.track = int(pick["label"])
-    session.picked = (int(pick["frame"]), int(pick["label"]))
+    session.chosen = (session.track, int(pick["frame"]))
 
 
 def marks() -> tuple[dict[str, float], ...]:
@@ -74,8 +75,10 @@ def show_panel(selection: state.Selection, result: Result) -> None:
 
 
 def _show_actions(result: Result, graph: Graph, desk: Desk, selection: state.Selection) -> None:
-    row = graph.row_of(selection.t, selection.track)
     others = [graph.row_of(place["t"], place["track"]) for place in st.session_state.get("others", [])]
+    if st.session_state.get("chosen", (0, 0))[0] != selection.track:
+        st.session_state.chosen = (selection.track, selection.t)
+    row = _first_cell(graph, selection, [other for other in others if other is not None])
     rows = [other for other in others if other is not None and other != row]
     if row is None:
         st.caption("Click a cell; then Shift+click the cell that it becomes, or its two daughters.")
@@ -91,6 +94,22 @@ def _show_actions(result: Result, graph: Graph, desk: Desk, selection: state.Sel
         with st.popover("More", width="content"):
             for wish in seldom:
                 _button(wish, result, desk)
+
+
+def _first_cell(graph: Graph, selection: state.Selection, others: list[int]) -> int | None:
+    """The cell of the selected track that is spoken of: the one in view; with others, the one next to them in time.
+
+    Whether it lies before, in, or after their frame tells the frame in which the track was selected.
+    """
+    if not others:
+        return graph.row_of(selection.t, selection.track)
+    frame = graph.candidates.detections.frame
+    at, chosen = min(int(frame[other]) for other in others), st.session_state.chosen[1]
+    mine = np.flatnonzero(graph.track == selection.track)
+    there = (
+        mine[frame[mine] < at] if chosen < at else mine[frame[mine] > at] if chosen > at else mine[frame[mine] == at]
+    )
+    return None if not len(there) else int(there[-1] if chosen < at else there[0])
 
 
 def wishes(graph: Graph, row: int, others: list[int]) -> tuple[list[Wish], list[Wish]]:

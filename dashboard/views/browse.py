@@ -137,7 +137,7 @@ def show() -> None:
     if not frames:
         parts.empty("Nothing to browse", "This movie has neither images nor a result.", "celltrail demo --out demo")
         return
-    left, right = st.columns([7, 3], gap="medium")
+    left, right = st.container(key="beside").columns([7, 3], gap="medium")
     with left:
         show_viewer(
             [

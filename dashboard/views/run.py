@@ -101,7 +101,8 @@ def choose_name(stem: str, root: Path) -> str | None:
     """A name for the result, of which a fresh one stands there already; ``None`` for what is no name."""
     key = f"run_name_{stem}"
     if key not in st.session_state:
-        st.session_state[key] = plans.free_name(root, stem)
+        going = [job.result for job in jobs.list_jobs() if job.state == "running" and job.result is not None]
+        st.session_state[key] = plans.free_name(root, stem, [*going, *(result.parent for result in going)])
     name: str = st.text_input("Name of the result", key=key, help="A folder beside the data.")
     if NAME.fullmatch(name):
         return name
@@ -195,7 +196,9 @@ def offer(plan: Plan) -> None:
     """The command line, and the button that runs it."""
     going = any(job.result == plan.result for job in jobs.list_jobs() if job.state == "running")
     taken = plan.result.exists() or going
-    if taken:
+    if going:
+        st.warning(f"{plan.name} is being made just now: see the jobs below, or choose another name.")
+    elif taken:
         st.warning(f"There is a result named {plan.name} already: choose another name.")
     if not os.access(plan.root, os.W_OK):
         st.warning("This folder is read-only: copy it to a place where results may be written.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +42,10 @@ class Plan:
         return "\n".join(shlex.join(["celltrail", *command]) for command in self.commands)
 
 
-def free_name(root: Path, stem: str) -> str:
-    """``run1``, ``run2`` …: the first that is no folder yet."""
-    return next(name for n in range(1, 10_000) if not (root / (name := f"{stem}{n}")).exists())
+def free_name(root: Path, stem: str, taken: Collection[Path] = ()) -> str:
+    """``run1``, ``run2`` …: the first that is no folder yet, nor one of ``taken``."""
+    names = (f"{stem}{n}" for n in range(1, 10_000))
+    return next(name for name in names if not (root / name).exists() and root / name not in taken)
 
 
 def home_of(dataset: Dataset) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -212,6 +213,19 @@ def test_the_sample_is_made_whole_once_and_tracked(monkeypatch: pytest.MonkeyPat
     made = (folder / "01_RES").stat().st_mtime_ns
     assert sample.sample_folder() == folder
     assert (folder / "01_RES").stat().st_mtime_ns == made
+
+
+def test_the_sample_heals_and_two_starts_at_once_share_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sample.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(sample, "FRAMES", 4)
+    monkeypatch.setattr(sample, "CELLS", 4)
+    with ThreadPoolExecutor(2) as starts:
+        first, second = starts.map(lambda _: sample.sample_folder(), range(2))
+    assert first == second
+    shutil.rmtree(first / "01")  # a system that throws old files away
+    assert len(list((sample.sample_folder() / "01").glob("*.tif"))) == 4
+    assert not list(first.parent.glob(".*"))
+
     assert folder.parent.stat().st_mode & 0o077 == 0
 
 
