@@ -133,10 +133,10 @@ def _of_sequence(root: Path, name: str, only: Path | None = None) -> Found:
 
 
 def _is_of(result: Path, folder: Path) -> bool:
-    """Whether a folder is this result, or was made from it."""
-    return folder.resolve() == result or (
-        folder.parent.resolve() == result.parent and folder.name.startswith(f"{result.name}_corrected")
-    )
+    """Whether a folder is this result, was made from it, or is of a job, which has a folder of its own."""
+    if folder.parent.resolve() != result.parent:
+        return result.parent == folder.parent.parent.resolve() or folder.resolve() == result
+    return folder.resolve() == result or folder.name.startswith(f"{result.name}_corrected")
 
 
 def _of_labels(folder: Path, kind: Kind, may_open: MayOpen) -> Found:

@@ -213,6 +213,7 @@ def test_the_sample_is_made_whole_once_and_tracked(monkeypatch: pytest.MonkeyPat
     made = (folder / "01_RES").stat().st_mtime_ns
     assert sample.sample_folder() == folder
     assert (folder / "01_RES").stat().st_mtime_ns == made
+    assert folder.parent.stat().st_mode & 0o077 == 0
 
 
 def test_the_sample_heals_and_two_starts_at_once_share_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -225,8 +226,6 @@ def test_the_sample_heals_and_two_starts_at_once_share_it(monkeypatch: pytest.Mo
     shutil.rmtree(first / "01")  # a system that throws old files away
     assert len(list((sample.sample_folder() / "01").glob("*.tif"))) == 4
     assert not list(first.parent.glob(".*"))
-
-    assert folder.parent.stat().st_mode & 0o077 == 0
 
 
 def worsen(folder: Path) -> None:
