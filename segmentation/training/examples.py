@@ -24,7 +24,7 @@ from celltrail.segmentation.net.unet import margin_of, valid_size
 from celltrail.segmentation.prediction.grey import grey_limits, normalise
 from celltrail.segmentation.prediction.tiles import reduce_image
 from celltrail.segmentation.training.annotated import AnnotatedMovie, planes_of, read_labels, shape_of, unknown_region
-from celltrail.segmentation.training.augment import inside, read_tile, sample_coordinates, vary_grey
+from celltrail.segmentation.training.augment import inside, read_tile, sample_coordinates, vary_cells, vary_grey
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.weight_map import border_weights, carve, class_weights, relative_distance
 
@@ -196,14 +196,14 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         planes = self.planes(self._choose_frame(random))
         plane = planes[int(random.integers(len(planes)))]
         coordinates = sample_coordinates(self.size, self._choose_center(plane, random), self.settings.variation, random)
-        image = vary_grey(
-            read_tile(torch.from_numpy(plane.image), coordinates, "bilinear"), self.settings.variation, random
-        )
+        image = read_tile(torch.from_numpy(plane.image), coordinates, "bilinear")
         labels = (
             read_tile(torch.from_numpy(plane.labels.astype(np.float32)), coordinates, "nearest")
             .numpy()
             .astype(np.int32)
         )
+        image, labels = vary_cells(image, labels, self.settings.variation, random)
+        image = vary_grey(image, self.settings.variation, random)
         known = read_tile(torch.from_numpy(plane.known.astype(np.float32)), coordinates, "nearest").numpy() > 0
         known &= inside(coordinates, plane.image.shape)
         targets = make_targets(labels, known, self.balance, self.settings)

@@ -325,9 +325,7 @@ def train_step(
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(batch["image"].device.type, enabled=batch["image"].device.type == "cuda", dtype=torch.bfloat16):
         output = net(batch["image"])
-    loss = total_loss(
-        output.float(), batch, classes=net.classes, dice=settings.dice, seeds=settings.seeds, focus=settings.focus
-    )
+    loss = total_loss(output.float(), batch, classes=net.classes, dice=settings.dice, seeds=settings.seeds)
     loss.backward()
     optimiser.step()
     return float(loss.detach())
