@@ -27,9 +27,7 @@ from celltrail.segmentation.training.annotated import (
     hash_of,
     typical_diameter,
 )
-from celltrail.segmentation.training.examples import (
-    TrainingTiles,
-)
+from celltrail.segmentation.training.examples import TrainingTiles, typical_darkness
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.state import State, load_state, save_state
 from celltrail.segmentation.training.validation import Score, calibrate, default_instances, validate
@@ -210,6 +208,7 @@ def train(
         "training": [describe_movie(movie) for movie in training],
         "validation": [describe_movie(movie) for movie in validation],
         "diameter": round(settings.diameter or typical_diameter(training) / settings.scale, 2),
+        "darkness": typical_darkness(tiles),
         "data_sha256": hash_of([*training, *(also or [])]),
         "seed": seed,
         "settings": asdict(settings),
