@@ -206,10 +206,19 @@ def survey(
     near_by = near(join(list(seen.values())), factor) if seen else None
     own = [find_diameter(votes[number], seen[number], base) for number in seen] if factors is None else []
     stills = _why_stills(images, [one for one in own if one is not None], found, grey)
-    witnesses = [_median(near_by, name) for name in ("agreement", "sureness", "darkness")]
-    stand_out = native is None and _must_stand_out(near_by)
+    agreement, sureness, darkness = (_median(near_by, name) for name in ("agreement", "sureness", "darkness"))
     return Survey(
-        trained, found, diameter is not None, factor, _fits(model, *witnesses), *witnesses, stand_out, stills, grey
+        trained=trained,
+        diameter=found,
+        given=diameter is not None,
+        factor=factor,
+        fits=_fits(model, agreement, sureness, darkness),
+        agreement=agreement,
+        sureness=sureness,
+        darkness=darkness,
+        stand_out=native is None and _must_stand_out(near_by),
+        stills=stills,
+        grey=grey,
     )
 
 

@@ -93,7 +93,8 @@ def rough_diameter(image: NDArray[Any]) -> float:
         return USUAL_DIAMETER
     bright = small > threshold_otsu(small)
     # The mean distance to the edge of a disc is a sixth of its diameter.
-    return max(6 * step * float(ndimage.distance_transform_edt(bright)[bright].mean()), 1.0)
+    inner: NDArray[np.float64] = ndimage.distance_transform_edt(bright)
+    return float(max(6 * step * inner[bright].mean(), 1.0))
 
 
 def _viewer(model: Model, image: NDArray[Any], device: torch.device | str) -> Callable[[float], Step]:
