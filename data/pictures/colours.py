@@ -27,6 +27,31 @@ PALETTE: tuple[Colour, ...] = (
     (204, 121, 167),  # reddish purple
 )
 PLAIN: Colour = (255, 255, 255)  # a label that belongs to no track
+# Certainty, from sure (blue) to surely wrong (red), over a yellow that stands out: blue and orange are told apart by
+# anybody. Even steps of √(1 − p), so that .99 and .9 differ as .5 and .1 do.
+CERTAINTY: tuple[Colour, ...] = ((76, 143, 214), (120, 170, 190), (230, 190, 60), (236, 130, 30), (214, 50, 20))
+CERTAINTY_TICKS = (1.0, 0.99, 0.9, 0.5, 0.0)
+CERTAINTY_UNIT = "probability that the past is right"
+
+
+def css(colour: Colour) -> str:
+    """(red, green, blue) as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def certainty_place(probability: float) -> float:
+    """Where a probability of being right lies in the colour bar, from 0 (sure) to 1 (surely wrong)."""
+    return float(np.sqrt(np.clip(1 - probability, 0, 1)))
+
+
+def certainty_colour(probability: float) -> Colour:
+    """The colour of a probability of being right; white where it is not known."""
+    if probability != probability:
+        return PLAIN
+    at = certainty_place(probability) * (len(CERTAINTY) - 1)
+    low = min(int(at), len(CERTAINTY) - 2)
+    (r0, g0, b0), (r1, g1, b1), part = CERTAINTY[low], CERTAINTY[low + 1], at - low
+    return round(r0 + part * (r1 - r0)), round(g0 + part * (g1 - g0)), round(b0 + part * (b1 - b0))
 
 
 def colour_of_tracks(tracks: Tracks, neighbours: Iterable[tuple[int, int]] = ()) -> dict[int, Colour]:

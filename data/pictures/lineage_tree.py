@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 MOST_LINEAGES = 400  # in one picture; more could not be told apart
 
 
-def tree_columns(tracks: Tracks) -> dict[int, float]:
+def tree_columns(tracks: Tracks, *, divided_first: bool = False) -> dict[int, float]:
     """Where each track stands from left to right: leaves in order, a mother above the middle of her daughters.
 
     Continuations (only children) stand in the column of their parent. Lineages are ordered by
-    begin and label, one unit of space per leaf.
+    begin and label, one unit of space per leaf; where asked, those that divide come first.
     """
+    above = tracks.roots() if divided_first else {}
+    divided = {above[mother] for mother in tracks.divisions()} if divided_first else set()
     children = tracks.children()
     begin = dict(zip(tracks.label.tolist(), tracks.begin.tolist(), strict=True))
     columns: dict[int, float] = {}
     leaves = 0
     roots = sorted(
         (label for label, parent in zip(tracks.label.tolist(), tracks.parent.tolist(), strict=True) if parent == 0),
-        key=lambda label: (begin[label], label),
+        key=lambda label: (label not in divided, begin[label], label),
     )
     stack = [(root, False) for root in reversed(roots)]
     while stack:
