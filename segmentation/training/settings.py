@@ -38,8 +38,6 @@ class Settings:
         Border term and strength of the class weights, see ``weight_map``.
     dice, seeds : float
         See `celltrail.segmentation.net.loss.total_loss`.
-    focus : bool
-        The border weights count for the distance head too, so that it learns the valleys between touching cells best.
     average : float
         Decay of the moving average of the weights that is kept beside the weights; 0: none.
     cells : Literal['round', 'flat']
@@ -67,7 +65,6 @@ class Settings:
     balance: float = 1.0
     dice: float = 0.0
     seeds: float = 0.0
-    focus: bool = False
     average: float = 0.0
     cells: Literal["round", "flat"] = "round"
     tta: bool = False
@@ -108,8 +105,7 @@ NUCLEI = replace(
     steps=4000,
     epoch=200,
     balance=0.0,
-    average=0.99,
-    focus=True,
+    average=0.998,
     variation=Variation(
         vector=2.0,
         span=128.0,
@@ -122,6 +118,8 @@ NUCLEI = replace(
         shade=0.4,
         specks=4,
         saturation=0.12,
+        copies=8,
+        uneven=0.5,
     ),
 )
 PRESETS = {"paper": PAPER, "fast": FAST, "nuclei": NUCLEI}
