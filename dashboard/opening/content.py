@@ -24,7 +24,14 @@ from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_instances
 from celltrail.data.graph.candidates import Detections
 from celltrail.data.graph.confidence import past_probability, read_confidence
-from celltrail.data.pictures.colours import CERTAINTY_UNIT, certainty_colour, colour_of_tracks, css, neighbours_in
+from celltrail.data.pictures.colours import (
+    CERTAINTY_UNIT,
+    SURE,
+    certainty_colour,
+    colour_of_tracks,
+    css,
+    neighbours_in,
+)
 from celltrail.data.pictures.colours import PALETTE as RGB
 
 PALETTE = tuple(css(colour) for colour in RGB)
@@ -231,7 +238,6 @@ FEATURES = {
     "speed": "mean distance per frame in pixels",
 }
 QUIET = "#77828d"  # of what has no value
-SURE = 0.995  # cells above it have the colour of certainty itself
 SURE_COLOUR = css(certainty_colour(1.0))
 
 

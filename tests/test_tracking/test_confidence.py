@@ -178,9 +178,9 @@ def test_a_mask_or_its_parts_are_weighed_as_they_cost(longest: int) -> None:
         np.repeat(np.arange(2 * longest), 2),
         np.stack([np.repeat(wholes, 2), np.stack([wholes + 1, wholes + 2], axis=1).ravel()], axis=1).ravel(),
     )
-    assert error(candidates) < 0.02
+    assert error(candidates) < 0.03
     used = compute_confidence(candidates, 1.5).used[wholes]
-    assert ((used > 0.01) & (used < 0.99)).all()  # neither is out of the question
+    assert ((used > 0.01) & (used < 0.999)).all()  # neither is out of the question
 
 
 @pytest.mark.parametrize("seed", range(6))
