@@ -177,6 +177,10 @@ def render(
         float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
     ] = None,
     divided: Annotated[bool, typer.Option("--divided", help="In a tree, only lineages that divide.")] = False,
+    colour: Annotated[
+        Literal["track", "certainty"],
+        typer.Option("--colour", help="Each track its own colour, or how sure the past of each cell is."),
+    ] = "track",
     overwrite: console.OverwriteOption = False,
 ) -> None:
     """Make a film of a result (outlines, ids, tails and divisions on the images), or a picture of its lineages.
@@ -184,6 +188,7 @@ def render(
     Example:  celltrail render 01_RES --images 01 --out film.mp4
     """
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
+    from celltrail.data.formats.certainty import read_certainty
     from celltrail.data.formats.points import read_result
     from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
     from celltrail.data.pictures.film import Scenes, Style, draw_film, write_gif, write_mp4, write_pngs
@@ -199,11 +204,19 @@ def render(
     given = [path for path in (result, images, truth) if path is not None]
     refuse_existing(out, overwrite=overwrite, inputs=given)
     wanted = parse_frames(frames)
+    right = None
+    if colour == "certainty":
+        certainty = read_certainty(result / "graph.npz")
+        if certainty is None:
+            raise InputError(
+                f"{result} holds no probabilities: run 'celltrail track' on its masks, or leave out --colour."
+            )
+        right = certainty.right
     if suffix in (".svg", ".png"):
         tracks = read_result(result).tracks
         with output_file(out, overwrite=overwrite) as file:
             colours = colour_of_tracks(tracks, neighbours_in(open_labels(result)))
-            write_tree(tracks, file, colours, interval=interval or None, only_divided=divided)
+            write_tree(tracks, file, colours, interval=interval or None, only_divided=divided, right=right)
         typer.echo(f"{out}: {len(tracks)} tracks.")
         return
     movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes)
@@ -219,7 +232,8 @@ def render(
         for path, title in ((result, "result" if truth else ""), (truth, "truth")):
             if path is not None:
                 masks = open_labels(path, frames=wanted)
-                scenes.append(Scenes(read_result(path, progress=progress), masks, movie, style, title))
+                sure = right if path == result else None
+                scenes.append(Scenes(read_result(path, progress=progress), masks, movie, style, title, sure))
         numbers = sorted(set(movie or ()) | set().union(*(set(scene.masks) for scene in scenes)))
         pictures = draw_film(scenes, numbers, progress=progress)
         if suffix:

@@ -28,6 +28,7 @@ from celltrail.data.types import BoolArray, FloatArray, IntArray, Masks
 from celltrail.tracking.exporting.masks import relabel
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.solving.programme import MUST
 
 Shape = tuple[tuple[slice, ...], BoolArray]  # a box, and a mask within it
 
@@ -36,7 +37,6 @@ LARGER = 1.2  # a whole is at least that many times as large as the largest of i
 ALIKE = 1.5  # … and as large as all of them together, up to this factor
 SMALLEST = 0.25  # a part is at least that share of the cell that it is taken for
 RARE = 100.0  # one mask in so many is such an error
-MUST = 1000.0  # nats for explaining a mask, or a part of it, at all: it is never left out
 
 
 @dataclass(frozen=True)
