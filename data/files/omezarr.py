@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.containment import inside
+from celltrail.data.files.regular import read_json
 from celltrail.data.files.tiff import MAX_FRAME_BYTES
 from celltrail.data.readers.stacks import Header, lay_out, name_axes
 
@@ -155,8 +155,8 @@ def _unsafe(value: Any) -> str | None:
 
 def _read_json(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(file)
+    except (OSError, ValueError) as error:
         raise InputError(f"{file} is damaged ({_brief(error)}): write the image again.") from None
 
 

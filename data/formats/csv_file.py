@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.regular import refuse_special
 from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
+        refuse_special(path)
         mark = separator(path)
         options: dict[str, Any] = {
             "sep": mark,

@@ -12,7 +12,6 @@ import os
 import re
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ import typer
 from typer.core import TyperCommand
 
 from celltrail.data.errors import InputError, MissingExtra, WorkFailed
+from celltrail.data.files.regular import read_toml
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running import log_file
 from celltrail.data.running.json_text import to_json
@@ -160,10 +160,12 @@ def _load_config(context: click.Context, _: click.Parameter, path: Path | None) 
     if path is None:
         return
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: --config names a TOML file with options.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except InputError:
+        raise
+    except (ValueError, OSError) as error:
         raise InputError(f"{path} is not a TOML file: {error}.") from None
     options: dict[str, click.Option] = {}
     for parameter in context.command.params:

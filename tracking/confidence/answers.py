@@ -7,6 +7,7 @@ An answers file is the list with the columns ``answer`` (``right``, ``wrong``, `
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.pins import Action, Cell, Kind, Pin
+from celltrail.data.files.regular import read_text
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.graph.confidence import Confidence, chosen_past, pairs_of
 from celltrail.tracking.confidence.places import Place
@@ -65,8 +67,7 @@ def read_answers(path: Path, places: Sequence[Place]) -> list[Answer]:
         With every line that cannot be used, and if the file is about another result.
     """
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+        rows = list(csv.DictReader(io.StringIO(read_text(Path(path), encoding="utf-8-sig"), newline="")))
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist: write one with 'celltrail review RES --sample N --out FILE'."
