@@ -11,7 +11,7 @@ from typing import Any
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.movie import Frames
-from celltrail.data.files.regular import read_json
+from celltrail.data.regular import read_json
 
 RUN_FILE = "run.json"
 SCHEMA = "celltrail.run/1"

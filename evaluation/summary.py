@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.regular import read_json
+from celltrail.data.regular import read_json
 from celltrail.data.running.json_text import to_json
 from celltrail.data.writing.output import output_file
 from celltrail.evaluation.errors import MEANING

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from celltrail.data.files.regular import read_json
+from celltrail.data.regular import read_json
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import FramesOption, JsonOption, OverwriteOption, SeedOption
 from celltrail.data.settings_cli import takes_settings

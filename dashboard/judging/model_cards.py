@@ -11,7 +11,7 @@ import celltrail.segmentation
 from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.registry import Dataset
 from celltrail.data import InputError
-from celltrail.data.files.regular import open_regular, parse_json
+from celltrail.data.regular import open_regular, parse_json
 
 LONGEST_HEADER = 4 * 2**20  # bytes
 LOSSES, MEASURES = ("train_loss", "loss"), ("IoU", "SEG", "DET")

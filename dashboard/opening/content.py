@@ -21,10 +21,10 @@ from celltrail.data import Frames, InputError, Tracks, load_graph, open_images, 
 from celltrail.data.files.containment import inside
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_instances
-from celltrail.data.files.regular import read_json as read_json_file
 from celltrail.data.graph.candidates import Detections
 from celltrail.data.pictures.colours import PALETTE as RGB
 from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
+from celltrail.data.regular import read_json as read_json_file
 
 PALETTE = tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in RGB)
 NO_TRACKS = Tracks.from_rows([])

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.containment import inside
-from celltrail.data.files.regular import read_json
 from celltrail.data.files.tiff import MAX_FRAME_BYTES
 from celltrail.data.readers.stacks import Header, lay_out, name_axes
+from celltrail.data.regular import read_json
 
 METADATA = (".zgroup", ".zattrs", ".zarray", "zarr.json")
 UNSAFE_CODECS = ("pickle", "numcodecs.pickle")  # decoding them runs whatever the file says

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from celltrail.data.errors import InputError, raise_if
-from celltrail.data.files.regular import read_text
+from celltrail.data.regular import read_text
 from celltrail.data.writing.output import output_file
 
 HEADER = ("kind", "action", "frame", "label", "frame2", "label2", "frame3", "label3")

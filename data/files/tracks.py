@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.regular import read_text
+from celltrail.data.regular import read_text
 from celltrail.data.types import IntArray
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.regular import refuse_special
+from celltrail.data.regular import refuse_special
 from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:

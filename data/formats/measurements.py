@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.regular import read_json
 from celltrail.data.formats.certainty import Certainty, track_probabilities
 from celltrail.data.formats.points import Points, joined_tracks
 from celltrail.data.graph.candidates import load_graph
 from celltrail.data.progress import Progress, silent
+from celltrail.data.regular import read_json
 from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import open_images, open_labels
-from celltrail.data.files.regular import read_json
 from celltrail.data.formats.points import Points, joined_tracks, read_result
+from celltrail.data.regular import read_json
 
 Layer = tuple[Any, dict[str, Any], str]  # napari's: data, options of the layer, kind of the layer
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.regular import open_regular
 from celltrail.data.formats.points import Points, points_from_links, rows_of_ids
 from celltrail.data.formats.units import micrometres, seconds
+from celltrail.data.regular import open_regular
 from celltrail.data.types import FloatArray
 
 SPOT = ("ID", "FRAME", "POSITION_Z", "POSITION_Y", "POSITION_X")

@@ -21,12 +21,12 @@ import click
 import typer
 from typer.core import TyperCommand
 
-from celltrail.data.errors import InputError, MissingExtra, WorkFailed
-from celltrail.data.files.regular import read_toml
+from celltrail.data.errors import InputError, MissingExtra, WorkFailed, raise_if
 from celltrail.data.progress import Progress, silent
+from celltrail.data.regular import read_toml, special_problem
 from celltrail.data.running import log_file
 from celltrail.data.running.json_text import to_json
-from celltrail.data.settings import did_you_mean
+from celltrail.data.settings import did_you_mean, number_problem
 from celltrail.data.settings_cli import as_typer
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SERIES, SPLIT_BINARY
 
@@ -40,11 +40,12 @@ SeriesOption = Annotated[int | None, as_typer("series", SERIES)]
 SplitOption = Annotated[bool, as_typer("split_binary", SPLIT_BINARY)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
 JobsOption = Annotated[int, as_typer("jobs", JOBS)]
 DaskOption = Annotated[str | None, as_typer("dask", DASK)]
 
 
+WRITTEN = {"--out", "--json", "--errors", "--report", "--write"}  # options that name what a command makes
 SEVERAL_NUMBERS = ("--size", "--voxel")  # options that take two or three numbers
 
 
@@ -82,7 +83,9 @@ class Command(TyperCommand):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Join the numbers after an option of `SEVERAL_NUMBERS` into one word."""
         try:
-            return super().parse_args(ctx, _join_numbers(args))
+            rest = super().parse_args(ctx, _join_numbers(args))
+            raise_if([*_number_problems(ctx, self.params), *_path_problems(ctx, self.params)])
+            return rest
         except click.BadParameter as error:
             source = ctx.meta.get(CONFIG_FILE)
             if source is None or error.param is None or not _is_from_file(ctx, error.param):
@@ -103,6 +106,28 @@ class Command(TyperCommand):
             raise InputError(
                 *(f"{source}: {text}" if any(word in text for word in words) else text for text in error.problems)
             ) from None
+
+
+def _number_problems(context: click.Context, parameters: Iterable[click.Parameter]) -> Iterator[str]:
+    """What is wrong with the numbers of a command line, see `celltrail.data.settings.number_problem`."""
+    for parameter in parameters:
+        value = context.params.get(parameter.name or "")
+        for number in value if isinstance(value, list | tuple) else (value,):
+            if problem := number_problem(number):
+                where = f"{context.meta.get(CONFIG_FILE)}: " if _is_from_file(context, parameter) else ""
+                name = parameter.opts[-1] if parameter.param_type_name == "option" else parameter.make_metavar(context)
+                yield f"{where}{name} {number}: {problem}."
+
+
+def _path_problems(context: click.Context, parameters: Iterable[click.Parameter]) -> Iterator[str]:
+    """What is wrong with the paths of a command line: a pipe or a device is written to at most, never waited for."""
+    for parameter in parameters:
+        if set(parameter.opts) & WRITTEN:
+            continue
+        value = context.params.get(parameter.name or "")
+        for path in value if isinstance(value, list | tuple) else (value,):
+            if parameter.type.name == "path" and path and (problem := special_problem(Path(path))):
+                yield problem
 
 
 def _is_from_file(context: click.Context, parameter: click.Parameter) -> bool:
@@ -142,18 +167,6 @@ def _join_numbers(arguments: list[str]) -> list[str]:
         if numbers:
             joined.append(" ".join(numbers))
     return joined
-
-
-def parse_numbers(text: str, option: str) -> tuple[float, ...]:
-    """``"512 512"`` or ``"2,0.5,0.5"`` → numbers; `InputError` unless two or three, all above 0."""
-    words = re.split(r"[\s,x×]+", text.strip())
-    try:
-        numbers = tuple(float(word) for word in words)
-    except ValueError:
-        numbers = ()
-    if len(numbers) not in (2, 3) or not all(0 < number < float("inf") for number in numbers):
-        raise InputError(f"{option} {text}: give two numbers (Y X) or three (Z Y X), each above 0.")
-    return numbers
 
 
 def _load_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:

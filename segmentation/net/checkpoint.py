@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.regular import parse_json
+from celltrail.data.regular import parse_json
 from celltrail.data.running.json_text import to_json
 from celltrail.data.writing.output import output_file
 from celltrail.segmentation.net.header import read_header

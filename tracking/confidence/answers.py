@@ -16,9 +16,9 @@ import numpy as np
 
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.pins import Action, Cell, Kind, Pin
-from celltrail.data.files.regular import read_text
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.graph.confidence import Confidence, chosen_past, pairs_of
+from celltrail.data.regular import read_text
 from celltrail.tracking.confidence.places import Place
 
 ANSWERS = ("right", "wrong", "cannot tell")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.regular import read_json
+from celltrail.data.regular import read_json
 from celltrail.data.types import BoolArray, FloatArray
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.parts import find_candidates
