@@ -11,6 +11,7 @@ import typer
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.running import console
+from celltrail.data.running.children import watch_children
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -67,6 +68,7 @@ def serve(folder: Path | None, *, port: int = 8501, host: str = "127.0.0.1", bro
     command += ["--server.headless", str(not browser).lower()]
     if folder is not None:
         command += ["--", "--data", str(folder.resolve())]
+    watch_children()
     status = subprocess.run(command, check=False).returncode
     if status:
         raise typer.Exit(1)

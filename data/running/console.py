@@ -22,11 +22,12 @@ import typer
 from typer.core import TyperCommand
 
 from celltrail.data.errors import InputError, MissingExtra, WorkFailed, raise_if
+from celltrail.data.files.opening import parse_frames
 from celltrail.data.progress import Progress, silent
 from celltrail.data.regular import read_toml, special_problem
 from celltrail.data.running import log_file
 from celltrail.data.running.json_text import to_json
-from celltrail.data.settings import did_you_mean, number_problem
+from celltrail.data.settings import did_you_mean, number_problem, parse_numbers
 from celltrail.data.settings_cli import as_typer
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SERIES, SPLIT_BINARY
 
@@ -112,11 +113,25 @@ def _number_problems(context: click.Context, parameters: Iterable[click.Paramete
     """What is wrong with the numbers of a command line, see `celltrail.data.settings.number_problem`."""
     for parameter in parameters:
         value = context.params.get(parameter.name or "")
+        if parameter.type.name == "text" and isinstance(value, str):
+            yield from _text_problems(context, parameter, value)
         for number in value if isinstance(value, list | tuple) else (value,):
             if problem := number_problem(number):
                 where = f"{context.meta.get(CONFIG_FILE)}: " if _is_from_file(context, parameter) else ""
                 name = parameter.opts[-1] if parameter.param_type_name == "option" else parameter.make_metavar(context)
                 yield f"{where}{name} {number}: {problem}."
+
+
+def _text_problems(context: click.Context, parameter: click.Parameter, text: str) -> Iterator[str]:
+    """What is wrong with numbers that stand in a text: ``--voxel '1 0.4 0.4'``, ``--frames 0:9``."""
+    try:
+        if parameter.opts[-1] in SEVERAL_NUMBERS:
+            parse_numbers(text, parameter.opts[-1])
+        elif parameter.opts[-1] == "--frames":
+            parse_frames(text)
+    except InputError as error:
+        where = f"{context.meta.get(CONFIG_FILE)}: " if _is_from_file(context, parameter) else ""
+        yield from (f"{where}{problem}" for problem in error.problems)
 
 
 def _path_problems(context: click.Context, parameters: Iterable[click.Parameter]) -> Iterator[str]:
@@ -354,7 +369,7 @@ def group_problems(problems: Iterable[str]) -> list[str]:
 
 def _resource_problem(error: Exception) -> tuple[int, str] | None:
     """Exit code and sentence for what a machine has run out of, forbids, or could not do; ``None`` for anything else."""
-    if isinstance(error, MemoryError):
+    if _lacks_memory(error):
         return 1, "There is not enough memory: crop or bin the movie, take fewer --frames, or close other programs."
     if isinstance(error, WorkFailed):
         return 1, str(error)
@@ -364,6 +379,16 @@ def _resource_problem(error: Exception) -> tuple[int, str] | None:
         place = f" ({error.filename})" if error.filename else ""
         return 1, f"The disk is full or a file may not grow further{place}: free some space and run the command again."
     return None
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether an error of Python, of a library or of the loader is one of memory."""
+    text = str(error).lower()
+    told = ("cannot allocate memory", "can't allocate memory", "failed to map segment", "can't start new thread")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, OSError | ImportError | RuntimeError)
+        and any(words in text for words in (*told, "std::bad_alloc", "not enough memory", "out of memory"))
+    )
 
 
 def _unforeseen(error: Exception) -> tuple[int, str]:

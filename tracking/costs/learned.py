@@ -17,6 +17,7 @@ import numpy as np
 
 from celltrail.data.errors import InputError
 from celltrail.data.regular import read_json
+from celltrail.data.settings import LARGEST
 from celltrail.data.types import BoolArray, FloatArray
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.parts import find_candidates
@@ -153,4 +154,8 @@ def calibration_of(model: object) -> Calibration:
 
 
 def _linear(entry: Mapping[str, Any]) -> Linear:
-    return Linear(float(entry["intercept"]), {str(key): float(value) for key, value in entry["coefficients"].items()})
+    named: dict[str, Any] = {"": entry["intercept"], **entry["coefficients"]}
+    if not all(isinstance(value, int | float) and abs(value) <= LARGEST for value in named.values()):
+        raise ValueError("coefficients that are no numbers")
+    values = {name: float(value) for name, value in named.items()}
+    return Linear(values.pop(""), values)
