@@ -10,6 +10,9 @@ import typer
 
 from celltrail.data.errors import InputError
 from celltrail.data.running import console
+from celltrail.data.settings import parse_numbers, parse_voxel
+
+LONGEST_SIDE = 2**16  # pixels of a simulated image
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -24,8 +27,10 @@ def add_commands(app: typer.Typer) -> None:
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder of the data set to make.")],
     sequence: Annotated[str, typer.Option("--sequence", help="Name of the sequence: 01, 02 …")] = "01",
-    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Number of frames.")] = 30,
-    cells: Annotated[int, typer.Option("--cells", metavar="N", help="Number of cells in the first frame.")] = 30,
+    frames: Annotated[int, typer.Option("--frames", metavar="N", min=1, max=10**6, help="Number of frames.")] = 30,
+    cells: Annotated[
+        int, typer.Option("--cells", metavar="N", min=0, max=10**6, help="Number of cells in the first frame.")
+    ] = 30,
     size: Annotated[str, typer.Option("--size", metavar="[Z] Y X", help="Size of the images in pixels.")] = "256 256",
     modality: Annotated[
         Literal["fluo", "dic"], typer.Option("--modality", help="Bright nuclei, or shaded relief.")
@@ -40,7 +45,9 @@ def simulate(
     from celltrail.data.simulation.scene import simulate_scene, write_movie
     from celltrail.data.writing.output import output_folder, refuse_existing
 
-    extent = tuple(int(number) for number in console.parse_numbers(size, "--size"))
+    extent = tuple(int(number) for number in parse_numbers(size, "--size"))
+    if max(extent) > LONGEST_SIDE:
+        raise InputError(f"--size {size}: a side may have up to {LONGEST_SIDE} pixels.")
     if not (sequence.isdigit() and len(sequence) > 1):
         raise InputError(f"--sequence {sequence}: write two digits or more, for example 01.")
     refuse_existing(out, overwrite=overwrite)
@@ -130,7 +137,7 @@ def convert_result(
     """
     from celltrail.data.formats.convert import convert_movie
 
-    size = _voxel(voxel)
+    size = parse_voxel(voxel)
     with console.show_progress() as progress:
         notes = convert_movie(
             source,
@@ -224,7 +231,7 @@ def render(
         tail=tail,
         ids=ids,
         zoom=zoom,
-        voxel=_voxel(voxel) or (movie.voxel if movie else None),
+        voxel=parse_voxel(voxel) or (movie.voxel if movie else None),
         interval=interval or (movie.interval if movie else None),
     )
     with console.show_progress() as progress:
@@ -304,7 +311,7 @@ def measure(
         points = points_between(read_result(result, progress=progress), wanted)
         points = replace(
             points,
-            voxel=_voxel(voxel) or points.voxel or (known.voxel if known else None),
+            voxel=parse_voxel(voxel) or points.voxel or (known.voxel if known else None),
             interval=interval or points.interval or (known.interval if known else None),
         )
         graph = result / "graph.npz"
@@ -335,11 +342,3 @@ def measure(
         with output_file(path, overwrite=overwrite) as file:
             table.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
     typer.echo(f"{out}: {len(cells)} cells; {beside}: {len(tracks)} tracks.{share}")
-
-
-def _voxel(text: str | None) -> tuple[float, float, float] | None:
-    """``--voxel`` as (z, y, x) in µm; z is 1 where only two numbers are given."""
-    if text is None:
-        return None
-    numbers = console.parse_numbers(text, "--voxel")
-    return (numbers[-3] if len(numbers) == 3 else 1.0, numbers[-2], numbers[-1])

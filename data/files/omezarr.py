@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.containment import inside
 from celltrail.data.files.tiff import MAX_FRAME_BYTES
 from celltrail.data.readers.stacks import Header, lay_out, name_axes
+from celltrail.data.regular import read_json, refuse_special
+from celltrail.data.settings import number_problem
 
+CODEC_FILES = (".zarray", ".zmetadata", "zarr.json")
 METADATA = (".zgroup", ".zattrs", ".zarray", "zarr.json")
 UNSAFE_CODECS = ("pickle", "numcodecs.pickle")  # decoding them runs whatever the file says
 LENGTH_IN_UM = {
@@ -26,6 +30,7 @@ LENGTH_IN_UM = {
     "meter": 1e6,
 }
 TIME_IN_S = {"microsecond": 1e-6, "millisecond": 1e-3, "second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
+DEEPEST = 4  # groups in groups until an image
 USUAL_AXES = {2: "YX", 3: "TYX", 4: "TZYX", 5: "TCZYX"}
 
 
@@ -101,6 +106,7 @@ def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, a
     else:
         array_path, letters, scale, units = _read_multiscale(path, image)
     channels = _channel_names(path)
+    refuse_unsafe_codecs(array_path, deep=True)
     array = _open_array(array_path)
     if 0 in array.shape:
         raise InputError(f"{path} holds an image without pixels: write it again.")
@@ -134,13 +140,36 @@ def open_zarr(path: Path, *, labels: bool = False, channel: int | None = None, a
 def refuse_unsafe_codecs(folder: Path, *, deep: bool = False) -> None:
     """Raise `InputError` where the metadata of a store ask for a codec that runs code from the file.
 
-    ``deep``: look at the metadata of all arrays below the folder as well.
+    ``deep``: look at the metadata of all arrays below the folder as well, through links too, as the store does.
+    Pipes and devices are refused: the store would wait for them.
     """
-    names = (".zarray", ".zmetadata", "zarr.json")
-    files = [file for name in names for file in (folder.rglob(name) if deep else [folder / name])]
-    for file in files:
-        if file.is_file() and (found := _unsafe(_read_json(file))):
+    for file in _walked(folder) if deep else map(folder.joinpath, CODEC_FILES):
+        if file.name in CODEC_FILES and file.is_file() and (found := _unsafe(_read_json(file))):
             raise InputError(f"{file} asks for the codec '{found}', which could run any code: do not trust this file.")
+
+
+def _walked(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, through links, each folder once; `InputError` for a pipe or a device among them."""
+    seen: set[str] = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        real = os.path.realpath(here)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    if entry.is_dir():
+                        waiting.append(Path(entry.path))
+                        continue
+                    path = Path(entry.path)
+                    if not entry.is_file():
+                        refuse_special(path)
+                    yield path
+        except OSError as error:
+            raise InputError(f"{here} cannot be read ({error.strerror}): change its permissions.") from None
 
 
 def _unsafe(value: Any) -> str | None:
@@ -155,8 +184,8 @@ def _unsafe(value: Any) -> str | None:
 
 def _read_json(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(file)
+    except (OSError, ValueError) as error:
         raise InputError(f"{file} is damaged ({_brief(error)}): write the image again.") from None
 
 
@@ -185,8 +214,10 @@ def _is_array(path: Path) -> bool:
     return isinstance(content, dict) and content.get("node_type") == "array"
 
 
-def _find_image(path: Path, labels: bool) -> tuple[Path, dict[str, Any] | None]:
+def _find_image(path: Path, labels: bool, depth: int = 0) -> tuple[Path, dict[str, Any] | None]:
     """The folder of the image or label image, and its ``multiscales`` entry (``None``: a plain array)."""
+    if depth > DEEPEST:
+        raise InputError(f"{path} points to itself: write it again.")
     if _is_array(path):
         return path, None
     attributes = _attributes(path)
@@ -195,7 +226,7 @@ def _find_image(path: Path, labels: bool) -> tuple[Path, dict[str, Any] | None]:
     if "bioformats2raw.layout" in attributes and (path / "0").is_dir():
         if (path / "1").is_dir():
             raise InputError(f"{path} holds several images: give the folder of one (like {path / '0'}).")
-        return _find_image(inside(path, path / "0"), labels)
+        return _find_image(inside(path, path / "0"), labels, depth + 1)
     names = attributes.get("labels") or _attributes(path / "labels").get("labels")
     if labels and isinstance(names, list) and "image-label" not in attributes:
         below = path if "labels" in attributes else path / "labels"
@@ -204,7 +235,7 @@ def _find_image(path: Path, labels: bool) -> tuple[Path, dict[str, Any] | None]:
                 f"{path} holds the label images {', '.join(map(str, names))}: give the folder of one, "
                 f"like {below / str((names or ['NAME'])[0])}."
             )
-        return _find_image(inside(path, below / str(names[0])), labels)
+        return _find_image(inside(path, below / str(names[0])), labels, depth + 1)
     scales = attributes.get("multiscales")
     if not isinstance(scales, list) or not scales or not isinstance(scales[0], dict):
         arrays = [entry.name for entry in sorted(path.iterdir()) if entry.is_dir()][:5]
@@ -294,7 +325,7 @@ def _voxel(scale: dict[str, float], units: dict[str, str]) -> tuple[float, float
     if sizes[1] is None or sizes[2] is None:
         return None
     size = (1.0 if sizes[0] is None else sizes[0], sizes[1], sizes[2])
-    return size if all(0 < length < np.inf for length in size) else None
+    return size if all(length > 0 and number_problem(length) is None for length in size) else None
 
 
 def _interval(scale: dict[str, float], units: dict[str, str]) -> float | None:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.regular import refuse_special
+from celltrail.data.settings import LARGEST
 from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
+        refuse_special(path)
         mark = separator(path)
         options: dict[str, Any] = {
             "sep": mark,
@@ -105,7 +108,7 @@ def as_numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = Fa
     if not pd.api.types.is_numeric_dtype(given) and table.attrs.get("decimal comma"):
         given = given.astype(str).str.replace(",", ".", regex=False)
     values = np.asarray(pd.to_numeric(given, errors="coerce"), dtype=np.float64)
-    bad = ~np.isfinite(values) | (whole & (np.abs(values) > 2**53)) | (whole & (values != np.floor(values)))
+    bad = ~(np.abs(values) <= LARGEST) | (whole & (np.abs(values) > 2**53)) | (whole & (values != np.floor(values)))
     if bad.any():
         line = int(np.flatnonzero(bad)[0])
         kind = "a whole number" if whole else "a number"
