@@ -42,7 +42,7 @@ from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.obedience import require_obedience
 from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.preparing.preparation import prepare
-from celltrail.tracking.repair import list_repairs
+from celltrail.tracking.repairing.movie import list_repairs
 from celltrail.tracking.saved import remember
 from celltrail.tracking.settings import TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins

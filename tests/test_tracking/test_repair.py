@@ -15,7 +15,9 @@ from celltrail.data.graph.candidates import load_graph
 from celltrail.tracking import track, write_result
 from celltrail.tracking.explain import explain_cell
 from celltrail.tracking.measuring.table import measure_movie
-from celltrail.tracking.repair import RepairableMovie, find_repairs, split_by
+from celltrail.tracking.repairing.finding import find_repairs
+from celltrail.tracking.repairing.movie import RepairableMovie
+from celltrail.tracking.repairing.shapes import split_by
 
 FRAMES = 8
 

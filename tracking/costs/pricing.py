@@ -164,6 +164,7 @@ def price(
     usual = usual_gain(best) if alternative.any() else 0.0
     specks = doubtful(table, likely, constants) & allow_drop & ~alternative
     gain = table.reward - usual * (1 - table.share) + np.where(specks, constants.false, 0.0)
+    gain += _stake(table, float((appear + disappear).max(initial=0)) + usual)
     mother, one, two = np.concatenate(rows, axis=1)
     return Candidates(
         Detections(
@@ -350,7 +351,7 @@ def _joined(parts: list[Terms]) -> Terms:
 
 def doubtful(table: DetectionTable, likely: NDArray[np.bool_], constants: Constants) -> NDArray[np.bool_]:
     """Small detections without a likely link to the past or the future: blobs that may be no cells."""
-    return np.asarray(~likely & (table.area < constants.small * np.median(table.area)) if len(table) else likely)
+    return np.asarray(~likely & (table.area < constants.small * table.typical_area))
 
 
 def usual_gain(best: FloatArray) -> float:
@@ -361,6 +362,15 @@ def usual_gain(best: FloatArray) -> float:
     """
     best = best[np.isfinite(best)]
     return max(float(np.median(best)), 0.0) if len(best) else 0.0
+
+
+def _stake(table: DetectionTable, least: float) -> FloatArray:
+    """What explaining a mask at all is worth, where it may be read in two ways, float64 (n,) in nats: just so much that
+    leaving it out in both, or a part of it, never pays; ``least``: what a cell costs at most that nothing follows."""
+    stake = np.zeros(len(table))
+    if table.beside.any():
+        np.add.at(stake, table.clique_row, least + float(np.maximum(-table.reward, 0).max()))
+    return stake
 
 
 def end_costs(table: DetectionTable, constants: Constants) -> tuple[FloatArray, FloatArray]:
