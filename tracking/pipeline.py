@@ -38,6 +38,7 @@ from celltrail.tracking.explain import list_divisions
 from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
+from celltrail.tracking.measuring.jumps import list_jumps
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.obedience import require_obedience
 from celltrail.tracking.opening import measure, open_movie
@@ -221,6 +222,8 @@ def track(
         "max_gap": int(problem.links.missed[problem.links.doubt <= COVERED].max(initial=0)),
         "step": table.step,
     }
+    run["jumps"] = list_jumps(table)
+    _say_jumps(run["jumps"])
     run["costs"] = prepared.model.name
     run["confidence"] = None if confidence is None else summarise(candidates, solution, confidence, calibration)
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
@@ -255,6 +258,17 @@ def _foresee_many(table: DetectionTable) -> None:
             "A frame holds %s cells, more than the 16 bits of CTC masks can name: the masks of the result will have 32.",
             f"{most:,}",
         )
+
+
+def _say_jumps(jumps: list[dict[str, Any]]) -> None:
+    """Say where all cells have moved at once."""
+    for jump in jumps:
+        if jump["registered"]:
+            text = "the stage jumped by %.1f cell diameters: the cells after it were moved back before they were linked."
+            logger.warning("Before frame %d " + text, jump["frame"], jump["diameters"])
+        else:
+            text = "the cells before and after do not fit each other, wherever one moves them: the stage may have jumped"
+            logger.warning("At frame %d " + text + " too far. Look at it, or track both parts.", jump["frame"])
 
 
 def _describe(

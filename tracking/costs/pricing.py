@@ -376,10 +376,27 @@ def _stake(table: DetectionTable, least: float) -> FloatArray:
 def end_costs(table: DetectionTable, constants: Constants) -> tuple[FloatArray, FloatArray]:
     """Cost in nats of appearing and of disappearing, for each detection.
 
-    Nothing in the first (last) frame with cells; near it no more than having gone unseen since.
+    Nothing in the first (last) frame with cells, nor where a jump of the stage brings a cell into the image (out of it);
+    near these frames no more than having gone unseen since.
     """
     near = table.border <= constants.margin * typical_diameter(table)
     base = np.where(near, constants.border, constants.appear)
+    leaves, came = _across_the_side(table)
     time = table.time
     since, until = time - time.min(initial=0), time.max(initial=0) - time
-    return np.minimum(base, constants.gap * since), np.minimum(base, constants.gap * until)
+    appear, disappear = (np.where(crossed, 0.0, base) for crossed in (came, leaves))
+    return np.minimum(appear, constants.gap * since), np.minimum(disappear, constants.gap * until)
+
+
+def _across_the_side(table: DetectionTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which cells drift takes out of the image as a whole until the next frame, and which it has brought in; bool (n,)."""
+    start, shift = table.frame_starts(), table.shift[1]
+    before = np.zeros_like(shift)
+    for here, there, beyond in zip(start[:-2], start[1:-1], start[2:], strict=True):
+        if table.frame[there] - table.frame[here] == table.step:
+            before[there:beyond] = np.median(shift[here:there], axis=0)
+    radius = table.diameter[:, np.newaxis] / 2 / table.scale
+    size = np.array((1,) * (3 - table.ndim) + table.shape) - 1
+    places = table.position + shift, table.position - before
+    leaves, came = (((place < -radius) | (place > size + radius)).any(axis=1) for place in places)
+    return leaves, came

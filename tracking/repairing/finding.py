@@ -144,29 +144,13 @@ def _split_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Iter
 
 
 def _look(table: DetectionTable, run: Run, shapes: list[list[Shape]], kind: str) -> Look:
-    """How an event looks, in numbers without units.
-
-    ``frames``: logarithm of how many it lasts; ``open``: whether nothing follows it; ``rounder``: how much rounder
-    several cells would be than one; ``larger``: logarithm of the area of the one over that of the largest of the
-    several; ``area_off``: by which factor the area differs from that of the cells beside it in time, as a logarithm.
-    """
-    scale, area = table.scale, table.area.astype(np.float64)
-    rounder, larger = [], []
+    """``frames``: how many an event lasts; ``rounder``: how much rounder several cells would be than one, in the mean."""
+    rounder = []
     for rows, parts in zip(run.rows, shapes, strict=True):
         masks = table.compactness[list(rows)].mean()
-        others = float(np.mean([compactness(part, scale) for part in parts]))
+        others = float(np.mean([compactness(part, table.scale) for part in parts]))
         rounder.append(others - masks if kind == "merged" else masks - others)
-        several = [float(mask.sum()) for _, mask in parts] if kind == "merged" else area[list(rows)]
-        larger.append(np.log(area[list(rows)].sum() / np.max(several)))
-    beside = [np.log(area[list(rows)].sum()) for rows in (run.before, run.after) if rows]
-    ends = [np.log(area[list(rows)].sum()) for rows in (run.rows[0], run.rows[-1])]
-    return {
-        "frames": float(np.log(len(run.rows))),
-        "open": float(not run.after),
-        "rounder": float(np.mean(rounder)),
-        "larger": float(np.mean(larger)),
-        "area_off": float(np.mean([abs(a - b) for a, b in zip(ends, beside, strict=False)])),
-    }
+    return {"frames": float(len(shapes)), "rounder": float(np.mean(rounder))}
 
 
 class _Shapes:
