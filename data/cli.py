@@ -270,7 +270,7 @@ def measure(
 
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
     from celltrail.data.formats.certainty import read_certainty
-    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
+    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins, read_repaired
     from celltrail.data.formats.points import points_between, read_result
     from celltrail.data.writing.output import output_file, refuse_existing
 
@@ -305,6 +305,7 @@ def measure(
             movies,
             margins=margins,
             filled=read_filled(result / "run.json"),
+            repaired=read_repaired(result / "run.json"),
             certainty=certainty,
             progress=progress,
         )

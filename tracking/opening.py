@@ -80,8 +80,13 @@ def open_movie(
     labels, ndim = given, dimensions_of(given)
     wanted = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
     if settings.hypotheses:
-        if not isinstance(given, Frames) or wanted:
-            raise InputError("Hypotheses need a folder made by 'celltrail segment --hypotheses', and no pins.")
+        if not isinstance(given, Frames):
+            raise InputError("Hypotheses need a folder made by 'celltrail segment --hypotheses'.")
+        if any(pin.kind == "merge" for pin in wanted):
+            raise InputError(
+                "Pins that merge masks do not go together with --hypotheses: pin the hypothesis that is both, or leave "
+                "out --hypotheses."
+            )
         labels = HypothesisMovie(given)
     if any(pin.kind == "merge" for pin in wanted):
         labels = MergedMasks(labels, wanted)

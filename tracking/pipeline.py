@@ -43,7 +43,7 @@ from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.obedience import require_obedience
 from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.preparing.preparation import prepare
-from celltrail.tracking.repairing.movie import list_repairs
+from celltrail.tracking.repairing.movie import list_left_out, list_repairs
 from celltrail.tracking.saved import remember
 from celltrail.tracking.settings import TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins
@@ -230,6 +230,7 @@ def track(
     run["division_list"] = list_divisions(candidates, solution, lineage.track)
     if settings.may_repair:
         run["repairs"] = list_repairs(movie.masks, table, lineage.track)
+    run["left_out_masks"] = list_left_out(table, solution.used)
     files = {"pins": pins, "costs": settings.costs if Path(settings.costs).is_file() else None}
     run["inputs"] = {
         **inputs,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from celltrail.data.columns import row_of_cell
 from celltrail.data.files.movie import DerivedFrames
 from celltrail.data.progress import Progress, silent
-from celltrail.data.types import IntArray, Masks
+from celltrail.data.types import BoolArray, IntArray, Masks
 from celltrail.tracking.exporting.masks import relabel
 from celltrail.tracking.measuring.beside import Reading
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
@@ -141,3 +141,13 @@ def list_repairs(masks: Masks, table: DetectionTable, track: IntArray) -> dict[s
     ]
     count = {kind: sum(repair["kind"] == kind for repair in done) for kind in ("merged", "split")}
     return {"considered": len(repairs), **count, "list": done}
+
+
+def list_left_out(table: DetectionTable, used: BoolArray) -> list[dict[str, int]]:
+    """The masks that are no part of the result, neither as they are nor read otherwise: ``frame`` and ``label``."""
+    replaced = np.zeros(len(table), dtype=np.bool_)
+    pairs = table.clique_row.reshape(-1, 2) if table.beside.any() else np.zeros((0, 2), dtype=np.int64)
+    for one, other in ((0, 1), (1, 0)):
+        replaced[pairs[used[pairs[:, other]], one]] = True
+    rows = np.flatnonzero(~used & ~replaced & (table.hypothesis < 0))
+    return [{"frame": int(table.frame[row]), "label": int(table.label[row])} for row in rows]
