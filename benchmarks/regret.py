@@ -34,9 +34,8 @@ from celltrail.tracking.costs.examples import read_example
 from celltrail.tracking.costs.learned import costs_as_json, fit_costs
 from celltrail.tracking.costs.pricing import Constants
 
-JUDGED = tuple(
-    ("Fluo-N2DH-SIM+", "01") if name.startswith("Fluo-N2DH-SIM+") else (name, number) for name, number in SEQUENCES
-) + (("PhC-C2DL-PSC", "02"),)
+WITH_IMAGES = {"Fluo-N2DH-SIM+-01_GT-only": "Fluo-N2DH-SIM+"}
+JUDGED = (*((WITH_IMAGES.get(name, name), number) for name, number in SEQUENCES), ("PhC-C2DL-PSC", "02"))
 DAMAGES = {"merged": Rates(0, 0.03, 0, 0), "split": Rates(0, 0, 0.03, 0), "dropped": Rates(0.05, 0, 0, 0)}
 THINNED = {"every 2nd": 2, "every 4th": 4, "every 8th": 8}
 INPUTS = ("plain", *DAMAGES, *THINNED)
@@ -188,7 +187,15 @@ def report(rows: list[dict[str, Any]]) -> str:
         losses.append(values[best] - values[DEFAULT])
         own = by[name, DEFAULT]
         table.append(
-            [name, values[DEFAULT], best if losses[-1] > 0 else "–", values[best], losses[-1], own["repaired"], own["filled"]]
+            [
+                name,
+                values[DEFAULT],
+                best if losses[-1] > 0 else "–",
+                values[best],
+                losses[-1],
+                own["repaired"],
+                own["filled"],
+            ]
         )
     text = markdown_table(["movie", DEFAULT, "best option", "with it", "loss", "repaired", "filled"], table)
     text += f"\n\nLoss: mean {np.mean(losses):.4f}, largest {np.max(losses):.4f}, of {len(losses)}.\n\n"

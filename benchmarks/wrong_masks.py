@@ -36,7 +36,11 @@ from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.solver import solve_candidates
 
 BY_HAND = float(np.log(99))  # nats a mask
-DAMAGES = {f"{kind} {n}": (Rates(0, *rates, 0), n) for n in (1, 3) for kind, rates in (("merged", (0.03, 0)), ("split", (0, 0.03)))}
+DAMAGES = {
+    f"{kind} {n}": (Rates(0, *rates, 0), n)
+    for n in (1, 3)
+    for kind, rates in (("merged", (0.03, 0)), ("split", (0, 0.03)))
+}
 WEIGHT = 0.25  # log-odds for each nat that the links gain: less than 1, as they know of each other
 MOST = 30.0  # nats from which a gain says no more
 RIDGE = 0.3

@@ -270,7 +270,13 @@ def measure(
 
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
     from celltrail.data.formats.certainty import read_certainty
-    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins, read_repaired
+    from celltrail.data.formats.measurements import (
+        measure_cells,
+        measure_tracks,
+        read_filled,
+        read_margins,
+        read_repaired,
+    )
     from celltrail.data.formats.points import points_between, read_result
     from celltrail.data.writing.output import output_file, refuse_existing
 

@@ -265,10 +265,14 @@ def _say_jumps(jumps: list[dict[str, Any]]) -> None:
     """Say where all cells have moved at once."""
     for jump in jumps:
         if jump["registered"]:
-            text = "the stage jumped by %.1f cell diameters: the cells after it were moved back before they were linked."
+            text = (
+                "the stage jumped by %.1f cell diameters: the cells after it were moved back before they were linked."
+            )
             logger.warning("Before frame %d " + text, jump["frame"], jump["diameters"])
         else:
-            text = "the cells before and after do not fit each other, wherever one moves them: the stage may have jumped"
+            text = (
+                "the cells before and after do not fit each other, wherever one moves them: the stage may have jumped"
+            )
             logger.warning("At frame %d " + text + " too far. Look at it, or track both parts.", jump["frame"])
 
 

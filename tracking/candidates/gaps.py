@@ -103,7 +103,7 @@ def find_gaps(
     shift = {span: known.copy() if span > 1 else known for span, known in table.shift.items()}
     parts = [no_links()]
     for one, other, span, pairs in _near_pairs(table, loose, max_gap):
-        a, b, c, d = one.start, one.stop, other.start, other.stop
+        a, b = one.start, one.stop
         shift.setdefault(span, np.zeros((len(table), 3)))
         shift[span][a:b] = _predicted(table, one, other)
         parts.append(_links_between(table, loose, glimpses, one, other, span, shift[span][a:b], pairs))
