@@ -87,7 +87,10 @@ def check(
 
 def convert_result(
     source: Annotated[
-        Path, typer.Argument(help="A result folder, a .geff or .zarr, a .csv, TrackMate's .xml, btrack's .h5.")
+        Path,
+        typer.Argument(
+            help="A result folder, tracked label images, a .geff or .zarr, a .csv, TrackMate's .xml, btrack's .h5."
+        ),
     ],
     target: Annotated[
         Path, typer.Argument(help="NAME.csv, NAME.geff, NAME.zarr, NAME.xml, or a name for a CTC folder.")
