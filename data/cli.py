@@ -94,7 +94,10 @@ def check(
 
 def convert_result(
     source: Annotated[
-        Path, typer.Argument(help="A result folder, a .geff or .zarr, a .csv, TrackMate's .xml, btrack's .h5.")
+        Path,
+        typer.Argument(
+            help="A result folder, tracked label images, a .geff or .zarr, a .csv, TrackMate's .xml, btrack's .h5."
+        ),
     ],
     target: Annotated[
         Path, typer.Argument(help="NAME.csv, NAME.geff, NAME.zarr, NAME.xml, or a name for a CTC folder.")
@@ -291,7 +294,13 @@ def measure(
 
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
     from celltrail.data.formats.certainty import read_certainty
-    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
+    from celltrail.data.formats.measurements import (
+        measure_cells,
+        measure_tracks,
+        read_filled,
+        read_margins,
+        read_repaired,
+    )
     from celltrail.data.formats.points import points_between, read_result
     from celltrail.data.writing.output import output_file, refuse_existing
 
@@ -326,6 +335,7 @@ def measure(
             movies,
             margins=margins,
             filled=read_filled(result / "run.json"),
+            repaired=read_repaired(result / "run.json"),
             certainty=certainty,
             progress=progress,
         )
