@@ -22,6 +22,7 @@ from skimage.segmentation import watershed
 from celltrail.data.files.hypotheses import Hypotheses, pack_hypotheses, paint
 from celltrail.data.types import Float32Array
 from celltrail.segmentation.net.instance_settings import InstanceSettings
+from celltrail.segmentation.prediction.contrast import highest
 from celltrail.segmentation.prediction.instances import find_instances, remove_small
 from celltrail.segmentation.prediction.tiles import Prediction
 
@@ -135,7 +136,7 @@ def flood(height: Float32Array, foreground: NDArray[np.bool_], settings: Instanc
 def join_shallow(basins: NDArray[np.int32], height: Float32Array) -> NDArray[np.int32]:
     """Basins numbered 1 … n anew; one whose peak is less than `PROMINENCE` above its pass to a higher one belongs beyond it."""
     count = int(basins.max(initial=0))
-    peak = np.concatenate([[0], ndimage.maximum(height, basins, np.arange(1, count + 1))]) if count else np.zeros(1)
+    peak = highest(height, basins)
     into, summit = (
         list(range(count + 1)),
         list(range(count + 1)),
@@ -168,8 +169,8 @@ def join_basins(basins: NDArray[np.int32], height: Float32Array, largest: float 
     Nothing is joined to more than ``largest`` pixels, so that a dense layer of cells stays many small trees.
     """
     count = int(basins.max(initial=0))
-    peak = ndimage.maximum(height, basins, np.arange(1, count + 1)) if count else np.zeros(0)
-    nodes = [Node((leaf + 1,), (), float(peak[leaf])) for leaf in range(count)]
+    peak = highest(height, basins)
+    nodes = [Node((leaf + 1,), (), float(peak[leaf + 1])) for leaf in range(count)]
     area = np.bincount(basins.ravel(), minlength=count + 1)[1:].tolist()  # of each node
     top = list(range(count))  # root node of the tree that each basin is in
     for saddle, a, b in saddles(basins, height):
