@@ -83,7 +83,9 @@ def contrasts(
         clearness = contrast / max(np.sqrt(max(spread**2 - white**2, (WHITE * spread) ** 2)), 1e-6)
     if rough is not None:
         beside = ring > 0
-        around = np.array(ndimage.median(rough[beside], ring[beside], np.arange(1, count + 1)))
+        around = np.zeros(count)
+        if beside.any():
+            around = np.array(ndimage.median(rough[beside], ring[beside], np.arange(1, count + 1)))
         noise = np.where(pixels[1] >= FEW, around, np.median(rough[where] if where.any() else rough)) / 0.6745
         width = 2 * highest(ndimage.distance_transform_edt(labels > 0), labels)[1:]
         with np.errstate(invalid="ignore"):
