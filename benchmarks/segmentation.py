@@ -113,7 +113,7 @@ def main() -> None:
     arguments = options.parse_args()
     torch.set_num_threads(1)
     model = load_model(arguments.model)
-    survey({0: simulate_scene(frames=1, cells=9, size=(96, 96), seed=0).draw(0)[0]}, model)  # warm
+    parts_of_a_run(model, 1, 128)  # warm
     rows = [{"case": case, "method": "celltrail"} | parts_of_a_run(model, *what) for case, what in CASES.items()]
     print(markdown_table(list(rows[0]), [list(row.values()) for row in rows]))
     ways = ways_of_the_net(model)

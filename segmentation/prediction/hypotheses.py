@@ -127,8 +127,7 @@ def flood(height: Float32Array, foreground: NDArray[np.bool_], settings: Instanc
     """Basins of all peaks that stand out by `PROMINENCE`, over the widest foreground."""
     smooth = ndimage.gaussian_filter(height, settings.grow)
     inside = np.where(foreground, smooth, 0)
-    around = np.ones((3,) * inside.ndim)
-    peaks = ndimage.label(foreground & (inside >= ndimage.maximum_filter(inside, footprint=around)), around)[0]
+    peaks = ndimage.label(foreground & (inside >= ndimage.maximum_filter(inside, 3)), np.ones((3,) * inside.ndim))[0]
     basins = join_shallow(watershed(-smooth, markers=peaks, mask=foreground), smooth)
     return remove_small(basins, max(settings.min_size // 4, 1)).astype(np.int32)
 
@@ -159,7 +158,8 @@ def join_shallow(basins: NDArray[np.int32], height: Float32Array) -> NDArray[np.
             into[root(into, low)] = root(into, beyond)
         summit[low] = high
     roots = np.array([root(into, index) if peak[root(into, index)] >= PROMINENCE else 0 for index in range(count + 1)])
-    joined: NDArray[np.int32] = np.unique(np.concatenate([[0], roots]), return_inverse=True)[1][1:][basins]
+    renumbered = np.unique(np.concatenate([[0], roots]), return_inverse=True)[1][1:].astype(np.int32)
+    joined: NDArray[np.int32] = renumbered[basins]
     return joined
 
 
