@@ -35,7 +35,7 @@ def separator(path: Path) -> str:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read a table; columns that hold nothing but numbers are numbers, all others text.
+    """Read a table; columns that hold nothing but numbers are numbers (NaN where they are empty), all others text.
 
     Columns are separated by commas, semicolons, tabs or blanks; where it is not commas, a comma is read as a decimal
     point. A table that TrackMate wrote has further rows of names and units below its header: they are left out, and the
@@ -50,13 +50,8 @@ def read_csv(path: Path) -> pd.DataFrame:
 
     try:
         mark = separator(path)
-        options: dict[str, Any] = {
-            "sep": mark,
-            "keep_default_na": False,
-            "encoding": "utf-8-sig",
-            "skipinitialspace": True,
-        }
-        top: pd.DataFrame = pd.read_csv(path, dtype=str, nrows=3, **options)
+        options: dict[str, Any] = {"sep": mark, "encoding": "utf-8-sig", "skipinitialspace": True}
+        top: pd.DataFrame = pd.read_csv(path, dtype=str, nrows=3, keep_default_na=False, **options)
         heads = _rows_of_names(top)
         below = range(1, heads + 1)
         table: pd.DataFrame = pd.read_csv(
@@ -109,8 +104,9 @@ def as_numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = Fa
     if bad.any():
         line = int(np.flatnonzero(bad)[0])
         kind = "a whole number" if whole else "a number"
+        found = "empty" if is_empty(table, column)[line] else f"'{table[column].iloc[line]}'"
         raise InputError(
-            f"{path}, line {int(table.index[line]) + 2}: {column} is '{table[column].iloc[line]}', "
+            f"{path}, line {int(table.index[line]) + 2}: {column} is {found}, "
             f"expected {kind}: correct it ({int(bad.sum())} such lines)."
         )
     return values
@@ -132,10 +128,14 @@ def is_empty(table: pd.DataFrame, column: str) -> NDArray[np.bool_]:
 
 
 def filled(table: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
-    """The table with ``value`` where the column holds nothing."""
+    """The table with ``value``, a number as text, where the column holds nothing."""
+    import pandas as pd
+
     nothing = is_empty(table, column)
     if not nothing.any():
         return table
-    new = table.assign(**{column: table[column].astype(str).where(~nothing, value)})
+    number = pd.api.types.is_numeric_dtype(table[column])
+    given = table[column] if number else table[column].astype(str)
+    new = table.assign(**{column: given.where(~nothing, float(value) if number else value)})
     new.attrs = table.attrs
     return new

@@ -256,14 +256,16 @@ def points_from_links(
     root = np.where(continues, before, here)
     while (further := root[root]).tobytes() != root.tobytes():  # twice as far back in each step
         root = further
-    order = np.lexsort((position[:, 2], position[:, 1], position[:, 0], frame))
-    heads = order[~continues[order]]
+    heads = np.flatnonzero(~continues)
+    heads = heads[np.lexsort((*position[heads].T[::-1], frame[heads]))]
     number = np.empty(len(frame), dtype=np.int64)
     number[heads] = np.arange(len(heads))
     chain = number[root]
     named = _name_chains(heads, root, names)
+    ends = np.ones(len(frame), dtype=bool)
+    ends[before[continues]] = False
     last = np.zeros(len(heads), dtype=np.int64)
-    last[chain[order]] = frame[order]
+    last[chain[ends]] = frame[ends]
     parents = np.where(before[heads] >= 0, named[chain[before[heads]]], 0)
     by_name = np.argsort(named)
     tracks = Tracks(named[by_name], frame[heads][by_name], last[by_name], parents[by_name])

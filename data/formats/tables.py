@@ -345,8 +345,11 @@ def links_to_mothers(
     """
     ordered = track[rows]
     links, problems, going_on = [], [], []
-    for child, mother in family.tolist():
-        (low, child_low), high = np.searchsorted(ordered, (mother, child)), np.searchsorted(ordered, mother, "right")
+    children, mothers = family.T
+    found = (np.searchsorted(ordered, mothers), np.searchsorted(ordered, mothers, "right"))
+    for child, mother, child_low, low, high in np.stack(
+        [children, mothers, np.searchsorted(ordered, children), *found], axis=1
+    ).tolist():
         begin = int(frame[rows[child_low]])
         if low == high:
             problems.append(
