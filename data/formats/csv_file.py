@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import warnings
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +26,8 @@ def plain(name: str) -> str:
     return re.sub(r"[\s_\-]+", "", str(name).strip().lower())
 
 
-def separator(path: Path) -> str:
+def separator(header: str) -> str:
     """What separates the columns: semicolons, tabs, commas, or blanks as in the tables that btrack itself exports."""
-    with path.open(encoding="utf-8-sig") as stream:
-        header = stream.readline().strip()
     for mark in (";", "\t", ","):
         if mark in header:
             return mark
@@ -49,14 +49,17 @@ def read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        mark = separator(path)
-        options: dict[str, Any] = {"sep": mark, "encoding": "utf-8-sig", "skipinitialspace": True}
+        with path.open(encoding="utf-8-sig") as stream:
+            lines = list(islice(stream, 4))
+        mark = separator((lines or [""])[0].strip())
+        blanks = any(f"{mark} " in line for line in lines)  # to look for them takes time
+        options: dict[str, Any] = {"sep": mark, "encoding": "utf-8-sig", "skipinitialspace": blanks}
         top: pd.DataFrame = pd.read_csv(path, dtype=str, nrows=3, keep_default_na=False, **options)
         heads = _rows_of_names(top)
-        below = range(1, heads + 1)
-        table: pd.DataFrame = pd.read_csv(
-            path, skiprows=below, decimal="." if mark == "," else ",", **(_quick(mark) | options)
-        )
+        below = range(1, heads + 1) if heads else None
+        with warnings.catch_warnings():  # a column of numbers and texts is told apart below
+            warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+            table: pd.DataFrame = pd.read_csv(path, skiprows=below, decimal="." if mark == "," else ",", **options)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give a table of points as CSV.") from None
     except (UnicodeDecodeError, OSError, ValueError) as error:  # pandas' own errors are ValueErrors
@@ -69,11 +72,6 @@ def read_csv(path: Path) -> pd.DataFrame:
     table.attrs["decimal comma"] = mark != ","
     table.attrs["units"] = dict(zip(table.columns, top.iloc[heads - 1].astype(str), strict=True)) if heads else {}
     return table
-
-
-def _quick(mark: str) -> dict[str, Any]:
-    """What pandas' fast reader understands; it cannot separate by a pattern."""
-    return {} if len(mark) > 1 else {"low_memory": False}
 
 
 def _rows_of_names(top: pd.DataFrame) -> int:
