@@ -179,6 +179,7 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
     except Exception as error:
         text = " ".join(str(error).split())[:100] or type(error).__name__
         raise InputError(f"{path} is not a valid GEFF ({text}): write it again.") from None
+    graph, unchosen = _only_solution(graph)
     metadata = graph["metadata"]
     if not metadata.directed:
         raise InputError(f"{path} is an undirected graph: write it with directed links, from earlier to later.")
@@ -201,6 +202,8 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
     ids = np.asarray(graph["node_ids"]).astype(np.int64)
     links = rows_of_ids(np.asarray(graph["edge_ids"]).astype(np.int64).reshape(-1, 2), ids, str(path))
     ndim = 3 if "z" in space and (position[:, 0] != 0).any() else 2
+    if unchosen:
+        notes.append(f"{path}: {unchosen} cells and links that its solution does not hold are left out.")
     if of_trackmate:
         alone = len(ids) - len(np.unique(links))
         notes += [f"{path}: {alone} spots without a link are tracks of one frame."] * bool(alone)
@@ -226,6 +229,29 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
         interval=interval or seconds,
         notes=[*notes, *more],
     )
+
+
+def _only_solution(graph: Any) -> tuple[Any, int]:
+    """A graph of candidates (tracksdata, motile) without what its property ``solution`` denies, and how much that is."""
+
+    def chosen(kind: str) -> NDArray[np.bool_]:
+        prop = graph[f"{kind}_props"].get("solution")
+        values = np.ones(len(graph[f"{kind}_ids"]), dtype=bool) if prop is None else np.asarray(prop["values"])
+        return values if values.dtype == bool else np.ones(len(values), dtype=bool)
+
+    nodes, edges = chosen("node"), chosen("edge")
+    denied = int((~nodes).sum() + (~edges).sum())
+    if not denied:
+        return graph, 0
+    edges = edges & np.isin(graph["edge_ids"], graph["node_ids"][nodes]).all(axis=1)
+    kept: dict[str, Any] = {"metadata": graph["metadata"]}
+    for kind, rows in (("node", nodes), ("edge", edges)):
+        kept[f"{kind}_ids"] = graph[f"{kind}_ids"][rows]
+        kept[f"{kind}_props"] = {
+            name: {part: column if column is None or part == "data" else column[rows] for part, column in prop.items()}
+            for name, prop in graph[f"{kind}_props"].items()
+        }
+    return kept, denied
 
 
 def _names_of_tracks(metadata: Any) -> list[str]:

@@ -10,6 +10,7 @@ UM = {name.lower(): length for name, length in {**tiff.LENGTH_IN_UM, **zarr_meta
     "micrometers": 1.0,
     "micrometre": 1.0,
     "micrometres": 1.0,
+    "\\u00b5m": 1.0,  # as ImageJ escapes it
     "μm": 1.0,  # the Greek letter; the sign for micro is another character
     "nanometre": 1e-3,
     "millimetre": 1e3,

@@ -279,6 +279,29 @@ def test_funtracks_keeps_its_scale_beside_its_axes(tmp_path: Path, newer: bool) 
     assert "0.5 × 0.25" in points.notes[0]
 
 
+@pytest.mark.parametrize("by_nodes", [True, False])
+def test_of_a_graph_of_candidates_only_the_solution_is_read(tmp_path: Path, by_nodes: bool) -> None:
+    """As tracksdata and motile write it, with a property that says what was chosen."""
+    write_array = pytest.importorskip("geff.core_io").write_arrays
+    columns = {name: [cell[k] for cell in CELLS.values()] for name, k in (("t", 0), ("y", 2), ("x", 3))}
+    axes = [("t", "time", {}), ("y", "space", {}), ("x", "space", {})]
+    graph = pytest.importorskip("geff.core_io").read_to_memory(str(write_graph(tmp_path / "a.geff", axes, columns)))
+    links = np.array([*sorted(LINKS), (1, 8)], np.uint64)  # 1 → 8 would make cells merge
+    chosen = np.array([True] * len(LINKS) + [False])
+    nodes = graph["node_props"]
+    if by_nodes:
+        links, chosen = links[:-1], chosen[:-1]
+        nodes = {**nodes, "solution": {"values": np.array(list(CELLS)) != 9, "missing": None}}
+    edges = {"solution": {"values": chosen, "missing": None}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_array(str(tmp_path / "b.geff"), graph["node_ids"], nodes, links, edges, graph["metadata"])
+    points = read_points(tmp_path / "b.geff")
+    lost = {link for link in expected() if (3, 33.0, 93.0) in link} if by_nodes else set()
+    assert lineage(points) == expected() - lost
+    assert "1 cells and links that its solution does not hold are left out" in points.notes[0]
+
+
 def test_labels_of_masks_in_a_geff_are_no_tracks(tmp_path: Path) -> None:
     columns = {name: [cell[k] for cell in CELLS.values()] for name, k in (("t", 0), ("y", 2), ("x", 3))}
     columns["seg_id"] = [10 * cell[0] + node % 3 + 1 for node, cell in CELLS.items()]
