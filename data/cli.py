@@ -176,6 +176,7 @@ def render(
     frames: console.FramesOption = None,
     channel: console.ChannelOption = None,
     axes: console.AxesOption = None,
+    series: console.SeriesOption = None,
     fps: Annotated[float, typer.Option("--fps", min=0.1, max=100, help="Frames per second of the film.")] = 6.0,
     tail: Annotated[int, typer.Option("--tail", min=0, help="Frames of the past drawn as a line.")] = 10,
     ids: Annotated[bool, typer.Option("--ids/--no-ids", help="Write the label into each cell.")] = True,
@@ -229,7 +230,7 @@ def render(
             write_tree(tracks, file, colours, interval=interval or None, only_divided=divided, right=right)
         typer.echo(f"{out}: {len(tracks)} tracks.")
         return
-    movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes)
+    movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes, series=series)
     style = Style(
         tail=tail,
         ids=ids,
@@ -267,6 +268,7 @@ def measure(
         typer.Option("--channel", min=0, help="Which channel; may be given several times.", show_default=False),
     ] = None,
     axes: console.AxesOption = None,
+    series: console.SeriesOption = None,
     voxel: Annotated[
         str | None, typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False)
     ] = None,
@@ -312,9 +314,9 @@ def measure(
     wanted = parse_frames(frames)
     movies = {}
     if images is not None and not channel:
-        movies[""] = open_images(images, axes=axes)
+        movies[""] = open_images(images, axes=axes, series=series)
     elif images is not None:
-        movies = {f"ch{number}": open_images(images, channel=number, axes=axes) for number in channel or ()}
+        movies = {f"ch{n}": open_images(images, channel=n, axes=axes, series=series) for n in channel or ()}
     known = next(iter(movies.values()), None)
     with console.show_progress() as progress:
         points = points_between(read_result(result, progress=progress), wanted)

@@ -232,7 +232,7 @@ def read_repaired(run: Path) -> dict[tuple[int, int], str] | None:
     """(frame, label in the result) of the masks that ``run.json`` says were split or joined → what was wrong with them:
     "merged" or "split"; ``None`` if it does not say."""
     try:
-        listed = json.loads(run.read_text(encoding="utf-8"))["repairs"]["list"]
+        listed = read_json(run)["repairs"]["list"]
         return {(int(row["frame"]), int(track)): str(row["kind"]) for row in listed for track in row["tracks"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None
