@@ -133,9 +133,9 @@ def open_dataset(path: Path, given: Given | None = None) -> Dataset:
     movies = [_movie(one) for one in found]
     register(*movies)
     if given.channel is not None:
-        for one in movies:
-            if reading_of(one.id) == AS_THE_FILES_SAY:
-                choose_reading(one.id, Reading(channel=given.channel))
+        for opened in movies:
+            if reading_of(opened.id) == AS_THE_FILES_SAY:
+                choose_reading(opened.id, Reading(channel=given.channel))
     return Dataset(root if root.is_dir() and not is_zarr(root) else root.parent, tuple(movies))
 
 

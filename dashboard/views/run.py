@@ -12,7 +12,8 @@ import streamlit as st
 from celltrail.dashboard import parts
 from celltrail.dashboard.judging import model_cards
 from celltrail.dashboard.opening import state
-from celltrail.dashboard.opening.registry import Kind, Layer
+from celltrail.dashboard.opening.finding import Kind
+from celltrail.dashboard.opening.registry import Layer
 from celltrail.dashboard.working import findings, jobs, plans, trial
 from celltrail.dashboard.working.jobs import Job
 from celltrail.dashboard.working.plans import NAME, Plan
