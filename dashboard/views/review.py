@@ -8,6 +8,7 @@ import streamlit as st
 
 from celltrail.dashboard import parts
 from celltrail.dashboard.correcting import panel
+from celltrail.dashboard.correcting.desk import log_of
 from celltrail.dashboard.judging import cards, charts, questions, review
 from celltrail.dashboard.judging.questions import Filter, Review
 from celltrail.dashboard.opening import content, state
@@ -103,7 +104,7 @@ def take_answer(
     """One answer: what follows is pinned, and the next open question is shown."""
     i = shown[index]
     correct = found.correct_cell(i, found.questions.alternative(i)) if instead else None
-    log = panel.log_of(result)
+    log = log_of(result)
     for pin in found.answer(i, answer, correct):
         log.add(pin)
     later = [*range(index + 1, len(shown)), *range(index)]
@@ -116,8 +117,10 @@ def take_back(found: Review, shown: list[int], zoom: float, result: content.Resu
     if last is None:
         return
     i, pins = last
-    log = panel.log_of(result)
-    log.done[:] = [pin for pin in log.done if pin not in pins]
+    log = log_of(result)
+    for pin in log.done:
+        if pin in pins:
+            log.undo(pin)
     if i in shown:
         go_to(found, shown, shown.index(i), zoom)
 
@@ -234,8 +237,11 @@ def show() -> None:
     synced = st.session_state.setdefault("review_synced", set())
     if result.layer.id not in synced:  # what was answered in another session
         synced.add(result.layer.id)
+        log = log_of(result)
+        known = set(log.done)
         for pin in found.pins(found.answers.values()):
-            panel.log_of(result).add(pin)
+            if pin not in known:
+                log.add(pin)
     said = (result.run or {}).get("confidence")
     if isinstance(said, dict) and isinstance(said.get("sentence"), str):
         text = said["sentence"]

@@ -398,5 +398,5 @@ def _across_the_side(table: DetectionTable) -> tuple[NDArray[np.bool_], NDArray[
     radius = table.diameter[:, np.newaxis] / 2 / table.scale
     size = np.array((1,) * (3 - table.ndim) + table.shape) - 1
     places = table.position + shift, table.position - before
-    leaves, came = (((place < -radius) | (place > size + radius)).any(axis=1) for place in places)
+    leaves, came = (np.asarray(((place < -radius) | (place > size + radius)).any(axis=1)) for place in places)
     return leaves, came
