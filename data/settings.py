@@ -42,7 +42,7 @@ def number_problem(value: object) -> str | None:
     """
     if isinstance(value, numbers.Integral):
         return None if abs(int(value)) <= LARGEST_WHOLE else f"give a whole number up to {LARGEST_WHOLE}"
-    if not isinstance(value, numbers.Real) or value == 0 or SMALLEST <= abs(value) <= LARGEST:
+    if not isinstance(value, numbers.Real) or value == 0 or SMALLEST <= abs(float(value)) <= LARGEST:
         return None
     return f"give a number from {SMALLEST:g} to {LARGEST:g}, or 0"
 

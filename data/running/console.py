@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +22,6 @@ import typer
 from typer.core import TyperCommand
 
 from celltrail.data.errors import InputError, MissingExtra, WorkFailed, raise_if
-from celltrail.data.files.opening import parse_frames
 from celltrail.data.progress import Progress, silent
 from celltrail.data.regular import read_toml, special_problem
 from celltrail.data.running import log_file
@@ -30,6 +29,8 @@ from celltrail.data.running.json_text import to_json
 from celltrail.data.settings import did_you_mean, number_problem, parse_numbers
 from celltrail.data.settings_cli import as_typer
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SERIES, SPLIT_BINARY
+from celltrail.data.writing.output import is_stream
+from celltrail.data.writing.ownership import owned
 
 PROGRESS_FILE = "CELLTRAIL_PROGRESS"
 CONFIG_FILE = "celltrail.config"  # where a command's context keeps the path of its configuration file
@@ -94,9 +95,12 @@ class Command(TyperCommand):
             raise InputError(f"{source}: '{_flag(error.param)}': {error.message.rstrip('.')}.") from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a problem with a value that stands in the configuration file names the file."""
+        """Run the command, which owns what it makes; a problem with a value of the configuration file names the file."""
         try:
-            return super().invoke(ctx)
+            with ExitStack() as stack:
+                for out in sorted(_made(ctx, self.params)):  # in one order, so that two commands never wait crosswise
+                    stack.enter_context(owned(out))
+                return super().invoke(ctx)
         except InputError as error:
             source = ctx.meta.get(CONFIG_FILE)
             if source is None:
@@ -113,13 +117,23 @@ def _number_problems(context: click.Context, parameters: Iterable[click.Paramete
     """What is wrong with the numbers of a command line, see `celltrail.data.settings.number_problem`."""
     for parameter in parameters:
         value = context.params.get(parameter.name or "")
-        if parameter.type.name == "text" and isinstance(value, str):
+        if parameter.type.name == "text" and isinstance(value, str) and value:
             yield from _text_problems(context, parameter, value)
         for number in value if isinstance(value, list | tuple) else (value,):
             if problem := number_problem(number):
                 where = f"{context.meta.get(CONFIG_FILE)}: " if _is_from_file(context, parameter) else ""
-                name = parameter.opts[-1] if parameter.param_type_name == "option" else parameter.make_metavar(context)
+                name = parameter.opts[-1] if parameter.param_type_name == "option" else (parameter.name or "").upper()
                 yield f"{where}{name} {number}: {problem}."
+
+
+def _made(context: click.Context, parameters: Iterable[click.Parameter]) -> set[Path]:
+    """The files and folders that a command makes; streams belong to nobody."""
+    found = set()
+    for parameter in parameters:
+        value = context.params.get(parameter.name or "")
+        if value and (set(parameter.opts) & {"--out", "out", "target"}) and not is_stream(Path(value)):
+            found.add(Path(value))
+    return found
 
 
 def _text_problems(context: click.Context, parameter: click.Parameter, text: str) -> Iterator[str]:
@@ -127,8 +141,8 @@ def _text_problems(context: click.Context, parameter: click.Parameter, text: str
     try:
         if parameter.opts[-1] in SEVERAL_NUMBERS:
             parse_numbers(text, parameter.opts[-1])
-        elif parameter.opts[-1] == "--frames":
-            parse_frames(text)
+        elif parameter.opts[-1] == "--frames" and FRAMES.parse is not None:
+            FRAMES.parse(text)
     except InputError as error:
         where = f"{context.meta.get(CONFIG_FILE)}: " if _is_from_file(context, parameter) else ""
         yield from (f"{where}{problem}" for problem in error.problems)
