@@ -1,10 +1,12 @@
 """The model ``nuclei``: make the simulated part of what it learns from, and judge models on what it has not seen.
 
     python benchmarks/nuclei.py --make made
+    python benchmarks/nuclei.py --finish nuclei.last.safetensors --made made --data DATA --out nuclei.safetensors
     python benchmarks/nuclei.py --judge nuclei sim-fluo fluo-hela --data DATA
 
 ``--make`` writes simulated nuclei of many sizes, crowded and sparse, sharp and blurred, and images without any cell, as
-folders of images and masks. ``--judge`` takes the frames that the training holds back, resizes each so that its cells have
+folders of images and masks. ``--finish`` takes the weights of the last step and chooses the thresholds on frames that the
+training has seen, so that what it holds back judges alone. ``--judge`` takes the frames that the training holds back, resizes each so that its cells have
 the diameter that the model was trained with (the true one: this measures the net, not the search for the scale), and gives
 AP50, matches at an IoU of 0.5 over matches, false and missed cells, as the mean over images, and SEG of the true cells; then
 the number of cells found in twelve images without any, normalised by their percentiles.
@@ -30,7 +32,9 @@ from scipy import ndimage
 from celltrail.data.files.tiff import write_array
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.data.writing.output import output_folder
-from celltrail.segmentation import Model, load_model
+from celltrail.evaluation import segmentation_scores
+from celltrail.segmentation import Model, load_model, preset
+from celltrail.segmentation.net.checkpoint import save_model
 from celltrail.segmentation.net.resize import (
     median_diameter,
     resize_factor,
@@ -42,6 +46,8 @@ from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.tiles import Prediction, predict
 from celltrail.segmentation.training.annotated import AnnotatedMovie, open_movie, split_off
 from celltrail.segmentation.training.annotations import open_annotations
+from celltrail.segmentation.training.examples import TrainingTiles, typical_darkness
+from celltrail.segmentation.training.validation import calibrate, default_instances
 
 SIDE = 320
 SIMULATED, BLANK = 72, 24  # images
@@ -102,15 +108,33 @@ def make(out: Path) -> None:
             write_array(work / "blank" / "masks" / f"man_seg{index:03d}.tif", none)
 
 
-def held_back(data: Path) -> list[AnnotatedMovie]:
-    """The frames that the training of ``nuclei`` does not see."""
+def annotated(data: Path) -> list[AnnotatedMovie]:
+    """What ``nuclei`` learns from, but for what is simulated."""
     stills = data / "DSB2018-fluorescence"
-    movies = [
+    return [
         open_annotations(stills / "images", stills / "masks"),
         open_movie(data / "Fluo-N2DH-SIM+", "01"),
         open_movie(data / "Fluo-N2DL-HeLa", "01"),
     ]
-    return [split_off(movie)[1] for movie in movies]
+
+
+def held_back(data: Path) -> list[AnnotatedMovie]:
+    """The frames that the training of ``nuclei`` does not see."""
+    return [split_off(movie)[1] for movie in annotated(data)]
+
+
+def finish(last: Path, data: Path, made: Path, out: Path) -> None:
+    """Choose thresholds, and measure the darkness, on what the model has learnt from."""
+    model, settings = load_model(last), preset("nuclei")
+    drawn = [open_annotations(made / name / "images", made / name / "masks") for name in ("simulated", "blank")]
+    training = [split_off(movie)[0] for movie in [*annotated(data), *drawn]]
+    model.instances = default_instances(settings)
+    model.instances, measures = calibrate(model, training[:3], segmentation_scores, diameter=settings.diameter)
+    tiles = TrainingTiles(training, settings, model.preprocessing, seed=0, count=1)
+    model.info |= {"darkness": typical_darkness(tiles), "training_measures": measures}
+    model.info.pop("validation_measures", None)
+    save_model(out, model, half=True, overwrite=True)
+    print(json.dumps({"instances": vars(model.instances), "darkness": model.info["darkness"], **measures}))
 
 
 def segment_at(model: Model, image: NDArray[Any], diameter: float) -> NDArray[np.int32]:
@@ -175,6 +199,9 @@ def main() -> None:
     """Make, or judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--make", type=Path, metavar="FOLDER", help="write what is simulated")
+    parser.add_argument("--finish", type=Path, metavar="MODEL", help="weights of the last step of a training")
+    parser.add_argument("--made", type=Path, default=Path("made"), help="what --make has written")
+    parser.add_argument("--out", type=Path, default=Path("nuclei.safetensors"), help="the finished model")
     parser.add_argument("--judge", nargs="+", metavar="MODEL", default=[], help="models to judge")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--every", type=int, default=1, help="judge only every so many-th held-back frame")
@@ -182,6 +209,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if arguments.make:
         make(arguments.make)
+    if arguments.finish:
+        finish(arguments.finish, arguments.data, arguments.made, arguments.out)
     if arguments.judge:
         judge(arguments.judge, arguments.data, arguments.every)
 

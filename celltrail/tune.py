@@ -9,7 +9,10 @@ import typer
 
 from celltrail.data.errors import InputError
 from celltrail.data.running import console
+from celltrail.data.settings import changed
+from celltrail.data.settings_cli import option_of
 from celltrail.scores import score_masks, score_tracks
+from celltrail.segmentation.train_settings import TrainSettings
 
 app = typer.Typer(no_args_is_help=True, help="Search for better settings (optional: the defaults need no tuning).")
 
@@ -19,12 +22,10 @@ def tune_segmentation(
     dataset: Annotated[list[Path], typer.Argument(help="Data sets in CTC layout.")],
     out: Annotated[Path, typer.Option("--out", help="Where the model with the best settings goes (.safetensors).")],
     sequence: Annotated[list[str], typer.Option("--sequence", help="Sequence to learn from; may be repeated.")],
-    truth: Annotated[str, typer.Option("--truth", help="ST, GT, mixed, or auto.")] = "auto",
+    truth: Annotated[str, option_of(TrainSettings, "truth")] = TrainSettings.truth,
     frames: console.FramesOption = None,
     channel: console.ChannelOption = None,
-    validation: Annotated[
-        str, typer.Option("--validation", help="Frames A:B, another sequence, or 'last' (the last tenth).")
-    ] = "last",
+    validation: Annotated[str, option_of(TrainSettings, "validation")] = TrainSettings.validation,
     trials: Annotated[int, typer.Option("--trials", min=1, help="Number of short trainings.")] = 20,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of a short training.")] = 200,
     final_steps: Annotated[
@@ -57,7 +58,8 @@ def tune_segmentation(
     for path in (out, file):
         refuse_existing(path, overwrite=overwrite)
     settings = preset("fast", steps=steps)
-    training, held_back = hold_back(open_movies(dataset, sequence, truth, None, frames, channel), validation)
+    reading = changed(TrainSettings(), {"truth": truth, "frames": frames, "channel": channel})
+    training, held_back = hold_back(open_movies(dataset, sequence, reading), validation)
     if not held_back:
         raise InputError("A search needs frames to judge by: choose --validation other than 'none'.")
     study = study or out.with_suffix(".sqlite")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,22 +14,15 @@ import typer
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.opening import parse_frames
 from celltrail.data.running import console
-from celltrail.data.running.console import (
-    AxesOption,
-    ChannelOption,
-    FramesOption,
-    JsonOption,
-    OverwriteOption,
-    SeedOption,
-    SeriesOption,
-    SplitOption,
-)
+from celltrail.data.running.console import JsonOption, OverwriteOption
+from celltrail.data.settings_cli import takes_settings
 from celltrail.segmentation.net.device import choose_device
+from celltrail.segmentation.train_settings import TrainSettings
 
 if TYPE_CHECKING:
     from celltrail.segmentation.net.model import Model
     from celltrail.segmentation.training.annotated import AnnotatedMovie
-    from celltrail.segmentation.training.augment import Variation
+    from celltrail.segmentation.training.settings import Settings
     from celltrail.segmentation.training.validation import Score
 
 SHOWN_MEASURES = ("IoU", "SEG", "DET")
@@ -45,6 +38,7 @@ def add_train(app: typer.Typer, score: Score | None = None) -> None:
     """
 
     @app.command(cls=console.Command)
+    @takes_settings(TrainSettings)
     def train(
         dataset: Annotated[
             list[Path],
@@ -57,9 +51,6 @@ def add_train(app: typer.Typer, score: Score | None = None) -> None:
         sequence: Annotated[
             list[str] | None, typer.Option("--sequence", help="Sequence to learn from; may be repeated.")
         ] = None,
-        truth: Annotated[
-            str, typer.Option("--truth", help="ST (silver truth), GT (gold), mixed, or auto (silver if there is any).")
-        ] = "auto",
         labels: Annotated[
             Path | None, typer.Option("--labels", help="Folder of label images, for images outside the CTC layout.")
         ] = None,
@@ -76,89 +67,15 @@ def add_train(app: typer.Typer, score: Score | None = None) -> None:
             Path | None,
             typer.Option("--weights", help="Folder of weights (TIFF or .npy); tiles are then not deformed."),
         ] = None,
-        elastic: Annotated[
-            str | None, typer.Option("--elastic", help="Deformation of tiles: grid (the paper's), field or none.")
-        ] = None,
-        preset: Annotated[
-            str,
-            typer.Option(
-                "--preset",
-                help="fast, nuclei (fast, for images of many kinds), or paper (the U-Net of 2015 as published).",
-            ),
-        ] = "fast",
-        frames: FramesOption = None,
-        channel: ChannelOption = None,
-        axes: AxesOption = None,
-        series: SeriesOption = None,
-        split_binary: SplitOption = False,
-        validation: Annotated[
-            str,
-            typer.Option(
-                "--validation",
-                help="Frames A:B, one of the sequences, 'last' (the last tenth of each, every tenth of stills) or 'none'.",
-            ),
-        ] = "last",
         start: Annotated[
             str | None,
             typer.Option(
                 "--start", help="Begin with the weights of this model (file, or shipped name), not with random ones."
             ),
         ] = None,
-        minutes: Annotated[
-            float | None,
-            typer.Option("--minutes", min=0.01, help="Computing time of one core; otherwise the preset's steps."),
-        ] = None,
-        steps: Annotated[
-            int | None, typer.Option("--steps", min=1, help="Number of steps, if not by --minutes.")
-        ] = None,
-        epoch: Annotated[
-            int | None,
-            typer.Option(
-                "--epoch", min=1, help="Steps between two validations, each of which keeps the state for --resume."
-            ),
-        ] = None,
-        scale: Annotated[
-            int | None,
-            typer.Option("--scale", min=1, help="Reduce images by this factor; otherwise from the size of the cells."),
-        ] = None,
-        diameter: Annotated[
-            float | None,
-            typer.Option("--diameter", min=0, help="Resize every image so that its cells are so many pixels wide."),
-        ] = None,
-        width: Annotated[int | None, typer.Option("--width", min=1, help="Channels of the first level.")] = None,
-        depth: Annotated[
-            int | None, typer.Option("--depth", min=1, max=6, help="Number of levels below the first.")
-        ] = None,
-        rate: Annotated[float | None, typer.Option("--rate", min=0, help="Learning rate.")] = None,
-        w0: Annotated[float | None, typer.Option("--w0", min=0, help="Strength of the border weights.")] = None,
-        sigma: Annotated[float | None, typer.Option("--sigma", min=0.01, help="Their reach, in pixels.")] = None,
-        vector: Annotated[
-            float | None, typer.Option("--vector", min=0, help="Deformation of tiles by the grid, in pixels.")
-        ] = None,
-        zoom: Annotated[
-            float | None, typer.Option("--zoom", min=0, help="Variation of size: 0.2 is up to 20 %.")
-        ] = None,
-        brightness: Annotated[
-            float | None, typer.Option("--brightness", min=0, help="Variation of brightness.")
-        ] = None,
-        contrast: Annotated[float | None, typer.Option("--contrast", min=0, help="Variation of contrast.")] = None,
-        cells: Annotated[
-            str, typer.Option("--cells", help="round, or flat (large flat cells with faint common edges).")
-        ] = "round",
-        tta: Annotated[
-            bool,
-            typer.Option("--tta", help="The model averages over 8 rotations and reflections: slower, a little better."),
-        ] = False,
-        threads: Annotated[
-            int | None, typer.Option("--threads", min=1, help="Processor threads; otherwise PyTorch's choice.")
-        ] = None,
-        device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-        half: Annotated[bool, typer.Option("--half/--full", help="Store weights with 16 bits.")] = True,
-        patience: Annotated[
-            int, typer.Option("--patience", min=0, help="Stop after so many epochs without a lower loss; 0: never.")
-        ] = 0,
+        *,
+        settings: TrainSettings,
         resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
-        seed: SeedOption = 0,
         overwrite: OverwriteOption = False,
         as_json: JsonOption = False,
     ) -> None:
@@ -175,48 +92,20 @@ def add_train(app: typer.Typer, score: Score | None = None) -> None:
         from celltrail.segmentation.training.curve import write_curve
         from celltrail.segmentation.training.loop import describe
         from celltrail.segmentation.training.loop import train as run_training
-        from celltrail.segmentation.training.settings import preset as find_preset
         from celltrail.segmentation.training.weight_files import open_weights
 
         if out.suffix != ".safetensors":
             raise InputError(f"{out}: models are .safetensors files, for example --out {out.stem}.safetensors.")
         refuse_existing(out, overwrite=overwrite)
-        if threads:
-            torch.set_num_threads(threads)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
         first = None if start is None else load_model(start)
-        if first is not None:  # its net, unless another is asked for
-            width, depth = width or first.net.architecture["width"], depth or first.net.depth
-            if scale is None and diameter is None:
-                diameter = first.info.get("diameter")
-        settings = find_preset(
-            preset,
-            steps=steps,
-            epoch=epoch,
-            scale=scale,
-            diameter=diameter,
-            width=width,
-            depth=depth,
-            rate=rate,
-            cells=cells,
-            tta=tta or None,
-            w0=w0,
-            sigma=sigma,
-        )
-        usual = settings.variation
-        variation = replace(
-            usual,
-            vector=usual.vector if vector is None else vector,
-            zoom=usual.zoom if zoom is None else zoom,
-            brightness=usual.brightness if brightness is None else brightness,
-            contrast=usual.contrast if contrast is None else contrast,
-        )
-        settings = replace(settings, variation=_variation(variation, elastic, deform=weights is None))
-        reading = {"axes": axes, "series": series, "split_binary": split_binary}
-        movies = open_movies(dataset, sequence or [], truth, labels, frames, channel, **reading)
+        plan = plan_of(settings, first, deform=weights is None)
+        movies = open_movies(dataset, sequence or [], settings, labels)
         if weights is not None:
             movies = [replace(movie, weights=open_weights(weights)) for movie in movies]
-        training, held_back = hold_back(movies, validation)
-        less_sure = open_also(also or [], channel)
+        training, held_back = hold_back(movies, settings.validation)
+        less_sure = open_also(also or [], settings.channel)
         work = partial_path(out)
         state_file = work / "state.safetensors"
         if resume and not state_file.is_file():
@@ -227,21 +116,21 @@ def add_train(app: typer.Typer, score: Score | None = None) -> None:
             result = run_training(
                 training,
                 held_back,
-                settings,
-                minutes=minutes,
-                seed=seed,
+                plan,
+                minutes=settings.minutes,
+                seed=settings.seed,
                 also=less_sure,
                 start=first,
                 score=score,
-                patience=patience,
+                patience=settings.patience,
                 state_file=state_file,
                 resume=resume,
-                device=choose_device(device),
+                device=choose_device(settings.device),
                 progress=progress,
             )
-        save_model(out.with_suffix(".last.safetensors"), result.last, half=half, overwrite=True)
+        save_model(out.with_suffix(".last.safetensors"), result.last, half=settings.half, overwrite=True)
         write_curve(out, result.history)
-        save_model(out, result.model, half=half, overwrite=overwrite)
+        save_model(out, result.model, half=settings.half, overwrite=overwrite)
         shutil.rmtree(work, ignore_errors=True)
         if as_json:
             console.print_json(
@@ -286,43 +175,54 @@ def say_how_good(model: Model, held_back: list[AnnotatedMovie]) -> str:
     )
 
 
-def _variation(variation: Variation, elastic: str | None, *, deform: bool) -> Variation:
-    if elastic not in (None, "grid", "field", "none"):
-        raise InputError(f"--elastic {elastic}: choose grid, field or none.")
+def plan_of(settings: TrainSettings, start: Model | None = None, *, deform: bool = True) -> Settings:
+    """What a training does, by the preset and what is asked for beside it.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        What is asked for.
+    start : Model | None
+        The model to begin with: its net and the diameter of its cells are taken, unless others are asked for.
+    deform : bool
+        Whether tiles are deformed at all; weights that were computed beforehand do not follow a deformation.
+    """
+    from celltrail.segmentation.training.augment import Variation
+    from celltrail.segmentation.training.settings import Settings, preset
+
+    known = {one.name for kind in (Settings, Variation) for one in fields(kind)}
+    asked = {name: value for name, value in vars(settings).items() if name in known and value is not None}
+    if start is not None:
+        asked = {"width": start.net.architecture["width"], "depth": start.net.depth} | asked
+        if not asked.keys() & {"scale", "diameter"}:
+            asked["diameter"] = start.info.get("diameter")
     if not deform:
-        return replace(variation, elastic="none", rotation=False, zoom=0.0)
-    return replace(variation, elastic=elastic) if elastic else variation  # type: ignore[arg-type]
+        asked |= {"elastic": "none", "rotation": False, "zoom": 0.0}
+    return preset(settings.preset, **asked)
 
 
 def open_movies(
-    datasets: list[Path],
-    sequences: list[str],
-    truth: str,
-    labels: Path | None,
-    frames: str | None,
-    channel: int | None,
-    **reading: Any,
+    datasets: list[Path], sequences: list[str], settings: TrainSettings, labels: Path | None = None
 ) -> list[AnnotatedMovie]:
-    """The annotated movies that the options of a command name; ``reading``: see `open_annotations`."""
+    """The annotated movies that the options of a command name."""
     from celltrail.segmentation.training.annotated import open_movie
     from celltrail.segmentation.training.annotations import open_annotations
 
-    chosen = parse_frames(frames)
+    names = ("frames", "channel", "axes", "series", "split_binary")
+    reading: dict[str, Any] = {name: getattr(settings, name) for name in names}
     if labels is not None:
         if len(datasets) != 1:
             raise InputError("--labels goes with one folder of images; give several as IMAGES=MASKS.")
-        return [open_annotations(datasets[0], labels, chosen, channel=channel, **reading)]
+        return [open_annotations(datasets[0], labels, **reading)]
     in_layout = [folder for folder in datasets if "=" not in str(folder)]
     if in_layout and not sequences:
         raise InputError(
             "Name what to learn from: --sequence 01, or --labels FOLDER (or IMAGES=MASKS) for images outside the CTC layout."
         )
     pairs = [str(text).partition("=")[::2] for text in datasets if "=" in str(text)]
-    return [
-        open_movie(folder, name, truth, frames=chosen, channel=channel, **reading)
-        for folder in in_layout
-        for name in sequences
-    ] + [open_annotations(Path(images), Path(masks), chosen, channel=channel, **reading) for images, masks in pairs]
+    return [open_movie(folder, name, settings.truth, **reading) for folder in in_layout for name in sequences] + [
+        open_annotations(Path(images), Path(masks), **reading) for images, masks in pairs
+    ]
 
 
 def open_also(pairs: list[str], channel: int | None) -> list[AnnotatedMovie]:

@@ -28,7 +28,7 @@ from celltrail.data.running import log_file
 from celltrail.data.running.json_text import to_json
 from celltrail.data.settings import did_you_mean, number_problem, parse_numbers
 from celltrail.data.settings_cli import as_typer
-from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SERIES, SPLIT_BINARY
+from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SEED, SERIES, SPLIT_BINARY
 from celltrail.data.writing.output import is_stream
 from celltrail.data.writing.ownership import owned
 
@@ -42,7 +42,7 @@ SeriesOption = Annotated[int | None, as_typer("series", SERIES)]
 SplitOption = Annotated[bool, as_typer("split_binary", SPLIT_BINARY)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
+SeedOption = Annotated[int, as_typer("seed", SEED)]
 JobsOption = Annotated[int, as_typer("jobs", JOBS)]
 DaskOption = Annotated[str | None, as_typer("dask", DASK)]
 

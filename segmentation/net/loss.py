@@ -32,9 +32,7 @@ def soft_dice(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     return 1 - (2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1)
 
 
-def total_loss(
-    output: Tensor, batch: dict[str, Tensor], *, classes: int, dice: float, seeds: float, focus: bool = False
-) -> Tensor:
+def total_loss(output: Tensor, batch: dict[str, Tensor], *, classes: int, dice: float, seeds: float) -> Tensor:
     """Weighted cross entropy + ``dice`` · soft Dice + ``seeds`` · smooth L1 of the distance head.
 
     Parameters
@@ -43,8 +41,6 @@ def total_loss(
         What `celltrail.segmentation.net.unet.UNet` returns.
     batch : dict[str, Tensor]
         "target" int64, "weight" and "distance" float, all (N, Y, X) of the size of the output.
-    focus : bool
-        Weigh the error of the distance head like the cross entropy, not every known pixel alike.
     """
     logits = output[:, :classes]
     loss = weighted_cross_entropy(logits, batch["target"], batch["weight"])
@@ -53,6 +49,5 @@ def total_loss(
         loss = loss + dice * soft_dice(logits, batch["target"], known)
     if seeds and output.shape[1] > classes:
         error = functional.smooth_l1_loss(output[:, classes], batch["distance"], reduction="none", beta=0.1)
-        each = batch["weight"] if focus else known
-        loss = loss + seeds * (error * each).sum() / each.sum().clamp_min(1)
+        loss = loss + seeds * (error * known).sum() / known.sum().clamp_min(1)
     return loss

@@ -91,6 +91,38 @@ def contrasts(
     return contrast, clearness
 
 
+def darkness(plane: Float32Array, labels: NDArray[np.integer[Any]], rough: Float32Array | None = None) -> float:
+    """How far the darkest surroundings of cells lie below the others, in units of how far bright cells lie above.
+
+    In fluorescence what is no cell is dark, and hardly anything is darker (0 to .08); in transmitted light the
+    background lies between the dark and the bright parts of cells (.2 and more); cells darker than it give 1.
+
+    Parameters
+    ----------
+    plane : Float32Array
+        Grey values (Y, X).
+    labels : NDArray[np.integer[Any]]
+        The cells.
+    rough : Float32Array | None
+        As for `contrasts`; noise is then no darkness.
+
+    Returns
+    -------
+    float
+        0 … 1; NaN where there are too few pixels of either kind.
+    """
+    cells = labels > 0
+    outside = ~ndimage.binary_dilation(cells)
+    if min(np.count_nonzero(cells), np.count_nonzero(outside)) < FEW:
+        return float("nan")
+    smooth = ndimage.gaussian_filter(plane, 1)
+    lowest, middle = np.percentile(smooth[outside], [1, 50])
+    bright = float(np.percentile(smooth[cells], 95)) - middle
+    noise = 0.0 if rough is None else float(np.median(rough[outside])) / 0.6745
+    below = max(middle - lowest - noise, 0.0)
+    return float(min(below / bright, 1.0)) if bright > 0 else 1.0
+
+
 def drop_faint(
     plane: Float32Array, rough: Float32Array, probability: Float32Array, threshold: float, diameter: float
 ) -> Float32Array:

@@ -21,22 +21,17 @@ from celltrail.data.progress import Progress, silent
 from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.prediction.contrast import LEAST
 from celltrail.segmentation.prediction.grey import Limits, mend
-from celltrail.segmentation.prediction.scale import (
-    FACTORS,
-    GRID,
-    Sightings,
-    density,
-    find_diameter,
-    join,
-    look,
-    near,
-)
+from celltrail.segmentation.prediction.ladder import look, search
+from celltrail.segmentation.prediction.scale import GRID, Sightings, density, find_diameter, join, near
 from celltrail.segmentation.prediction.tiles import USUAL_DIAMETER, limits_at
 
 logger = logging.getLogger("celltrail")
 SAME_SIZE = 1.25  # cells less different than this from those of the training are not resized
 NATIVE = 0.5  # nor where the trained diameter has at least this part of the most votes
 FITS = 0.75  # agreement between neighbouring sizes from which a model knows what it sees; nuclei: .8 to .95
+SURE = 0.77  # or sureness; nuclei: .82 to .95, whole cells and inverted nuclei .54 to .71
+DARK = 2.0  # times the darkness of what a model has learnt from, from which images are of another kind
+LIGHT = 0.06  # darkness of fluorescence
 CLEAR = 5.0  # deviations of the background by which cells stand out where they are brighter at all
 SAME = 0.02  # relative difference of diameters that is none
 SAMPLES = 5  # frames that are looked at
@@ -62,8 +57,8 @@ class Survey:
         By which images are enlarged for the net.
     fits : bool | None
         Whether the images look like what the model knows; ``None`` where there is nothing to judge by.
-    agreement : float | None
-        Median intersection over union of what is found at neighbouring sizes.
+    agreement, sureness, darkness : float | None
+        Medians over what is found, see `celltrail.segmentation.prediction.scale.Sightings`.
     stand_out : bool
         Whether cells must be brighter than their surroundings.
     stills : str
@@ -78,6 +73,8 @@ class Survey:
     factor: float
     fits: bool | None
     agreement: float | None
+    sureness: float | None
+    darkness: float | None
     stand_out: bool
     stills: str
     grey: dict[int, Limits]
@@ -163,7 +160,7 @@ def survey(
     numbers = sorted(images)
     looked_at = _spread(numbers, SAMPLES if len(numbers) >= 10 * SAMPLES else min(3, len(numbers)))
     base = trained or (model.diameter or USUAL_DIAMETER) * model.preprocessing.scale
-    factors: Sequence[float] = FACTORS
+    factors: Sequence[float] | None = None
     native = model.native_diameter if diameter is None else None  # of the movie that it was made for
     if diameter is not None or native is not None:
         factors = [base / (diameter or native or base) * step for step in (0.5**0.5, 1, 2**0.5)]
@@ -171,13 +168,18 @@ def survey(
         factors = [0.5**0.5, 1.0, 2**0.5]
     planes: dict[int, NDArray[Any]] = {}
     seen: dict[int, Sightings] = {}
+    begin: float | None = None
     for done, number in enumerate(looked_at):
         progress("look", done, len(looked_at), f"frame {number}")
         try:
             planes[number] = plane_of(mend(np.asarray(images[number])))
         except InputError:
             continue  # told where the frame itself is segmented
-        seen[number] = look(model, planes[number], factors=factors, device=device)
+        if factors is not None:
+            seen[number] = look(model, planes[number], factors, device=device)
+        else:
+            seen[number] = search(model, planes[number], begin=begin, device=device)
+            begin = find_diameter(density(seen[number], base), seen[number], base)
     progress("look", len(looked_at), len(looked_at))
     votes = {number: density(sightings, base) for number, sightings in seen.items()}
     total = sum(votes.values(), np.zeros(len(GRID)))
@@ -201,11 +203,23 @@ def survey(
                 grey[number] = limits_at(model, plane_of(mend(np.asarray(images[number]))), factor)
             except InputError:
                 continue
-    fits, agreement, stand_out = _judge(list(seen.values()), factor)
-    stand_out &= native is None
-    own = [find_diameter(votes[number], seen[number], base) for number in seen] if factors is FACTORS else []
+    near_by = near(join(list(seen.values())), factor) if seen else None
+    own = [find_diameter(votes[number], seen[number], base) for number in seen] if factors is None else []
     stills = _why_stills(images, [one for one in own if one is not None], found, grey)
-    return Survey(trained, found, diameter is not None, factor, fits, agreement, stand_out, stills, grey)
+    agreement, sureness, darkness = (_median(near_by, name) for name in ("agreement", "sureness", "darkness"))
+    return Survey(
+        trained=trained,
+        diameter=found,
+        given=diameter is not None,
+        factor=factor,
+        fits=_fits(model, agreement, sureness, darkness),
+        agreement=agreement,
+        sureness=sureness,
+        darkness=darkness,
+        stand_out=native is None and _must_stand_out(near_by),
+        stills=stills,
+        grey=grey,
+    )
 
 
 def plane_of(image: NDArray[Any]) -> NDArray[Any]:
@@ -228,16 +242,27 @@ def _factor(votes: NDArray[np.float64], trained: float, found: float) -> float:
     return trained / found
 
 
-def _judge(seen: list[Sightings], factor: float) -> tuple[bool | None, float | None, bool]:
-    """Whether the model fits, the agreement, and whether cells must stand out."""
-    around = near(join(seen), factor) if seen else None
-    if around is None or len(around.agreement) < 3:
-        return None, None, True
-    agreement = float(np.median(around.agreement))
-    known = around.clearness[~np.isnan(around.clearness)]
+def _median(found: Sightings | None, name: str) -> float | None:
+    """Median of a column of what was found; ``None`` where it says nothing."""
+    if found is None or len(found.agreement) < 3 or np.isnan(values := getattr(found, name)).all():
+        return None
+    return round(float(np.nanmedian(values)), 3)
+
+
+def _fits(model: Model, agreement: float | None, sureness: float | None, darkness: float | None) -> bool | None:
+    """Whether a model knows what it sees: it must be at one with itself, and dark and bright lie as it has learnt."""
+    if agreement is None:
+        return None
+    learnt = model.info.get("darkness")
+    as_learnt = learnt is None or darkness is None or darkness <= DARK * max(float(learnt), LIGHT)
+    return as_learnt and (agreement >= FITS or (sureness or 0) >= SURE)
+
+
+def _must_stand_out(found: Sightings | None) -> bool:
+    """Whether cells must be brighter than their surroundings."""
+    agreement, clearness = _median(found, "agreement"), _median(found, "clearness")
     # Where cells are no brighter than their surroundings (DIC), yet the model is at one with itself, contrast says nothing.
-    bright = len(known) > 0 and float(np.median(known)) >= CLEAR
-    return agreement >= FITS, round(agreement, 3), bright or agreement < FITS
+    return agreement is None or agreement < FITS or (clearness is not None and clearness >= CLEAR)
 
 
 def _why_stills(

@@ -52,6 +52,10 @@ class Variation:
         Largest number of specks: hot pixels, and debris much smaller than a cell, which is background.
     saturation : float
         How often a tile is so bright that its cells are cut off at the limit, as one cell in a large empty frame is.
+    copies : int
+        Largest number of copies of cells that are put beside others, so that they touch.
+    uneven : float
+        Largest standard deviation of the logarithm of the brightness of cells, and of the texture within them.
     """
 
     elastic: Elastic = "grid"
@@ -70,8 +74,12 @@ class Variation:
     shade: float = 0.0
     specks: int = 0
     saturation: float = 0.0
+    copies: int = 0
+    uneven: float = 0.0
 
 
+HALO = 2  # pixels around a cell that are copied with it
+TOUCH = 0.04  # of a copy that may lie under the cell that it is put beside
 GREY_RANGE = (-1.0, 5.0)  # grey values are cut to this before the net sees them
 NO_VARIATION = Variation("none", rotation=False, flips=False, brightness=0, contrast=0)
 
@@ -183,3 +191,68 @@ def add_specks(tile: Tensor, count: int, random: np.random.Generator) -> Tensor:
     if width:
         points = ndimage.gaussian_filter(points, width) * (2 * np.pi * width**2)
     return tile + torch.from_numpy(points)
+
+
+def vary_cells(
+    tile: Tensor, labels: NDArray[np.int32], variation: Variation, random: np.random.Generator
+) -> tuple[Tensor, NDArray[np.int32]]:
+    """Change the cells of half of the tiles: copies that touch others, other brightness, texture; image and labels."""
+    if variation.copies and random.random() < 0.5:
+        tile, labels = add_copies(tile, labels, int(random.integers(1, variation.copies + 1)), random)
+    if variation.uneven and random.random() < 0.5:
+        tile = make_uneven(tile, labels, random.uniform(0, variation.uneven), random)
+    return tile, labels
+
+
+def add_copies(
+    tile: Tensor, labels: NDArray[np.int32], count: int, random: np.random.Generator
+) -> tuple[Tensor, NDArray[np.int32]]:
+    """Copies of cells of a tile, turned, beside others that they just touch; where light overlaps, the brighter is seen."""
+    image, labels = tile.numpy().copy(), labels.copy()
+    boxes = {label: box for label, box in enumerate(ndimage.find_objects(labels), start=1) if box is not None}
+    whole = [
+        label
+        for label, box in boxes.items()
+        if all(side.start >= HALO and side.stop <= n - HALO for side, n in zip(box, labels.shape, strict=True))
+    ]
+    fresh = len(boxes) and max(boxes) + 1
+    for _ in range(count if whole else 0):
+        chosen, beside = int(random.choice(whole)), int(random.choice(list(boxes)))
+        cut = tuple(slice(side.start - HALO, side.stop + HALO) for side in boxes[chosen])
+        turns = int(random.integers(4))
+        around = labels[cut]
+        mask, free, light = (np.rot90(part, turns) for part in (around == chosen, around == 0, image[cut]))
+        if random.random() < 0.5:
+            mask, free, light = (part[:, ::-1] for part in (mask, free, light))
+        halo = mask | (free & ndimage.binary_dilation(mask, iterations=HALO))
+        middle = [(side.start + side.stop) / 2 for side in boxes[beside]]
+        angle = random.uniform(0, 2 * np.pi)
+        for distance in range(3, 2 * max(*mask.shape, *labels[boxes[beside]].shape)):
+            corner = [
+                round(m + distance * turn - n / 2)
+                for m, turn, n in zip(middle, (np.sin(angle), np.cos(angle)), mask.shape, strict=True)
+            ]
+            if any(c < 0 or c + n > length for c, n, length in zip(corner, mask.shape, labels.shape, strict=True)):
+                break  # it would leave the tile
+            place = tuple(slice(c, c + n) for c, n in zip(corner, mask.shape, strict=True))
+            under = labels[place][mask]
+            if np.count_nonzero(under == beside) > TOUCH * len(under):
+                continue
+            if np.count_nonzero(under) <= 2 * TOUCH * len(under):
+                image[place] = np.where(halo, np.maximum(image[place], light), image[place])
+                labels[place] = np.where(mask & (labels[place] == 0), fresh, labels[place])
+                boxes[fresh] = place
+                fresh += 1
+            break
+    return torch.from_numpy(image), labels
+
+
+def make_uneven(tile: Tensor, labels: NDArray[np.int32], strength: float, random: np.random.Generator) -> Tensor:
+    """Cells brighter and dimmer than they are, and of another texture; ``strength`` as in `Variation`."""
+    background = tile[torch.from_numpy(labels == 0)]
+    floor = float(background.median()) if len(background) else 0.0
+    factor = np.exp(np.clip(random.normal(0, strength, int(labels.max()) + 1), -1, 1)).astype(np.float32)
+    texture = ndimage.gaussian_filter(random.normal(0, 1, labels.shape).astype(np.float32), random.uniform(1, 4))
+    texture = np.clip(1 + random.uniform(0, strength) * texture / texture.std(), 0.2, 2)
+    light = ndimage.gaussian_filter(np.where(labels > 0, factor[labels] * texture, 1).astype(np.float32), 1)
+    return floor + (tile - floor) * torch.from_numpy(light)

@@ -21,14 +21,16 @@ from celltrail.segmentation.net.resize import (
     resized_shape,
 )
 from celltrail.segmentation.net.unet import margin_of, valid_size
+from celltrail.segmentation.prediction.contrast import darkness, roughness
 from celltrail.segmentation.prediction.grey import grey_limits, normalise
 from celltrail.segmentation.prediction.tiles import reduce_image
 from celltrail.segmentation.training.annotated import AnnotatedMovie, planes_of, read_labels, shape_of, unknown_region
-from celltrail.segmentation.training.augment import inside, read_tile, sample_coordinates, vary_grey
+from celltrail.segmentation.training.augment import inside, read_tile, sample_coordinates, vary_cells, vary_grey
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.weight_map import border_weights, carve, class_weights, relative_distance
 
 CACHE_BYTES = 3 * 2**29
+DARKNESS_FRAMES = 40  # as many tell what the grey values of the others are like
 
 
 @dataclass(frozen=True)
@@ -196,14 +198,14 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         planes = self.planes(self._choose_frame(random))
         plane = planes[int(random.integers(len(planes)))]
         coordinates = sample_coordinates(self.size, self._choose_center(plane, random), self.settings.variation, random)
-        image = vary_grey(
-            read_tile(torch.from_numpy(plane.image), coordinates, "bilinear"), self.settings.variation, random
-        )
+        image = read_tile(torch.from_numpy(plane.image), coordinates, "bilinear")
         labels = (
             read_tile(torch.from_numpy(plane.labels.astype(np.float32)), coordinates, "nearest")
             .numpy()
             .astype(np.int32)
         )
+        image, labels = vary_cells(image, labels, self.settings.variation, random)
+        image = vary_grey(image, self.settings.variation, random)
         known = read_tile(torch.from_numpy(plane.known.astype(np.float32)), coordinates, "nearest").numpy() > 0
         known &= inside(coordinates, plane.image.shape)
         targets = make_targets(labels, known, self.balance, self.settings)
@@ -238,6 +240,15 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
             return float(np.clip(value, half, side - half)) if side > 2 * half else (side - 1) / 2
 
         return keep_in(y, height), keep_in(x, width)
+
+
+def typical_darkness(tiles: TrainingTiles) -> float | None:
+    """`darkness` that few of the frames surpass (19 of 20 do not), of up to `DARKNESS_FRAMES`; ``None``: it cannot be told."""
+    chosen = np.linspace(0, tiles.sure - 1, min(tiles.sure, DARKNESS_FRAMES)).round().astype(int)
+    planes = [plane for index in chosen for plane in tiles.planes(int(index))]
+    found = [darkness(plane.image, plane.labels, roughness(plane.image)) for plane in planes]
+    known = [value for value in found if not np.isnan(value)]
+    return round(float(np.percentile(known, 95)), 3) if known else None
 
 
 def group_frames(frames: list[tuple[AnnotatedMovie, int]]) -> list[list[int]]:

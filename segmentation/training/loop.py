@@ -27,9 +27,7 @@ from celltrail.segmentation.training.annotated import (
     hash_of,
     typical_diameter,
 )
-from celltrail.segmentation.training.examples import (
-    TrainingTiles,
-)
+from celltrail.segmentation.training.examples import TrainingTiles, typical_darkness
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.state import State, load_state, save_state
 from celltrail.segmentation.training.validation import Score, calibrate, default_instances, validate
@@ -210,6 +208,7 @@ def train(
         "training": [describe_movie(movie) for movie in training],
         "validation": [describe_movie(movie) for movie in validation],
         "diameter": round(settings.diameter or typical_diameter(training) / settings.scale, 2),
+        "darkness": typical_darkness(tiles),
         "data_sha256": hash_of([*training, *(also or [])]),
         "seed": seed,
         "settings": asdict(settings),
@@ -325,9 +324,7 @@ def train_step(
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(batch["image"].device.type, enabled=batch["image"].device.type == "cuda", dtype=torch.bfloat16):
         output = net(batch["image"])
-    loss = total_loss(
-        output.float(), batch, classes=net.classes, dice=settings.dice, seeds=settings.seeds, focus=settings.focus
-    )
+    loss = total_loss(output.float(), batch, classes=net.classes, dice=settings.dice, seeds=settings.seeds)
     loss.backward()
     optimiser.step()
     return float(loss.detach())

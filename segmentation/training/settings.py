@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from celltrail.data.errors import InputError
-from celltrail.segmentation.net.instance_settings import SCORES
 from celltrail.segmentation.net.unet import Norm
 from celltrail.segmentation.training.augment import Variation
 
@@ -38,8 +37,6 @@ class Settings:
         Border term and strength of the class weights, see ``weight_map``.
     dice, seeds : float
         See `celltrail.segmentation.net.loss.total_loss`.
-    focus : bool
-        The border weights count for the distance head too, so that it learns the valleys between touching cells best.
     average : float
         Decay of the moving average of the weights that is kept beside the weights; 0: none.
     cells : Literal['round', 'flat']
@@ -67,7 +64,6 @@ class Settings:
     balance: float = 1.0
     dice: float = 0.0
     seeds: float = 0.0
-    focus: bool = False
     average: float = 0.0
     cells: Literal["round", "flat"] = "round"
     tta: bool = False
@@ -108,8 +104,7 @@ NUCLEI = replace(
     steps=4000,
     epoch=200,
     balance=0.0,
-    average=0.99,
-    focus=True,
+    average=0.998,
     variation=Variation(
         vector=2.0,
         span=128.0,
@@ -122,15 +117,33 @@ NUCLEI = replace(
         shade=0.4,
         specks=4,
         saturation=0.12,
+        copies=8,
+        uneven=0.5,
     ),
 )
-PRESETS = {"paper": PAPER, "fast": FAST, "nuclei": NUCLEI}
+PRESETS = {"fast": FAST, "nuclei": NUCLEI, "paper": PAPER}
 
 
 def preset(name: str, **changes: Any) -> Settings:
-    """A preset by name, with some settings changed (those that are ``None`` are left as they are)."""
+    """A preset by name, with some settings, or settings of its variation, changed.
+
+    Parameters
+    ----------
+    name : str
+        One of `PRESETS`.
+    **changes : Any
+        Names of `Settings` or `Variation`; those that are ``None`` are left as they are.
+
+    Raises
+    ------
+    InputError
+        If there is no such preset.
+    """
     if name not in PRESETS:
         raise InputError(f"--preset {name}: choose one of {', '.join(PRESETS)}.")
-    if changes.get("cells") not in (None, *SCORES):
-        raise InputError(f"--cells {changes['cells']}: choose {' or '.join(SCORES)}.")
-    return replace(PRESETS[name], **{key: value for key, value in changes.items() if value is not None})
+    given = {key: value for key, value in changes.items() if value is not None}
+    own = {one.name for one in fields(Settings)}
+    varied = {key: given.pop(key) for key in list(given) if key not in own}
+    usual = PRESETS[name]
+    variation = replace(given.pop("variation", usual.variation), **varied)
+    return replace(usual, **given, variation=variation)

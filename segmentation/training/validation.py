@@ -83,7 +83,6 @@ def validate(
                         classes=net.classes,
                         dice=settings.dice,
                         seeds=settings.seeds,
-                        focus=settings.focus,
                     )
                 )
             )

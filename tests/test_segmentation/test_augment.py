@@ -12,8 +12,10 @@ torch = pytest.importorskip("torch")
 from celltrail.segmentation.training.augment import (  # noqa: E402
     NO_VARIATION,
     Variation,
+    add_copies,
     displacement,
     inside,
+    make_uneven,
     read_tile,
     sample_coordinates,
     vary_grey,
@@ -92,3 +94,37 @@ def test_grey_values_change_without_touching_geometry() -> None:
     ratio = (changed - changed[0, 0]) / (tile - tile[0, 0]).clamp_min(1e-9)
     assert torch.allclose(ratio.ravel()[1:], ratio[5, 5], atol=1e-3)
     assert torch.equal(vary_grey(tile, NO_VARIATION, np.random.default_rng(2)), tile)
+
+
+def test_copies_of_cells_touch_others_and_take_nothing_from_them() -> None:
+    y, x = np.mgrid[:120, :120]
+    labels = np.zeros((120, 120), dtype=np.int32)
+    for label, (a, b, radius) in enumerate([(30, 30, 9), (85, 80, 12)], start=4):
+        labels[np.hypot(y - a, x - b) <= radius] = label
+    tile = torch.from_numpy(np.where(labels == 4, 0.5, np.where(labels == 5, 0.9, 0.1)).astype(np.float32))
+    areas = np.bincount(labels.ravel())
+    for seed in range(8):
+        image, more = add_copies(tile, labels, 3, np.random.default_rng(seed))
+        assert np.array_equal(more[labels > 0], labels[labels > 0])
+        new = [label for label in np.unique(more) if label > 5]
+        assert new
+        for label in new:
+            area = np.count_nonzero(more == label)
+            assert min(abs(area / areas[4] - 1), abs(area / areas[5] - 1)) < 0.1
+            grown = np.max([np.roll(more == label, shift, (0, 1)) for shift in ((1, 0), (-1, 0), (0, 1), (0, -1))], 0)
+            assert np.any(grown & (more > 0) & (more != label))
+            assert np.isin(image.numpy()[more == label], np.float32([0.5, 0.9])).all()
+        assert torch.equal(image[more == 0], tile[more == 0])
+    empty = np.zeros_like(labels)
+    assert not add_copies(tile, empty, 3, np.random.default_rng(0))[1].any()
+
+
+def test_uneven_cells_leave_the_background_alone() -> None:
+    labels = blobs()
+    tile = torch.from_numpy(np.where(labels > 0, 0.8, 0.2).astype(np.float32))
+    uneven = make_uneven(tile, labels, 0.5, np.random.default_rng(1)).numpy()
+    assert np.allclose(uneven[labels == 0], 0.2)
+    means = [uneven[labels == label].mean() for label in np.unique(labels)[1:]]
+    assert np.std(means) > 0.1
+    assert min(means) > 0.35
+    assert np.allclose(make_uneven(tile, labels, 0, np.random.default_rng(1)).numpy(), tile.numpy(), atol=1e-6)

@@ -142,11 +142,11 @@ def test_models_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> Non
         (("--sequence", "07"), "no sequence 07"),
         (("--sequence", "01", "--truth", "GT"), "--truth ST"),
         ((), "--sequence 01"),
-        (("--sequence", "01", "--preset", "huge"), "choose one of paper, fast"),
+        (("--sequence", "01", "--preset", "huge"), "is not one of 'fast', 'nuclei', 'paper'"),
         (("--sequence", "01", "--frames", "90:99"), "no labels in the chosen frames"),
         (("--sequence", "01", "--validation", "50:60"), "no annotated frames"),
         (("--sequence", "01", "--device", "quantum"), "--device"),
-        (("--sequence", "01", "--cells", "square"), "choose round or flat"),
+        (("--sequence", "01", "--cells", "square"), "is not one of 'round', 'flat'"),
     ],
 )
 def test_train_refuses(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options, said: str) -> None:

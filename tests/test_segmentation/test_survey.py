@@ -6,13 +6,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 pytest.importorskip("torch")
 
 from celltrail.segmentation import load_model, segment_movie
 from celltrail.segmentation.net.instance_settings import InstanceSettings, scaled_settings
+from celltrail.segmentation.prediction.contrast import darkness, roughness
 from celltrail.segmentation.prediction.first_look import Survey, from_json, survey
-from celltrail.segmentation.prediction.scale import best_overlap, busiest, window_around
+from celltrail.segmentation.prediction.ladder import best_overlap, busiest, rough_diameter, search, window_around
 from celltrail.segmentation.segment_settings import DEFAULT_MODEL
 
 
@@ -101,9 +103,70 @@ def test_frames_of_several_sizes_of_cells_are_stills(model) -> None:
     assert not survey({k: nuclei(120, 12, 12, seed=k) for k in range(3)}, model).stills
 
 
+def phase_contrast(side: int, seed: int) -> np.ndarray:
+    """Bright bodies with dark halos on uneven grey."""
+    random = np.random.default_rng(seed)
+    cells = ndimage.gaussian_filter((nuclei(side, 14, 25, seed=seed) > 200).astype(float), 1)
+    halo = ndimage.gaussian_filter(cells, 5) - cells
+    broad = ndimage.gaussian_filter(random.normal(0, 1, (side, side)), side / 4)
+    grey = 120 + 60 * cells - 60 * np.maximum(halo, 0) + 12 * broad / broad.std() + random.normal(0, 1, (side, side))
+    return grey.astype(np.uint8)
+
+
+def spindles(side: int, seed: int) -> np.ndarray:
+    """Whole spindle-shaped cells in fluorescence."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side]
+    image = np.zeros((side, side))
+    for _ in range(8):
+        length, width, angle = random.uniform(70, 130), random.uniform(5, 10), random.uniform(0, np.pi)
+        v, u = y - random.uniform(0, side), x - random.uniform(0, side)
+        along, across = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
+        half = width * np.clip(1 - np.abs(2 * along / length) ** 1.3, 0, 1)
+        texture = np.clip(1 + 1.4 * ndimage.gaussian_filter(random.normal(0, 1, image.shape), 2), 0.2, 2)
+        image = np.maximum(image, texture * np.clip(half - np.abs(across) + 0.5, 0, 1))
+    return random.poisson(100 + 300 * ndimage.gaussian_filter(image, 1)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("draw", [phase_contrast, spindles, lambda side, seed: 500 - nuclei(side, 20, 12, seed=seed)])
+def test_the_model_does_not_know_what_is_no_nucleus_in_fluorescence(model, draw) -> None:
+    for count in (1, 3):
+        assert not survey({k: draw(220, k) for k in range(count)}, model).fits
+
+
+@pytest.mark.parametrize("contrast", [25, 60, 400])
+def test_it_knows_faint_and_few_nuclei_on_a_slope(model, contrast: float) -> None:
+    slope = np.mgrid[:220, :220][0] * contrast / 1100
+    image = (nuclei(220, 20, 5, contrast=contrast) + slope).astype(np.uint16)
+    assert survey({0: image}, model).fits
+
+
+def test_the_darkness_of_surroundings() -> None:
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:100, :100]
+    cells = (np.hypot(y - 50, x - 50) < 10).astype(np.int32)
+    plane = (cells + random.normal(0, 0.02, cells.shape)).astype(np.float32)
+    assert darkness(plane, cells) < 0.05
+    assert darkness(-plane, cells) == 1
+    assert darkness(plane - 0.5 * (x < 30).astype(np.float32), cells) == pytest.approx(0.5, abs=0.05)
+    noisy = (cells + random.normal(0, 0.3, cells.shape)).astype(np.float32)
+    assert darkness(noisy, cells) > 0.15
+    assert darkness(noisy, cells, roughness(noisy)) == 0
+    assert np.isnan(darkness(plane, np.zeros_like(cells)))
+
+
+@pytest.mark.parametrize(("diameter", "side"), [(8, 120), (20, 160), (70, 500)])
+def test_the_search_begins_near_the_cells_and_is_short(model, diameter: float, side: int) -> None:
+    image = nuclei(side, diameter, 10)
+    assert rough_diameter(image) == pytest.approx(diameter, rel=0.4)
+    assert len(set(search(model, image).factor)) <= 4
+    assert len(set(search(model, image, begin=4 * diameter).factor)) <= 8
+    assert rough_diameter(np.full((50, 50), 7)) > 0
+
+
 def bleaching(**changes: tuple[float, float]) -> Survey:
     grey = {10 * k: (100.0, 100 + 1000 * 0.8**k) for k in range(5)}
-    return Survey(20, 20, False, 1, True, 0.9, True, "", grey | {int(k[1:]): v for k, v in changes.items()})
+    return Survey(20, 20, False, 1, True, 0.9, 0.9, 0.0, True, "", grey | {int(k[1:]): v for k, v in changes.items()})
 
 
 def test_grey_values_follow_bleaching_but_not_one_odd_frame() -> None:

@@ -15,12 +15,15 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from celltrail.data.errors import InputError  # noqa: E402
+from celltrail.data.settings import options_of  # noqa: E402
 from celltrail.segmentation.net.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
 from celltrail.segmentation.prediction.movie import segment_movie  # noqa: E402
 from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
+from celltrail.segmentation.train_cli import plan_of  # noqa: E402
+from celltrail.segmentation.train_settings import TrainSettings  # noqa: E402
 from celltrail.segmentation.training.annotated import AnnotatedMovie, read_labels  # noqa: E402
 from celltrail.segmentation.training.loop import build_net, follow, rate_at, train  # noqa: E402
-from celltrail.segmentation.training.settings import FAST, PAPER, preset  # noqa: E402
+from celltrail.segmentation.training.settings import FAST, PAPER, PRESETS, preset  # noqa: E402
 
 TINY = replace(FAST, width=6, depth=2, scale=1, tile=40, batch=2, steps=60, epoch=20, rate=1e-2)
 
@@ -166,6 +169,23 @@ def test_presets_differ_and_can_be_changed() -> None:
     assert preset("fast", rate=None).rate == FAST.rate
     with pytest.raises(ValueError, match="fast"):
         preset("slow")
+
+
+def test_every_option_of_train_reaches_what_the_training_does() -> None:
+    """An option whose name is that of a setting, or of a setting of the variation, needs no other line."""
+    elsewhere = {"truth", "frames", "channel", "axes", "series", "split_binary", "validation", "preset"}
+    elsewhere |= {"minutes", "patience", "threads", "device", "half", "seed"}
+    values: dict[str, Any] = {"elastic": "field", "cells": "flat", "tta": True, "scale": 3, "depth": 2}
+    assert tuple(PRESETS) == TrainSettings.__dataclass_fields__["preset"].metadata["option"].choices
+    assert plan_of(TrainSettings()) == FAST
+    for name in options_of(TrainSettings).keys() - elsewhere:
+        value = values.get(name, 7)
+        plan = plan_of(TrainSettings(**{name: value}))
+        assert value in (getattr(plan, name, None), getattr(plan.variation, name, None)), name
+    weighted = plan_of(TrainSettings(elastic="field", zoom=0.5), deform=False).variation
+    assert (weighted.elastic, weighted.rotation, weighted.zoom) == ("none", False, 0)
+    with pytest.raises(InputError, match="'depth' is 9: give a whole number from 1 to 6"):
+        TrainSettings(depth=9)
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])

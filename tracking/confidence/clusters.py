@@ -9,21 +9,20 @@ detections all lie in the cluster is one more bit of ``S``, set by the first of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from celltrail.data.running.machine_code import compiled
 from celltrail.data.types import BoolArray, FloatArray, IntArray, RowArray
-from celltrail.tracking.confidence.messages import FEWEST, heard, tell
+from celltrail.tracking.confidence.messages import FEWEST, Net, heard, tell
 
 LARGEST = 14
 WEAK = 1e-3  # columns less probable than this tie nothing together
 
 
-@dataclass(frozen=True, eq=False)
-class Clusters:
-    """Which rows are summed together.
+class Clusters(NamedTuple):
+    """Which rows are summed together; compiled functions take it as it is.
 
     Attributes
     ----------
@@ -192,45 +191,61 @@ def _inner_columns(rows: RowArray, wide: IntArray, of_row: IntArray, count: int)
 
 @compiled
 def sum_cluster(
+    net: Net,
+    clusters: Clusters,
     q: int,
-    of_row: IntArray,
-    place: IntArray,
-    first_member: IntArray,
-    members: IntArray,
-    inner_first: IntArray,
-    inner: IntArray,
-    cliques: IntArray,
-    taken: IntArray,
-    first: IntArray,
-    column_of: RowArray,
-    rows: RowArray,
-    entry: RowArray,
-    weight: FloatArray,
-    message: FloatArray,
     news: BoolArray,
     forward: FloatArray,
     backward: FloatArray,
     belief: FloatArray,
     damped: bool,
-    tolerance: float,
     asked: bool,
 ) -> float:
     """One cluster tells all columns that it shares with other rows; returns the largest change.
 
     Parameters
     ----------
+    net : Net
+        Its messages are renewed.
+    clusters : Clusters
+    q : int
+        Which cluster.
+    news : BoolArray
+        The rows that have something to tell; renewed here.
+    forward, backward : FloatArray
+        Room for two to the power of `LARGEST` sums.
+    belief : FloatArray
+        The probability of each column is written to its entries.
+    damped : bool
+        Messages go only half of the way.
     asked : bool
-        Write the probability of each column to the entries in ``belief`` instead.
+        Write ``belief`` and tell nothing.
     """
-    begin, size = first_member[q], first_member[q + 1] - first_member[q]
-    n_inner, full = inner_first[q + 1] - inner_first[q], (1 << size) - 1
-    states = 1 << (size + cliques[q])
+    of_row, place, members, inner, taken = (
+        clusters.of_row,
+        clusters.place,
+        clusters.members,
+        clusters.inner,
+        clusters.taken,
+    )
+    first, column_of, rows, entry, weight, message = (
+        net.first,
+        net.column_of,
+        net.rows,
+        net.entry,
+        net.weight,
+        net.message,
+    )
+    first_inner = clusters.inner_first[q]
+    begin, size = clusters.first[q], clusters.first[q + 1] - clusters.first[q]
+    n_inner, full = clusters.inner_first[q + 1] - first_inner, (1 << size) - 1
+    states = 1 << (size + clusters.cliques[q])
     outside, top, best = np.zeros(size), np.full(size, -1), np.zeros(size)
     for b in range(size):
         row = members[begin + b]
         for e in range(first[row], first[row + 1]):
             if not _inside(column_of[e], q, of_row, rows):
-                value = heard(column_of[e], e, weight, entry, message)
+                value = heard(net, column_of[e], e)
                 outside[b] += value
                 if value > best[b]:
                     best[b], top[b] = value, e
@@ -238,7 +253,7 @@ def sum_cluster(
     head, after = np.full(size, -1), np.full(n_inner, -1)
     scale = np.ones(size)  # of each row, so that no sum over covers leaves the range of numbers
     for j in range(n_inner):
-        c = inner[inner_first[q] + j]
+        c = inner[first_inner + j]
         value, lowest = weight[c], size
         left_out = rows[c, 0] < len(of_row) // 2  # the only columns of several rows that begin with a past
         for slot in range(3):
@@ -313,7 +328,7 @@ def sum_cluster(
         for e in range(first[row], first[row + 1]):
             if _inside(column_of[e], q, of_row, rows):
                 continue
-            value = heard(column_of[e], e, weight, entry, message)
+            value = heard(net, column_of[e], e)
             rate = share_outside[b] / max(outside[b], FEWEST)
             if asked:
                 belief[e] = rate * value / whole
@@ -324,13 +339,13 @@ def sum_cluster(
             if e == top[b]:
                 for other in range(first[row], first[row + 1]):
                     if other != e and not _inside(column_of[other], q, of_row, rows):
-                        others += heard(column_of[other], other, weight, entry, message)
+                        others += heard(net, column_of[other], other)
             else:
                 others = outside[b] - value
             odds = rate / max(covered + rate * others, 1e-300)
-            change = max(change, tell(e, odds, damped, tolerance, message, column_of, rows, entry, news))
+            change = max(change, tell(net, e, odds, damped, news))
     for j in range(n_inner):
-        c = inner[inner_first[q] + j]
+        c = inner[first_inner + j]
         told = False
         for slot in range(3):
             r = rows[c, slot]
@@ -347,9 +362,7 @@ def sum_cluster(
                     if i != j and mask[i] >> b & 1:
                         others += share_inner[i]
                 odds = share_inner[j] / inner_weight[j] / max(others, 1e-300)
-                change = max(
-                    change, tell(entry[c, slot], odds, damped, tolerance, message, column_of, rows, entry, news)
-                )
+                change = max(change, tell(net, entry[c, slot], odds, damped, news))
     return change
 
 

@@ -7,8 +7,6 @@ in the mean: a division costs what it would cost with a relative too near in tim
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 
 from celltrail.data.graph.candidates import NAT, Candidates
@@ -16,7 +14,7 @@ from celltrail.data.graph.confidence import Confidence
 from celltrail.data.running.machine_code import compiled
 from celltrail.data.types import BoolArray, FloatArray, IntArray, RowArray
 from celltrail.tracking.confidence.clusters import LARGEST, Clusters, find_clusters, no_clusters, sum_cluster
-from celltrail.tracking.confidence.messages import beliefs_of_row, update_cliques, update_row
+from celltrail.tracking.confidence.messages import TOLERANCE, Net, beliefs_of_row, update_cliques, update_row
 from celltrail.tracking.solving.components import split
 from celltrail.tracking.solving.programme import Programme, clique_rows, pinned_model
 
@@ -24,37 +22,8 @@ NEGLIGIBLE = 14.0  # a choice that e^14 times outweigh its ends is left out
 FIRST_ROUNDS = 4  # of plain messages, before rows that loops tie together are found
 ROUNDS = 6  # then it is enough if few rows have news
 FEW = 0.05  # share of the rows
-TOLERANCE = 2e-3  # relative change of odds at which a message counts as settled
 HOPELESS = 1e-7  # a choice that is less probable than this after the first rounds is left out
 FARTHEST = 150.0  # nats over T beyond which a weight tells no more
-
-
-@dataclass(eq=False)
-class _Net:
-    """The columns that matter, their rows, and the messages between them.
-
-    Attributes
-    ----------
-    columns : IntArray
-        Of the model.
-    rows, entry : RowArray
-        int32 (c, 3), −1 where a column has fewer.
-    first, column_of
-        The entries of each row.
-    weight : FloatArray
-        Of each column, times what the cliques say.
-    """
-
-    columns: IntArray
-    rows: RowArray
-    entry: RowArray
-    first: IntArray
-    column_of: RowArray
-    weight: FloatArray
-    message: FloatArray
-    clique_first: IntArray
-    clique_column: RowArray
-    said: FloatArray
 
 
 def compute_confidence(candidates: Candidates, temperature: float = 2.5) -> Confidence:
@@ -108,7 +77,7 @@ def compute_confidence(candidates: Candidates, temperature: float = 2.5) -> Conf
     )
 
 
-def _build_net(model: Programme, temperature: float) -> _Net:
+def _build_net(model: Programme, temperature: float) -> Net:
     """The columns that are not out of the question, as a graph of rows and entries."""
     n, m = model.detections, model.links
     cost, rows = model.cost / (NAT * temperature), model.rows
@@ -129,7 +98,7 @@ def _build_net(model: Programme, temperature: float) -> _Net:
     order = np.argsort(model.clique_id, kind="stable")
     clique_column = at[model.clique_detection[order]]
     _, sizes = np.unique(model.clique_id, return_counts=True)
-    return _Net(
+    return Net(
         columns,
         rows[columns],
         entry,
@@ -143,15 +112,14 @@ def _build_net(model: Programme, temperature: float) -> _Net:
     )
 
 
-def _only(net: _Net, kept: BoolArray) -> _Net:
+def _only(net: Net, kept: BoolArray) -> Net:
     """Some of the columns; their messages stay as they are. Those of being left out must be among them."""
     rows, old = net.rows[kept], net.entry[kept]
     first, column_of, entry = _entries(rows, len(net.first) - 1)
     message = np.ones(len(column_of))
     message[entry[entry >= 0]] = net.message[old[old >= 0]]
     number = np.cumsum(kept) - 1
-    return replace(
-        net,
+    return net._replace(
         columns=net.columns[kept],
         rows=rows,
         entry=entry,
@@ -174,7 +142,7 @@ def _of_rivals(model: Programme) -> BoolArray:
     return np.isin(n * first + second, np.concatenate(rivals)) if rivals else np.zeros(len(first), dtype=np.bool_)
 
 
-def _forget_cliques(net: _Net, inside: BoolArray) -> None:
+def _forget_cliques(net: Net, inside: BoolArray) -> None:
     """Take back what was said by the cliques that are now obeyed inside of a cluster."""
     mine = np.repeat(inside, np.diff(net.clique_first))
     np.divide.at(net.weight, net.clique_column[mine], net.said[mine])
@@ -203,198 +171,56 @@ def _entries(rows: RowArray, count: int) -> tuple[IntArray, RowArray, RowArray]:
     return first, column_of, entry
 
 
-def _pass_messages(net: _Net, clusters: Clusters, order: IntArray, rounds: int, news: BoolArray) -> None:
-    """Pass messages until they are settled, at most ``rounds`` times; ``news``: the rows that have something to tell."""
-    c = clusters
-    _sweep(
-        order,
-        rounds,
-        c.of_row,
-        c.place,
-        c.first,
-        c.members,
-        c.inner_first,
-        c.inner,
-        c.cliques,
-        c.taken,
-        net.first,
-        net.column_of,
-        net.rows,
-        net.entry,
-        net.weight,
-        net.message,
-        net.clique_first,
-        net.clique_column,
-        net.said,
-        c.clique_inside,
-        news.copy(),
-        1 << LARGEST,
-    )
-
-
 @compiled
-def _sweep(
-    order: IntArray,
-    rounds: int,
-    of_row: IntArray,
-    place: IntArray,
-    first_member: IntArray,
-    members: IntArray,
-    inner_first: IntArray,
-    inner: IntArray,
-    cliques: IntArray,
-    taken: IntArray,
-    first: IntArray,
-    column_of: RowArray,
-    rows: RowArray,
-    entry: RowArray,
-    weight: FloatArray,
-    message: FloatArray,
-    clique_first: IntArray,
-    clique_column: RowArray,
-    said: FloatArray,
-    clique_inside: BoolArray,
-    news: BoolArray,
-    states: int,
-) -> float:
-    """Forward and backward in time until nothing changes, at most ``rounds`` times; returns the last change."""
-    forward, backward, nothing = np.zeros(states), np.zeros(states), np.zeros(0)
-    change = 1.0
+def _pass_messages(net: Net, clusters: Clusters, order: IntArray, rounds: int, told: BoolArray) -> float:
+    """Forward and backward in time until nothing changes, at most ``rounds`` times; returns the last change.
+
+    ``told``: the rows that have something to tell at first.
+    """
+    forward, backward, nothing = np.zeros(1 << LARGEST), np.zeros(1 << LARGEST), np.zeros(0)
+    news, change = told.copy(), 1.0
     for turn in range(rounds):
         change, damped = 1.0, turn >= 2
         for i in range(len(order)):
             row = order[i] if turn % 2 == 0 else order[len(order) - 1 - i]
-            q = of_row[row]
+            q = clusters.of_row[row]
             if q < 0:
                 if news[row]:
                     news[row] = False
-                    change = max(
-                        change, update_row(row, first, column_of, rows, entry, weight, message, news, damped, TOLERANCE)
-                    )
-            elif members[first_member[q]] == row:
-                heard_news = False
-                for b in range(first_member[q], first_member[q + 1]):
-                    heard_news |= news[members[b]]
-                    news[members[b]] = False
-                if heard_news:
-                    change = max(
-                        change,
-                        sum_cluster(
-                            q,
-                            of_row,
-                            place,
-                            first_member,
-                            members,
-                            inner_first,
-                            inner,
-                            cliques,
-                            taken,
-                            first,
-                            column_of,
-                            rows,
-                            entry,
-                            weight,
-                            message,
-                            news,
-                            forward,
-                            backward,
-                            nothing,
-                            damped,
-                            TOLERANCE,
-                            False,
-                        ),
-                    )
-        if len(said):
-            change = max(
-                change,
-                update_cliques(
-                    clique_first, clique_column, clique_inside, weight, entry, message, said, rows, news, TOLERANCE
-                ),
-            )
-        if change <= 1.0 + TOLERANCE or (turn >= ROUNDS - 1 and len(said) == 0 and news.sum() < FEW * len(news)):
+                    change = max(change, update_row(net, row, news, damped))
+                continue
+            members = clusters.members[clusters.first[q] : clusters.first[q + 1]]
+            if members[0] == row and news[members].any():
+                news[members] = False
+                change = max(change, sum_cluster(net, clusters, q, news, forward, backward, nothing, damped, False))
+        if len(net.said):
+            change = max(change, update_cliques(net, clusters.clique_inside, news))
+        if change <= 1.0 + TOLERANCE or (turn >= ROUNDS - 1 and len(net.said) == 0 and news.sum() < FEW * len(news)):
             break
     return change
 
 
-def _beliefs(net: _Net, clusters: Clusters) -> FloatArray:
+def _beliefs(net: Net, clusters: Clusters) -> FloatArray:
     """Probability of each column of the net: the mean of what its rows say, who agree when messages are settled."""
-    c = clusters
-    belief = np.zeros(len(net.column_of))
-    _ask(
-        c.of_row,
-        c.place,
-        c.first,
-        c.members,
-        c.inner_first,
-        c.inner,
-        c.cliques,
-        c.taken,
-        net.first,
-        net.column_of,
-        net.rows,
-        net.entry,
-        net.weight,
-        net.message,
-        belief,
-        1 << LARGEST,
-    )
-    said = np.append(belief, 0.0)[net.entry]
+    said = np.append(_ask(net, clusters), 0.0)[net.entry]
     return np.asarray(said.sum(axis=1) / np.maximum((net.entry >= 0).sum(axis=1), 1))
 
 
 @compiled
-def _ask(
-    of_row: IntArray,
-    place: IntArray,
-    first_member: IntArray,
-    members: IntArray,
-    inner_first: IntArray,
-    inner: IntArray,
-    cliques: IntArray,
-    taken: IntArray,
-    first: IntArray,
-    column_of: RowArray,
-    rows: RowArray,
-    entry: RowArray,
-    weight: FloatArray,
-    message: FloatArray,
-    belief: FloatArray,
-    states: int,
-) -> None:
-    news = np.zeros(len(of_row), dtype=np.bool_)
-    forward, backward = np.zeros(states), np.zeros(states)
-    for row in range(len(of_row)):
-        q = of_row[row]
+def _ask(net: Net, clusters: Clusters) -> FloatArray:
+    """What each row says of the probability of its columns, by entries."""
+    belief, news = np.zeros(len(net.column_of)), np.zeros(len(clusters.of_row), dtype=np.bool_)
+    forward, backward = np.zeros(1 << LARGEST), np.zeros(1 << LARGEST)
+    for row in range(len(clusters.of_row)):
+        q = clusters.of_row[row]
         if q < 0:
-            beliefs_of_row(row, first, column_of, entry, weight, message, belief)
-        elif members[first_member[q]] == row:
-            sum_cluster(
-                q,
-                of_row,
-                place,
-                first_member,
-                members,
-                inner_first,
-                inner,
-                cliques,
-                taken,
-                first,
-                column_of,
-                rows,
-                entry,
-                weight,
-                message,
-                news,
-                forward,
-                backward,
-                belief,
-                False,
-                TOLERANCE,
-                True,
-            )
+            beliefs_of_row(net, row, belief)
+        elif clusters.members[clusters.first[q]] == row:
+            sum_cluster(net, clusters, q, news, forward, backward, belief, False, True)
+    return belief
 
 
-def _spread_out(net: _Net, belief: FloatArray, model: Programme) -> FloatArray:
+def _spread_out(net: Net, belief: FloatArray, model: Programme) -> FloatArray:
     """The probabilities of all columns of the model."""
     marginal = np.zeros(len(model.rows))
     marginal[net.columns] = np.clip(belief, 0.0, 1.0)
