@@ -100,7 +100,7 @@ CASES = [
 
 NUMBERS = ("nan", "inf", "-inf", "1e300", "1e-320", "-1", "9" * 30, "9" * 5000)
 CASES += [
-    Case(f"{number[:9]} in a {where}", command, put(file, text.replace("N", number)))
+    Case(f"{number[:9]} of {len(number)} in a {where}", command, put(file, text.replace("N", number)))
     for number in NUMBERS
     for where, command, file, text in [
         ("label of tracks", "convert", "01_RES/res_track.txt", "N 0 4 0\n"),
@@ -171,7 +171,7 @@ NAMES = {
     "200 letters": "a" * 200,
     "255 letters": "ä" * 127,
     "300 letters": "a" * 300,
-    "markup": "[bold]a[/bold] :red[x]",
+    "markup": "[bold]a[red] :red[x]",
     "format": "%s{0}$HOME`x`",
     "right to left": "a\u202eb",
     "blanks": "  a  ",
