@@ -111,6 +111,7 @@ def main() -> None:
         st.Page(HERE / "views/overview.py", title="Overview", icon=":material/dashboard:", default=True),
         st.Page(HERE / "views/browse.py", title="Browse", icon=":material/play_circle:"),
         st.Page(HERE / "views/lineage.py", title="Lineage", icon=":material/account_tree:"),
+        st.Page(HERE / "views/review.py", title="Review", icon=":material/rule:"),
         st.Page(HERE / "views/errors.py", title="Errors", icon=":material/fact_check:"),
         st.Page(HERE / "views/compare.py", title="Compare", icon=":material/compare:"),
         st.Page(HERE / "views/segmentation.py", title="Segmentation", icon=":material/blur_on:"),

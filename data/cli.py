@@ -94,7 +94,10 @@ def check(
 
 def convert_result(
     source: Annotated[
-        Path, typer.Argument(help="A result folder, a .geff or .zarr, a .csv, TrackMate's .xml, btrack's .h5.")
+        Path,
+        typer.Argument(
+            help="A result folder, tracked label images, a .geff or .zarr, a .csv, TrackMate's .xml, btrack's .h5."
+        ),
     ],
     target: Annotated[
         Path, typer.Argument(help="NAME.csv, NAME.geff, NAME.zarr, NAME.xml, or a name for a CTC folder.")
@@ -173,6 +176,7 @@ def render(
     frames: console.FramesOption = None,
     channel: console.ChannelOption = None,
     axes: console.AxesOption = None,
+    series: console.SeriesOption = None,
     fps: Annotated[float, typer.Option("--fps", min=0.1, max=100, help="Frames per second of the film.")] = 6.0,
     tail: Annotated[int, typer.Option("--tail", min=0, help="Frames of the past drawn as a line.")] = 10,
     ids: Annotated[bool, typer.Option("--ids/--no-ids", help="Write the label into each cell.")] = True,
@@ -184,6 +188,10 @@ def render(
         float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
     ] = None,
     divided: Annotated[bool, typer.Option("--divided", help="In a tree, only lineages that divide.")] = False,
+    colour: Annotated[
+        Literal["track", "certainty"],
+        typer.Option("--colour", help="Each track its own colour, or how sure the past of each cell is."),
+    ] = "track",
     overwrite: console.OverwriteOption = False,
 ) -> None:
     """Make a film of a result (outlines, ids, tails and divisions on the images), or a picture of its lineages.
@@ -191,6 +199,7 @@ def render(
     Example:  celltrail render 01_RES --images 01 --out film.mp4
     """
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
+    from celltrail.data.formats.certainty import read_certainty
     from celltrail.data.formats.points import read_result
     from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
     from celltrail.data.pictures.film import Scenes, Style, draw_film, write_gif, write_mp4, write_pngs
@@ -206,14 +215,22 @@ def render(
     given = [path for path in (result, images, truth) if path is not None]
     refuse_existing(out, overwrite=overwrite, inputs=given)
     wanted = parse_frames(frames)
+    right = None
+    if colour == "certainty":
+        certainty = read_certainty(result / "graph.npz")
+        if certainty is None:
+            raise InputError(
+                f"{result} holds no probabilities: run 'celltrail track' on its masks, or leave out --colour."
+            )
+        right = certainty.right
     if suffix in (".svg", ".png"):
         tracks = read_result(result).tracks
         with output_file(out, overwrite=overwrite) as file:
             colours = colour_of_tracks(tracks, neighbours_in(open_labels(result)))
-            write_tree(tracks, file, colours, interval=interval or None, only_divided=divided)
+            write_tree(tracks, file, colours, interval=interval or None, only_divided=divided, right=right)
         typer.echo(f"{out}: {len(tracks)} tracks.")
         return
-    movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes)
+    movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes, series=series)
     style = Style(
         tail=tail,
         ids=ids,
@@ -226,7 +243,8 @@ def render(
         for path, title in ((result, "result" if truth else ""), (truth, "truth")):
             if path is not None:
                 masks = open_labels(path, frames=wanted)
-                scenes.append(Scenes(read_result(path, progress=progress), masks, movie, style, title))
+                sure = right if path == result else None
+                scenes.append(Scenes(read_result(path, progress=progress), masks, movie, style, title, sure))
         numbers = sorted(set(movie or ()) | set().union(*(set(scene.masks) for scene in scenes)))
         pictures = draw_film(scenes, numbers, progress=progress)
         if suffix:
@@ -250,6 +268,7 @@ def measure(
         typer.Option("--channel", min=0, help="Which channel; may be given several times.", show_default=False),
     ] = None,
     axes: console.AxesOption = None,
+    series: console.SeriesOption = None,
     voxel: Annotated[
         str | None, typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False)
     ] = None,
@@ -277,7 +296,13 @@ def measure(
 
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
     from celltrail.data.formats.certainty import read_certainty
-    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
+    from celltrail.data.formats.measurements import (
+        measure_cells,
+        measure_tracks,
+        read_filled,
+        read_margins,
+        read_repaired,
+    )
     from celltrail.data.formats.points import points_between, read_result
     from celltrail.data.writing.output import output_file, refuse_existing
 
@@ -289,9 +314,9 @@ def measure(
     wanted = parse_frames(frames)
     movies = {}
     if images is not None and not channel:
-        movies[""] = open_images(images, axes=axes)
+        movies[""] = open_images(images, axes=axes, series=series)
     elif images is not None:
-        movies = {f"ch{number}": open_images(images, channel=number, axes=axes) for number in channel or ()}
+        movies = {f"ch{n}": open_images(images, channel=n, axes=axes, series=series) for n in channel or ()}
     known = next(iter(movies.values()), None)
     with console.show_progress() as progress:
         points = points_between(read_result(result, progress=progress), wanted)
@@ -312,6 +337,7 @@ def measure(
             movies,
             margins=margins,
             filled=read_filled(result / "run.json"),
+            repaired=read_repaired(result / "run.json"),
             certainty=certainty,
             progress=progress,
         )

@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from celltrail.dashboard.judging.lineage_layout import arrange
 from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.opening.cache import ByteCache
 from celltrail.data import InputError
@@ -176,7 +177,7 @@ async def label_frame(request: Request) -> Response:
 
 
 async def track_table(request: Request) -> Response:
-    """Label, first and last frame, parent and colour of every track, as columns."""
+    """Label, first and last frame, parent, place in the tree and colour of every track, as columns."""
 
     def make() -> Response:
         layer = registry.layer(request.path_params["layer"])
@@ -187,13 +188,21 @@ async def track_table(request: Request) -> Response:
         tracks = result.tracks
 
         def encode() -> bytes:
-            colours = content.colours_by(result, by)
+            # Certainty is that of each cell: a track is sure but for the cells that are listed.
+            cells = content.uncertain_cells(result) if by == "certainty" else []
+            sure = by == "certainty" and "certainty" in content.features_of(result)
+            colours = {} if sure else content.colours_by(result, by)
+            quiet = content.SURE_COLOUR if sure else content.QUIET
+            layout = arrange(tracks)
             columns = {
                 "label": tracks.label.tolist(),
                 "begin": tracks.begin.tolist(),
                 "end": tracks.end.tolist(),
                 "parent": tracks.parent.tolist(),
-                "colour": [colours.get(label, "#8a97a3") for label in tracks.label.tolist()],
+                "row": layout.row.tolist(),
+                "root": layout.root.tolist(),
+                "colour": [colours.get(label, quiet) for label in tracks.label.tolist()],
+                "cells": cells,
             }
             return json.dumps(columns, separators=(",", ":")).encode()
 

@@ -9,9 +9,10 @@ import streamlit as st
 
 from celltrail.dashboard import parts
 from celltrail.dashboard.correcting import panel
-from celltrail.dashboard.judging import charts, lineage_layout
+from celltrail.dashboard.judging import charts
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.viewer import Pane, show_viewer
+from celltrail.dashboard.viewer.tree import show_tree
 
 VIEWER = "browse_viewer"
 
@@ -73,19 +74,25 @@ def show_measures(selection: state.Selection, result: content.Result) -> None:
             on_select=partial(take_point, f"feature_{feature}"),
             selection_mode="points",
         )
-    layout = lineage_layout.arrange(tracks)
-    family = lineage_layout.only(tracks, layout, [tracks.roots()[label]])
-    rows = lineage_layout.arrange(family)
-    st.plotly_chart(
-        charts.draw_lineages(
-            family, rows, colours, t=selection.t, selected=label, height=min(420, max(110, 18 * rows.height + 50))
-        ),
+    show_tree(
+        result,
         key="family",
-        config=parts.plot_config(),
-        alt=f"Lineage of track {label}",
-        on_select=partial(take_point, "family"),
-        selection_mode="points",
+        t=selection.t,
+        selected=label,
+        revision=st.session_state.revision,
+        colour=st.session_state.get("colour_by", "track"),
+        root=tracks.roots()[label],
+        place=selection.movie.id,
+        height="200px",
+        on_pick_change=partial(take_branch, "family"),
     )
+
+
+def take_branch(key: str) -> None:
+    """A branch of the tree was clicked."""
+    pick = st.session_state[key].pick
+    if pick:
+        state.look_at(t=int(pick["frame"]), track=int(pick["label"]))
 
 
 def take_point(key: str) -> None:
@@ -160,7 +167,7 @@ def show() -> None:
             on_pick_change=partial(panel.take_pick, VIEWER),
         )
         if result is not None and len(result.tracks):
-            parts.colour_choice()
+            parts.colour_choice(result)
         st.caption(
             "← → step (Shift: ten) · Space play · O outlines · T tails · I numbers · [ mother · ] daughter · "
             "drag to move, + − to zoom"

@@ -102,7 +102,11 @@ def inspect_folder(
             found.problems += [(number, text) for text in error.problems]
     if found.stacks:
         raise InputError(_several_stacks(folder, found.stacks))
-    return _one_shape(folder, kind, found)
+    movie, problems = _one_shape(folder, kind, found)
+    if movie is not None and named.left_out:
+        names = ", ".join(path.name for path in named.left_out[:3])
+        movie.notes += (f"{folder}: files without a number are left out ({names}).",)
+    return movie, problems
 
 
 def _take_frame(

@@ -172,7 +172,7 @@ def open_instances(
 
 
 def _open_zarr(path: Path, kind: Kind, wish: Wish) -> Frames:
-    movie = open_zarr(path, labels=kind == "labels", channel=wish.channel, axes=wish.axes)
+    movie = open_zarr(path, labels=kind == "labels", **vars(wish))
     if problem := dtype_problem(Header(path, (), movie.dtype, ""), kind):
         raise InputError(problem)
     return Frames(path, movie.sources, movie.dtype, kind, voxel=movie.voxel, interval=movie.interval, notes=movie.notes)

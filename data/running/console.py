@@ -127,7 +127,7 @@ def _number_problems(context: click.Context, parameters: Iterable[click.Paramete
         for number in value if isinstance(value, list | tuple) else (value,):
             if problem := number_problem(number):
                 where = f"{context.meta.get(CONFIG_FILE)}: " if _is_from_file(context, parameter) else ""
-                name = parameter.opts[-1] if parameter.param_type_name == "option" else (parameter.name or "").upper()
+                name = parameter.opts[-1] if parameter.param_type_name == "option" else parameter.human_readable_name
                 yield f"{where}{name} {number}: {problem}."
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from celltrail.dashboard.judging.lineage_layout import arrange
 from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.content import measure_cells
 from celltrail.data import load_graph, open_labels, read_tracks
@@ -450,6 +451,7 @@ PAGES = [
     "",
     "browse?track=2",
     "lineage?track=2",
+    "review",
     "errors",
     "compare",
     "segmentation",
@@ -500,7 +502,7 @@ def test_pages_use_a_large_screen(browser: Any, address: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "start"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
 def test_the_camera_of_a_plot_saves_it(page: Any, address: str, tmp_path: Path, kind: str, start: bytes) -> None:
-    page.goto(f"{address}/lineage")
+    page.goto(f"{address}/")
     page.get_by_test_id("stSidebar").get_by_role("radio", name=kind).click()
     page.wait_for_function(
         "(kind) => document.querySelector('.js-plotly-plot')?._context?.toImageButtonOptions?.format === kind",
@@ -603,3 +605,65 @@ def test_the_viewer_shows_a_frame_whose_first_request_failed(browser: Any, addre
     page.wait_for_function(f"() => {VIEWER}.querySelector('.note').hidden")
     assert len(failed) == 3
     context.close()
+
+
+def test_questions_are_answered_by_one_key_each(page: Any, address: str, shown: Path) -> None:
+    answers = shown / "01_RES_answers.csv"
+    page.goto(f"{address}/review?run={registry.opaque_id(shown / '01_RES')}")
+    page.get_by_text("1 of ").first.wait_for()
+    page.wait_for_selector(".viewer[data-frame]")
+    settle(page)
+    assert page.get_by_role("application").count() >= 3
+
+    def press(key: str) -> list[str]:
+        page.get_by_role("heading", name="Review").click()
+        page.keyboard.press(key)
+        settle(page)
+        return pd.read_csv(answers)["answer"].tolist() if answers.is_file() else []
+
+    assert press("j") == []
+    page.get_by_text("2 of ").first.wait_for()
+    assert press("k") == []
+    page.get_by_text("1 of ").first.wait_for()
+    assert press("y") == ["right"]
+    page.get_by_text("2 of ").first.wait_for()
+    assert press("n") == ["right", "wrong"]
+    assert press("u") == ["right", "wrong", "cannot tell"]
+    assert press("z") == ["right", "wrong"]
+    while page.get_by_role("button", name="Instead").is_disabled():
+        press("j")
+    assert press("a") == ["right", "wrong", "wrong"]
+    assert pd.read_csv(answers)["correct_label"].notna().tolist() == [False, False, True]
+    page.reload()
+    page.get_by_text("3 answers").wait_for()  # nothing is lost
+    answers.unlink()
+
+
+def test_tree_and_image_show_each_other(page: Any, address: str, shown: Path) -> None:
+    tracks = read_tracks(shown / "01_RES" / "res_track.txt")
+    page.goto(f"{address}/lineage?run={registry.opaque_id(shown / '01_RES')}")
+    page.wait_for_selector(".tree[data-drawn]")
+    show_frame(page, 0)
+    settle(page)
+    assert page.locator(".tree").get_attribute("data-drawn") == str(len(tracks))
+    mother, (daughter, _) = min(tracks.divisions().items())
+    row = dict(zip(tracks.label.tolist(), arrange(tracks).row.tolist(), strict=True))[daughter]
+    begin, end = (int(value[tracks.row_of(daughter)]) for value in (tracks.begin, tracks.end))
+    middle = (begin + end) // 2
+    box = page.locator(".tree .scroll").bounding_box()
+    first, last = int(tracks.begin.min()), int(tracks.end.max())
+    pitch = float(page.locator(".tree").get_attribute("data-pitch"))
+    x = box["x"] + 1 + 10 + (middle - first) / (last - first) * (box["width"] - 2 - 24)
+    y = box["y"] + 1 + (row + 0.4 + 0.5) * pitch  # 0.4 rows are free above the first
+    page.mouse.move(x, y)
+    page.wait_for_selector(f'.tree[data-hover="{daughter}"]')
+    show_frame(page, middle)  # the image shows what the pointer is on
+    page.mouse.move(box["x"] + 5, box["y"] - 60)
+    show_frame(page, 0)  # and comes back
+    page.mouse.click(x, y)  # anywhere on a branch
+    page.wait_for_url(lambda url: f"track={daughter}" in url and f"t={middle}" in url)
+    page.wait_for_selector(f'.viewer[data-frame="{middle}"][data-track="{daughter}"]')
+    page.get_by_role("application").first.press("ArrowRight")
+    page.wait_for_selector(f'.tree[data-frame="{middle + 1}"]')  # the frame in view is a line through the tree
+    page.get_by_role("application").first.press("[")
+    page.wait_for_selector(f'.tree[data-track="{mother}"]')
