@@ -195,8 +195,7 @@ def test_certainty_colours_cells_frame_by_frame_with_a_bar(scenes: Scenes, tmp_p
     red, sure = np.array(CERTAINTY[-1]), np.array(CERTAINTY[0])
 
     def cell(frame: int) -> np.ndarray:
-        zoom = 8
-        return scenes.draw(frame)[42 * zoom, (8 + 4 * frame) * zoom + 2]
+        return scenes.draw(frame)[42, 8 + 4 * frame]
 
     np.testing.assert_array_equal(cell(2), red)
     np.testing.assert_array_equal(cell(1), sure)
