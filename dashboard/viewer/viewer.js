@@ -483,7 +483,7 @@ class Viewer {
   // The colours of a pane: those of the tracks, or quiet ones where others are spoken of; and what its frame adds.
   tablesOf(pane, top) {
     const { paint, layer } = pane.spec;
-    const chosen = (this.data.chosen || {})[layer];
+    const chosen = ((this.data.chosen || {})[layer] || []).length ? this.data.chosen[layer] : null;
     if (!pane.tables || pane.tables.line.length <= top) {
       const { palette } = this.data;
       const spoken = paint ? new Set() : chosen && new Set(chosen);
