@@ -99,8 +99,11 @@ def show_viewer(
     height: str = "clamp(300px, 62vh, 1500px)",
     focus: dict[str, float] | None = None,
     place: str = "",
+    pen: bool = False,
+    strokes: Sequence[dict[str, Any]] = (),
     on_frame_change: Callable[[], None] = lambda: None,
     on_pick_change: Callable[[], None] = lambda: None,
+    on_stroke_change: Callable[[], None] = lambda: None,
 ) -> Any:
     """Show panes that share one clock and one view.
 
@@ -115,10 +118,15 @@ def show_viewer(
         changes.
     place : str
         Viewers with the same non-empty text share their zoom, also from page to page.
+    pen : bool
+        Dragging draws a stroke instead of moving the image.
+    strokes : Sequence[dict[str, Any]]
+        Strokes to show, ``{t, points}``, points as (y, x).
 
     Returns
     -------
-    The component's state: ``frame`` (where the clock rests) and ``pick`` (the cell clicked just now).
+    The component's state: ``frame`` (where the clock rests), ``pick`` (the cell clicked just now) and ``stroke`` (drawn just
+    now: ``{layer, frame, points}``).
     """
     base = st.get_option("server.baseUrlPath").strip("/")
     data = {
@@ -133,8 +141,15 @@ def show_viewer(
         "columns": columns,
         "height": height,
         "focus": focus,
+        "pen": pen,
+        "strokes": list(strokes),
         "palette": list(content.PALETTE),
     }
     return _component(
-        key=key, data=data, default={"frame": t}, on_frame_change=on_frame_change, on_pick_change=on_pick_change
+        key=key,
+        data=data,
+        default={"frame": t},
+        on_frame_change=on_frame_change,
+        on_pick_change=on_pick_change,
+        on_stroke_change=on_stroke_change,
     )

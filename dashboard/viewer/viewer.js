@@ -3,7 +3,7 @@
 // ("frame") and what was clicked ("pick").
 
 import { FrameStore, ask, decodeImage, decodeLabels } from "./frames.js";
-import { colourTables, drawDivisions, drawIds, drawImage, drawRing, drawTails, paintLabels } from "./draw.js";
+import { colourTables, drawDivisions, drawIds, drawImage, drawRing, drawStroke, drawTails, paintLabels } from "./draw.js";
 
 const store = new FrameStore(256 * 2 ** 20);
 const views = new Map(); // movie → the view it was left with, so that zoom survives a change of page
@@ -461,6 +461,10 @@ class Viewer {
     for (const mark of pane.spec.marks || []) {
       if (mark.t === pane.shown) drawRing(context, mark, view, view.ratio);
     }
+    for (const stroke of this.data.strokes || []) {
+      if (stroke.t === pane.shown) drawStroke(context, stroke.points, view, view.ratio);
+    }
+    if (pane.stroke) drawStroke(context, pane.stroke, view, view.ratio);
   }
 
   describe() {
@@ -614,13 +618,20 @@ class Viewer {
     canvas.onpointerdown = (event) => {
       if (event.button !== 0) return;
       canvas.setPointerCapture(event.pointerId);
+      if (this.data.pen) return this.beginStroke(pane, event);
       start = { x: event.clientX, y: event.clientY, moved: false };
     };
     canvas.onpointermove = (event) => {
+      if (pane.stroke) {
+        const { x, y } = this.place(pane, event);
+        pane.stroke.push([y, x]);
+        this.draw();
+        return;
+      }
       if (!start) {
         const label = this.labelAt(pane, this.place(pane, event));
         canvas.title = label ? `Track ${label}` : "";
-        canvas.style.cursor = label ? "pointer" : "grab";
+        canvas.style.cursor = this.data.pen ? "crosshair" : label ? "pointer" : "grab";
         return;
       }
       const dx = event.clientX - start.x;
@@ -633,6 +644,7 @@ class Viewer {
       this.draw();
     };
     canvas.onpointerup = (event) => {
+      if (pane.stroke) return this.endStroke(pane);
       const click = start && !start.moved;
       start = null;
       if (!click) return;
@@ -646,6 +658,19 @@ class Viewer {
       const { x, y } = this.place(pane, event);
       this.zoomBy(event.deltaY < 0 ? 1.2 : 1 / 1.2, x, y);
     };
+  }
+
+  // A stroke on the image, in pixels of the movie; Python hears of it when it is whole.
+  beginStroke(pane, event) {
+    const { x, y } = this.place(pane, event);
+    pane.stroke = [[y, x]];
+  }
+
+  endStroke(pane) {
+    const points = pane.stroke;
+    pane.stroke = null;
+    clearTimeout(this.waiting);
+    this.trigger("stroke", { layer: pane.spec.layer, frame: this.number() + (pane.spec.offset || 0), points });
   }
 
   select(pane, label, place, second) {

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from celltrail.dashboard import parts
-from celltrail.dashboard.correcting import panel
+from celltrail.dashboard.correcting import mend_panel, panel
 from celltrail.dashboard.judging import charts, lineage_layout
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.viewer import Pane, show_viewer
@@ -157,7 +157,10 @@ def show() -> None:
             focus=st.session_state.get("focus"),
             place=selection.movie.id,
             on_frame_change=take_frame,
+            pen=mend_panel.tool() is not None,
+            strokes=mend_panel.strokes(result),
             on_pick_change=partial(panel.take_pick, VIEWER),
+            on_stroke_change=partial(mend_panel.take_stroke, VIEWER),
         )
         if result is not None and len(result.tracks):
             parts.colour_choice()
@@ -174,6 +177,7 @@ def show() -> None:
         else:
             show_track(selection, result)
             panel.show_panel(selection, result)
+            mend_panel.show_mending(result)
             show_measures(selection, result)
     if result is not None and len(result.tracks):
         show_table(result, selection.track)
