@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from celltrail.dashboard import parts
-from celltrail.dashboard.correcting import panel
+from celltrail.dashboard.correcting import mend_panel, panel
 from celltrail.dashboard.judging import charts, track_list
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.viewer import Pane, show_viewer
@@ -125,7 +125,10 @@ def show() -> None:
             place=selection.movie.id,
             chosen={} if result is None else {result.layer.id: track_list.chosen_tracks(result)},
             on_frame_change=take_frame,
+            pen=mend_panel.tool() is not None,
+            strokes=mend_panel.strokes(result),
             on_pick_change=partial(panel.take_pick, VIEWER),
+            on_stroke_change=partial(mend_panel.take_stroke, VIEWER),
         )
         if result is not None and len(result.tracks):
             parts.colour_choice(result)
@@ -142,6 +145,7 @@ def show() -> None:
         else:
             show_track(selection, result)
             panel.show_panel(selection, result)
+            mend_panel.show_mending(result)
             show_measures(selection, result)
     if result is not None and len(result.tracks):
         track_list.show(result, selection.track)
