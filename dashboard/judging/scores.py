@@ -62,7 +62,14 @@ def evaluation(truth: Layer, layer: Layer) -> Evaluation:
 
 @lru_cache(maxsize=16)
 def _evaluation(truth: Layer, layer: Layer, _truth_stamp: str, _stamp: str) -> Evaluation:
-    return evaluate_sequence(truth.folder.parent, layer.folder)
+    return evaluate_sequence(truth.folder.parent, layer.folder, frames=part_of_movie(truth, layer))
+
+
+def part_of_movie(truth: Layer, layer: Layer) -> tuple[int, int] | None:
+    """First and last frame of a result that covers a part of its truth: they are compared on it; ``None``: on all of it."""
+    mine, all_frames = content.open_result(layer).labels.numbers, content.open_result(truth).labels.numbers
+    first, last = min(mine), max(mine)
+    return None if first <= min(all_frames) and last >= max(all_frames) else (first, last)
 
 
 def in_order(names: Measures) -> list[str]:

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from celltrail.dashboard.opening.reading import Reading, reading_of
-from celltrail.dashboard.opening.registry import Layer, Movie
+from celltrail.dashboard.opening.registry import Layer, Movie, within
 from celltrail.data import Frames, InputError, Tracks, load_graph, open_images, open_labels, read_tracks
 from celltrail.data.files.containment import inside
 from celltrail.data.files.ctc import track_file
@@ -90,7 +90,7 @@ def _open_movie(movie: Movie, _stamp: str, reading: Reading) -> Frames:
 def _stay_inside(root: Path, frames: Frames) -> None:
     for file in frames.files:
         if file.is_symlink():
-            inside(root, file)
+            within(root, file)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -28,6 +28,14 @@ export function mount(component) {
   };
 }
 
+// Where a key press means something already: fields, lists, tables, plots, menus, and buttons for Space.
+const OWN_KEYS = "input, textarea, select, [contenteditable], [role=slider], [role=radio], [role=radiogroup], [role=tab], " +
+  "[role=combobox], [role=listbox], [role=menu], [role=grid], [role=dialog], .viewer, .stDataFrame, .js-plotly-plot";
+
+function hasKeysOfItsOwn(element) {
+  return element instanceof Element && element.matches(OWN_KEYS);
+}
+
 function readTracks(table) {
   const tracks = {
     colourOf: new Map(), parentOf: new Map(), beginOf: new Map(), endOf: new Map(), children: new Map(),
@@ -83,6 +91,7 @@ class Viewer {
   leave() {
     this.stop();
     this.observer.disconnect();
+    document.removeEventListener("keydown", this.anywhere);
     document.removeEventListener("visibilitychange", this.wake);
     window.removeEventListener("online", this.wake);
   }
@@ -494,6 +503,10 @@ class Viewer {
     this.part("depth").oninput = (event) => this.set({ z: event.target.value });
     this.part("project").onclick = () => this.set({ z: "max" });
     this.root.onkeydown = (event) => this.key(event);
+    this.anywhere = (event) => {
+      if (!event.defaultPrevented && !event.composedPath().some(hasKeysOfItsOwn)) this.key(event);
+    };
+    document.addEventListener("keydown", this.anywhere);
   }
 
   set(change) {

@@ -30,7 +30,7 @@ def take_row() -> None:
 
 
 def show_track(selection: state.Selection, result: content.Result) -> None:
-    """Card of the selected track: life, kin, area and speed over time."""
+    """The selected track: life and kin."""
     label = selection.track
     if label not in set(result.tracks.label.tolist()):
         st.subheader("No track selected")
@@ -52,6 +52,13 @@ def show_track(selection: state.Selection, result: content.Result) -> None:
                 )
     else:
         st.caption("No mother and no daughters.")
+
+
+def show_measures(selection: state.Selection, result: content.Result) -> None:
+    """Area and speed of the selected track over time, and its lineage."""
+    label, tracks = selection.track, result.tracks
+    if label not in set(tracks.label.tolist()):
+        return
     cells = content.cell_table(result)
     mine = cells[cells["track"] == label].reset_index(drop=True)
     mine = mine.assign(speed=content.speed_of(mine))
@@ -130,7 +137,7 @@ def show() -> None:
     if not frames:
         parts.empty("Nothing to browse", "This movie has neither images nor a result.", "celltrail demo --out demo")
         return
-    left, right = st.columns([7, 3], gap="medium")
+    left, right = st.container(key="beside").columns([7, 3], gap="medium")
     with left:
         show_viewer(
             [
@@ -167,6 +174,7 @@ def show() -> None:
         else:
             show_track(selection, result)
             panel.show_panel(selection, result)
+            show_measures(selection, result)
     if result is not None and len(result.tracks):
         show_table(result, selection.track)
     state.write_address()

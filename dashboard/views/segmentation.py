@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from celltrail.dashboard import parts
 from celltrail.dashboard.judging import charts, model_cards, objects, review
 from celltrail.dashboard.opening import content, registry, state
-from celltrail.dashboard.opening.registry import Kind, Layer
+from celltrail.dashboard.opening.finding import Kind
+from celltrail.dashboard.opening.registry import Layer
 from celltrail.dashboard.viewer import Pane, show_viewer
 from celltrail.data.errors import MissingExtra, import_extra
 from celltrail.evaluation.measures.catalogue import definition

@@ -21,7 +21,7 @@ import pytest
 
 from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.content import measure_cells
-from celltrail.data import open_labels, read_tracks
+from celltrail.data import load_graph, open_labels, read_tracks
 from celltrail.data.formats.convert import convert_movie
 from celltrail.evaluation import evaluate_sequence
 
@@ -200,7 +200,6 @@ def test_a_correction_is_made_and_solved(page: Any, address: str, shown: Path) -
     page.goto(f"{address}/browse?t=5&track={label}")
     show_frame(page, 5)
     page.get_by_role("heading", name=f"Track {label}").wait_for()
-    page.get_by_text("Correct", exact=True).click()
     page.get_by_role("button", name="No cell").click()
     page.get_by_role("button", name="Solve again").click()
     page.get_by_text("Solved again").wait_for()
@@ -212,6 +211,145 @@ def test_a_correction_is_made_and_solved(page: Any, address: str, shown: Path) -
     corrected = open_labels(shown / "01_RES_corrected")
     assert not corrected[5][labels[5] == label].any()
     assert corrected[4][labels[4] == label].all()
+
+
+@pytest.fixture
+def desk(shown: Path) -> Iterator[Path]:
+    """The history of corrections of the result that is shown; empty before and after."""
+    history = shown / "01_RES" / "pins.history.csv"
+    history.unlink(missing_ok=True)
+    yield history
+    history.unlink(missing_ok=True)
+
+
+def acts(history: Path) -> list[str]:
+    """What was done so far: act, kind and action of each line."""
+    if not history.exists():
+        return []
+    return [" ".join(line.split(",")[1:4]) for line in history.read_text().splitlines()[1:]]
+
+
+@pytest.mark.slow
+def test_every_key_of_the_panel(page: Any, address: str, shown: Path, desk: Path) -> None:
+    labels, tracks = open_labels(shown / "01_RES"), read_tracks(shown / "01_RES" / "res_track.txt")
+    label = central_cell(labels, 5)
+    others = [int(one) for one in np.unique(labels[6]) if one not in (0, label)][:2]
+    beside = next(int(one) for one in np.unique(labels[5]) if one not in (0, label))
+    assert tracks.end[tracks.row_of(label)] > 5
+    first = registry.opaque_id(shown / "01_RES")
+
+    def begin() -> None:
+        page.goto(f"{address}/browse?run={first}&t=5&track={label}")
+        show_frame(page, 5)
+        page.get_by_role("heading", name=f"Track {label}").wait_for()
+        settle(page)
+
+    def also(frame: int, one: int) -> None:
+        click_cell(page, labels, frame, one, modifiers=["Shift"])
+        settle(page)
+
+    def press(key: str, act: str) -> None:
+        """The key does this, U takes it back, and the panel is there all the time."""
+        page.keyboard.press(key)
+        settle(page)
+        assert acts(desk)[-1] == f"added {act}"
+        assert page.get_by_role("button", name="Undo").is_visible()
+        page.keyboard.press("u")
+        settle(page)
+        assert acts(desk)[-1] == f"taken back {act}"
+
+    begin()
+    page.keyboard.press("ArrowRight")  # nobody has clicked into the picture
+    show_frame(page, 6)
+    page.keyboard.press("ArrowLeft")
+    show_frame(page, 5)
+    settle(page)
+    for key, act in [("e", "end keep"), ("b", "begin keep"), ("n", "detection forbid")]:
+        press(key, act)
+    page.keyboard.press("x")
+    page.get_by_text("Cut: what would change").wait_for()
+    before = acts(desk)
+    page.keyboard.press("Escape")
+    page.get_by_text("Cut: what would change").wait_for(state="detached")
+    settle(page)
+    assert acts(desk) == before
+    page.keyboard.press("x")
+    page.get_by_text("Cut: what would change").wait_for()
+    settle(page)
+    press("Enter", "link forbid")
+    also(5, beside)
+    press("m", "merge keep")
+    page.keyboard.press("ArrowRight")
+    show_frame(page, 6)
+    settle(page)
+    page.keyboard.press("y")  # what was taken back is made again
+    settle(page)
+    assert acts(desk)[-1] == "added merge keep"
+    page.keyboard.press("u")
+    begin()
+    page.keyboard.press("ArrowRight")
+    show_frame(page, 6)
+    settle(page)
+    also(6, others[0])  # the selected track was chosen in frame 5
+    press("s", "link keep")
+    also(6, others[0])
+    also(6, others[1])
+    press("d", "division keep")
+    page.keyboard.press("ArrowLeft")
+    show_frame(page, 5)
+    settle(page)
+    page.keyboard.press("e")
+    settle(page)
+    page.keyboard.press("a")
+    page.get_by_text("Solved again").wait_for()
+    settle(page)
+    assert page.get_by_role("heading", name=f"Track {label}").is_visible()  # its number and the selection stay
+
+
+@pytest.mark.slow
+def test_two_people_correct_at_once_and_lose_nothing(browser: Any, address: str, shown: Path, desk: Path) -> None:
+    labels = open_labels(shown / "01_RES")
+    cells = [int(one) for one in np.unique(labels[4]) if one][:2]
+    first = registry.opaque_id(shown / "01_RES")
+    people = []
+    for label in cells:
+        page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}/browse?run={first}&t=4&track={label}")
+        show_frame(page, 4)
+        settle(page)
+        people.append(page)
+    for page in people:
+        page.keyboard.press("n")
+        settle(page)
+    assert acts(desk) == ["added detection forbid"] * 2
+    already = set(shown.glob("01_RES_corrected*"))
+    for page in people:
+        page.get_by_role("button", name="Solve again").click(no_wait_after=True)
+    for page in people:
+        settle(page)
+    told = [page.get_by_text("Somebody else has corrected meanwhile").count() for page in people]
+    told += [page.get_by_text("Not solved; your corrections are kept").count() for page in people]
+    made = sorted(set(shown.glob("01_RES_corrected*")) - already)
+    assert made
+    assert sum(told) + len(made) == 2  # who got no result was told
+    assert not list(shown.glob(".*"))
+    for page in people:
+        page.reload()
+        settle(page)
+    pins = [(folder / "pins.csv").read_text() for folder in made]
+    for label in cells:
+        assert any(f"detection,forbid,4,{row}," in text for text in pins for row in [input_label(shown, 4, label)])
+    for page in people:
+        page.context.close()
+
+
+def input_label(shown: Path, frame: int, track: int) -> int:
+    """The label that a track has in the masks that were tracked."""
+    candidates, _, tracks = load_graph(shown / "01_RES" / "graph.npz")
+    assert tracks is not None
+    here = (candidates.detections.frame == frame) & (tracks == track)
+    return int(candidates.detections.label[here][0])
 
 
 def test_errors_are_stepped_through_with_a_key(page: Any, address: str, shown: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,18 @@ def test_the_sample_is_made_whole_once_and_tracked(monkeypatch: pytest.MonkeyPat
     assert folder.parent.stat().st_mode & 0o077 == 0
 
 
+def test_the_sample_heals_and_two_starts_at_once_share_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sample.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(sample, "FRAMES", 4)
+    monkeypatch.setattr(sample, "CELLS", 4)
+    with ThreadPoolExecutor(2) as starts:
+        first, second = starts.map(lambda _: sample.sample_folder(), range(2))
+    assert first == second
+    shutil.rmtree(first / "01")  # a system that throws old files away
+    assert len(list((sample.sample_folder() / "01").glob("*.tif"))) == 4
+    assert not list(first.parent.glob(".*"))
+
+
 def worsen(folder: Path) -> None:
     """Cut the first mother-daughter link of the result."""
     file = folder / "res_track.txt"
@@ -282,9 +295,9 @@ def test_a_correction_is_made_undone_and_solved(open_page: OpenPage, copy_of: Pa
     test.run()
     assert button_of(test, "Same cell").disabled
     button_of(test, "No cell").click().run()
-    assert f"cell {label} of frame 4 is no cell" in texts_of(test)
+    assert f"Track {label} is no cell in frame 4" in texts_of(test)
     button_of(test, "Undo").click().run()
-    assert f"cell {label} of frame 4 is no cell" not in texts_of(test)
+    assert f"Track {label} is no cell in frame 4" not in texts_of(test)
     button_of(test, "Redo").click().run()
     button_of(test, "Solve again").click().run()
     assert not test.exception
@@ -297,18 +310,51 @@ def test_a_correction_is_made_undone_and_solved(open_page: OpenPage, copy_of: Pa
 
 
 def test_contradictory_corrections_are_named(open_page: OpenPage, copy_of: Path) -> None:
-    from celltrail.dashboard.correcting.corrections import Log
-    from celltrail.data.files.pins import Pin
-
     test = open_page(copy_of, "browse", track="1", t="0")
-    cells = ((0, 1), (1, 1))
-    log = Log([Pin("link", "keep", cells), Pin("link", "forbid", cells)])
-    test.session_state.corrections = {test.session_state.run: log}
-    test.run()
-    button_of(test, "Solve again").click().run()
-    assert "These corrections cannot be honoured" in texts_of(test)
-    assert "both keep and forbid" in texts_of(test)
+    button_of(test, "Ends here").click().run()
+    button_of(test, "No cell").click().run()
+    assert "This correction cannot be made" in texts_of(test)
+    assert "Track 1 ends in frame 0 (new)" in texts_of(test)
+    assert "Track 1 is no cell in frame 0" not in texts_of(test)
     assert not list(copy_of.glob("01_RES_corrected*"))
+
+
+def test_a_cut_shows_what_changes_before_it_is_taken(open_page: OpenPage, copy_of: Path) -> None:
+    tracks = read_tracks(copy_of / "01_RES" / "res_track.txt")
+    label = next(label for label, begin, end, _ in tracks.rows().tolist() if begin <= 4 and end >= 8)
+    test = open_page(copy_of, "browse", track=str(label), t="5")
+    button_of(test, "Cut").click().run()
+    assert f"Track {label} is cut after frame 5" not in texts_of(test)
+    assert "Cut: what would change" in texts_of(test)
+    assert f"What was track {label} from frame 6 on becomes a track of its own." in texts_of(test)
+    button_of(test, "Leave").click().run()
+    assert "Cut: what would change" not in texts_of(test)
+    button_of(test, "Cut").click().run()
+    next(button for button in test.button if button.key == "cut_take").click().run()
+    assert f"Track {label} is cut after frame 5 (new)" in texts_of(test)
+    button_of(test, "Solve again").click().run()
+    corrected = read_tracks(copy_of / "01_RES_corrected" / "res_track.txt")
+    assert set(tracks.label.tolist()) < set(corrected.label.tolist())  # every number stays, and one is new
+    assert int(corrected.end[corrected.row_of(label)]) == 5
+    assert test.session_state.track == label
+
+
+def test_corrections_outlive_the_session_and_undo_reaches_across_solutions(open_page: OpenPage, copy_of: Path) -> None:
+    test = open_page(copy_of, "browse", track="1", t="0")
+    button_of(test, "Ends here").click().run()
+    again = open_page(copy_of, "browse")
+    assert "Track 1 ends in frame 0 (new)" in texts_of(again)
+    button_of(again, "Solve again").click().run()
+    history = (copy_of / "01_RES_corrected" / "pins.history.csv").read_text().splitlines()
+    assert history[0].startswith("time,act,kind")
+    assert history[1].partition(",")[2].startswith("added,end,keep,0,")
+    later = open_page(copy_of, "browse", run=again.session_state.run)
+    assert "Track 1 ends in frame 0" in texts_of(later)
+    button_of(later, "Undo").click().run()
+    button_of(later, "Solve again").click().run()
+    assert not later.exception
+    before, after = (read_tracks(copy_of / name / "res_track.txt") for name in ("01_RES", "01_RES_corrected2"))
+    assert sorted(before.rows()[:, 1:].tolist()) == sorted(after.rows()[:, 1:].tolist())
 
 
 def test_segmentation_lists_the_worst_cells_first(open_page: OpenPage, copy_of: Path) -> None:
