@@ -51,7 +51,9 @@ def add_readings(table: DetectionTable, readings: Sequence[Reading], movie: Laye
         The masks with the readings; it says what speaks for each.
     """
     measured = _measured(table, readings)
-    columns = {name: np.concatenate([getattr(table, name), column]) for name, column in measured.items()}
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(table, name), column]) for name, column in measured.items()
+    }
     order = np.argsort(columns["frame"], kind="stable")
     place = np.argsort(order)
     evidence = movie.evidence(columns["frame"][order], columns["label"][order])
