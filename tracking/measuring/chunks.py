@@ -179,7 +179,7 @@ def shape_numbers(sums: FloatArray, scale: FloatArray, ndim: int) -> tuple[Float
     return size / ideal, np.sqrt(axes[:, -1] / axes[:, -2])
 
 
-def moments(points: FloatArray) -> FloatArray:
+def moments(points: NDArray[Any]) -> FloatArray:
     """The sums that `shape_numbers` takes, of the voxels (n, 3) of one object: float64 (10,)."""
     far = points.astype(np.float64)
     products = [far[:, i] @ far[:, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]

@@ -27,7 +27,9 @@ class Prices:
     def of(self, kind: str, look: Look) -> float:
         """The price of an event, never less than nothing: a mask is believed unless the links speak against it."""
         linear = self.merged if kind == "merged" else self.split
-        return max(linear.intercept + sum(linear.coefficients[name] * value for name, value in look.items()), 0.0)
+        return max(
+            linear.intercept + sum(linear.coefficients.get(name, 0.0) * value for name, value in look.items()), 0.0
+        )
 
 
 @cache
