@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from celltrail.data.cli import parse_voxel
 from celltrail.data.errors import InputError
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running import console
+from celltrail.data.settings import parse_voxel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,7 @@ def measure(
         typer.Option("--channel", min=0, help="Which channel; may be given several times.", show_default=False),
     ] = None,
     axes: console.AxesOption = None,
+    series: console.SeriesOption = None,
     voxel: Annotated[
         str | None, typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False)
     ] = None,
@@ -64,7 +65,13 @@ def measure(
     """
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
     from celltrail.data.formats.certainty import read_certainty
-    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
+    from celltrail.data.formats.measurements import (
+        measure_cells,
+        measure_tracks,
+        read_filled,
+        read_margins,
+        read_repaired,
+    )
     from celltrail.data.formats.points import points_between, read_result
     from celltrail.data.writing.output import output_file, refuse_existing
 
@@ -79,9 +86,9 @@ def measure(
         refuse_existing(path, overwrite=overwrite, inputs=[result])
     movies = {}
     if images is not None and not channel:
-        movies[""] = open_images(images, axes=axes)
+        movies[""] = open_images(images, axes=axes, series=series)
     elif images is not None:
-        movies = {f"ch{number}": open_images(images, channel=number, axes=axes) for number in channel or ()}
+        movies = {f"ch{n}": open_images(images, channel=n, axes=axes, series=series) for n in channel or ()}
     known = next(iter(movies.values()), None)
     with console.show_progress() as progress:
         points = points_between(read_result(result, progress=progress), wanted)
@@ -102,6 +109,7 @@ def measure(
             movies,
             margins=margins,
             filled=read_filled(result / "run.json"),
+            repaired=read_repaired(result / "run.json"),
             certainty=certainty,
             progress=progress,
         )

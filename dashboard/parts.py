@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -82,8 +83,16 @@ def sample_banner() -> None:
     st.info("**Sample data**, simulated. Open your own:  `celltrail dashboard FOLDER`", icon=":material/science:")
 
 
+def plain(text: object) -> str:
+    """A value of a file or its name for a place where Streamlit reads Markdown: every sign stands for itself.
+
+    Without it a value like ``![](http://…)`` would make the browser fetch that address.
+    """
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-!|~:$@&=]|\.(?!\d))", r"\\\1", " ".join(str(text).split()))
+
+
 def figure(value: Any, digits: int = 3) -> str:
-    """A number for a tile: integers with separators, fractions rounded (never to 0), ``–`` where there is none."""
+    """A number for a tile: integers with separators, fractions rounded (never to 0), ``–`` where there is none, texts as they are."""
     if value is None or value != value:
         return "–"
     if isinstance(value, bool):
@@ -93,7 +102,7 @@ def figure(value: Any, digits: int = 3) -> str:
     if isinstance(value, float):
         small = 0 < abs(value) < 0.5 * 10**-digits
         return f"{value:.1g}" if small else f"{value:,.{digits}f}"
-    return str(value)
+    return plain(value)
 
 
 def choose_picture_format() -> None:

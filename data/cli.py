@@ -10,6 +10,9 @@ import typer
 
 from celltrail.data.errors import InputError
 from celltrail.data.running import console
+from celltrail.data.settings import parse_numbers, parse_voxel
+
+LONGEST_SIDE = 2**16  # pixels of a simulated image
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -23,8 +26,10 @@ def add_commands(app: typer.Typer) -> None:
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder of the data set to make.")],
     sequence: Annotated[str, typer.Option("--sequence", help="Name of the sequence: 01, 02 …")] = "01",
-    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Number of frames.")] = 30,
-    cells: Annotated[int, typer.Option("--cells", metavar="N", help="Number of cells in the first frame.")] = 30,
+    frames: Annotated[int, typer.Option("--frames", metavar="N", min=1, max=10**6, help="Number of frames.")] = 30,
+    cells: Annotated[
+        int, typer.Option("--cells", metavar="N", min=0, max=10**6, help="Number of cells in the first frame.")
+    ] = 30,
     size: Annotated[str, typer.Option("--size", metavar="[Z] Y X", help="Size of the images in pixels.")] = "256 256",
     modality: Annotated[
         Literal["fluo", "dic"], typer.Option("--modality", help="Bright nuclei, or shaded relief.")
@@ -39,7 +44,9 @@ def simulate(
     from celltrail.data.simulation.scene import simulate_scene, write_movie
     from celltrail.data.writing.output import output_folder, refuse_existing
 
-    extent = tuple(int(number) for number in console.parse_numbers(size, "--size"))
+    extent = tuple(int(number) for number in parse_numbers(size, "--size"))
+    if max(extent) > LONGEST_SIDE:
+        raise InputError(f"--size {size}: a side may have up to {LONGEST_SIDE} pixels.")
     if not (sequence.isdigit() and len(sequence) > 1):
         raise InputError(f"--sequence {sequence}: write two digits or more, for example 01.")
     refuse_existing(out, overwrite=overwrite)
@@ -86,7 +93,10 @@ def check(
 
 def convert_result(
     source: Annotated[
-        Path, typer.Argument(help="A result folder, a .geff or .zarr, a .csv, TrackMate's .xml, btrack's .h5.")
+        Path,
+        typer.Argument(
+            help="A result folder, tracked label images, a .geff or .zarr, a .csv, TrackMate's .xml, btrack's .h5."
+        ),
     ],
     target: Annotated[
         Path, typer.Argument(help="NAME.csv, NAME.geff, NAME.zarr, NAME.xml, or a name for a CTC folder.")
@@ -165,6 +175,7 @@ def render(
     frames: console.FramesOption = None,
     channel: console.ChannelOption = None,
     axes: console.AxesOption = None,
+    series: console.SeriesOption = None,
     fps: Annotated[float, typer.Option("--fps", min=0.1, max=100, help="Frames per second of the film.")] = 6.0,
     tail: Annotated[int, typer.Option("--tail", min=0, help="Frames of the past drawn as a line.")] = 10,
     ids: Annotated[bool, typer.Option("--ids/--no-ids", help="Write the label into each cell.")] = True,
@@ -218,7 +229,7 @@ def render(
             write_tree(tracks, file, colours, interval=interval or None, only_divided=divided, right=right)
         typer.echo(f"{out}: {len(tracks)} tracks.")
         return
-    movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes)
+    movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes, series=series)
     style = Style(
         tail=tail,
         ids=ids,
@@ -242,11 +253,3 @@ def render(
             with output_folder(out, overwrite=overwrite) as folder:
                 write_pngs(pictures, folder)
     typer.echo(f"{out}: {len(numbers)} frames.")
-
-
-def parse_voxel(text: str | None) -> tuple[float, float, float] | None:
-    """``--voxel`` as (z, y, x) in µm; z is 1 where only two numbers are given."""
-    if text is None:
-        return None
-    numbers = console.parse_numbers(text, "--voxel")
-    return (numbers[-3] if len(numbers) == 3 else 1.0, numbers[-2], numbers[-1])

@@ -6,7 +6,6 @@ Everything is opened lazily and remembered until the files change; no movie is e
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +32,7 @@ from celltrail.data.pictures.colours import (
     neighbours_in,
 )
 from celltrail.data.pictures.colours import PALETTE as RGB
+from celltrail.data.regular import read_json as read_json_file
 
 PALETTE = tuple(css(colour) for colour in RGB)
 NO_TRACKS = Tracks.from_rows([])
@@ -106,8 +106,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        value = read_json_file(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is not readable as JSON ({type(error).__name__}): run the command again.") from None
     if not isinstance(value, dict):
         raise InputError(f"{path} holds no JSON object: run the command again.")

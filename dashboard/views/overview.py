@@ -156,7 +156,7 @@ def show_certificate(run: dict[str, Any] | None) -> None:
     for key, (name, meaning) in CERTIFICATE.items():
         if key in run:
             value = run[key]
-            shown = f"{value:.2g}" if key == "relative_gap" and value else parts.figure(value)
+            shown = f"{value:.2g}" if key == "relative_gap" and isinstance(value, float) else parts.figure(value)
             tiles.append((name, shown, meaning))
     show_tiles(tiles)
 

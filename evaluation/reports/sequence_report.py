@@ -60,7 +60,7 @@ def write_report(
     gt: Path,
     res: Path,
     *,
-    images: Path | None = None,
+    images: Path | Frames | None = None,
     evaluation: Evaluation | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -72,8 +72,8 @@ def write_report(
         The page.
     gt, res : Path
         Folders of truth and result, as for `evaluation.evaluate_sequence`.
-    images : Path | None
-        The images of the movie, for pictures of cells; otherwise those beside the truth (``NN`` beside ``NN_GT``),
+    images : Path | Frames | None
+        The images of the movie, for pictures of cells (a folder, or opened); otherwise those beside the truth (``NN`` beside ``NN_GT``),
         where there are any.
     evaluation : Evaluation | None
         The measures, where they have been computed already.
@@ -85,7 +85,7 @@ def write_report(
     """
     evaluation = evaluation or evaluate_sequence(gt, res)
     masks = open_labels(res)
-    movie = images_beside(gt) if images is None else open_images(images)
+    movie = images if isinstance(images, Frames) else images_beside(gt) if images is None else open_images(images)
     tracks = tracks_of(res)
     colours = {} if tracks is None else colour_of_tracks(tracks, neighbours_in(masks))
     page = render("sequence.html.j2", **_contents(evaluation, Path(res), tracks, masks, movie, colours))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -10,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -61,16 +63,24 @@ def shown(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(browser: Any, shown: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The dashboard, served on a free port."""
+    with served(root, shown, tmp_path_factory.mktemp("server")) as found:
+        yield found
+
+
+@contextmanager
+def served(root: Path, folder: Path, place: Path) -> Iterator[str]:
+    """The dashboard on a folder; its log and its jobs lie in ``place``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("server") / "log.txt").open("w+")
+    log = (place / "log.txt").open("w+")
+    (place / "jobs").mkdir()
     command = [sys.executable, "-m", "streamlit", "run", str(root / "dashboard" / "app.py"), "--server.port", str(port)]
     server = subprocess.Popen(
-        [*command, "--", "--data", str(shown)],
+        [*command, "--", "--data", str(folder)],
         stdout=log,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "TMPDIR": str(tmp_path_factory.mktemp("jobs"))},
+        env={**os.environ, "TMPDIR": str(place / "jobs")},
     )
     try:
         while not answers(port):
@@ -382,6 +392,39 @@ def test_a_job_survives_a_reload_and_its_result_appears(page: Any, address: str,
     page.get_by_role("heading", name="Overview").wait_for()
     page.wait_for_url(lambda url: f"run={registry.opaque_id(shown / 'again' / '01_RES')}" in url)
     assert read_tracks(shown / "again" / "01_RES" / "res_track.txt") == read_tracks(shown / "01_RES" / "res_track.txt")
+
+
+def test_no_page_asks_anybody_else(browser: Any, root: Path, shown: Path, tmp_path: Path) -> None:
+    """Values of files that are addresses, in a browser that may go anywhere: it goes to its own server alone."""
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        elsewhere = f"http://127.0.0.1:{outside.getsockname()[1]}"
+        evil = f"![x]({elsewhere}/x.png) <img src='{elsewhere}/y.png'>"
+        folder = Path(shutil.copytree(shown, tmp_path / "movie"))
+        run = json.loads((folder / "01_RES" / "run.json").read_text())
+        (folder / "01_RES" / "run.json").write_text(json.dumps({key: evil for key in run} | {"schema": run["schema"]}))
+        shutil.move(folder / "worse" / "01_RES", folder / f"01_RES ![x]({elsewhere.replace('/', '_')})")
+        with served(root, folder, tmp_path) as address:
+            context = browser.new_context(viewport={"width": 1280, "height": 720})
+            page = context.new_page()
+            page.set_default_timeout(PATIENCE)
+            asked: list[str] = []
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("websocket", lambda websocket: asked.append(websocket.url))
+            for name in ("", "browse", "run"):
+                page.goto(f"{address}/{name}")
+                settle(page)
+                if not name:
+                    assert page.get_by_text(evil, exact=True).first.is_visible()  # letter by letter
+            own = (address, address.replace("http", "ws"), "data:", "blob:")
+            assert [url for url in asked if not url.startswith(own)] == []
+            blocked = page.evaluate(
+                "(url) => fetch(url, {mode: 'no-cors'}).then(() => 'asked', () => 'kept')", f"{elsewhere}/z"
+            )
+            assert blocked == "kept"
+            context.close()
+        outside.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            outside.accept()
 
 
 PICTURES = f"""() => [...{VIEWER}.querySelectorAll('.pane')].map((pane) => pane.querySelector('canvas').toDataURL())"""

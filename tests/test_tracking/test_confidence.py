@@ -32,9 +32,11 @@ from celltrail.tracking.confidence.temperature import (
     read_calibration,
     true_past,
 )
-from celltrail.tracking.solving.programme import MUST, pinned_model
+from celltrail.tracking.solving.programme import pinned_model
 from celltrail.tracking.solving.second_births import find_second_births
 from celltrail.tracking.solving.solver import solve_candidates
+
+STAKE = 24.0  # nats for explaining a mask, or a part of it, at all
 
 
 def made_problem(
@@ -150,14 +152,14 @@ def error(candidates: Candidates, temperature: float = 1.5) -> float:
 
 @pytest.mark.parametrize("longest", [1, 2])
 def test_a_mask_or_its_parts_are_weighed_as_they_cost(longest: int) -> None:
-    """What must be explained has a reward of a thousand nats a part: it decides nothing between whole and parts.
+    """What must be explained has a large reward for each part: it decides nothing between whole and parts.
 
     Frames 0 and last: one cell. Between them a mask that is one cell, or two, of which the second begins and ends.
     """
     frame = np.array([0, *(f for f in range(1, longest + 1) for _ in range(3)), longest + 1])
     n, wholes = len(frame), np.arange(1, 3 * longest, 3)
     reward = np.zeros(n)
-    reward[wholes], reward[wholes + 1], reward[wholes + 2] = 2 * MUST, MUST - 1, MUST - 1
+    reward[wholes], reward[wholes + 1], reward[wholes + 2] = 2 * STAKE, STAKE - 1, STAKE - 1
     steps = [(u, v) for u in range(n) for v in range(n) if frame[v] - frame[u] == 1]
     links = np.array(steps, dtype=np.int64)
     optional = reward > 0

@@ -8,6 +8,7 @@ division and of an end, the cell that it becomes. The label 0 stands for none: i
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.pins import Action, Cell, Kind, Pin
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.graph.confidence import Confidence, chosen_past
+from celltrail.data.regular import read_text
 from celltrail.tracking.confidence.places import Place
 
 ANSWERS = ("right", "wrong", "cannot tell")
@@ -66,8 +68,7 @@ def read_answers(path: Path, places: Sequence[Place]) -> list[Answer]:
         With every line that cannot be used, and if the file is about another result.
     """
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+        rows = list(csv.DictReader(io.StringIO(read_text(Path(path), encoding="utf-8-sig"), newline="")))
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist: write one with 'celltrail review RES --sample N --out FILE'."

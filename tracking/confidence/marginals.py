@@ -16,7 +16,7 @@ from celltrail.data.types import BoolArray, FloatArray, IntArray, RowArray
 from celltrail.tracking.confidence.clusters import LARGEST, Clusters, find_clusters, no_clusters, sum_cluster
 from celltrail.tracking.confidence.messages import TOLERANCE, Net, beliefs_of_row, update_cliques, update_row
 from celltrail.tracking.solving.components import split
-from celltrail.tracking.solving.programme import MUST, Programme, clique_rows, pinned_model
+from celltrail.tracking.solving.programme import Programme, clique_rows, pinned_model
 
 NEGLIGIBLE = 14.0  # a choice that e^14 times outweigh its ends is left out
 FIRST_ROUNDS = 4  # of plain messages, before rows that loops tie together are found
@@ -24,7 +24,6 @@ ROUNDS = 6  # then it is enough if few rows have news
 FEW = 0.05  # share of the rows
 HOPELESS = 1e-7  # a choice that is less probable than this after the first rounds is left out
 FARTHEST = 150.0  # nats over T beyond which a weight tells no more
-CERTAIN = 30.0  # nats over T for each part of a mask that must be explained: enough, and sums of them are no overflow
 
 
 def compute_confidence(candidates: Candidates, temperature: float = 2.5) -> Confidence:
@@ -82,9 +81,6 @@ def _build_net(model: Programme, temperature: float) -> Net:
     """The columns that are not out of the question, as a graph of rows and entries."""
     n, m = model.detections, model.links
     cost, rows = model.cost / (NAT * temperature), model.rows
-    # "Never left out" is a large reward for each part of a mask. Cut off at FARTHEST, two halves would outweigh the whole.
-    parts = np.rint(model.cost[model.first_drop :] / (NAT * MUST))
-    cost[model.first_drop :] += parts * (CERTAIN - MUST / temperature)
     ends = np.where(model.allowed[m + model.divisions :], cost[m + model.divisions :], np.inf)
     appear, disappear = np.append(ends[:n], 0.0), np.append(ends[n : 2 * n], 0.0)
     alone = np.zeros(len(rows))

@@ -36,8 +36,6 @@ from celltrail.data.graph.candidates import FORBIDDEN, FREE, KEPT, Candidates, D
 from celltrail.data.running.machine_code import compiled
 from celltrail.data.types import BoolArray, IntArray, RowArray
 
-MUST = 1000.0  # nats of reward for explaining a mask, or a part of it, at all: it is never left out
-
 
 @dataclass(frozen=True)
 class Programme:
