@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import streamlit as st
 
 from celltrail.dashboard import parts, reading_panel
 from celltrail.dashboard.opening import registry, sample, state
-from celltrail.dashboard.opening.registry import Dataset
+from celltrail.dashboard.opening.registry import Dataset, Given, Movie
 from celltrail.dashboard.opening.warm import read_arguments
 from celltrail.data import InputError
+from celltrail.data.files.containment import inside
 
 HERE = Path(__file__).parent
 # Streamlit writes white on every primary button; the light blue of the dark theme needs dark letters.
@@ -24,9 +26,42 @@ def open_sample() -> Path:
     return sample.sample_folder()
 
 
-def open_data(given: Path | None) -> Dataset:
-    """The data set of the command line, or the sample."""
-    return registry.open_dataset(given if given is not None else open_sample())
+def open_data(given: Given | None) -> Dataset:
+    """What the command line names, or a folder inside of it that was chosen; or the sample."""
+    if given is None or given.data is None:
+        return registry.open_dataset(open_sample())
+    part = st.session_state.get("opened")
+    if part is None:
+        return registry.open_dataset(given.data, given)
+    return registry.open_dataset(inside(given.data, given.data / part), Given(given.data, channel=given.channel))
+
+
+def choose_folder(given: Given) -> None:
+    """Sidebar: open another folder inside the one that was given."""
+    if given.data is None or not given.data.is_dir():
+        return
+    wanted = st.sidebar.text_input(
+        "Open folder",
+        key="open_folder",
+        placeholder=f"a folder in {given.data.resolve().name}",
+        help="A data set, a result, images or masks inside the folder that the dashboard was started with.",
+    ).strip()
+    if wanted != (st.session_state.get("opened") or ""):
+        try:
+            registry.open_dataset(inside(given.data, given.data / wanted), Given(given.data))
+        except InputError as error:
+            st.sidebar.warning(" ".join(error.problems[:2]))
+            return
+        st.session_state.opened = wanted or None
+        st.rerun()
+
+
+def say_where_images_are(movie: Movie, given: Given | None) -> None:
+    """A result whose images lie in a folder that was not given: the line that starts the dashboard with them."""
+    if movie.images is None and movie.elsewhere is not None and given is not None:
+        st.info("The images of this result lie outside of the folder that was opened. To see them, start with:")
+        command = ["celltrail", "dashboard", str(given.data), "--images", str(movie.elsewhere)]
+        st.code(shlex.join(command), language=None, wrap_lines=True)
 
 
 def choose(dataset: Dataset, name: str) -> None:
@@ -52,7 +87,7 @@ def take_new_result(dataset: Dataset) -> None:
     for movie in dataset.movies:
         if any(layer.id == wanted for layer in movie.layers):
             st.session_state.movie, st.session_state.run = movie.id, wanted
-            state.look_at(track=0)
+            state.look_at(track=st.session_state.pop("next_track", 0))
 
 
 def forget_place() -> None:
@@ -76,6 +111,7 @@ def main() -> None:
         st.Page(HERE / "views/overview.py", title="Overview", icon=":material/dashboard:", default=True),
         st.Page(HERE / "views/browse.py", title="Browse", icon=":material/play_circle:"),
         st.Page(HERE / "views/lineage.py", title="Lineage", icon=":material/account_tree:"),
+        st.Page(HERE / "views/review.py", title="Review", icon=":material/rule:"),
         st.Page(HERE / "views/errors.py", title="Errors", icon=":material/fact_check:"),
         st.Page(HERE / "views/compare.py", title="Compare", icon=":material/compare:"),
         st.Page(HERE / "views/segmentation.py", title="Segmentation", icon=":material/blur_on:"),
@@ -93,8 +129,11 @@ def main() -> None:
         state.start(dataset)
         if given is None:
             parts.sample_banner()
+        else:
+            choose_folder(given)
         parts.put(dataset)
         reading_panel.ask(parts.selection().movie)
+        say_where_images_are(parts.selection().movie, given)
         page.run()
         state.write_address()
     except InputError as error:

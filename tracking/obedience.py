@@ -37,16 +37,18 @@ def require_obedience(candidates: Candidates, solution: Solution, pins: Sequence
 def broken_pins(candidates: Candidates, solution: Solution, pins: Sequence[Pin]) -> list[Pin]:
     """The pins that a solution breaks; ``merge`` is a matter of masks, and is not looked at."""
     d, links, divisions = candidates.detections, candidates.links, candidates.divisions
-    row_of = {key: row for row, key in enumerate(zip(d.frame.tolist(), d.label.tolist(), strict=True))}
-    lone = links.lone_daughter
-    becomes: dict[int, set[int]] = {}
-    divides: dict[int, set[int]] = {}
-    for link in np.flatnonzero(solution.link_chosen).tolist():
-        kind = divides if lone[link] else becomes
-        kind[int(links.source[link])] = {int(links.target[link])}
+    named = np.flatnonzero(np.isin(d.frame, [frame for pin in pins for frame, _ in pin.cells]))
+    row_of = {(int(d.frame[row]), int(d.label[row])): row for row in named.tolist()}
+    lone = links.lone_daughter & solution.link_chosen
+    plain = solution.link_chosen & ~lone
+    born = np.zeros(len(d), dtype=np.bool_)
+    becomes = np.full(len(d), -1)
+    becomes[links.source[plain]] = links.target[plain]
+    born[links.target[solution.link_chosen]] = True
+    divides = {int(links.source[link]): {int(links.target[link])} for link in np.flatnonzero(lone).tolist()}
     for row in np.flatnonzero(solution.division_chosen).tolist():
         divides[int(divisions.mother[row])] = {int(divisions.first[row]), int(divisions.second[row])}
-    born = set().union(*becomes.values(), *divides.values())
+        born[list(divides[int(divisions.mother[row])])] = True
 
     def holds(pin: Pin) -> bool:
         """Whether what a pin speaks of is so in the solution."""
@@ -54,13 +56,11 @@ def broken_pins(candidates: Candidates, solution: Solution, pins: Sequence[Pin])
         if pin.kind == "detection":
             return bool(cell >= 0 and solution.used[cell])
         if pin.kind == "begin":
-            return bool(solution.used[cell]) and cell not in born
+            return bool(solution.used[cell]) and not born[cell]
         if pin.kind == "end":
-            return bool(solution.used[cell]) and cell not in becomes and cell not in divides
+            return bool(solution.used[cell]) and becomes[cell] < 0 and cell not in divides
         if pin.kind == "link":
-            return set(others) <= becomes.get(cell, set()) or (
-                pin.action == "forbid" and set(others) <= divides.get(cell, set())
-            )
+            return becomes[cell] == others[0] or (pin.action == "forbid" and others[0] in divides.get(cell, set()))
         return cell in divides and set(others) <= divides[cell]
 
     return [pin for pin in pins if pin.kind != "merge" and holds(pin) != (pin.action == "keep")]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -49,7 +50,23 @@ from celltrail.tracking.settings import TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
+GRAPH_FILE = "graph.npz"
 LIBRARIES = ("celltrail", "numpy", "scipy", "highspy", "pulp", "tifffile")
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier result of the same masks, of which files are taken over.
+
+    Attributes
+    ----------
+    folder : Path
+    masks : Mapping[int, Path]
+        Files of frames that are the same in both.
+    """
+
+    folder: Path
+    masks: Mapping[int, Path]
 
 
 @dataclass
@@ -68,6 +85,8 @@ class TrackResult:
         The probability of every choice; ``None`` where the search was broken off.
     run : dict[str, Any]
         What ``run.json`` holds.
+    earlier : Earlier | None
+        An earlier result that this one has much in common with: it is written so much faster.
     """
 
     tracks: Tracks
@@ -79,6 +98,7 @@ class TrackResult:
     lineage: Lineage
     source: Masks
     confidence: Confidence | None = None
+    earlier: Earlier | None = None
 
     def masks(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Frame number and label image of every frame, with the labels of the tracks."""
@@ -342,16 +362,24 @@ def write_into(result: TrackResult, folder: Path, *, graph: bool = True, progres
     write_track_file(folder / "res_track.txt", result.tracks, bits=bits)
     numbers = range(result.table.numbers[0], result.table.numbers[-1] + 1, result.table.step)
 
+    same = {} if result.earlier is None else result.earlier.masks
+    painted = paint_masks(result.source, result.table, result.lineage, same)
+
     def counted() -> Iterator[tuple[int, NDArray[np.int64]]]:
-        for done, frame in enumerate(result.masks()):
+        for done, frame in enumerate(painted, start=len(same)):
             progress("write", done, len(numbers))
             yield frame
         progress("write", len(numbers), len(numbers))
 
+    for file in same.values():
+        shutil.copyfile(file, folder / file.name)
     write_masks(folder, counted(), digits=digits_for(numbers), bits=bits)
     if graph:
         sure = None if result.confidence is None else result.confidence.arrays()
-        save_graph(folder / "graph.npz", result.candidates, result.solution, track=result.track, confidence=sure)
+        like = None if result.earlier is None else result.earlier.folder / GRAPH_FILE
+        save_graph(
+            folder / GRAPH_FILE, result.candidates, result.solution, track=result.track, confidence=sure, like=like
+        )
     seconds = {**result.run["seconds"], "write": round(time.perf_counter() - start, 4)}
     run = {**result.run, "seconds": {**seconds, "total": round(sum(seconds.values()), 4)}}
     (folder / RUN_FILE).write_text(to_json(run) + "\n", encoding="utf-8")

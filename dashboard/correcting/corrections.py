@@ -1,16 +1,16 @@
-"""Corrections as pins: what a person says about cells and links, and the solution that honours it.
+"""Corrections as pins: what a person says about cells and links, and the result that honours it.
 
 A pin names cells of the input masks, by frame and label. Solving again takes the candidates and costs
 of the result's ``graph.npz``, fixes what the pins say, and proves the optimum of what is left; the new
-result is written beside the old one, with its ``pins.csv``.
+result is written beside the old one, with its ``pins.csv`` and their history.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,126 +18,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.dashboard.correcting.answers import answer
+from celltrail.dashboard.correcting.graph import Graph, open_graph, origin_of
+from celltrail.dashboard.correcting.history import HISTORY, Entry, format_history, now
+from celltrail.dashboard.correcting.numbering import keep_numbers
 from celltrail.dashboard.correcting.rerun import part_of_run, track_again
-from celltrail.dashboard.correcting.resolve import solve_touched
+from celltrail.dashboard.correcting.resolve import confidence_with
+from celltrail.dashboard.correcting.words import Change, compare_solutions
 from celltrail.dashboard.opening import registry
-from celltrail.dashboard.opening.content import Result, open_result
-from celltrail.dashboard.opening.registry import opaque_id
-from celltrail.data import Candidates, InputError, Solution, load_graph
-from celltrail.data.files.containment import inside
+from celltrail.dashboard.opening.content import Result
+from celltrail.data import InputError
+from celltrail.data.files.ctc import bits_for
 from celltrail.data.files.movie import LazyFrames
-from celltrail.data.files.pins import Cell, Pin, parse_pin, write_pins
-from celltrail.data.graph.candidates import FREE, NAT
+from celltrail.data.files.pins import Pin, parse_pin, write_pins
+from celltrail.data.graph.candidates import NAT
+from celltrail.data.graph.confidence import read_confidence
 from celltrail.data.writing.output import output_folder
 from celltrail.data.writing.ownership import lock_path
 from celltrail.tracking import TrackResult
+from celltrail.tracking.confidence.summary import summarise
+from celltrail.tracking.costs.learned import calibration_of
 from celltrail.tracking.exporting.fills import list_fills
-from celltrail.tracking.exporting.lineage import build_lineage
+from celltrail.tracking.exporting.lineage import Lineage, build_lineage
 from celltrail.tracking.exporting.masks import relabel
-from celltrail.tracking.obedience import require_obedience
-from celltrail.tracking.pipeline import write_into
-from celltrail.tracking.solving.pinned import apply_pins
-from celltrail.tracking.solving.solver import solve_candidates
-
-
-def in_words(pin: Pin) -> str:
-    """What a pin says, for people."""
-    names = [f"cell {label} of frame {frame}" for frame, label in pin.cells]
-    words = {
-        ("detection", "keep"): "{0} is a cell",
-        ("detection", "forbid"): "{0} is no cell",
-        ("link", "keep"): "{0} becomes {1}",
-        ("link", "forbid"): "{0} does not become {1}",
-        ("division", "keep"): "{0} divides into {1} and {2}",
-        ("division", "forbid"): "{0} does not divide into {1} and {2}",
-        ("begin", "keep"): "{0} begins here",
-        ("end", "keep"): "{0} ends here",
-        ("merge", "keep"): "{0} and {1} are one cell",
-        ("merge", "forbid"): "{0} and {1} are two cells",
-    }
-    if pin.kind == "division" and len(pin.cells) == 1:
-        return f"{names[0]} does not divide"
-    return words[pin.kind, pin.action].format(*names, "another cell")
-
-
-@dataclass
-class Log:
-    """The corrections of one result, with what was undone."""
-
-    done: list[Pin] = field(default_factory=list)
-    undone: list[Pin] = field(default_factory=list)
-
-    def add(self, pin: Pin) -> None:
-        """One more correction; what was undone is forgotten."""
-        if pin not in self.done:
-            self.done.append(pin)
-            self.undone.clear()
-
-    def undo(self) -> None:
-        """Take the last correction back."""
-        if self.done:
-            self.undone.append(self.done.pop())
-
-    def redo(self) -> None:
-        """Make the last one that was taken back again."""
-        if self.undone:
-            self.done.append(self.undone.pop())
-
-
-@dataclass(frozen=True)
-class Graph:
-    """The problem behind a result: candidates, solution, and the track of each detection.
-
-    ``fits`` : whether the solution is that of these candidates (not where pins were taken out of them).
-    """
-
-    candidates: Candidates
-    solution: Solution
-    track: NDArray[np.int64]
-    fits: bool = True
-
-    def row_of(self, frame: int, track: int) -> int | None:
-        """Row of the detection that is this track in this frame; ``None`` where there is none."""
-        found = np.flatnonzero((self.track == track) & (self.candidates.detections.frame == frame))
-        return int(found[0]) if len(found) and track else None
-
-    def cell(self, row: int) -> Cell:
-        """Frame and label in the input masks."""
-        table = self.candidates.detections
-        return int(table.frame[row]), int(table.label[row])
-
-    def next_rows(self, row: int) -> list[int]:
-        """Rows that the solution makes of this detection: one link, or two daughters, or nothing."""
-        links, divisions = self.candidates.links, self.candidates.divisions
-        follow = links.target[self.solution.link_chosen & (links.source == row)].tolist()
-        born = np.flatnonzero(self.solution.division_chosen & (divisions.mother == row)).tolist()
-        return [int(one) for one in follow] + [
-            int(one) for division in born for one in (divisions.first[division], divisions.second[division])
-        ]
-
-
-def open_graph(result: Result) -> Graph:
-    """The problem behind a result.
-
-    Raises
-    ------
-    InputError
-        If the result has no ``graph.npz`` with a solution.
-    """
-    path = result.layer.folder / "graph.npz"
-    candidates, solution, track = load_graph(path)
-    if solution is None or track is None:
-        raise InputError(f"{path} holds no solution: run 'celltrail track' again.")
-    return Graph(candidates, solution, track)
-
-
-@dataclass(frozen=True)
-class Change:
-    """A link or division that one of two solutions has and the other has not."""
-
-    what: str
-    frame: int
-    label: int
+from celltrail.tracking.pipeline import Earlier, write_into
 
 
 @dataclass(frozen=True)
@@ -153,8 +57,17 @@ class Outcome:
     measured_anew: bool
 
 
-def solve_again(result: Result, pins: list[Pin]) -> Outcome:
+def solve_again(result: Result, pins: list[Pin], history: Sequence[Entry] | None = None) -> Outcome:
     """Honour the pins, prove the optimum of what is left, and write the new result beside the old one.
+
+    Parameters
+    ----------
+    result : Result
+        The result that is shown; the one that it was first made from is solved.
+    pins : list of Pin
+        All corrections.
+    history : sequence of Entry or None
+        When they were made; ``None``: just now.
 
     Raises
     ------
@@ -163,44 +76,40 @@ def solve_again(result: Result, pins: list[Pin]) -> Outcome:
     """
     start = time.perf_counter()
     graph = open_graph(result)
-    origin, problem = _origin(result, graph)
+    origin, problem = origin_of(result)
     merges = any(pin.kind == "merge" for pin in pins)
-    corrected = (_track_again if merges else _solve_pinned)(origin, problem, pins)
-    solution = corrected.solution
+    if merges:
+        corrected = _track_again(origin, problem, pins)
+    else:
+        corrected = _solve_pinned(result, graph, origin, problem, pins)
     corrected.run["corrections"] = {
         "of": result.layer.folder.name,
         "base": origin.layer.folder.name,
         "pins": len(pins),
         "objective_before": graph.solution.objective / NAT,
     }
+    if history is None:
+        history = [Entry(now(), "added", pin) for pin in pins]
     with new_folder(result.layer.folder) as (out, folder):
         write_into(corrected, folder)
         write_pins(folder / "pins.csv", pins)
-    changes = compare_solutions(graph, corrected.candidates, solution)
-    before, after = graph.solution.objective / NAT, solution.objective / NAT
+        (folder / HISTORY).write_text(format_history(history), encoding="utf-8", newline="")
     return Outcome(
         out=out,
-        before=before,
-        after=after,
-        status=solution.status,
-        changes=changes,
+        before=graph.solution.objective / NAT,
+        after=corrected.solution.objective / NAT,
+        status=corrected.solution.status,
+        changes=compare_solutions(graph, corrected.candidates, corrected.solution, corrected.track),
         seconds=time.perf_counter() - start,
         measured_anew=merges,
     )
 
 
-def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResult:
-    """The same candidates and costs, with the pins fixed."""
+def _solve_pinned(shown: Result, graph: Graph, origin: Result, problem: Graph, pins: list[Pin]) -> TrackResult:
+    """The same candidates and costs, with the pins fixed; tracks keep the numbers that they have in what is shown."""
     start = time.perf_counter()
-    pinned = apply_pins(problem.candidates, pins)
-    table = problem.candidates.detections
-    named = np.array([[*cell] for pin in pins for cell in pin.cells], dtype=np.int64).reshape(-1, 2)
-    cells = np.flatnonzero(np.isin(_key(table.frame, table.label), _key(named[:, 0], named[:, 1])))
-    if problem.fits:
-        solution = solve_touched(problem.candidates, problem.solution, pinned, cells)
-    else:
-        solution = solve_candidates(pinned)
-    require_obedience(pinned, solution, pins)
+    found = answer(problem, pins)
+    pinned, solution = found.candidates, found.solution
     outside = problem.solution.used & (problem.track == 0)  # of the field of interest of the run
     unseen = np.flatnonzero(solution.used & (problem.track == 0) & ~outside)
     if len(unseen):
@@ -209,9 +118,11 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
             f"Cell {label} of frame {frame} is used now, but {origin.layer.name} holds no mask of it: "
             "track the masks again with these pins."
         )
-    run = dict(origin.run or {})
     fill = part_of_run(origin, "config").get("fill") != "never"
     lineage = build_lineage(pinned, solution, fill=fill, present=~outside)
+    same_cells = len(graph.track) == len(lineage.track)
+    lineage = keep_numbers(lineage, graph.track if same_cells else problem.track)
+    run = dict(origin.run or {})
     run |= {
         **solution.certificate,
         "solver": solution.solver,
@@ -226,22 +137,39 @@ def _solve_pinned(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResul
         "tracks": len(lineage.tracks),
         "seconds": {"solve": round(time.perf_counter() - start, 4)},
     }
-    painted = _table_of(origin, problem, lineage.fills)
+    sure = read_confidence(origin.layer.folder / "graph.npz") if problem.fits else None
+    if sure is not None:
+        cells = [row for pin in pins for cell in pin.cells if (row := problem.row(cell)) is not None]
+        sure = confidence_with(problem.candidates, problem.solution, sure, pinned, np.array(cells, dtype=np.int64))
+        calibration = replace(calibration_of(None), temperature=sure.temperature)
+        run["confidence"] = summarise(pinned, solution, sure, calibration)
     return TrackResult(
         tracks=lineage.tracks,
         track=lineage.track,
         candidates=pinned,
         solution=solution,
         run=run,
-        table=painted,
+        table=_table_of(origin, problem, lineage.fills),
         lineage=lineage,
         source=origin.labels,
+        confidence=sure,
+        earlier=_what_stays(shown, graph, lineage) if same_cells else None,
     )
 
 
-def _key(frame: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One number for frame and label."""
-    return frame * 2**40 + label
+def _what_stays(shown: Result, graph: Graph, lineage: Lineage) -> Earlier:
+    """The frames in which every cell keeps its number, and nothing is or was painted."""
+    known = (shown.run or {}).get("filled_masks")
+    frame = graph.candidates.detections.frame
+    changed = set(frame[lineage.track != graph.track].tolist()) | set(lineage.fills[:, 1].tolist())
+    if isinstance(known, list) and bits_for(lineage.tracks) == bits_for(shown.tracks):
+        changed |= {int(entry["frame"]) for entry in known}
+        files = dict(zip(shown.labels.numbers, shown.labels.files, strict=False))
+        one_each = len(shown.labels.files) == len(shown.labels.numbers)
+    else:
+        one_each = False
+    masks: Mapping[int, Path] = {n: file for n, file in files.items() if n not in changed} if one_each else {}
+    return Earlier(shown.layer.folder, masks)
 
 
 def _track_again(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResult:
@@ -266,28 +194,6 @@ class InputMasks(LazyFrames):
         table = self.graph.candidates.detections
         rows = (table.frame == frame) & (self.graph.track > 0)
         return relabel(self.masks[frame], self.graph.track[rows], table.label[rows])
-
-
-def _origin(result: Result, graph: Graph) -> tuple[Result, Graph]:
-    """The result from which a corrected one was first made, and its problem; where it is gone, this one, unpinned.
-
-    Pins that an uncorrected result was made with stay in force.
-    """
-    made = (result.run or {}).get("corrections")
-    name = Path(str(made.get("base", ""))).name if isinstance(made, dict) else ""
-    folder = result.layer.folder.parent / name
-    if name and (folder / "graph.npz").is_file():
-        base = open_result(
-            replace(result.layer, id=opaque_id(folder), name=name, folder=inside(result.layer.root, folder))
-        )
-        return base, open_graph(base)
-    if not isinstance(made, dict):
-        return result, graph
-    parts = {
-        name: replace(getattr(graph.candidates, name), fixed=np.full(len(getattr(graph.candidates, name)), FREE))
-        for name in ("detections", "links", "divisions")
-    }
-    return result, replace(graph, candidates=replace(graph.candidates, **parts), fits=False)
 
 
 def _table_of(result: Result, graph: Graph, fills: NDArray[np.int64]) -> Any:
@@ -332,30 +238,3 @@ def new_folder(folder: Path) -> Iterator[tuple[Path, Path]]:
             yield out, work
             return
         raise InputError(f"{folder.parent} holds a thousand corrected results: remove some.")
-
-
-def compare_solutions(graph: Graph, candidates: Candidates, solution: Solution) -> list[Change]:
-    """Links and divisions that were added or removed, in order of frames."""
-    old, new = _choices(graph.candidates, graph.solution), _choices(candidates, solution)
-    found = []
-    for word, choices in (("added", new - old), ("removed", old - new)):
-        for (frame, label), *others in choices:
-            kind = "link" if len(others) == 1 else "division"
-            names = " and ".join(f"cell {name} of frame {when}" for when, name in others)
-            found.append(Change(f"{kind} {word}: cell {label} → {names}", frame, label))
-    return sorted(found, key=lambda change: (change.frame, change.what))
-
-
-def _choices(candidates: Candidates, solution: Solution) -> set[tuple[Cell, ...]]:
-    """The links and divisions of a solution, by frame and label of their cells."""
-    cells = list(zip(candidates.detections.frame.tolist(), candidates.detections.label.tolist(), strict=True))
-    links, divisions = candidates.links, candidates.divisions
-    tables = [
-        ((links.source, links.target), solution.link_chosen),
-        ((divisions.mother, divisions.first, divisions.second), solution.division_chosen),
-    ]
-    return {
-        tuple(cells[row] for row in rows)
-        for columns, chosen in tables
-        for rows in zip(*(column[chosen].tolist() for column in columns), strict=True)
-    }

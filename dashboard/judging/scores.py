@@ -31,8 +31,12 @@ def stored_measures(movie: Movie, layer: Layer) -> Measures | None:
     for entry in sequences if isinstance(sequences, list) else []:
         if isinstance(entry, dict) and Path(str(entry.get("res", ""))).name == layer.folder.name:
             measures: Any = entry.get("measures")
-            return measures if isinstance(measures, dict) else None
+            return measures if isinstance(measures, dict) and all(map(_is_measure, measures.values())) else None
     return None
+
+
+def _is_measure(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def measures(movie: Movie, layer: Layer) -> Measures | None:
@@ -62,7 +66,14 @@ def evaluation(truth: Layer, layer: Layer) -> Evaluation:
 
 @lru_cache(maxsize=16)
 def _evaluation(truth: Layer, layer: Layer, _truth_stamp: str, _stamp: str) -> Evaluation:
-    return evaluate_sequence(truth.folder.parent, layer.folder)
+    return evaluate_sequence(truth.folder.parent, layer.folder, frames=part_of_movie(truth, layer))
+
+
+def part_of_movie(truth: Layer, layer: Layer) -> tuple[int, int] | None:
+    """First and last frame of a result that covers a part of its truth: they are compared on it; ``None``: on all of it."""
+    mine, all_frames = content.open_result(layer).labels.numbers, content.open_result(truth).labels.numbers
+    first, last = min(mine), max(mine)
+    return None if first <= min(all_frames) and last >= max(all_frames) else (first, last)
 
 
 def in_order(names: Measures) -> list[str]:

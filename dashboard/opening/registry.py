@@ -8,19 +8,16 @@ nothing but the folders that were opened at start or made by a job.
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from celltrail.data import InputError, Sequence, find_sequences
+from celltrail.dashboard.opening.finding import Found, Kind, find_movies, kind_of
+from celltrail.dashboard.opening.reading import AS_THE_FILES_SAY, Reading, choose_reading, reading_of
+from celltrail.data import InputError
 from celltrail.data.files.containment import inside
-from celltrail.data.files.ctc import TRACK_FILES, track_file
-from celltrail.data.files.folder import image_files
 from celltrail.data.files.omezarr import is_zarr
 
-Kind = Literal["result", "masks", "truth", "silver", "annotated"]
 KIND_NAMES: dict[Kind, str] = {
     "result": "result",
     "masks": "masks without tracks",
@@ -43,13 +40,17 @@ class Layer:
 
 @dataclass(frozen=True)
 class Movie:
-    """One sequence: its images and every folder of labels that belongs to it."""
+    """One sequence: its images and every folder of labels that belongs to it.
+
+    ``elsewhere`` : where its images are, if the command line names no folder that holds them.
+    """
 
     id: str
     name: str
     root: Path
     images: Path | None
     layers: tuple[Layer, ...]
+    elsewhere: Path | None = None
 
     def of_kind(self, *kinds: Kind) -> tuple[Layer, ...]:
         """The layers of these kinds, in order."""
@@ -84,8 +85,30 @@ def opaque_id(path: Path) -> str:
     return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
 
 
-def open_dataset(path: Path) -> Dataset:
-    """Register a data set in CTC layout, a folder made by ``celltrail demo``, one result, a folder of images, or a movie in one file.
+@dataclass(frozen=True)
+class Given:
+    """What the command line names: the folder or file to open, and images, masks and a channel for it."""
+
+    data: Path | None = None
+    images: Path | None = None
+    masks: Path | None = None
+    channel: int | None = None
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """What may be opened."""
+        return tuple(path for path in (self.data, self.images, self.masks) if path is not None)
+
+
+def open_dataset(path: Path, given: Given | None = None) -> Dataset:
+    """Register a data set in CTC layout, a result, masks, images, a movie in one file, or a folder that holds any of these.
+
+    Parameters
+    ----------
+    path : Path
+        What to open.
+    given : Given or None
+        What the command line names; ``None``: ``path`` alone.
 
     Raises
     ------
@@ -93,27 +116,54 @@ def open_dataset(path: Path) -> Dataset:
         If the folder is missing, holds nothing that can be shown, or has links that lead out of it.
     """
     path = Path(path).expanduser()
-    if not path.exists():
-        raise InputError(f"{path} does not exist: give the folder that holds 01, 01_GT, 01_RES …")
+    given = given or Given(path)
+    for one in (path, *given.folders):
+        if not one.exists():
+            raise InputError(f"{one} does not exist: give the folder that holds 01, 01_GT, 01_RES …")
     root = path.resolve()
-    if root.is_file() or is_zarr(root):
-        movies = [Movie(opaque_id(root), root.name, root.parent, root, ())]
-        register(*movies)
-        return Dataset(root.parent, tuple(movies))
-    single = re.fullmatch(r"(\d{2,})_RES.*", root.name)
-    if track_file(root) is not None and single:
-        movies = [_movie(root.parent, single.group(1), only=root)]
-    elif track_file(root) is not None:
-        movies = [
-            Movie(id=opaque_id(root), name=root.name, root=root, images=None, layers=(_layer(root, root, "result"),))
-        ]
-    elif _has_sequences(root):
-        movies = [_movie(root, sequence.name) for sequence in find_sequences(root)]
-    else:
-        image_files(root)
-        movies = [Movie(id=opaque_id(root), name=root.name, root=root, images=root, layers=())]
+    name_folders(*given.folders)
+    found = find_movies(root, may_open)
+    if given.images is not None or given.masks is not None:
+        if len(found) > 1:
+            raise InputError(f"{path} holds {len(found)} movies: open one of them with --images and --masks.")
+        found[0].images = given.images or found[0].images
+        if given.masks is not None:
+            kind = kind_of(given.masks)
+            found[0].labels.insert(0, (given.masks, "result" if kind == "result" else "masks", given.masks.name))
+    movies = [_movie(one) for one in found]
     register(*movies)
-    return Dataset(root, tuple(movies))
+    if given.channel is not None:
+        for opened in movies:
+            if reading_of(opened.id) == AS_THE_FILES_SAY:
+                choose_reading(opened.id, Reading(channel=given.channel))
+    return Dataset(root if root.is_dir() and not is_zarr(root) else root.parent, tuple(movies))
+
+
+_named: tuple[Path, ...] = ()
+
+
+def name_folders(*folders: Path) -> None:
+    """Folders and files that the command line names: paths in files may lead there."""
+    global _named
+    _named = tuple(folder.resolve() for folder in folders)
+
+
+def within(root: Path, path: Path) -> Path:
+    """``path`` without links, if it lies inside ``root``, or inside what the command line names.
+
+    Raises
+    ------
+    InputError
+        If it does not.
+    """
+    real = path.resolve()
+    return inside(next((folder for folder in _named if real.is_relative_to(folder)), root), path)
+
+
+def may_open(path: Path) -> bool:
+    """Whether a path lies inside what the command line names."""
+    real = path.resolve()
+    return any(real.is_relative_to(folder) for folder in _named)
 
 
 def models_in(dataset: Dataset) -> list[Path]:
@@ -145,37 +195,20 @@ def movie_of(layer: Layer) -> Movie | None:
     return next((movie for movie in _movies.values() if layer.id in {one.id for one in movie.layers}), None)
 
 
-def _has_sequences(root: Path) -> bool:
-    return any(child.is_dir() and re.fullmatch(r"\d{2,}(_GT|_ST|_RES)?", child.name) for child in root.iterdir())
+def _layer(root: Path, folder: Path, kind: Kind, name: str) -> Layer:
+    real = within(root, folder)
+    return Layer(id=opaque_id(real), name=name, kind=kind, folder=real, root=root.resolve())
 
 
-def _layer(root: Path, folder: Path, kind: Kind, name: str | None = None) -> Layer:
-    real = inside(root, folder)
-    return Layer(id=opaque_id(real), name=name or folder.name, kind=kind, folder=real, root=root.resolve())
-
-
-def _movie(root: Path, name: str, only: Path | None = None) -> Movie:
-    sequence = Sequence(root, name)
-    layers = [_layer(root, folder, kind, label) for folder, kind, label in _label_folders(root, sequence, only)]
-    images = inside(root, sequence.images) if sequence.images else None
-    return Movie(id=opaque_id(root / name), name=name, root=root, images=images, layers=tuple(layers))
-
-
-def _label_folders(root: Path, sequence: Sequence, only: Path | None) -> list[tuple[Path, Kind, str]]:
-    """Folders of labels of a sequence: results first (also those of variants in subfolders), then truths."""
-    name = sequence.name
-    candidates = sorted(root.glob(f"{name}_RES*")) + sorted(root.glob(f"{name}_MASKS*"))
-    candidates += sorted(child for child in root.glob(f"*/{name}_RES*") if not child.parent.name.startswith("."))
-    found: list[tuple[Path, Kind, str]] = []
-    for folder in candidates:
-        if not folder.is_dir() or (only is not None and folder.resolve() != only):
-            continue
-        kind: Kind = "result" if any((folder / file).is_file() for file in TRACK_FILES) else "masks"
-        found.append((folder, kind, folder.relative_to(root).as_posix()))
-    truths: list[tuple[Path | None, Kind]] = [
-        (sequence.gt_tra, "truth"),
-        (sequence.gt_seg, "annotated"),
-        (sequence.st_seg, "silver"),
-    ]
-    found += [(folder, kind, folder.relative_to(root).as_posix()) for folder, kind in truths if folder is not None]
-    return found
+def _movie(found: Found) -> Movie:
+    root = found.root
+    layers = {layer.id: layer for layer in (_layer(root, *label) for label in found.labels)}
+    images = None if found.images is None else within(root, found.images)
+    return Movie(
+        id=opaque_id(found.place),
+        name=found.name,
+        root=root,
+        images=images,
+        layers=tuple(layers.values()),
+        elsewhere=None if images is not None else found.elsewhere,
+    )

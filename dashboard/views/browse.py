@@ -9,9 +9,10 @@ import streamlit as st
 
 from celltrail.dashboard import parts
 from celltrail.dashboard.correcting import panel
-from celltrail.dashboard.judging import charts, lineage_layout
+from celltrail.dashboard.judging import charts
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.viewer import Pane, show_viewer
+from celltrail.dashboard.viewer.tree import show_tree
 
 VIEWER = "browse_viewer"
 
@@ -30,7 +31,7 @@ def take_row() -> None:
 
 
 def show_track(selection: state.Selection, result: content.Result) -> None:
-    """Card of the selected track: life, kin, area and speed over time."""
+    """The selected track: life and kin."""
     label = selection.track
     if label not in set(result.tracks.label.tolist()):
         st.subheader("No track selected")
@@ -52,6 +53,13 @@ def show_track(selection: state.Selection, result: content.Result) -> None:
                 )
     else:
         st.caption("No mother and no daughters.")
+
+
+def show_measures(selection: state.Selection, result: content.Result) -> None:
+    """Area and speed of the selected track over time, and its lineage."""
+    label, tracks = selection.track, result.tracks
+    if label not in set(tracks.label.tolist()):
+        return
     cells = content.cell_table(result)
     mine = cells[cells["track"] == label].reset_index(drop=True)
     mine = mine.assign(speed=content.speed_of(mine))
@@ -66,19 +74,25 @@ def show_track(selection: state.Selection, result: content.Result) -> None:
             on_select=partial(take_point, f"feature_{feature}"),
             selection_mode="points",
         )
-    layout = lineage_layout.arrange(tracks)
-    family = lineage_layout.only(tracks, layout, [tracks.roots()[label]])
-    rows = lineage_layout.arrange(family)
-    st.plotly_chart(
-        charts.draw_lineages(
-            family, rows, colours, t=selection.t, selected=label, height=min(420, max(110, 18 * rows.height + 50))
-        ),
+    show_tree(
+        result,
         key="family",
-        config=parts.plot_config(),
-        alt=f"Lineage of track {label}",
-        on_select=partial(take_point, "family"),
-        selection_mode="points",
+        t=selection.t,
+        selected=label,
+        revision=st.session_state.revision,
+        colour=st.session_state.get("colour_by", "track"),
+        root=tracks.roots()[label],
+        place=selection.movie.id,
+        height="200px",
+        on_pick_change=partial(take_branch, "family"),
     )
+
+
+def take_branch(key: str) -> None:
+    """A branch of the tree was clicked."""
+    pick = st.session_state[key].pick
+    if pick:
+        state.look_at(t=int(pick["frame"]), track=int(pick["label"]))
 
 
 def take_point(key: str) -> None:
@@ -130,7 +144,7 @@ def show() -> None:
     if not frames:
         parts.empty("Nothing to browse", "This movie has neither images nor a result.", "celltrail demo --out demo")
         return
-    left, right = st.columns([7, 3], gap="medium")
+    left, right = st.container(key="beside").columns([7, 3], gap="medium")
     with left:
         show_viewer(
             [
@@ -153,7 +167,7 @@ def show() -> None:
             on_pick_change=partial(panel.take_pick, VIEWER),
         )
         if result is not None and len(result.tracks):
-            parts.colour_choice()
+            parts.colour_choice(result)
         st.caption(
             "← → step (Shift: ten) · Space play · O outlines · T tails · I numbers · [ mother · ] daughter · "
             "drag to move, + − to zoom"
@@ -167,6 +181,7 @@ def show() -> None:
         else:
             show_track(selection, result)
             panel.show_panel(selection, result)
+            show_measures(selection, result)
     if result is not None and len(result.tracks):
         show_table(result, selection.track)
     state.write_address()

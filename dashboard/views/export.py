@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import streamlit as st
 
@@ -75,8 +76,11 @@ def show_job(command: list[str], out: str) -> None:
     if job is None:
         return
     if job.state == "running":
-        st.progress(min(job.share, 1.0), text=job.stage or "starting")
-    elif job.state == "done":
+        st.progress(min(job.share, 1.0), text=parts.plain(job.stage or "starting"))
+    elif job.state == "done" and Path(out).is_file():
+        st.video(out, width=560, loop=True)
+        data = Path(out).read_bytes()
+        st.download_button("Download the film", data, file_name=Path(out).name, key="film_take", on_click="ignore")
         st.text(f"done, written to {out}")
     else:
         st.text(f"{job.state}: the page Run shows its log.")

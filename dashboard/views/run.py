@@ -12,8 +12,9 @@ import streamlit as st
 from celltrail.dashboard import parts
 from celltrail.dashboard.judging import model_cards
 from celltrail.dashboard.opening import state
+from celltrail.dashboard.opening.finding import Kind
 from celltrail.dashboard.opening.registry import Layer
-from celltrail.dashboard.working import findings, jobs, plans
+from celltrail.dashboard.working import findings, jobs, plans, trial
 from celltrail.dashboard.working.jobs import Job
 from celltrail.dashboard.working.plans import NAME, Plan
 from celltrail.data.errors import MissingExtra, import_extra
@@ -24,6 +25,7 @@ SHOWN_JOBS = 5
 OTHER = "Another file"
 KINDS = {
     "Segment and track": "From images or masks to lineages.",
+    "Train a model": "Learn from a few frames of this movie that have masks; some tens of cells are a start.",
     "Compare results": "Which result is better, and does the difference mean anything?",
     "Search settings": "Try settings on movies with truth, and keep the best. Optional: the defaults need no tuning.",
 }
@@ -54,8 +56,25 @@ def choose_cells(selection: state.Selection) -> tuple[Layer | None, str | None]:
     return folders[key], None
 
 
-def choose_segmentation() -> tuple[list[str], list[str]]:
-    """Options of ``segment`` and those of ``track`` that go with them."""
+def choose_segmentation(model: str) -> tuple[list[str], list[str]]:
+    """Options of ``segment`` and those of ``track`` that go with them; one frame can be tried before."""
+    selection = parts.selection()
+    diameter = st.number_input(
+        "Diameter of a cell (pixels)",
+        min_value=2.0,
+        value=None,
+        step=1.0,
+        placeholder="found from the movie",
+        key="run_diameter",
+        width=260,
+        help="The scale is found on a few frames. Say it where the trial below shows that it was not.",
+    )
+    if st.button(f"Try on frame {selection.t}", icon=":material/visibility:", key="run_try"):
+        st.session_state.run_tried = (selection.movie.id, model, selection.t, diameter)
+    if st.session_state.get("run_tried") == (selection.movie.id, model, selection.t, diameter):
+        with st.spinner("Segmenting one frame …"):
+            found = trial.try_model(selection.movie, model, selection.t, diameter)
+        st.image(found.picture, caption=found.in_words, width=560)
     left, right = st.columns(2)
     careful = left.toggle("Average over rotations and mirror images", key="run_tta", help="Slower, a little better.")
     doubtful = right.toggle(
@@ -64,7 +83,24 @@ def choose_segmentation() -> tuple[list[str], list[str]]:
         help="Where cells touch, several outlines are kept, and the tracker chooses among them.",
     )
     both = ["--hypotheses"] if doubtful else []
-    return (["--tta"] if careful else []) + both, both
+    size = [] if diameter is None else ["--diameter", f"{diameter:g}"]
+    return size + (["--tta"] if careful else []) + both, both
+
+
+def choose_scale() -> tuple[list[float], float | None]:
+    """Size of a pixel (for each axis) and seconds between frames, where the user says them."""
+    left, right = st.columns(2)
+    pixel = left.number_input(
+        "Pixel size (µm)", min_value=0.0, value=None, key="run_pixel", placeholder="as the files say", format="%g"
+    )
+    interval = right.number_input(
+        "Seconds between frames", min_value=0.0, value=None, key="run_interval", placeholder="as the files say"
+    )
+    axes = len(state.clock_of(parts.selection())[1])
+    if not pixel or axes < 3:
+        return [pixel] * 2 if pixel else [], interval or None
+    depth = left.number_input("Distance of planes (µm)", min_value=0.0, value=pixel, key="run_depth", format="%g")
+    return [depth or pixel, pixel, pixel], interval or None
 
 
 def choose_tracking() -> list[str]:
@@ -101,7 +137,8 @@ def choose_name(stem: str, root: Path) -> str | None:
     """A name for the result, of which a fresh one stands there already; ``None`` for what is no name."""
     key = f"run_name_{stem}"
     if key not in st.session_state:
-        st.session_state[key] = plans.free_name(root, stem)
+        going = [job.result for job in jobs.list_jobs() if job.state == "running" and job.result is not None]
+        st.session_state[key] = plans.free_name(root, stem, [*going, *(result.parent for result in going)])
     name: str = st.text_input("Name of the result", key=key, help="A folder beside the data.")
     if NAME.fullmatch(name):
         return name
@@ -116,11 +153,13 @@ def plan_tracks() -> Plan | None:
     if masks is None and model is None:
         parts.empty("Nothing to run", "This movie has neither images nor masks, or no model was named.")
         return None
-    segment, further = choose_segmentation() if masks is None else ([], [])
+    segment, further = ([], []) if model is None else choose_segmentation(model)
+    voxel, interval = choose_scale()
     track = choose_tracking()
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     with left:
         name = choose_name("run", selection.movie.root)
+    products = right.toggle("Tables and a film", key="run_products", help="To look at and to take away.")
     evaluate = right.toggle(
         "Measure against the truth", value=True, key="run_evaluate", disabled=selection.movie.truth is None
     )
@@ -134,7 +173,32 @@ def plan_tracks() -> Plan | None:
         segment=segment,
         track=[*track, *further],
         evaluate=evaluate,
+        voxel=voxel,
+        interval=interval,
+        products=products,
     )
+
+
+def plan_training() -> Plan | None:
+    """Train on the frames of this movie that have masks."""
+    import_extra("torch", "segmentation")
+    movie = parts.selection().movie
+    kinds: tuple[Kind, ...] = ("annotated", "silver", "masks", "result", "truth")
+    layers = [layer for kind in kinds for layer in movie.of_kind(kind)] if movie.images is not None else []
+    if not layers:
+        parts.empty(
+            "Nothing to learn from",
+            "Draw the cells of a few frames, as label images named like the frames, and open them with --masks.",
+            "celltrail dashboard FOLDER --masks MY_MASKS",
+        )
+        return None
+    names = {layer.id: layer for layer in layers}
+    left, middle, right = st.columns(3, vertical_alignment="bottom")
+    key = left.selectbox("Learn from", list(names), format_func=lambda key: names[key].name, key="run_learn")
+    minutes = middle.number_input("Minutes", min_value=1.0, value=5.0, step=1.0, key="run_minutes")
+    with right:
+        name = choose_name("model", movie.root)
+    return None if name is None else plans.plan_training(movie, name, names[key].folder, minutes=minutes)
 
 
 def plan_comparison() -> Plan | None:
@@ -195,8 +259,10 @@ def offer(plan: Plan) -> None:
     """The command line, and the button that runs it."""
     going = any(job.result == plan.result for job in jobs.list_jobs() if job.state == "running")
     taken = plan.result.exists() or going
-    if taken:
-        st.warning(f"There is a result named {plan.name} already: choose another name.")
+    if going:
+        st.warning(f"{parts.plain(plan.name)} is being made just now: see the jobs below, or choose another name.")
+    elif taken:
+        st.warning(f"There is a result named {parts.plain(plan.name)} already: choose another name.")
     if not os.access(plan.root, os.W_OK):
         st.warning("This folder is read-only: copy it to a place where results may be written.")
     st.code(plan.command_line, language=None, wrap_lines=True)
@@ -235,7 +301,7 @@ def show_job(job: Job) -> None:
     st.markdown(f":material/{ICONS[job.state]}: **{job.state}**")
     st.text(f"{job.title}, started {when}")
     if job.state == "running":
-        st.progress(min(job.share, 1.0), text=job.stage or "starting")
+        st.progress(min(job.share, 1.0), text=parts.plain(job.stage or "starting"))
         st.button("Cancel", key=f"cancel_{job.id}", on_click=jobs.cancel_job, args=(job.id,))
     with st.expander("Log and commands", key=f"log_{job.id}", expanded=job.state == "failed"):
         st.code(job.command_line, language=None, wrap_lines=True)
@@ -251,7 +317,12 @@ def show() -> None:
     """The page."""
     kind = st.segmented_control("What to do", list(KINDS), default="Segment and track", key="run_kind", required=True)
     st.caption(KINDS[kind])
-    makers = {"Segment and track": plan_tracks, "Compare results": plan_comparison, "Search settings": plan_search}
+    makers = {
+        "Segment and track": plan_tracks,
+        "Train a model": plan_training,
+        "Compare results": plan_comparison,
+        "Search settings": plan_search,
+    }
     try:
         plan = makers[kind]()
     except MissingExtra as error:

@@ -25,11 +25,33 @@ def show_result(path: Path, key: str, *, finished: bool) -> None:
             return
         elif outcomes.is_comparison(path):
             show_comparison(outcomes.read_comparison(path), key)
-        elif is_open(path) and st.button("Show this result", key=f"show_{key}"):
-            st.session_state.next_run = registry.opaque_id(path)
-            st.switch_page("views/overview.py")
+        elif path.suffix == ".safetensors":
+            st.text(f"The model is ready: choose {path.parent.name}/{path.name} under 'Segment and track'.")
+        elif is_open(path):
+            show_tracks(path, key)
     except (InputError, MissingExtra) as error:
         parts.show_problems(error if isinstance(error, InputError) else InputError(str(error)))
+
+
+def show_tracks(path: Path, key: str) -> None:
+    """The way to new tracks; the film that was made of them, and tables to take away."""
+    tables = [path.parent / name for name in (plans.TABLE, plans.TABLE.replace(".csv", "-tracks.csv"))]
+    film = path.parent / plans.FILM
+    if film.is_file():
+        st.video(str(film), width=480, loop=True)
+    with st.container(horizontal=True):
+        if st.button("Show this result", key=f"show_{key}", type="primary"):
+            st.session_state.next_run = registry.opaque_id(path)
+            st.switch_page("views/overview.py")
+        for file in (*tables, film):
+            if file.is_file():
+                st.download_button(
+                    f"Download {file.name}",
+                    file.read_bytes(),
+                    file_name=f"{path.parent.name}-{file.name}",
+                    key=f"take_{file.name}_{key}",
+                    on_click="ignore",
+                )
 
 
 def is_open(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from celltrail.dashboard.opening.reading import reading_of
 from celltrail.dashboard.opening.registry import Dataset, Movie
 
 SETTINGS = {"tracking.toml": "track", "model.toml": "train"}  # what searches end with: file → command that reads it
+TABLE, FILM = "cells.csv", "film.mp4"  # beside the tracks, in the folder of their job
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
 
 
@@ -42,9 +43,10 @@ class Plan:
         return "\n".join(shlex.join(["celltrail", *command]) for command in self.commands)
 
 
-def free_name(root: Path, stem: str) -> str:
-    """``run1``, ``run2`` …: the first that is no folder yet."""
-    return next(name for n in range(1, 10_000) if not (root / (name := f"{stem}{n}")).exists())
+def free_name(root: Path, stem: str, taken: Collection[Path] = ()) -> str:
+    """``run1``, ``run2`` …: the first that is no folder yet, nor one of ``taken``."""
+    names = (f"{stem}{n}" for n in range(1, 10_000))
+    return next(name for name in names if not (root / name).exists() and root / name not in taken)
 
 
 def home_of(dataset: Dataset) -> Path:
@@ -61,10 +63,22 @@ def plan_tracks(
     segment: Sequence[str] = (),
     track: Sequence[str] = (),
     evaluate: bool = False,
+    voxel: Sequence[float] = (),
+    interval: float | None = None,
+    products: bool = False,
 ) -> Plan:
     """Segment with ``model`` (or take ``masks``), track, and measure against the truth.
 
-    ``segment`` and ``track`` are further options of these commands.
+    Parameters
+    ----------
+    segment, track
+        Further options of these commands.
+    voxel
+        Size of a pixel in µm, as many numbers as the movie has axes; empty: as the files say.
+    interval
+        Seconds between frames; ``None``: as the files say.
+    products
+        Make tables of the cells and tracks, and a film.
     """
     folder = movie.root / name
     out = folder / f"{movie.name}_RES"
@@ -76,9 +90,16 @@ def plan_tracks(
             ["segment", str(movie.images), "--model", str(model), "--out", str(masks), *reading.words, *segment]
         )
     images = [] if movie.images is None else ["--images", str(movie.images), *reading.words_for_track]
-    commands.append(["track", str(masks), "--out", str(out), *images, *track])
+    size = ["--voxel", " ".join(f"{side:g}" for side in voxel)] if voxel else []
+    commands.append(["track", str(masks), "--out", str(out), *images, *size, *track])
     if evaluate and movie.truth is not None:
         commands.append(["evaluate", str(movie.truth.folder.parent), str(out)])
+    if products:
+        clock = [] if interval is None else ["--interval", f"{interval:g}"]
+        commands.append(["measure", str(out), "--out", str(folder / TABLE), *images, *size, *clock])
+        if movie.images is not None:
+            film = ["--images", str(movie.images), *reading.words]
+            commands.append(["render", str(out), *film, "--out", str(folder / FILM)])
     return Plan(
         title=f"{movie.root.name}, movie {movie.name}: {name}",
         root=movie.root,
@@ -86,6 +107,15 @@ def plan_tracks(
         commands=commands,
         result=out,
     )
+
+
+def plan_training(movie: Movie, name: str, masks: Path, *, minutes: float) -> Plan:
+    """Train a model for this movie on the frames that have masks; it stands in the list of models afterwards."""
+    model = movie.root / name / "model.safetensors"
+    pair = f"{movie.images}={masks}"
+    command = ["train", pair, "--minutes", f"{minutes:g}", "--out", str(model), *reading_of(movie.id).words]
+    title = f"{movie.root.name}, movie {movie.name}: model {name}"
+    return Plan(title=title, root=movie.root, name=name, commands=[command], result=model)
 
 
 def variants_of(dataset: Dataset) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from celltrail.data.files.file_formats import SlicesSource, Source
 from celltrail.data.files.omezarr import ZarrSource
 from celltrail.data.labels.instances import split_parts
 from celltrail.data.readers.stacks import Kind
+from celltrail.data.settings import number_problem
 from celltrail.data.types import Masks
 
 AnySource = Source | SlicesSource | ZarrSource
@@ -84,8 +85,9 @@ class Frames(LazyFrames):
         self.shape = next(iter(self.sources.values())).shape
         self.dtype = dtype
         self.kind = kind
-        self.voxel = voxel
-        self.interval = interval
+        # what a file says that nobody can mean (NaN, 1e300) is as good as not said
+        self.voxel = None if voxel is None or any(map(number_problem, voxel)) else voxel
+        self.interval = None if number_problem(interval) else interval
 
     def __getstate__(self) -> dict[str, Any]:
         """A movie that travels to another process names its files from the root: that one may work elsewhere."""

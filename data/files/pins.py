@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from celltrail.data.errors import InputError, raise_if
+from celltrail.data.regular import read_text
 from celltrail.data.writing.output import output_file
 
 HEADER = ("kind", "action", "frame", "label", "frame2", "label2", "frame3", "label3")
@@ -52,7 +53,7 @@ def read_pins(path: Path) -> list[Pin]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: pins are a table with the columns {','.join(HEADER)}.") from None
     except (UnicodeDecodeError, OSError):
@@ -65,7 +66,7 @@ def read_pins(path: Path) -> list[Pin]:
         fields = [field.strip() for field in row]
         if not any(fields):
             continue
-        found = _parse(fields)
+        found = parse_fields(fields)
         if isinstance(found, str):
             problems.append(f"{path}, line {number}: {found}")
         else:
@@ -74,7 +75,7 @@ def read_pins(path: Path) -> list[Pin]:
     return pins
 
 
-def _parse(fields: list[str]) -> Pin | str:
+def parse_fields(fields: list[str]) -> Pin | str:
     """The pin of a line, or what is wrong with it."""
     fields = fields + [""] * (len(HEADER) - len(fields))
     kind, action, numbers = fields[0], fields[1], fields[2:]
@@ -108,6 +109,12 @@ def _parse(fields: list[str]) -> Pin | str:
     return Pin(cast(Kind, kind), cast(Action, action), cells)
 
 
+def fields_of(pin: Pin) -> list[str]:
+    """The line of the table that a pin is."""
+    numbers = [str(number) for cell in pin.cells for number in cell]
+    return [pin.kind, pin.action, *numbers, *[""] * (6 - len(numbers))]
+
+
 def parse_pin(text: str) -> Pin:
     """The pin that a sentence of ``run.json`` stands for: what ``str(pin)`` has written.
 
@@ -118,7 +125,9 @@ def parse_pin(text: str) -> Pin:
     """
     action, _, rest = text.partition(" ")
     cells = re.findall(r"cell (\d+) of frame (\d+)", rest)
-    found = _parse([rest.partition(" ")[0], action, *(number for label, frame in cells for number in (frame, label))])
+    found = parse_fields(
+        [rest.partition(" ")[0], action, *(number for label, frame in cells for number in (frame, label))]
+    )
     if isinstance(found, str) or str(found) != text:
         raise InputError(f"'{text}' is no pin as run.json names them: track the masks again with a pins.csv.")
     return found
@@ -129,6 +138,4 @@ def write_pins(path: Path, pins: Iterable[Pin], *, overwrite: bool = False) -> N
     with output_file(path, overwrite=overwrite) as work, work.open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(HEADER)
-        for pin in pins:
-            numbers = [number for cell in pin.cells for number in cell]
-            table.writerow([pin.kind, pin.action, *numbers, *[""] * (6 - len(numbers))])
+        table.writerows(map(fields_of, pins))

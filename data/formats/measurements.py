@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from celltrail.data.formats.certainty import Certainty, track_probabilities
 from celltrail.data.formats.points import Points, joined_tracks
 from celltrail.data.graph.candidates import load_graph
 from celltrail.data.progress import Progress, silent
+from celltrail.data.regular import read_json
 from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def read_margins(graph: Path) -> dict[tuple[int, int], float]:
 def read_filled(run: Path) -> set[tuple[int, int]] | None:
     """(frame, label in the result) of the masks that ``run.json`` says were painted; ``None`` if it does not say."""
     try:
-        listed = json.loads(run.read_text(encoding="utf-8"))["filled_masks"]
+        listed = read_json(run)["filled_masks"]
         return {(int(row["frame"]), int(row["track"])) for row in listed}
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -232,7 +232,7 @@ def read_repaired(run: Path) -> dict[tuple[int, int], str] | None:
     """(frame, label in the result) of the masks that ``run.json`` says were split or joined → what was wrong with them:
     "merged" or "split"; ``None`` if it does not say."""
     try:
-        listed = json.loads(run.read_text(encoding="utf-8"))["repairs"]["list"]
+        listed = read_json(run)["repairs"]["list"]
         return {(int(row["frame"]), int(track)): str(row["kind"]) for row in listed for track in row["tracks"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None

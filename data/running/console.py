@@ -12,7 +12,6 @@ import os
 import re
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,11 +21,13 @@ import click
 import typer
 from typer.core import TyperCommand
 
-from celltrail.data.errors import InputError, MissingExtra, WorkFailed
+from celltrail.data.errors import InputError, MissingExtra, WorkFailed, raise_if
+from celltrail.data.files.opening import parse_frames
 from celltrail.data.progress import Progress, silent
+from celltrail.data.regular import read_toml, special_problem
 from celltrail.data.running import log_file
 from celltrail.data.running.json_text import to_json
-from celltrail.data.settings import did_you_mean
+from celltrail.data.settings import did_you_mean, number_problem, parse_numbers
 from celltrail.data.settings_cli import as_typer
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SEED, SERIES, SPLIT_BINARY
 
@@ -45,6 +46,7 @@ JobsOption = Annotated[int, as_typer("jobs", JOBS)]
 DaskOption = Annotated[str | None, as_typer("dask", DASK)]
 
 
+WRITTEN = {"--out", "--json", "--errors", "--report", "--write"}  # options that name what a command makes
 SEVERAL_NUMBERS = ("--size", "--voxel")  # options that take two or three numbers
 
 
@@ -82,7 +84,9 @@ class Command(TyperCommand):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Join the numbers after an option of `SEVERAL_NUMBERS` into one word."""
         try:
-            return super().parse_args(ctx, _join_numbers(args))
+            rest = super().parse_args(ctx, _join_numbers(args))
+            raise_if([*_number_problems(ctx, self.params), *_path_problems(ctx, self.params)])
+            return rest
         except click.BadParameter as error:
             source = ctx.meta.get(CONFIG_FILE)
             if source is None or error.param is None or not _is_from_file(ctx, error.param):
@@ -103,6 +107,42 @@ class Command(TyperCommand):
             raise InputError(
                 *(f"{source}: {text}" if any(word in text for word in words) else text for text in error.problems)
             ) from None
+
+
+def _number_problems(context: click.Context, parameters: Iterable[click.Parameter]) -> Iterator[str]:
+    """What is wrong with the numbers of a command line, see `celltrail.data.settings.number_problem`."""
+    for parameter in parameters:
+        value = context.params.get(parameter.name or "")
+        if parameter.type.name == "text" and isinstance(value, str):
+            yield from _text_problems(context, parameter, value)
+        for number in value if isinstance(value, list | tuple) else (value,):
+            if problem := number_problem(number):
+                where = f"{context.meta.get(CONFIG_FILE)}: " if _is_from_file(context, parameter) else ""
+                name = parameter.opts[-1] if parameter.param_type_name == "option" else parameter.human_readable_name
+                yield f"{where}{name} {number}: {problem}."
+
+
+def _text_problems(context: click.Context, parameter: click.Parameter, text: str) -> Iterator[str]:
+    """What is wrong with numbers that stand in a text: ``--voxel '1 0.4 0.4'``, ``--frames 0:9``."""
+    try:
+        if parameter.opts[-1] in SEVERAL_NUMBERS:
+            parse_numbers(text, parameter.opts[-1])
+        elif parameter.opts[-1] == "--frames":
+            parse_frames(text)
+    except InputError as error:
+        where = f"{context.meta.get(CONFIG_FILE)}: " if _is_from_file(context, parameter) else ""
+        yield from (f"{where}{problem}" for problem in error.problems)
+
+
+def _path_problems(context: click.Context, parameters: Iterable[click.Parameter]) -> Iterator[str]:
+    """What is wrong with the paths of a command line: a pipe or a device is written to at most, never waited for."""
+    for parameter in parameters:
+        if set(parameter.opts) & WRITTEN:
+            continue
+        value = context.params.get(parameter.name or "")
+        for path in value if isinstance(value, list | tuple) else (value,):
+            if parameter.type.name == "path" and path and (problem := special_problem(Path(path))):
+                yield problem
 
 
 def _is_from_file(context: click.Context, parameter: click.Parameter) -> bool:
@@ -144,26 +184,16 @@ def _join_numbers(arguments: list[str]) -> list[str]:
     return joined
 
 
-def parse_numbers(text: str, option: str) -> tuple[float, ...]:
-    """``"512 512"`` or ``"2,0.5,0.5"`` → numbers; `InputError` unless two or three, all above 0."""
-    words = re.split(r"[\s,x×]+", text.strip())
-    try:
-        numbers = tuple(float(word) for word in words)
-    except ValueError:
-        numbers = ()
-    if len(numbers) not in (2, 3) or not all(0 < number < float("inf") for number in numbers):
-        raise InputError(f"{option} {text}: give two numbers (Y X) or three (Z Y X), each above 0.")
-    return numbers
-
-
 def _load_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: --config names a TOML file with options.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except InputError:
+        raise
+    except (ValueError, OSError) as error:
         raise InputError(f"{path} is not a TOML file: {error}.") from None
     options: dict[str, click.Option] = {}
     for parameter in context.command.params:
@@ -339,7 +369,7 @@ def group_problems(problems: Iterable[str]) -> list[str]:
 
 def _resource_problem(error: Exception) -> tuple[int, str] | None:
     """Exit code and sentence for what a machine has run out of, forbids, or could not do; ``None`` for anything else."""
-    if isinstance(error, MemoryError):
+    if _lacks_memory(error):
         return 1, "There is not enough memory: crop or bin the movie, take fewer --frames, or close other programs."
     if isinstance(error, WorkFailed):
         return 1, str(error)
@@ -349,6 +379,16 @@ def _resource_problem(error: Exception) -> tuple[int, str] | None:
         place = f" ({error.filename})" if error.filename else ""
         return 1, f"The disk is full or a file may not grow further{place}: free some space and run the command again."
     return None
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether an error of Python, of a library or of the loader is one of memory."""
+    text = str(error).lower()
+    told = ("cannot allocate memory", "can't allocate memory", "failed to map segment", "can't start new thread")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, OSError | ImportError | RuntimeError)
+        and any(words in text for words in (*told, "std::bad_alloc", "not enough memory", "out of memory"))
+    )
 
 
 def _unforeseen(error: Exception) -> tuple[int, str]:

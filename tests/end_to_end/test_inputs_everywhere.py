@@ -39,12 +39,13 @@ def write(folder: Path, frames: np.ndarray, name: str = "t{:03d}.tif") -> Path:
 def test_black_and_white_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     masks = write(tmp_path / "masks", WHITE)
     write(tmp_path / "set" / "01", IMAGES)
-    write(tmp_path / "set" / "01_GT" / "SEG", WHITE, "man_seg{:03d}.tif")  # evaluate takes a truth as it is
+    write(tmp_path / "set" / "01_GT" / "SEG", WHITE, "man_seg{:03d}.tif")
     write(tmp_path / "set" / "01_RES", MASKS, "mask{:03d}.tif")
     commands: list[tuple[Any, ...]] = [
         ("check", masks),
         ("check", tmp_path / "set"),
         ("track", masks, "--out", tmp_path / "RES"),
+        ("evaluate", tmp_path / "set" / "01_GT", tmp_path / "set" / "01_RES", "--only-masks"),
         ("evaluate", tmp_path / "set" / "01_GT", masks, "--only-masks"),
     ]
     if pytest.importorskip("torch"):

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from celltrail.dashboard.correcting import corrections
-from celltrail.dashboard.correcting.corrections import Log
+from celltrail.dashboard.correcting import corrections, history, panel
+from celltrail.dashboard.correcting.graph import open_graph
+from celltrail.dashboard.correcting.history import Entry, Log
+from celltrail.dashboard.correcting.words import in_words, namer
 from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.opening.content import Result
 from celltrail.data import InputError, load_graph, open_labels, read_tracks
 from celltrail.data.files.check import find_problems
-from celltrail.data.files.pins import Cell, Pin, read_pins
+from celltrail.data.files.pins import Cell, Pin, parse_pin, read_pins
 from celltrail.tracking import track, write_result
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
@@ -32,7 +34,7 @@ def result_of(folder: Path, name: str = "01_RES") -> Result:
 
 def a_link(result: Result) -> Pin:
     """Forbid a link that the solution has chosen, in the middle of the movie."""
-    graph = corrections.open_graph(result)
+    graph = open_graph(result)
     table, links = graph.candidates.detections, graph.candidates.links
     row = next(i for i in np.flatnonzero(graph.solution.link_chosen) if table.frame[links.source[i]] == 5)
     return Pin("link", "forbid", (graph.cell(int(links.source[row])), graph.cell(int(links.target[row]))))
@@ -44,15 +46,32 @@ def test_undo_and_redo() -> None:
     log.add(B)
     log.add(B)
     assert log.done == [A, B]
-    log.undo()
+    log.take_back(B)
     assert (log.done, log.undone) == ([A], [B])
-    log.redo()
-    assert log.done == [A, B]
-    log.undo()
-    log.undo()
-    log.undo()
+    log.add(B)
+    assert (log.done, log.undone) == ([A, B], [])
+    log.take_back(B)
+    log.take_back(A)
+    log.take_back(A)
     log.add(B)
     assert (log.done, log.undone) == ([B], [])
+
+
+def test_the_history_is_kept_line_by_line_by_many_at_once(tmp_path: Path) -> None:
+    entries = [Entry(history.now(), "added", Pin("detection", "forbid", ((3, label),))) for label in range(1, 41)]
+    with ThreadPoolExecutor(8) as people:
+        list(people.map(lambda entry: history.append_history(tmp_path, entry), entries))
+    assert {entry.pin for entry in history.read_history(tmp_path)} == {entry.pin for entry in entries}
+    assert [path.name for path in tmp_path.iterdir()] == [history.HISTORY]
+    history.append_history(tmp_path, Entry(history.now(), "taken back", entries[0].pin))
+    assert entries[0].pin not in history.replay(history.read_history(tmp_path)).done
+    with (tmp_path / history.HISTORY).open("a") as stream:
+        stream.write("2026-01-01T00:00:00,added,detection,for")  # somebody is just writing this
+    assert len(history.read_history(tmp_path)) == 41
+    with (tmp_path / history.HISTORY).open("a") as stream:
+        stream.write("\n")
+    with pytest.raises(InputError, match="line 43"):
+        history.read_history(tmp_path)
 
 
 def test_contradictions_are_named_before_solving(dataset: Path) -> None:
@@ -87,11 +106,13 @@ def test_a_cut_link_is_gone_and_costs(copy_of: Path) -> None:
     outcome = corrections.solve_again(result, [pin])
     assert outcome.status == "optimal"
     assert outcome.after > outcome.before
-    (first, label), (second, other) = pin.cells
-    assert any(
-        change.what == f"link removed: cell {label} → cell {other} of frame {second}" and change.frame == first
-        for change in outcome.changes
-    )
+    (first, label), (second, _) = pin.cells
+    old = open_graph(result)
+    track = int(old.track[old.row((first, label))])
+    sentences = [change.what for change in outcome.changes]
+    assert f"Track {track} ends in frame {first}" in sentences
+    new = max(read_tracks(outcome.out / "res_track.txt").label)
+    assert f"What was track {track} from frame {second} on becomes a track of its own, track {new}" in sentences
     assert outcome.out == copy_of / "01_RES_corrected"
     assert (copy_of / "01_RES" / "res_track.txt").read_bytes() == before
 
@@ -124,7 +145,7 @@ def test_taking_a_correction_back_gives_the_first_result_again(copy_of: Path) ->
 
 
 def test_a_deleted_cell_is_gone(copy_of: Path) -> None:
-    graph = corrections.open_graph(result_of(copy_of))
+    graph = open_graph(result_of(copy_of))
     row = int(np.flatnonzero(graph.candidates.detections.frame == 6)[0])
     frame, label = graph.cell(row)
     outcome = corrections.solve_again(result_of(copy_of), [Pin("detection", "forbid", ((frame, label),))])
@@ -134,7 +155,7 @@ def test_a_deleted_cell_is_gone(copy_of: Path) -> None:
 
 
 def test_a_pair_that_is_no_candidate_can_be_connected(copy_of: Path) -> None:
-    graph = corrections.open_graph(result_of(copy_of))
+    graph = open_graph(result_of(copy_of))
     table, links = graph.candidates.detections, graph.candidates.links
     known = set(zip(links.source.tolist(), links.target.tolist(), strict=True))
     here, there = np.flatnonzero(table.frame == 3), np.flatnonzero(table.frame == 4)
@@ -149,7 +170,7 @@ def test_a_pair_that_is_no_candidate_can_be_connected(copy_of: Path) -> None:
 
 
 def test_a_division_can_be_marked(copy_of: Path) -> None:
-    graph = corrections.open_graph(result_of(copy_of))
+    graph = open_graph(result_of(copy_of))
     divisions = graph.candidates.divisions
     row = int(np.flatnonzero(~graph.solution.division_chosen)[0])
     cells = tuple(graph.cell(int(column[row])) for column in (divisions.mother, divisions.first, divisions.second))
@@ -170,7 +191,7 @@ def test_a_result_without_graph_cannot_be_corrected(copy_of: Path) -> None:
 
 
 def test_two_cells_of_one_frame_can_be_merged(copy_of: Path) -> None:
-    graph = corrections.open_graph(result_of(copy_of))
+    graph = open_graph(result_of(copy_of))
     table = graph.candidates.detections
     rows = np.flatnonzero(table.frame == 6)[:2]
     cells = tuple(graph.cell(int(row)) for row in rows)
@@ -184,18 +205,67 @@ def test_two_cells_of_one_frame_can_be_merged(copy_of: Path) -> None:
 
 def test_input_masks_have_their_own_labels_again(copy_of: Path) -> None:
     result = result_of(copy_of)
-    masks = corrections.InputMasks(result, corrections.open_graph(result))
+    masks = corrections.InputMasks(result, open_graph(result))
     truth = open_labels(copy_of / "01_GT" / "TRA")  # the result was made from these
     assert list(masks) == list(truth)
     for frame in masks:
         np.testing.assert_array_equal(masks[frame], truth[frame])
 
 
-def test_corrections_read_as_sentences() -> None:
-    assert corrections.in_words(A) == "cell 1 of frame 0 does not become cell 1 of frame 1"
-    assert corrections.in_words(Pin("division", "keep", ((0, 1), (1, 2)))) == (
-        "cell 1 of frame 0 divides into cell 2 of frame 1 and another cell"
-    )
+def test_corrections_read_as_the_screen_names_cells(dataset: Path) -> None:
+    graph = open_graph(result_of(dataset))
+    row = int(np.flatnonzero(graph.solution.link_chosen)[0])
+    source, target = int(graph.candidates.links.source[row]), int(graph.candidates.links.target[row])
+    other = next(i for i in range(len(graph.track)) if graph.track[i] not in (0, graph.track[source]))
+    me, next_one, stranger = map(graph.cell, (source, target, other))
+    track, third = graph.track[source], graph.track[other]
+    name = namer(graph)
+    frame = me[0]
+    for kind, action, cells, sentence in [
+        ("link", "forbid", (me, next_one), f"Track {track} is cut after frame {frame}"),
+        ("link", "keep", (me, next_one), f"Track {track} goes on from frame {frame} to {frame + 1}"),
+        ("link", "keep", (me, stranger), f"Track {track} goes on after frame {frame} as track {third}"),
+        (
+            "division",
+            "keep",
+            (me, stranger),
+            f"Track {track} divides after frame {frame} into track {third} and another cell",
+        ),
+        ("division", "forbid", (me,), f"Track {track} does not divide after frame {frame}"),
+        ("detection", "forbid", (me,), f"Track {track} is no cell in frame {frame}"),
+        ("end", "keep", (me,), f"Track {track} ends in frame {frame}"),
+        ("merge", "forbid", (me, stranger), f"Track {track} and track {third} are two cells in frame {frame}"),
+    ]:
+        assert in_words(Pin(kind, action, cells), name) == sentence
+
+
+def test_every_kind_of_pin_is_offered(dataset: Path) -> None:
+    graph = open_graph(result_of(dataset))
+    table, divisions = graph.candidates.detections, graph.candidates.divisions
+    born = int(np.flatnonzero(graph.solution.division_chosen)[0])
+    mother, first, second = (int(c[born]) for c in (divisions.mother, divisions.first, divisions.second))
+    beside = next(i for i in np.flatnonzero(table.frame == table.frame[mother]).tolist() if i != mother)
+    offered: set[tuple[str, str, int]] = set()
+    for others in ([], [first], [first, second], [beside]):
+        for wish in [wish for group in panel.wishes(graph, mother, others) for wish in group]:
+            for pin in wish.pins:
+                offered.add((pin.kind, pin.action, len(pin.cells)))
+                assert parse_pin(str(pin)) == pin
+    assert offered == {
+        ("detection", "keep", 1),
+        ("detection", "forbid", 1),
+        ("link", "keep", 2),
+        ("link", "forbid", 2),
+        ("division", "keep", 2),
+        ("division", "keep", 3),
+        ("division", "forbid", 1),
+        ("division", "forbid", 2),
+        ("division", "forbid", 3),
+        ("begin", "keep", 1),
+        ("end", "keep", 1),
+        ("merge", "keep", 2),
+        ("merge", "forbid", 2),
+    }
 
 
 SETTINGS = {"appear": 2.0, "border": 1.0, "late": 2.0, "foi": 8, "allow_drop": True, "time_limit": 60.0}
@@ -203,7 +273,7 @@ SETTINGS = {"appear": 2.0, "border": 1.0, "late": 2.0, "foi": 8, "allow_drop": T
 
 def neighbours(result: Result) -> tuple[Cell, ...]:
     """Two cells of frame 6, as a merge names them."""
-    graph = corrections.open_graph(result)
+    graph = open_graph(result)
     rows = np.flatnonzero((graph.candidates.detections.frame == 6) & (graph.track > 0))[:2]
     return tuple(graph.cell(int(row)) for row in rows)
 
@@ -256,7 +326,7 @@ def test_a_data_set_that_was_moved_is_still_tracked_again(copy_of: Path, root: P
 
 def test_a_correction_leaves_the_field_of_interest_as_it_was(copy_of: Path) -> None:
     result = tracked_with_settings(copy_of)
-    graph = corrections.open_graph(result)
+    graph = open_graph(result)
     left_out = graph.solution.used & (graph.track == 0)
     assert left_out.any()
     table, links = graph.candidates.detections, graph.candidates.links

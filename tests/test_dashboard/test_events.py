@@ -13,8 +13,10 @@ import pytest
 from celltrail.dashboard.judging import differences, events, scores
 from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.opening.content import Result
-from celltrail.data import Tracks
+from celltrail.data import Tracks, read_tracks
 from celltrail.data.files.ctc import write_masks, write_track_file
+from celltrail.data.files.tracks import clip_tracks
+from celltrail.evaluation import evaluate_sequence
 from celltrail.tracking import track, write_result
 
 Draw = Callable[..., Result]
@@ -174,3 +176,15 @@ def test_features_of_tracks(draw: Draw) -> None:
     colours, (low, high) = content.feature_colours(result, "length")
     assert (low, high) == (2.0, 6.0)
     assert colours[2] == colours[3] != colours[1]
+
+
+def test_a_result_of_a_part_is_compared_on_that_part(copy_of: Path) -> None:
+    for number in (0, 1, 10, 11):
+        (copy_of / "01_RES" / f"mask{number:03d}.tif").unlink()
+    tracks = read_tracks(copy_of / "01_RES" / "res_track.txt")
+    write_track_file(copy_of / "01_RES" / "res_track.txt", clip_tracks(tracks, range(2, 10)))
+    movie = registry.open_dataset(copy_of).movies[0]
+    assert movie.truth is not None
+    assert scores.part_of_movie(movie.truth, movie.results[0]) == (2, 9)
+    expected = evaluate_sequence(copy_of / "01_GT", copy_of / "01_RES", frames=range(2, 10)).measures
+    assert scores.measures(movie, movie.results[0]) == expected

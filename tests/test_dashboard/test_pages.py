@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,27 @@ def test_overview_shows_the_measures_of_the_result(open_page: OpenPage, dataset:
         assert shown[label] == f"{expected[name]:.3f}"
     definitions = {metric.label: metric.help for metric in test.metric}
     assert "intersection over union" in definitions["SEG"]
+
+
+@pytest.mark.parametrize("page", ["overview", "compare", "run", "segmentation"])
+def test_values_of_files_are_text_and_never_markdown(open_page: OpenPage, copy_of: Path, page: str) -> None:
+    """A status that is an image would make the browser fetch an address."""
+    evil = "![x](http://outside.example/x.png) <img src='http://outside.example/y'> :red[z] $w$"
+    named = "01_RES_![x](a.png) :red[z]"
+    result = Path(shutil.move(copy_of / "01_RES", copy_of / named))
+    run = json.loads((result / "run.json").read_text())
+    (result / "run.json").write_text(json.dumps({key: evil for key in run} | {"schema": run["schema"]}))
+    measures = {"SEG": evil, evil: 0.5, "TRA": 0.5}
+    stored = {"sequences": [{"res": f"x/{named}", "measures": measures}]}
+    (copy_of / "evaluation.json").write_text(json.dumps(stored))
+    test = open_page(copy_of, page)
+    assert not test.exception
+    told = [*test.metric, *test.markdown, *test.caption, *test.subheader, *test.info, *test.warning, *test.success]
+    values = [getattr(one, name, None) or "" for one in told for name in ("value", "label", "help", "delta", "body")]
+    read = [re.sub(r"\\.", "", str(value)) for value in values]  # what Markdown does not take as it stands
+    assert [value for value in read if re.search(r"!\[|\]\(|<img|:red\[|\$w", value)] == []
+    if page == "overview":
+        assert re.sub(r"\\(.)", r"\1", metrics_of(test)["Status"]) == evil
 
 
 def test_overview_shows_the_data_and_the_certificate(open_page: OpenPage, dataset: Path) -> None:
@@ -139,7 +162,7 @@ def test_a_wrong_address_is_ignored(open_page: OpenPage, dataset: Path, value: s
     assert "No track selected" in texts_of(test)
 
 
-@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "errors", "compare", "measure", "export"])
+@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "review", "errors", "compare", "measure", "export"])
 def test_a_movie_without_result_says_what_to_do(open_page: OpenPage, copy_of: Path, page: str) -> None:
     for folder in ("01_RES", "01_GT"):
         shutil.rmtree(copy_of / folder)
@@ -156,7 +179,7 @@ def test_masks_without_tracks_are_shown(open_page: OpenPage, copy_of: Path) -> N
     assert len(open_labels(copy_of / "01_RES")) == 12
 
 
-@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "errors", "compare", "measure", "export"])
+@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "review", "errors", "compare", "measure", "export"])
 def test_a_broken_track_file_becomes_one_card(open_page: OpenPage, copy_of: Path, page: str) -> None:
     (copy_of / "01_RES" / "res_track.txt").write_text("1 0 3\nx\n")
     test = open_page(copy_of, page)
@@ -215,6 +238,18 @@ def test_the_sample_is_made_whole_once_and_tracked(monkeypatch: pytest.MonkeyPat
     assert folder.parent.stat().st_mode & 0o077 == 0
 
 
+def test_the_sample_heals_and_two_starts_at_once_share_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sample.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(sample, "FRAMES", 4)
+    monkeypatch.setattr(sample, "CELLS", 4)
+    with ThreadPoolExecutor(2) as starts:
+        first, second = starts.map(lambda _: sample.sample_folder(), range(2))
+    assert first == second
+    shutil.rmtree(first / "01")  # a system that throws old files away
+    assert len(list((sample.sample_folder() / "01").glob("*.tif"))) == 4
+    assert not list(first.parent.glob(".*"))
+
+
 def worsen(folder: Path) -> None:
     """Cut the first mother-daughter link of the result."""
     file = folder / "res_track.txt"
@@ -242,7 +277,7 @@ def test_without_truth_the_rules_are_used(open_page: OpenPage, copy_of: Path) ->
     shutil.rmtree(copy_of / "01_GT")
     test = open_page(copy_of, "errors")
     assert not test.exception
-    assert {"link", "division", "begin", "end"} & set(test.dataframe[0].value["kind"])  # doubtful decisions
+    assert "one daughter" in set(test.dataframe[0].value["kind"])
 
 
 def test_a_perfect_result_has_no_errors(open_page: OpenPage, copy_of: Path) -> None:
@@ -282,9 +317,9 @@ def test_a_correction_is_made_undone_and_solved(open_page: OpenPage, copy_of: Pa
     test.run()
     assert button_of(test, "Same cell").disabled
     button_of(test, "No cell").click().run()
-    assert f"cell {label} of frame 4 is no cell" in texts_of(test)
+    assert f"Track {label} is no cell in frame 4" in texts_of(test)
     button_of(test, "Undo").click().run()
-    assert f"cell {label} of frame 4 is no cell" not in texts_of(test)
+    assert f"Track {label} is no cell in frame 4" not in texts_of(test)
     button_of(test, "Redo").click().run()
     button_of(test, "Solve again").click().run()
     assert not test.exception
@@ -297,18 +332,51 @@ def test_a_correction_is_made_undone_and_solved(open_page: OpenPage, copy_of: Pa
 
 
 def test_contradictory_corrections_are_named(open_page: OpenPage, copy_of: Path) -> None:
-    from celltrail.dashboard.correcting.corrections import Log
-    from celltrail.data.files.pins import Pin
-
     test = open_page(copy_of, "browse", track="1", t="0")
-    cells = ((0, 1), (1, 1))
-    log = Log([Pin("link", "keep", cells), Pin("link", "forbid", cells)])
-    test.session_state.corrections = {test.session_state.run: log}
-    test.run()
-    button_of(test, "Solve again").click().run()
-    assert "These corrections cannot be honoured" in texts_of(test)
-    assert "both keep and forbid" in texts_of(test)
+    button_of(test, "Ends here").click().run()
+    button_of(test, "No cell").click().run()
+    assert "This correction cannot be made" in texts_of(test)
+    assert "Track 1 ends in frame 0 (new)" in texts_of(test)
+    assert "Track 1 is no cell in frame 0" not in texts_of(test)
     assert not list(copy_of.glob("01_RES_corrected*"))
+
+
+def test_a_cut_shows_what_changes_before_it_is_taken(open_page: OpenPage, copy_of: Path) -> None:
+    tracks = read_tracks(copy_of / "01_RES" / "res_track.txt")
+    label = next(label for label, begin, end, _ in tracks.rows().tolist() if begin <= 4 and end >= 8)
+    test = open_page(copy_of, "browse", track=str(label), t="5")
+    button_of(test, "Cut").click().run()
+    assert f"Track {label} is cut after frame 5" not in texts_of(test)
+    assert "Cut: what would change" in texts_of(test)
+    assert f"What was track {label} from frame 6 on becomes a track of its own." in texts_of(test)
+    button_of(test, "Leave").click().run()
+    assert "Cut: what would change" not in texts_of(test)
+    button_of(test, "Cut").click().run()
+    next(button for button in test.button if button.key == "cut_take").click().run()
+    assert f"Track {label} is cut after frame 5 (new)" in texts_of(test)
+    button_of(test, "Solve again").click().run()
+    corrected = read_tracks(copy_of / "01_RES_corrected" / "res_track.txt")
+    assert set(tracks.label.tolist()) < set(corrected.label.tolist())  # every number stays, and one is new
+    assert int(corrected.end[corrected.row_of(label)]) == 5
+    assert test.session_state.track == label
+
+
+def test_corrections_outlive_the_session_and_undo_reaches_across_solutions(open_page: OpenPage, copy_of: Path) -> None:
+    test = open_page(copy_of, "browse", track="1", t="0")
+    button_of(test, "Ends here").click().run()
+    again = open_page(copy_of, "browse")
+    assert "Track 1 ends in frame 0 (new)" in texts_of(again)
+    button_of(again, "Solve again").click().run()
+    history = (copy_of / "01_RES_corrected" / "pins.history.csv").read_text().splitlines()
+    assert history[0].startswith("time,act,kind")
+    assert history[1].partition(",")[2].startswith("added,end,keep,0,")
+    later = open_page(copy_of, "browse", run=again.session_state.run)
+    assert "Track 1 ends in frame 0" in texts_of(later)
+    button_of(later, "Undo").click().run()
+    button_of(later, "Solve again").click().run()
+    assert not later.exception
+    before, after = (read_tracks(copy_of / name / "res_track.txt") for name in ("01_RES", "01_RES_corrected2"))
+    assert sorted(before.rows()[:, 1:].tolist()) == sorted(after.rows()[:, 1:].tolist())
 
 
 def test_segmentation_lists_the_worst_cells_first(open_page: OpenPage, copy_of: Path) -> None:

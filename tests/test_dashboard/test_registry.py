@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from celltrail.dashboard.opening import content, registry
-from celltrail.data import InputError
+from celltrail.data import InputError, open_images
 
 
 def test_a_data_set_has_its_results_and_truths(dataset: Path) -> None:
@@ -98,3 +101,69 @@ def test_a_changed_result_is_read_again(copy_of: Path) -> None:
     childless = [line for line in lines if not any(other.split()[3] == line.split()[0] for other in lines)]
     file.write_text("".join(line for line in lines if line != childless[-1]))
     assert len(content.open_result(layer).tracks) == before - 1
+
+
+def run_of(folder: Path, **inputs: Path) -> None:
+    """Say in ``run.json`` what a result was made from."""
+    run = {"inputs": {name: {"path": str(path)} for name, path in inputs.items()}}
+    (folder / "run.json").write_text(json.dumps(run))
+
+
+def my_folder(dataset: Path, tmp_path: Path) -> Path:
+    """What the commands of the README leave: images, masks and a result, under names of one's own."""
+    my = tmp_path / "my"
+    shutil.copytree(dataset / "01", my / "images")
+    shutil.copytree(dataset / "01_GT" / "SEG", my / "masks")
+    shutil.copytree(dataset / "01_RES", my / "RES")
+    run_of(my / "masks", images=my / "images")
+    run_of(my / "RES", masks=my / "masks", images=my / "images")
+    return my
+
+
+@pytest.mark.parametrize("opened", [".", "images", "RES", "masks"])
+def test_what_belongs_together_is_found(dataset: Path, tmp_path: Path, opened: str) -> None:
+    my = my_folder(dataset, tmp_path)
+    (movie,) = registry.open_dataset(my, registry.Given(my)).movies
+    (movie,) = registry.open_dataset(my / opened, registry.Given(my)).movies
+    assert movie.images == (my / "images").resolve()
+    kinds = {layer.folder.name: layer.kind for layer in movie.layers}
+    expected = {"RES": "result", "masks": "masks"}
+    assert kinds == (expected if opened in (".", "images") else {opened: expected[opened]})
+
+
+def test_a_result_under_the_name_of_the_ctc_finds_images_under_another(dataset: Path, tmp_path: Path) -> None:
+    my = my_folder(dataset, tmp_path)
+    (my / "RES").rename(my / "01_RES")
+    (movie,) = registry.open_dataset(my).movies
+    assert (movie.name, movie.images) == ("01", (my / "images").resolve())
+    assert {layer.folder.name for layer in movie.results} == {"01_RES", "masks"}
+
+
+def test_images_outside_are_named_and_shown_once_they_are_given(dataset: Path, tmp_path: Path) -> None:
+    my = my_folder(dataset, tmp_path)
+    away = Path(shutil.move(my / "images", tmp_path / "server"))
+    run_of(my / "RES", images=away)
+    (movie,) = registry.open_dataset(my / "RES").movies
+    assert (movie.images, movie.elsewhere) == (None, away.resolve())
+    (movie,) = registry.open_dataset(my / "RES", registry.Given(my / "RES", images=away, masks=my / "masks")).movies
+    assert (movie.images, movie.elsewhere) == (away.resolve(), None)
+    assert [layer.folder.name for layer in movie.layers] == ["masks", "RES"]
+    assert content.open_movie(movie) is not None
+
+
+def test_a_movie_file_has_the_results_made_from_it(dataset: Path, tmp_path: Path) -> None:
+    movie_file = tmp_path / "movie.tif"
+    tifffile.imwrite(movie_file, np.stack(list(open_images(dataset / "01").values())))
+    shutil.copytree(dataset / "01_RES", tmp_path / "run1" / "movie.tif_RES")
+    shutil.copytree(dataset / "01_RES", tmp_path / "other")
+    run_of(tmp_path / "run1" / "movie.tif_RES", images=movie_file)
+    (movie,) = registry.open_dataset(movie_file).movies
+    assert movie.images == movie_file.resolve()
+    assert [layer.name for layer in movie.results] == ["run1/movie.tif_RES"]
+
+
+def test_a_corrected_result_stands_beside_the_one_that_was_opened(copy_of: Path) -> None:
+    shutil.copytree(copy_of / "01_RES", copy_of / "01_RES_corrected")
+    shutil.copytree(copy_of / "01_RES", copy_of / "01_RES_other")
+    (movie,) = registry.open_dataset(copy_of / "01_RES").movies
+    assert [layer.name for layer in movie.results] == ["01_RES", "01_RES_corrected"]

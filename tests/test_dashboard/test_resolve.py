@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from celltrail.dashboard.correcting import corrections
+from celltrail.dashboard.correcting.graph import Graph, open_graph
 from celltrail.dashboard.correcting.resolve import solve_touched, touched_rows
 from celltrail.dashboard.opening import content, registry
 from celltrail.data import InputError
@@ -18,11 +18,11 @@ from celltrail.tracking.solving.solver import solve_candidates
 
 
 @pytest.fixture
-def graph(dataset: Path) -> corrections.Graph:
-    return corrections.open_graph(content.open_result(registry.open_dataset(dataset).movies[0].results[0]))
+def graph(dataset: Path) -> Graph:
+    return open_graph(content.open_result(registry.open_dataset(dataset).movies[0].results[0]))
 
 
-def random_pins(graph: corrections.Graph, seed: int) -> list[Pin]:
+def random_pins(graph: Graph, seed: int) -> list[Pin]:
     """One to three pins of all kinds."""
     rng = np.random.default_rng(seed)
     links, divisions, table = graph.candidates.links, graph.candidates.divisions, graph.candidates.detections
@@ -43,7 +43,7 @@ def random_pins(graph: corrections.Graph, seed: int) -> list[Pin]:
 
 
 @pytest.mark.parametrize("rebirth", [True, False])
-def test_the_touched_part_gives_the_optimum_of_the_whole(graph: corrections.Graph, rebirth: bool) -> None:
+def test_the_touched_part_gives_the_optimum_of_the_whole(graph: Graph, rebirth: bool) -> None:
     candidates = graph.candidates if rebirth else replace(graph.candidates, rebirth_frames=0)
     known = solve_candidates(candidates)
     row_of = {graph.cell(row): row for row in range(len(candidates.detections))}
@@ -61,16 +61,16 @@ def test_the_touched_part_gives_the_optimum_of_the_whole(graph: corrections.Grap
         used = np.bincount(pinned.links.target[part.link_chosen], minlength=len(part.used))
         assert ((used > 0) <= part.used).all()
         solved += 1
-        local += not touched_rows(pinned, cells).all()
+        local += not touched_rows(pinned, np.concatenate([cells, len(candidates.detections) + cells]), known).all()
     assert solved > 25
     assert local > 25
 
 
-def test_cells_of_other_frames_are_not_touched(graph: corrections.Graph) -> None:
+def test_cells_of_other_frames_are_not_touched(graph: Graph) -> None:
     table = graph.candidates.detections
     cell = int(np.flatnonzero(table.frame == 5)[0])
-    touched = touched_rows(graph.candidates, np.array([cell]))
     n = len(table)
+    touched = touched_rows(graph.candidates, np.array([cell, n + cell]), graph.solution)
     assert touched[cell]
     assert touched[n + cell]
     assert not touched[:n][table.frame == 9].any()

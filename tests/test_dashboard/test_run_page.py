@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from celltrail.dashboard.opening import registry
-from celltrail.dashboard.working import jobs, outcomes, plans
+from celltrail.dashboard.working import jobs, outcomes, plans, trial
 from celltrail.data import InputError
 
 OpenPage = Callable[..., AppTest]
@@ -90,6 +93,67 @@ def test_images_are_segmented_with_a_shipped_model(open_page: OpenPage, copy_of:
     assert first == f"celltrail segment {copy_of}/01 --model sim-fluo --out {masks} --tta --hypotheses"
     assert second.startswith(f"celltrail track {masks} --out {copy_of}/run1/01_RES")
     assert second.endswith("--hypotheses")
+
+
+def test_scale_tables_and_film_become_commands(open_page: OpenPage, copy_of: Path) -> None:
+    test = open_page(copy_of, "run")
+    test.number_input(key="run_pixel").set_value(0.65).run()
+    test.number_input(key="run_interval").set_value(300.0).run()
+    test.toggle(key="run_products").set_value(True).run()
+    assert not test.exception
+    track, _, measure, film = test.code[0].value.splitlines()
+    out = f"{copy_of}/run1"
+    assert "--voxel '0.65 0.65'" in track
+    assert measure == (
+        f"celltrail measure {out}/01_RES --out {out}/cells.csv --images {copy_of}/01 --voxel '0.65 0.65' --interval 300"
+    )
+    assert film == f"celltrail render {out}/01_RES --images {copy_of}/01 --out {out}/film.mp4"
+
+
+@pytest.mark.slow
+def test_what_a_run_makes_can_be_made_and_is_shown(open_page: OpenPage, copy_of: Path) -> None:
+    test = open_page(copy_of, "run")
+    movie = registry.open_dataset(copy_of).movies[0]
+    plan = plans.plan_tracks(
+        movie, "all", masks=copy_of / "01_GT" / "SEG", voxel=(0.5, 0.5), interval=60.0, products=True
+    )
+    for command in plan.commands:
+        subprocess.run([sys.executable, "-m", "celltrail", *command], check=True)
+    cells = pd.read_csv(copy_of / "all" / "cells.csv")
+    assert len(cells) > 50
+    assert (copy_of / "all" / "film.mp4").stat().st_size > 1000
+    key = jobs.start_job("made", [["--version"]], plan.result)
+    while jobs.list_jobs()[0].state == "running":
+        time.sleep(0.2)
+    test.run()
+    assert not test.exception
+    assert button_of(test, "Show this result").key == f"show_{key}"
+
+
+@pytest.mark.slow
+def test_a_frame_is_tried_before_the_movie_is_segmented(open_page: OpenPage, copy_of: Path) -> None:
+    for folder in ("01_RES", "01_GT"):
+        shutil.rmtree(copy_of / folder)
+    test = open_page(copy_of, "run", t="3")
+    test.selectbox(key="run_model").select("sim-fluo").run()
+    button_of(test, "Try on frame 3").click().run()
+    assert not test.exception
+    found = trial.try_model(registry.open_dataset(copy_of).movies[0], "sim-fluo", 3)
+    assert found.diameter is not None
+    assert 6 <= found.cells <= 14  # ten were simulated
+    assert found.picture.shape[:2] == (160, 200)
+    test.number_input(key="run_diameter").set_value(20.0).run()
+    assert "--diameter 20" in test.code[0].value
+
+
+def test_a_model_is_trained_from_the_frames_that_have_masks(open_page: OpenPage, copy_of: Path) -> None:
+    test = open_page(copy_of, "run")
+    test.session_state.run_kind = "Train a model"
+    test.run()
+    assert not test.exception
+    assert test.code[0].value == (
+        f"celltrail train {copy_of}/01={copy_of}/01_GT/SEG --minutes 5 --out {copy_of}/model1/model.safetensors"
+    )
 
 
 def test_a_model_beside_the_data_is_offered(open_page: OpenPage, copy_of: Path, root: Path) -> None:

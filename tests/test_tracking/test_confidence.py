@@ -34,6 +34,8 @@ from celltrail.tracking.solving.programme import pinned_model
 from celltrail.tracking.solving.second_births import find_second_births
 from celltrail.tracking.solving.solver import solve_candidates
 
+STAKE = 24.0  # nats for explaining a mask, or a part of it, at all
+
 
 def made_problem(
     seed: int,
@@ -104,7 +106,7 @@ def sum_over_solutions(candidates: Candidates, temperature: float) -> np.ndarray
     for clique, detection in zip(model.clique_id.tolist(), model.clique_detection.tolist(), strict=True):
         members.setdefault(clique, []).append(detection)
     full, found = (1 << 2 * model.detections) - 1, np.zeros(len(model.rows))
-    total = 0.0
+    total, best = 0.0, np.inf
 
     def price(chosen: list[int]) -> float:
         taken = columns[chosen]
@@ -117,9 +119,16 @@ def sum_over_solutions(candidates: Candidates, temperature: float) -> np.ndarray
         return float(model.cost[taken].sum() + len(births) * candidates.rebirth_cost) / NAT
 
     def go_on(state: int, chosen: list[int]) -> None:
-        nonlocal total
+        nonlocal total, best
         if state == full:
-            weight = np.exp(-price(chosen) / temperature)
+            cost = price(chosen)
+            if cost == np.inf:
+                return
+            if cost < best:  # weights are relative to the best so far
+                shrink = np.exp((cost - best) / temperature)
+                total, best = total * shrink, cost
+                found[:] *= shrink
+            weight = np.exp((best - cost) / temperature)
             total += weight
             found[columns[chosen]] += weight
             return
@@ -137,6 +146,43 @@ def error(candidates: Candidates, temperature: float = 1.5) -> float:
     got = compute_confidence(candidates, temperature)
     columns = [got.link, got.division, got.appear, got.disappear, 1 - got.used]
     return float(np.abs(np.concatenate(columns) - sum_over_solutions(candidates, temperature)).max())
+
+
+@pytest.mark.parametrize("longest", [1, 2])
+def test_a_mask_or_its_parts_are_weighed_as_they_cost(longest: int) -> None:
+    """What must be explained has a large reward for each part: it decides nothing between whole and parts.
+
+    Frames 0 and last: one cell. Between them a mask that is one cell, or two, of which the second begins and ends.
+    """
+    frame = np.array([0, *(f for f in range(1, longest + 1) for _ in range(3)), longest + 1])
+    n, wholes = len(frame), np.arange(1, 3 * longest, 3)
+    reward = np.zeros(n)
+    reward[wholes], reward[wholes + 1], reward[wholes + 2] = 2 * STAKE, STAKE - 1, STAKE - 1
+    steps = [(u, v) for u in range(n) for v in range(n) if frame[v] - frame[u] == 1]
+    links = np.array(steps, dtype=np.int64)
+    optional = reward > 0
+    candidates = Candidates(
+        Detections(
+            frame,
+            np.arange(n) + 1,
+            np.zeros((n, 3)),
+            np.ones(n, np.int64),
+            np.ones(n),
+            to_units(-reward),
+            to_units(np.full(n, 3.0)),
+            to_units(np.full(n, 3.0)),
+            optional,
+            all_free(n),
+            np.full(n, -1),
+        ),
+        Links(*links.T, to_units(np.linspace(-2, 1, len(links))), all_free(len(links))),
+        Divisions(*np.zeros((3, 0), np.int64), to_units(np.zeros(0)), all_free(0)),
+        np.repeat(np.arange(2 * longest), 2),
+        np.stack([np.repeat(wholes, 2), np.stack([wholes + 1, wholes + 2], axis=1).ravel()], axis=1).ravel(),
+    )
+    assert error(candidates) < 0.03
+    used = compute_confidence(candidates, 1.5).used[wholes]
+    assert ((used > 0.01) & (used < 0.999)).all()  # neither is out of the question
 
 
 @pytest.mark.parametrize("seed", range(6))

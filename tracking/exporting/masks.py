@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,11 @@ from celltrail.tracking.measuring.table import DetectionTable
 
 
 def paint_masks(
-    masks: Mapping[int, NDArray[Any]], table: DetectionTable, lineage: Lineage
+    masks: Mapping[int, NDArray[Any]], table: DetectionTable, lineage: Lineage, skip: Container[int] = ()
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """The label images of a result, frame by frame, each with the labels of its tracks.
 
-    Frames between the first and the last that the movie lacks are given, with what was filled in.
+    Frames between the first and the last that the movie lacks are given, with what was filled in; those of ``skip`` are not.
 
     Yields
     ------
@@ -29,6 +29,8 @@ def paint_masks(
     numbers = range(table.numbers[0], table.numbers[-1] + 1, table.step)
     start = np.searchsorted(table.frame, [*numbers, numbers[-1] + 1])
     for i, number in enumerate(numbers):
+        if number in skip:
+            continue
         rows = slice(start[i], start[i + 1])
         if number in masks:
             labels, tracks = table.label[rows], lineage.track[rows]

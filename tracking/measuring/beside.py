@@ -117,7 +117,7 @@ def _measured(table: DetectionTable, readings: Sequence[Reading]) -> dict[str, N
     """The columns of the readings."""
     ndim = table.ndim
     wide = [np.pad(reading.points, ((0, 0), (3 - ndim, 0))) for reading in readings]
-    sums = np.array([moments(points) for points in wide])
+    sums = np.array([moments(points.astype(np.float64)) for points in wide])
     compactness, elongation = shape_numbers(sums, table.scale, ndim)
     side = np.array(table.shape[-2:]) - 1
     return {

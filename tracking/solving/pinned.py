@@ -111,9 +111,10 @@ def _with_free_daughter(candidates: Candidates, pairs: IntArray) -> IntArray:
 
 
 def _with_links(links: Links, pairs: IntArray) -> Links:
-    known = set(zip(links.source.tolist(), links.target.tolist(), strict=True))
-    new = np.array([pair for pair in dict.fromkeys(map(tuple, pairs.tolist())) if pair not in known], dtype=np.int64)
-    new = new.reshape(-1, 2)
+    new = _not_among((links.source, links.target), pairs)
+    if not len(new):
+        gain = {name: term.copy() for name, term in links.terms.items() if name == SISTER_OUTSIDE}
+        return replace(links, cost=links.cost.copy(), fixed=links.fixed.copy(), terms={**links.terms, **gain})
     added = Links(source=new[:, 0], target=new[:, 1], **_unpriced(len(new), links.terms))
     both = concatenate([links, added])
     return take(both, np.lexsort((both.target, both.source)))
@@ -121,13 +122,21 @@ def _with_links(links: Links, pairs: IntArray) -> Links:
 
 def _with_divisions(divisions: Divisions, triples: IntArray) -> Divisions:
     triples = np.concatenate([triples[:, :1], np.sort(triples[:, 1:], axis=1)], axis=1)
-    table = np.stack([divisions.mother, divisions.first, divisions.second], axis=1)
-    known = set(map(tuple, table.tolist()))
-    new = np.array([t for t in dict.fromkeys(map(tuple, triples.tolist())) if t not in known], dtype=np.int64)
-    mother, first, second = new.reshape(-1, 3).T
+    new = _not_among((divisions.mother, divisions.first, divisions.second), triples)
+    if not len(new):
+        return replace(divisions, fixed=divisions.fixed.copy())
+    mother, first, second = new.T
     added = Divisions(mother=mother, first=first, second=second, **_unpriced(len(new), divisions.terms))
     both = concatenate([divisions, added])
     return take(both, np.lexsort((both.second, both.first, both.mother)))
+
+
+def _not_among(columns: Sequence[IntArray], wanted: IntArray) -> IntArray:
+    """The rows of ``wanted`` that the columns do not have, each once."""
+    near = np.isin(columns[0], wanted[:, 0])
+    known = set(zip(*(column[near].tolist() for column in columns), strict=True))
+    new = [row for row in dict.fromkeys(map(tuple, wanted.tolist())) if row not in known]
+    return np.array(new, dtype=np.int64).reshape(-1, len(columns))
 
 
 def _unpriced(n: int, terms: Terms) -> dict[str, Any]:
