@@ -1,17 +1,17 @@
 """How fast lineages are read and written, against pandas and geff alone on the same tables.
 
-    python benchmarks/formats.py [--spots 700000] [--json FILE]
+    python benchmarks/formats.py [--spots 700000] [--formats CSV GEFF "TrackMate XML"] [--json FILE]
 
 One process each, imports not counted. ``alone`` is the library that the format rests on, without our checks and our lineages:
 ``pandas`` reads and writes the CSV, ``geff`` reads and writes the arrays of the GEFF, and ``pandas`` reads the spots of
-TrackMate's XML (``read_xml``, iterating) and writes them (``to_xml``). ``peak_mb`` is what the step added to the memory of the
-process, ``table_mb`` what the table of points itself takes.
+TrackMate's XML (``read_xml``, iterating) and writes them (``to_xml``). ``peak_mb`` is how far the memory of the process rose above
+what it held before the step (Linux), ``table_mb`` what the table of points itself takes, ``peak_of_table`` their ratio.
 """
 
 from __future__ import annotations
 
+import gc
 import json
-import resource
 import sys
 import tempfile
 import warnings
@@ -80,6 +80,18 @@ def steps_alone(path: Path, target: Path) -> tuple[Callable[[], Any], Callable[[
     return lambda: read_to_memory(str(path)), write
 
 
+def memory_mb(what: str) -> float:
+    """Memory of this process in MB: what it holds ("VmRSS"), or the most it held since `forget_peak` ("VmHWM")."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(what)]
+    return int(line.split()[1]) / 1024
+
+
+def forget_peak() -> None:
+    """Make what the process holds now its peak."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def run_one(method: str, path: Path, target: Path, step: str) -> dict[str, float]:
     """Measure one step of one method in this process."""
     from celltrail.data.formats.convert import read_points
@@ -95,17 +107,20 @@ def run_one(method: str, path: Path, target: Path, step: str) -> dict[str, float
     else:
         warm_write(warm())
     table = None if step == "read" else read()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    forget_peak()
+    before = memory_mb("VmRSS")
     with measured() as usage:
         found = read() if step == "read" else write(table)
+    peak = memory_mb("VmHWM") - before
     del found
-    return {"cpu_s": usage.cpu_s, "wall_s": usage.wall_s, "peak_mb": usage.peak_mb - before}
+    return {"cpu_s": usage.cpu_s, "wall_s": usage.wall_s, "peak_mb": peak}
 
 
 def main() -> None:
     """Measure every format, step and method, print a table, and write it where asked."""
     options = parser(__doc__)
     options.add_argument("--spots", type=int, default=700_000)
+    options.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS), metavar="FORMAT")
     options.add_argument("--one", nargs=4, metavar=("METHOD", "PATH", "TARGET", "STEP"), help="used by the benchmark")
     given = options.parse_args()
     if given.one:
@@ -116,8 +131,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         points = make_points(given.spots)
         table_mb = len(points) * 8 * 6 / 2**20
-        for name, file in FORMATS.items():
-            path = Path(folder) / file
+        for name in given.formats:
+            path = Path(folder) / FORMATS[name]
             write_ours(points, path)
             write_ours(make_points(600), path.with_name(f"small{path.suffix}"))
             for step in ("read", "write"):
@@ -130,9 +145,12 @@ def main() -> None:
                         sys.exit(f"{method} could not {step} {name}.")
                     found = json.loads(output.splitlines()[-1])
                     case = f"{step} {name}, {len(points):,} spots"
-                    rows.append({"case": case, "method": method, "table_mb": table_mb, **found})
+                    rows.append(
+                        {"case": case, "method": method, **found}
+                        | {"table_mb": table_mb, "peak_of_table": found["peak_mb"] / table_mb}
+                    )
                 rows[-2]["ratio"] = rows[-2]["cpu_s"] / max(rows[-1]["cpu_s"], 1e-9)
-    header = ["case", "method", "cpu_s", "wall_s", "peak_mb", "table_mb", "ratio"]
+    header = ["case", "method", "cpu_s", "wall_s", "peak_mb", "table_mb", "peak_of_table", "ratio"]
     print(markdown_table(header, [[row.get(name) for name in header] for row in rows]))
     write_rows(given.json, rows)
 

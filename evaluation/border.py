@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from celltrail.data.files.opening import open_labels
 from celltrail.evaluation.record import Evaluation
 
-# Width of the border field (E) of the CTC's data sets, from its "Naming and file content conventions".
+# Width of the border field (E) of the CTC's data sets, from its "Naming and file content conventions"; the
+# same widths stand in `foi_correction` of the challenge's software of KIT-GE, and in EmbedTrack. All others: 0.
 FIELDS = {
     50: (
         "DIC-C2DH-HeLa",

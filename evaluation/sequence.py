@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, raise_if
@@ -13,6 +14,7 @@ from celltrail.data.files.ctc import find_sequences, track_file
 from celltrail.data.files.movie import Frames, LazyFrames
 from celltrail.data.files.opening import as_frames
 from celltrail.data.files.tracks import Tracks, clip_tracks
+from celltrail.data.labels.instances import sample_frames
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.data.types import Masks
@@ -23,12 +25,14 @@ from celltrail.evaluation.measures.segmentation import pixel_measures
 from celltrail.evaluation.record import DatasetEvaluation, Evaluation
 from celltrail.evaluation.scoring import GROUPS, score
 from celltrail.evaluation.truth import (
+    FEW_NUMBERS,
     OpenedResult,
     SegTruth,
     Truth,
     TruthKind,
     compare_frames,
     disagreements,
+    instance_problems,
     open_result,
     open_truth,
 )
@@ -165,6 +169,9 @@ def _read_tables(
     rows = iter(tables)
     of_markers = next(rows) if markers is not None else [None] * len(results)
     of_seg = next(rows) if seg is not None else [None] * len(results)
+    for part, table in ((markers, of_markers[0]), (seg, of_seg[0])):
+        if part is not None and table is not None and len(np.unique(table.truth.label)) <= FEW_NUMBERS:
+            problems += instance_problems(part.path, part.some_pictures())
     for result, table in zip(results, of_markers, strict=True):
         if table is None or truth.markers is None:
             continue
@@ -183,7 +190,7 @@ class _Part(LazyFrames):
 
     def __init__(self, masks: Frames | SegTruth, frames: Collection[int]) -> None:
         super().__init__(frame for frame in masks if frame in frames)
-        self.masks = masks
+        self.masks, self.path = masks, masks.path
 
     def between(self, frames: range) -> _Part:
         """The same truth, only the frames whose number is in ``frames``."""
@@ -191,6 +198,11 @@ class _Part(LazyFrames):
 
     def __getitem__(self, frame: int) -> NDArray[Any]:
         return self.masks[frame]
+
+    def some_pictures(self) -> list[NDArray[Any]]:
+        """The label images, or annotated slices, of a few frames."""
+        numbers = sample_frames(self)
+        return [image for number in numbers for _, image in self.slices(number) or [(None, self[number])]]
 
     def slices(self, frame: int) -> list[tuple[int | None, NDArray[Any]]] | None:
         return self.masks.slices(frame) if isinstance(self.masks, SegTruth) else None

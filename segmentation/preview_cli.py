@@ -10,7 +10,14 @@ import typer
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.opening import open_images, parse_frames
 from celltrail.data.running import console
-from celltrail.data.running.console import ChannelOption, FramesOption, OverwriteOption, SeedOption
+from celltrail.data.running.console import (
+    AxesOption,
+    ChannelOption,
+    FramesOption,
+    OverwriteOption,
+    SeedOption,
+    SeriesOption,
+)
 
 preview_app = typer.Typer(no_args_is_help=True)
 
@@ -30,6 +37,8 @@ def weights(
     preset: PresetOption = "paper",
     frame: FrameOption = None,
     channel: ChannelOption = None,
+    axes: AxesOption = None,
+    series: SeriesOption = None,
     out: PictureOption = Path("weights.png"),
     write: Annotated[
         Path | None, typer.Option("--write", help="Write the weights of all frames into this folder instead.")
@@ -52,7 +61,7 @@ def weights(
 
     if kind not in FORMATS:
         raise InputError(f"--format {kind}: choose {' or '.join(FORMATS)}.")
-    movie = open_movie(dataset, sequence, truth, frames=parse_frames(frames), channel=channel)
+    movie = open_movie(dataset, sequence, truth, frames=parse_frames(frames), channel=channel, axes=axes, series=series)
     settings = find_preset(preset)
     if write is not None:
         with console.show_progress() as progress, output_folder(write, overwrite=overwrite) as work:
@@ -75,6 +84,8 @@ def augmentation(
     preset: PresetOption = "fast",
     frame: FrameOption = None,
     channel: ChannelOption = None,
+    axes: AxesOption = None,
+    series: SeriesOption = None,
     out: PictureOption = Path("augmentation.png"),
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
@@ -88,7 +99,7 @@ def augmentation(
     from celltrail.segmentation.training.annotated import open_movie
     from celltrail.segmentation.training.settings import preset as find_preset
 
-    movie = open_movie(dataset, sequence, truth, channel=channel)
+    movie = open_movie(dataset, sequence, truth, channel=channel, axes=axes, series=series)
     panels = show_augmentation(movie, _frame_of(movie.numbers, frame), find_preset(preset), seed=seed)
     save_panels(out, panels, overwrite=overwrite)
     typer.echo(str(out))
@@ -100,6 +111,8 @@ def prediction(
     model: Annotated[str, typer.Option("--model", help="Model file, or a name that 'celltrail models' lists.")],
     frame: Annotated[int | None, typer.Option("--frame", help="Frame to show; otherwise the first.")] = None,
     channel: ChannelOption = None,
+    axes: AxesOption = None,
+    series: SeriesOption = None,
     out: PictureOption = Path("prediction.png"),
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -111,7 +124,7 @@ def prediction(
     from celltrail.segmentation.net.checkpoint import load_model
     from celltrail.segmentation.preview import save_panels, show_prediction
 
-    movie = open_images(images, channel=channel)
+    movie = open_images(images, channel=channel, axes=axes, series=series)
     save_panels(out, show_prediction(movie[_frame_of(movie.numbers, frame)], load_model(model)), overwrite=overwrite)
     typer.echo(str(out))
 

@@ -41,7 +41,7 @@ def parse_frames(text: str | None) -> range | None:
     """
     if text is None:
         return None
-    found = re.fullmatch(r"\s*(\d*)\s*:\s*(\d*)\s*", text)
+    found = re.fullmatch(r"\s*(\d{0,18})\s*:\s*(\d{0,18})\s*", text)
     if not found:
         raise InputError(f"--frames {text}: write A:B, for example 0:49 (both frames included).")
     start = int(found.group(1) or 0)
@@ -172,7 +172,7 @@ def open_instances(
 
 
 def _open_zarr(path: Path, kind: Kind, wish: Wish) -> Frames:
-    movie = open_zarr(path, labels=kind == "labels", channel=wish.channel, axes=wish.axes)
+    movie = open_zarr(path, labels=kind == "labels", **vars(wish))
     if problem := dtype_problem(Header(path, (), movie.dtype, ""), kind):
         raise InputError(problem)
     return Frames(path, movie.sources, movie.dtype, kind, voxel=movie.voxel, interval=movie.interval, notes=movie.notes)

@@ -45,13 +45,18 @@ LENGTH_IN_UM = {
     "micron": 1.0,
     "microns": 1.0,
     "micrometer": 1.0,
-    "\\u00b5m": 1.0,
     "nm": 1e-3,
     "mm": 1e3,
     "cm": 1e4,
     "m": 1e6,
 }
-TIME_IN_S = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0}
+TIME_IN_S = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86_400.0),
+}
 
 
 def _page_problem(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> str | None:
@@ -209,9 +214,9 @@ def _ome_scale(xml: str) -> tuple[tuple[float, float, float] | None, float | Non
 def _imagej_scale(tiff: tifffile.TiffFile) -> tuple[tuple[float, float, float] | None, float | None]:
     meta = tiff.imagej_metadata or {}
     tags = tiff.pages.first.tags
-    step = float(meta.get("finterval", 0.0))
+    step = float(meta.get("finterval", 0.0)) * TIME_IN_S.get(str(meta.get("tunit", "sec")).lower(), 0.0)
     interval = step if 0 < step < math.inf else None
-    unit = LENGTH_IN_UM.get(str(meta.get("unit", "")))
+    unit = LENGTH_IN_UM.get(str(meta.get("unit", "")).lower().replace("\\u00b5", "µ").replace("\u03bc", "µ"))
     if unit is None or "XResolution" not in tags or "YResolution" not in tags:
         return None, interval
     (xn, xd), (yn, yd) = tags["XResolution"].value, tags["YResolution"].value

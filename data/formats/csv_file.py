@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import warnings
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.regular import refuse_special
+from celltrail.data.settings import LARGEST
 from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -24,10 +28,8 @@ def plain(name: str) -> str:
     return re.sub(r"[\s_\-]+", "", str(name).strip().lower())
 
 
-def separator(path: Path) -> str:
+def separator(header: str) -> str:
     """What separates the columns: semicolons, tabs, commas, or blanks as in the tables that btrack itself exports."""
-    with path.open(encoding="utf-8-sig") as stream:
-        header = stream.readline().strip()
     for mark in (";", "\t", ","):
         if mark in header:
             return mark
@@ -35,7 +37,7 @@ def separator(path: Path) -> str:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read a table; columns that hold nothing but numbers are numbers, all others text.
+    """Read a table; columns that hold nothing but numbers are numbers (NaN where they are empty), all others text.
 
     Columns are separated by commas, semicolons, tabs or blanks; where it is not commas, a comma is read as a decimal
     point. A table that TrackMate wrote has further rows of names and units below its header: they are left out, and the
@@ -49,19 +51,18 @@ def read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        mark = separator(path)
-        options: dict[str, Any] = {
-            "sep": mark,
-            "keep_default_na": False,
-            "encoding": "utf-8-sig",
-            "skipinitialspace": True,
-        }
-        top: pd.DataFrame = pd.read_csv(path, dtype=str, nrows=3, **options)
+        refuse_special(path)
+        with path.open(encoding="utf-8-sig") as stream:
+            lines = list(islice(stream, 4))
+        mark = separator((lines or [""])[0].strip())
+        blanks = any(f"{mark} " in line for line in lines)  # to look for them takes time
+        options: dict[str, Any] = {"sep": mark, "encoding": "utf-8-sig", "skipinitialspace": blanks}
+        top: pd.DataFrame = pd.read_csv(path, dtype=str, nrows=3, keep_default_na=False, **options)
         heads = _rows_of_names(top)
-        below = range(1, heads + 1)
-        table: pd.DataFrame = pd.read_csv(
-            path, skiprows=below, decimal="." if mark == "," else ",", **(_quick(mark) | options)
-        )
+        below = range(1, heads + 1) if heads else None
+        with warnings.catch_warnings():  # a column of numbers and texts is told apart below
+            warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+            table: pd.DataFrame = pd.read_csv(path, skiprows=below, decimal="." if mark == "," else ",", **options)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give a table of points as CSV.") from None
     except (UnicodeDecodeError, OSError, ValueError) as error:  # pandas' own errors are ValueErrors
@@ -74,11 +75,6 @@ def read_csv(path: Path) -> pd.DataFrame:
     table.attrs["decimal comma"] = mark != ","
     table.attrs["units"] = dict(zip(table.columns, top.iloc[heads - 1].astype(str), strict=True)) if heads else {}
     return table
-
-
-def _quick(mark: str) -> dict[str, Any]:
-    """What pandas' fast reader understands; it cannot separate by a pattern."""
-    return {} if len(mark) > 1 else {"low_memory": False}
 
 
 def _rows_of_names(top: pd.DataFrame) -> int:
@@ -105,12 +101,15 @@ def as_numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = Fa
     if not pd.api.types.is_numeric_dtype(given) and table.attrs.get("decimal comma"):
         given = given.astype(str).str.replace(",", ".", regex=False)
     values = np.asarray(pd.to_numeric(given, errors="coerce"), dtype=np.float64)
-    bad = ~np.isfinite(values) | (whole & (np.abs(values) > 2**53)) | (whole & (values != np.floor(values)))
+    bad = ~(np.abs(values) <= LARGEST)
+    if whole:
+        bad |= (np.abs(values) > 2**53) | (values != np.floor(values))
     if bad.any():
         line = int(np.flatnonzero(bad)[0])
         kind = "a whole number" if whole else "a number"
+        found = "empty" if is_empty(table, column)[line] else f"'{table[column].iloc[line]}'"
         raise InputError(
-            f"{path}, line {int(table.index[line]) + 2}: {column} is '{table[column].iloc[line]}', "
+            f"{path}, line {int(table.index[line]) + 2}: {column} is {found}, "
             f"expected {kind}: correct it ({int(bad.sum())} such lines)."
         )
     return values
@@ -118,6 +117,9 @@ def as_numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = Fa
 
 def as_whole(path: Path, table: pd.DataFrame, column: str) -> IntArray:
     """A column as int64 (n,); `InputError` names the first line that holds something else than a whole number."""
+    given = table[column]
+    if given.dtype.kind == "i" and (given.empty or max(-given.min(), given.max()) <= 2**53):
+        return np.asarray(given, dtype=np.int64)
     return as_numbers(path, table, column, whole=True).astype(np.int64)
 
 
@@ -132,10 +134,14 @@ def is_empty(table: pd.DataFrame, column: str) -> NDArray[np.bool_]:
 
 
 def filled(table: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
-    """The table with ``value`` where the column holds nothing."""
+    """The table with ``value``, a number as text, where the column holds nothing."""
+    import pandas as pd
+
     nothing = is_empty(table, column)
     if not nothing.any():
         return table
-    new = table.assign(**{column: table[column].astype(str).where(~nothing, value)})
+    number = pd.api.types.is_numeric_dtype(table[column])
+    given = table[column] if number else table[column].astype(str)
+    new = table.assign(**{column: given.where(~nothing, float(value) if number else value)})
     new.attrs = table.attrs
     return new

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.omezarr import refuse_unsafe_codecs
-from celltrail.data.formats.geff_axes import find_axes, frames_of, positions_of, trackmate_scale
+from celltrail.data.formats.geff_axes import find_axes, frames_of, funtracks_scale, positions_of, trackmate_scale
 from celltrail.data.formats.points import (
     Points,
     joined_tracks,
@@ -32,7 +32,7 @@ PARENT_LINK = "parent_link"  # of links: whether another track begins there, as 
 
 
 def is_geff(path: Path) -> bool:
-    """Whether a folder is a GEFF group, or a Zarr group with one in ``tracks``."""
+    """Whether a folder is a GEFF group, or a Zarr group with one in ``tracks``, or with one alone."""
     return _graph_folder(path) is not None
 
 
@@ -40,7 +40,8 @@ def _graph_folder(path: Path) -> Path | None:
     for folder in (path, path / GRAPH):
         if (folder / "nodes" / "ids").is_dir():
             return folder
-    return None
+    inside = [ids.parent.parent for ids in path.glob("*/nodes/ids")]  # funtracks writes NAME/tracks.geff
+    return inside[0] if len(inside) == 1 else None
 
 
 def write_geff(
@@ -178,6 +179,7 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
     except Exception as error:
         text = " ".join(str(error).split())[:100] or type(error).__name__
         raise InputError(f"{path} is not a valid GEFF ({text}): write it again.") from None
+    graph, unchosen = _only_solution(graph)
     metadata = graph["metadata"]
     if not metadata.directed:
         raise InputError(f"{path} is an undirected graph: write it with directed links, from earlier to later.")
@@ -189,15 +191,25 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
     time, space, notes = find_axes(path, metadata.axes or (), whole)
     of_trackmate = trackmate_scale(metadata)
     frame, seconds = frames_of(path, columns, time, interval or (of_trackmate[1] if of_trackmate else None), whole)
+    of_funtracks = funtracks_scale(metadata, space)
+    columns |= {space[letter].name: columns[space[letter].name] / of_funtracks[letter] for letter in of_funtracks}
     position, size, more = positions_of(
         path, columns, space, voxel or (of_trackmate[0] if of_trackmate else None), len(frame)
     )
+    if of_funtracks:
+        scale = " × ".join(f"{length:g}" for length in of_funtracks.values())
+        notes.append(f"{path}: its positions are brought to pixels by the scale that funtracks kept, {scale}.")
     ids = np.asarray(graph["node_ids"]).astype(np.int64)
     links = rows_of_ids(np.asarray(graph["edge_ids"]).astype(np.int64).reshape(-1, 2), ids, str(path))
     ndim = 3 if "z" in space and (position[:, 0] != 0).any() else 2
+    if unchosen:
+        notes.append(f"{path}: {unchosen} cells and links that its solution does not hold are left out.")
     if of_trackmate:
         alone = len(ids) - len(np.unique(links))
         notes += [f"{path}: {alone} spots without a link are tracks of one frame."] * bool(alone)
+    area = _areas(properties, ndim, size)
+    if area is not None and of_funtracks:
+        area = area / np.prod([of_funtracks[letter] for letter in "zyx"[3 - ndim :]])
     begins = np.zeros(len(ids), dtype=bool)
     if PARENT_LINK in graph["edge_props"]:
         parted = np.asarray(graph["edge_props"][PARENT_LINK]["values"]).astype(bool)
@@ -212,11 +224,34 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
         ],
         ndim=ndim,
         source=str(path),
-        area=_areas(properties, ndim, size),
+        area=area,
         voxel=size,
         interval=interval or seconds,
         notes=[*notes, *more],
     )
+
+
+def _only_solution(graph: Any) -> tuple[Any, int]:
+    """A graph of candidates (tracksdata, motile) without what its property ``solution`` denies, and how much that is."""
+
+    def chosen(kind: str) -> NDArray[np.bool_]:
+        prop = graph[f"{kind}_props"].get("solution")
+        values = np.ones(len(graph[f"{kind}_ids"]), dtype=bool) if prop is None else np.asarray(prop["values"])
+        return values if values.dtype == bool else np.ones(len(values), dtype=bool)
+
+    nodes, edges = chosen("node"), chosen("edge")
+    denied = int((~nodes).sum() + (~edges).sum())
+    if not denied:
+        return graph, 0
+    edges = edges & np.isin(graph["edge_ids"], graph["node_ids"][nodes]).all(axis=1)
+    kept: dict[str, Any] = {"metadata": graph["metadata"]}
+    for kind, rows in (("node", nodes), ("edge", edges)):
+        kept[f"{kind}_ids"] = graph[f"{kind}_ids"][rows]
+        kept[f"{kind}_props"] = {
+            name: {part: column if column is None or part == "data" else column[rows] for part, column in prop.items()}
+            for name, prop in graph[f"{kind}_props"].items()
+        }
+    return kept, denied
 
 
 def _names_of_tracks(metadata: Any) -> list[str]:

@@ -194,3 +194,23 @@ def trackmate_scale(metadata: Any) -> tuple[Size | None, float | None] | None:
         return None, None
     _, size, step = scale_of({} if image is None else dict(image.attrib), units.get("space"), units.get("time"))
     return size, step
+
+
+def funtracks_scale(metadata: Any, space: Mapping[str, Any]) -> dict[str, float]:
+    """How many units of its own a pixel is wide along each axis ("z", "y", "x") of a graph that funtracks wrote.
+
+    funtracks stores positions and areas in the units of its scale, which the axes do not tell: it is kept with the
+    graph, or by older versions as if it were that of the axes. Empty where it is not known, or for other programs.
+    """
+    extra = metadata.extra or {}
+    own, kept = extra.get("funtracks"), extra.get("tracksdata")
+    if not isinstance(own, Mapping):
+        return {}
+    letters = "zyx"[3 - len(space) :]
+    given = kept.get("scale") if isinstance(kept, Mapping) else None
+    if "version" not in own:
+        given = [space[letter].scale for letter in letters]
+    if not isinstance(given, Sequence) or len(given) != len(letters):
+        return {}
+    numbers = [float(one) if isinstance(one, (int, float)) else 0.0 for one in given]
+    return dict(zip(letters, numbers, strict=True)) if all(0 < one < np.inf for one in numbers) else {}

@@ -14,7 +14,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.steps import find_step
-from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
+from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks, split_at_holes
 from celltrail.data.labels.overlap import count_overlap
 from celltrail.data.progress import Progress, silent
 from celltrail.data.types import FloatArray, IntArray
@@ -93,6 +93,54 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
     if problems:
         raise InputError(*problems[:20])
     return replace(points, voxel=masks.voxel, interval=masks.interval)
+
+
+def read_tracked_labels(path: Path, *, progress: Progress = silent) -> Points:
+    """The points of label images without a track file, in which a cell has the same label in all frames.
+
+    A label that is missing for some frames becomes several tracks, each the parent of the next, as the CTC wants it.
+
+    Raises
+    ------
+    InputError
+        If the label images cannot be read, hold no cell, or no label is in two frames.
+    """
+    masks = open_labels(path)
+    step = find_step(masks.numbers)
+    none = Tracks.from_rows([])
+    found = points_of_masks(masks, none, progress=progress)
+    order = np.lexsort((found.frame, found.label))
+    labels, first = np.unique(found.label[order], return_index=True)
+    frames = dict(zip(labels.tolist(), np.split(found.frame[order], first[1:]), strict=True))
+    if len(masks.numbers) > 1 and all(len(present) == 1 for present in frames.values()):
+        raise InputError(
+            f"{path} holds no track file, and no label is in two of its frames: these are masks that nobody has tracked "
+            "yet; run 'celltrail track' on them."
+        )
+    start = masks.numbers[0]
+    counted = {label: (present - start) // step for label, present in frames.items()}
+    whole = Tracks.from_rows((label, int(k[0]), int(k[-1]), 0) for label, k in counted.items())
+    tracks, renamed = split_at_holes(whole, counted)
+    new = found.label.copy()
+    for (label, begin), name in sorted(renamed.items()):  # later pieces come later
+        new[(found.label == label) & (found.frame >= begin * step + start)] = name
+    rows = tracks.rows()
+    rows[:, 1:3] = rows[:, 1:3] * step + start
+    by_label = np.lexsort((new, found.frame))
+    note = f"{path} has no track file: every label was taken for one cell through all frames, and no cell for a mother"
+    if renamed:
+        note += f"; {len(renamed)} times a cell is missing for some frames, and goes on under a new label"
+    return replace(
+        found,
+        frame=found.frame[by_label],
+        label=new[by_label],
+        position=found.position[by_label],
+        area=found.area[by_label],
+        tracks=Tracks.from_rows(rows.tolist()),
+        voxel=masks.voxel,
+        interval=masks.interval,
+        notes=(f"{note}.",),
+    )
 
 
 def points_of_masks(masks: Mapping[int, NDArray[Any]], tracks: Tracks, *, progress: Progress = silent) -> Points:
@@ -230,16 +278,21 @@ def points_from_links(
     frame = np.asarray(frame, dtype=np.int64)
     position = np.asarray(position, dtype=np.float64).reshape(-1, 3)
     links = np.asarray(links, dtype=np.int64).reshape(-1, 2)
-    links = unique_pairs(np.where((frame[links[:, 0]] > frame[links[:, 1]])[:, None], links[:, ::-1], links))
+    backwards = frame[links[:, 0]] > frame[links[:, 1]]
+    if backwards.any():
+        links = np.where(backwards[:, None], links[:, ::-1], links)
     problems = []
     flat = links[frame[links[:, 0]] == frame[links[:, 1]]]
     if len(flat):
         problems.append(f"{source} links two cells of frame {frame[flat[0, 0]]} ({len(flat)} such links): remove them.")
-    targets, counts = np.unique(links[:, 1], return_counts=True)
-    if (counts > 1).any():
+    merged = np.bincount(links[:, 1], minlength=len(frame)) > 1
+    if merged.any():  # or the same link is there twice
+        links = unique_pairs(links)
+        merged = np.bincount(links[:, 1], minlength=len(frame)) > 1
+    if merged.any():
         problems.append(
-            f"{source} lets cells merge, first in frame {frame[targets[counts > 1]].min()} "
-            f"({int((counts > 1).sum())} times), which a lineage cannot hold: remove one link of each."
+            f"{source} lets cells merge, first in frame {frame[merged].min()} "
+            f"({int(merged.sum())} times), which a lineage cannot hold: remove one link of each."
         )
     if (frame < 0).any():
         problems.append(f"{source} has the frame {frame.min()}: frame numbers start at 0.")
@@ -250,27 +303,44 @@ def points_from_links(
     here = np.arange(len(frame))
     before = np.full(len(frame), -1)
     before[links[:, 1]] = links[:, 0]
-    continues = (before >= 0) & (leaving[before] == 1) & (frame == frame[before] + 1)
+    numbers = np.unique(frame)
+    step = max(1, int(np.gcd.reduce(np.diff(numbers))))  # frames may be minutes, or every second one
+    told = _what_is_odd(source, numbers, step, len(links))
+    continues = (before >= 0) & (leaving[before] == 1) & (frame == frame[before] + step)
     if begins is not None:
         continues &= ~begins
     root = np.where(continues, before, here)
-    while (further := root[root]).tobytes() != root.tobytes():  # twice as far back in each step
+    while not np.array_equal(further := root[root], root):  # twice as far back in each step
         root = further
-    order = np.lexsort((position[:, 2], position[:, 1], position[:, 0], frame))
-    heads = order[~continues[order]]
+    heads = np.flatnonzero(~continues)
+    heads = heads[np.lexsort((*position[heads].T[::-1], frame[heads]))]
     number = np.empty(len(frame), dtype=np.int64)
     number[heads] = np.arange(len(heads))
     chain = number[root]
     named = _name_chains(heads, root, names)
+    ends = np.ones(len(frame), dtype=bool)
+    ends[before[continues]] = False
     last = np.zeros(len(heads), dtype=np.int64)
-    last[chain[order]] = frame[order]
+    last[chain[ends]] = frame[ends]
     parents = np.where(before[heads] >= 0, named[chain[before[heads]]], 0)
     by_name = np.argsort(named)
     tracks = Tracks(named[by_name], frame[heads][by_name], last[by_name], parents[by_name])
     labels = named[chain]
-    rows = np.lexsort((labels, frame))
+    rows = order_by(frame, labels)
+    notes = (*notes, *told)
     sizes = np.full(len(frame), np.nan) if area is None else np.asarray(area, dtype=np.float64)
-    return Points(frame[rows], labels[rows], position[rows], sizes[rows], tracks, ndim, voxel, interval, tuple(notes))
+    return Points(frame[rows], labels[rows], position[rows], sizes[rows], tracks, ndim, voxel, interval, notes)
+
+
+def _what_is_odd(source: str, numbers: IntArray, step: int, links: int) -> list[str]:
+    """Sentences on frames that are not numbered one by one, and on cells of which none is linked to another."""
+    told = []
+    if step > 1:
+        shown = ", ".join(map(str, numbers[:3].tolist()))
+        told.append(f"{source}: its times {shown} … are taken as the numbers of frames, {step} apart.")
+    if len(numbers) > 1 and not links:
+        told.append(f"{source}: no cell is linked to another, so every track is one frame long.")
+    return told
 
 
 def _name_chains(heads: IntArray, root: IntArray, names: Sequence[NDArray[Any]]) -> IntArray:
@@ -289,27 +359,49 @@ def _name_chains(heads: IntArray, root: IntArray, names: Sequence[NDArray[Any]])
     return named
 
 
+def order_by(first: IntArray, second: IntArray) -> IntArray:
+    """Rows by the first column, then by the second; `numpy.lexsort` several times as fast. Equal rows in any order."""
+    if not len(first):
+        return np.zeros(0, dtype=np.int64)
+    low, width = int(second.min()), int(second.max()) - int(second.min()) + 1
+    if max(abs(int(first.min())), abs(int(first.max()))) + 1 >= 2**62 // width:
+        return np.lexsort((second, first))
+    key = first * width + (second - low)
+    return np.arange(len(key)) if (key[1:] >= key[:-1]).all() else np.argsort(key)
+
+
 def unique_pairs(pairs: IntArray) -> IntArray:
     """The different rows of an int64 (k, 2), in order; as `numpy.unique` of rows, many times as fast."""
-    ordered = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-    new = np.ones(len(ordered), dtype=bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    result: IntArray = ordered[new]
-    return result
+
+    def without_repeats(given: IntArray) -> IntArray:
+        new = np.ones(len(given), dtype=bool)
+        new[1:] = (given[1:] != given[:-1]).any(axis=1)
+        kept: IntArray = given[new]
+        return kept
+
+    pairs = without_repeats(pairs)  # often most of them, and quicker than to sort them
+    return without_repeats(pairs[order_by(pairs[:, 0], pairs[:, 1])])
 
 
 def rows_of_ids(pairs: IntArray, ids: IntArray, source: str) -> IntArray:
     """Pairs of ids → pairs of rows; `InputError` where an id is not there or is there twice."""
-    order = np.argsort(ids, kind="stable")
-    if len(ids) and (np.diff(ids[order]) == 0).any():
+    low, high = (int(ids.min()), int(ids.max())) if len(ids) else (0, -1)
+    if high - low < 4 * len(ids):  # a table of all ids is small, and found faster than by search
+        place = np.full(high - low + 2, -1, dtype=np.int64)
+        place[ids - low] = np.arange(len(ids))
+        twice = bool((place[ids - low] != np.arange(len(ids))).any())
+        known = (pairs >= low) & (pairs <= high)
+        rows = place[pairs - low] if known.all() else place[np.where(known, pairs - low, -1)]
+    else:
+        order = np.argsort(ids, kind="stable")
+        twice = bool((np.diff(ids[order]) == 0).any())
+        found = order[np.searchsorted(ids, pairs, sorter=order).clip(0, len(ids) - 1)]
+        rows = np.where(ids[found] == pairs, found, -1)
+    if twice:
         raise InputError(f"{source}: two cells have the same id: give each its own.")
-    place = np.searchsorted(ids, pairs, sorter=order).clip(0, max(len(ids) - 1, 0))
-    rows = order[place] if len(ids) else np.zeros_like(pairs)
-    lost = pairs[ids[rows] != pairs] if len(ids) else pairs.ravel()
-    if len(lost):
-        raise InputError(f"{source} links the cell {lost[0]}, which is not listed: export both together.")
-    result: IntArray = rows.astype(np.int64)
-    return result
+    if (rows < 0).any():
+        raise InputError(f"{source} links the cell {pairs[rows < 0][0]}, which is not listed: export both together.")
+    return rows
 
 
 def radii_of(points: Points) -> FloatArray:

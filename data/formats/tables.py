@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.formats.csv_file import as_numbers, as_whole, filled, plain, read_csv
-from celltrail.data.formats.points import Points, joined_tracks, points_from_links, rows_of_ids, unique_pairs
+from celltrail.data.formats.points import Points, joined_tracks, order_by, points_from_links, rows_of_ids, unique_pairs
 from celltrail.data.formats.trackmate_tables import edges_file, read_trackmate_tables, write_trackmate_tables
 from celltrail.data.types import IntArray
 
@@ -142,6 +142,8 @@ TRACK_PARENTS = ("parenttrackid", "parenttrack", "parenttrackletid", "parent")
 AXES = {
     axis: (axis, f"pos{axis}", f"position{axis}", f"center{axis}", f"centre{axis}", f"centroid{axis}") for axis in "zyx"
 }
+RELATIVES = ("parent", "mother", "child", "daughter")
+LINEAGES = ("lineageid", "lineage", "treeid", "tree", "rootid", "root")
 LABELS = ("label", "segid", "segmentationid", "maskid")
 
 
@@ -200,7 +202,7 @@ def _known_columns(path: Path, table: pd.DataFrame) -> dict[str, str]:
     if found["node parent"] and not found["node"]:  # the parent of a cell that has no id can only be a track
         found["track parent"], found["node parent"] = found["track parent"] or found["node parent"], None
     columns = {what: name for what, name in found.items() if name is not None}
-    family = [name for name in table.columns if "parent" in plain(name) or "mother" in plain(name)]
+    family = [name for name in table.columns if any(word in plain(name) for word in RELATIVES)]
     family = [name for name in family if plain(name) not in (*NODE_PARENTS, *TRACK_PARENTS)]
     complete = {"time", "y", "x"} <= set(columns) and ("track" in columns or {"node", "node parent"} <= set(columns))
     if not complete or (family and not {"track parent", "node parent"} & set(columns)):
@@ -250,10 +252,11 @@ def _read_points(
     if "node" in columns and track is not None and family == "parent" and _changes_within(table, track, family):
         columns, family = {**columns, "node parent": family}, None  # a track has one parent, a cell each its own
     links = []
+    by_cells = family is None and {"node", "node parent"} <= set(columns)
     if track is not None:
-        of_tracks, notes_on_family = _links_of_tracks(path, table, frame, track, family)
+        of_tracks, notes_on_family = _links_of_tracks(path, table, frame, track, family, by_cells=by_cells)
         links.append(of_tracks)
-    if family is None and {"node", "node parent"} <= set(columns):
+    if by_cells:
         links.append(_links_to_parents(path, table, columns["node"], columns["node parent"]))
     area = None
     if "area" in table.columns:
@@ -291,10 +294,13 @@ def _links_to_parents(path: Path, table: pd.DataFrame, node: str, parent: str) -
 
 
 def _links_of_tracks(
-    path: Path, table: pd.DataFrame, frame: IntArray, track: IntArray, parent: str | None
+    path: Path, table: pd.DataFrame, frame: IntArray, track: IntArray, parent: str | None, *, by_cells: bool
 ) -> tuple[IntArray, list[str]]:
-    """Links within tracks, and from parents to the first points of their children; with sentences on budding."""
-    rows = np.lexsort((frame, track))
+    """Links within tracks, and from parents to the first points of their children; with sentences on budding.
+
+    ``by_cells``: parents are those of cells, which are read elsewhere.
+    """
+    rows = order_by(track, frame)
     same = np.diff(track[rows]) == 0
     twice = np.flatnonzero(same & (np.diff(frame[rows]) == 0))
     if len(twice):
@@ -306,6 +312,8 @@ def _links_of_tracks(
     within = np.stack([rows[:-1][same], rows[1:][same]], axis=1)
     if parent is None:
         family = _family(path, track)
+        if not by_cells:
+            _refuse_lost_parents(path, table, track, len(family))
     else:
         mothers = as_whole(path, filled(table, parent, "-1"), parent)
         none = (mothers == -1) | (mothers == track) | ((mothers == 0) & ~np.isin(mothers, track))
@@ -321,9 +329,24 @@ def _links_of_tracks(
     return np.concatenate([within, between]), notes
 
 
+def _refuse_lost_parents(path: Path, table: pd.DataFrame, track: IntArray, known: int) -> None:
+    """Raise `InputError` where lineages hold more tracks than the ``known`` parents join: divisions would be lost."""
+    for name in table.columns:
+        if plain(name) not in LINEAGES or table[name].dtype.kind not in "iu":
+            continue
+        members = unique_pairs(np.stack([as_whole(path, table, name), track], axis=1))
+        same = np.flatnonzero(np.diff(members[:, 0]) == 0)
+        if len(same) > known:
+            one, other = members[same[0], 1], members[same[0] + 1, 1]
+            raise InputError(
+                f"{path}: {name} says that the tracks {one} and {other} are of one lineage ({len(same)} such pairs), but not "
+                "which descends from which: add a column parent_track_id."
+            )
+
+
 def first_points(frame: IntArray, track: IntArray) -> NDArray[np.bool_]:
     """Which points are the first of their track, bool (n,)."""
-    rows = np.lexsort((frame, track))
+    rows = order_by(track, frame)
     first = np.zeros(len(rows), dtype=bool)
     first[rows] = np.diff(track[rows], prepend=track[rows[:1]] - 1) != 0
     return first
@@ -343,26 +366,25 @@ def links_to_mothers(
     family : IntArray
         int64 (k, 2), track and parent.
     """
-    ordered = track[rows]
-    links, problems, going_on = [], [], []
-    for child, mother in family.tolist():
-        (low, child_low), high = np.searchsorted(ordered, (mother, child)), np.searchsorted(ordered, mother, "right")
-        begin = int(frame[rows[child_low]])
-        if low == high:
+    ordered, (children, mothers) = track[rows], family.T
+    first, low = np.searchsorted(ordered, children), np.searchsorted(ordered, mothers)
+    last = np.searchsorted(ordered, mothers, "right")
+    begins = frame[rows[first]]
+    problems, going_on = [], []
+    for k in np.flatnonzero((low == last) | (frame[rows[last - 1]] >= begins)).tolist():  # the mother does not just end
+        (child, mother), begin = family[k].tolist(), int(begins[k])
+        if low[k] == last[k]:
             problems.append(
                 f"{path}: track {child} names the parent {mother}, which has no points: add it, or write -1."
             )
             continue
-        last = low + int(np.searchsorted(frame[rows[low:high]], begin))
-        if last == low:
+        last[k] = low[k] + np.searchsorted(frame[rows[low[k] : last[k]]], begin)
+        if last[k] == low[k]:
             problems.append(
                 f"{path}: track {child} begins in frame {begin}, but its parent {mother} has no point before it "
-                f"(its first is in frame {frame[rows[low]]}): correct the parent, or write -1."
+                f"(its first is in frame {frame[rows[low[k]]]}): correct the parent, or write -1."
             )
-            continue
-        links.append((rows[last - 1], rows[child_low]))
-        if last < high:
-            going_on.append((child, mother, begin))
+        going_on.append((child, mother, begin))
     if problems:
         raise InputError(*problems[:20])
     notes = []
@@ -372,4 +394,4 @@ def links_to_mothers(
             f"{path}: {len(going_on)} tracks begin while their parent goes on (first: {child} of {mother} in frame "
             f"{begin}), as in budding: the parent is cut there, and what follows counts as its other daughter."
         )
-    return np.array(links, dtype=np.int64).reshape(-1, 2), notes
+    return np.stack([rows[last - 1], rows[first]], axis=1), notes

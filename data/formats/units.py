@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from celltrail.data.files import omezarr, tiff
+from celltrail.data.files import tiff, zarr_metadata
 
 PIXEL_NAMES = frozenset(("", "pixel", "pixels", "px", "voxel", "voxels", "vx", "none"))
 FRAME_NAMES = frozenset(("", "frame", "frames", "timepoint", "timepoints", "none", *PIXEL_NAMES))
-UM = {name.lower(): length for name, length in {**tiff.LENGTH_IN_UM, **omezarr.LENGTH_IN_UM}.items()} | {
+UM = {name.lower(): length for name, length in {**tiff.LENGTH_IN_UM, **zarr_metadata.LENGTH_IN_UM}.items()} | {
     "micrometers": 1.0,
     "micrometre": 1.0,
     "micrometres": 1.0,
+    "\\u00b5m": 1.0,  # as ImageJ escapes it
     "μm": 1.0,  # the Greek letter; the sign for micro is another character
     "nanometre": 1e-3,
     "millimetre": 1e3,
     "inch": 25_400.0,
 }
-SECONDS = {**tiff.TIME_IN_S, **omezarr.TIME_IN_S} | {
+SECONDS = {**tiff.TIME_IN_S, **zarr_metadata.TIME_IN_S} | {
     "seconds": 1.0,
     "secs": 1.0,
     "msec": 1e-3,

@@ -51,8 +51,10 @@ WORDS: dict[str, Role] = {
 }
 _PARTS = re.compile(r"\d+")
 _WORD = re.compile(r"([A-Za-z]+)[ _=\-]?$")
-_ELAPSED = re.compile(r"(?:(\d+)d)?(\d+)h(?:(\d+)m)?(?:(\d+)s)?(?![A-Za-z])")
+_ELAPSED = re.compile(r"(?:(\d+)d)?(\d+)h(?:(\d+)m(?:in)?)?(?:(\d+)s(?:ec)?)?(?![A-Za-z])")
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_.](\d\d)[-_.](\d\d)[-_ T.]+(\d\d)[-_.h:](\d\d)(?:[-_.m:](\d\d))?(?!\d)")
+# 20210304T101500, 20210304101500; after another mark six digits that do not begin with 00 (else a running number)
+_COMPACT = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?:T?|[-_](?!00)(?=\d{6}))(\d\d)(\d\d)(\d\d)?(?!\d)")
 _MICRO_MANAGER = re.compile(r"img_(\d{9})_(.+)_(\d{3})")
 
 
@@ -79,11 +81,14 @@ class NamedMovie:
         Whether the channel was chosen by the names; then no file is asked for one.
     numbered_as : tuple[str, Role]
         The word before the frame number, with its role ("pos", "series"); ("", "") for plain names.
+    left_out : tuple[Path, ...]
+        Files without any number.
     """
 
     files: dict[int, tuple[Path, ...]]
     by_channel: bool = False
     numbered_as: tuple[str, Role] = ("", "")
+    left_out: tuple[Path, ...] = ()
 
 
 def frame_number(path: Path) -> int | None:
@@ -154,7 +159,7 @@ def _clock(stem: str, begin: int) -> tuple[int, int, int] | None:
         days, hours, minutes, seconds = (int(group or 0) for group in found.groups())
         total = (days * 24 + hours) * 60 + minutes
         return found.start(), found.end(), total * 60 + seconds if found.group(4) else total
-    if found := _DATE.search(stem, begin):
+    if found := _DATE.search(stem, begin) or _COMPACT.search(stem, begin):
         year, month, day, hour, minute, second = (int(group or 0) for group in found.groups())
         try:
             # From the first of January on: equal for images and masks, whichever of them are there.
@@ -185,6 +190,7 @@ def choose_files(paths: Sequence[Path], folder: Path, channel: int | None, serie
     movie_names = [name for name in names if not BY_PRODUCTS.fullmatch(name.path.stem)] or names
     if not movie_names:
         return NamedMovie({})
+    left_out = tuple(path for path in paths if not take_apart(path).numbers)
     _refuse_mixtures(movie_names, folder)
     count = len(movie_names[0].numbers)
     varying = [i for i in range(count) if len({name.numbers[i] for name in movie_names}) > 1]
@@ -220,7 +226,7 @@ def choose_files(paths: Sequence[Path], folder: Path, channel: int | None, serie
         by_channel = by_channel or role == "channel"
     slices = [i for i, role in roles.items() if role == "z"]
     word = movie_names[0].words[time], movie_names[0].roles[time]
-    return NamedMovie(_frames(chosen, time, slices, folder), by_channel, word if len(paths) > 1 else ("", ""))
+    return NamedMovie(_frames(chosen, time, slices, folder), by_channel, word if len(paths) > 1 else ("", ""), left_out)
 
 
 def _refuse_mixtures(names: Sequence[Name], folder: Path) -> None:

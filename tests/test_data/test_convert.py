@@ -215,7 +215,7 @@ def test_spots_without_track_are_tracks_of_one_frame_and_chains_need_no_edges(tm
         ("a,b\n1,2\n", "has the columns a, b, which are not known"),
         ("track_id,t,y,x\n1,0,5,oops\n", "line 2: x is 'oops', expected a number"),
         ("track_id,t,y,x\n1,0.5,5,5\n", "t is '0.5', expected a whole number"),
-        ("track_id,t,y,x\n1,0,nan,5\n", "y is 'nan'"),
+        ("track_id,t,y,x\n1,0,nan,5\n", "line 2: y is empty, expected a number"),
         ("track_id,t,y,x\n1,0,5,inf\n", "x is 'inf'"),
         ("track_id,t,y,x\n1,0,5,5\n1,0,6,6\n", "two points of track 1 in frame 0"),
         ("track_id,t,y,x,parent_track_id\n1,0,5,5,7\n", "names the parent 7, which has no points"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.check import find_problems
 from celltrail.data.files.opening import number_of, open_images, open_labels
 from celltrail.data.files.tiff import write_array
 
@@ -38,6 +40,7 @@ PLAIN: dict[str, tuple[Name, Callable[[int], int]]] = {
         lambda t: f"2021-03-04_{10 + t * 15 // 60:02d}-{t * 15 % 60:02d}.tif",
         lambda t: (62 * 24 + 10) * 60 + 15 * t,
     ),
+    "hours and minutes in words": (lambda t: f"exp_{t // 2}h{30 * (t % 2):02d}min.tif", lambda t: 30 * t),
     "OME": (lambda t: f"cells_t{t:03d}.ome.tif", lambda t: t),
     "a 3 in the text": (lambda t: f"H3B_mcherry2_{t:04d}_10min.tif", lambda t: t),
 }
@@ -136,6 +139,31 @@ def test_two_files_for_one_frame_are_refused(tmp_path: Path, other: str) -> None
         write(tmp_path, name, 1)
     with pytest.raises(InputError, match="the same frame number 1"):
         open_labels(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y%m%d_%H%M%S", "%Y-%m-%d_%H-%M-%S"])
+def test_clocks_without_marks_are_seconds(tmp_path: Path, form: str) -> None:
+    """Hours and minutes are no decimal digits: from 09:55 to 10:00 it is five minutes, not 45."""
+    begin = datetime(2021, 3, 4, 9, 45)
+    for t in range(6):
+        write(tmp_path, f"cells {begin + timedelta(minutes=5 * t):{form}}.tif", t + 1)
+    numbers = open_labels(tmp_path).numbers
+    assert set(np.diff(numbers)) == {300}
+
+
+def test_a_date_before_a_running_number_is_no_clock(tmp_path: Path) -> None:
+    for t in range(70):
+        write(tmp_path, f"20210304_{t:06d}.tif", t + 1)
+    assert open_labels(tmp_path).numbers == tuple(range(70))
+
+
+def test_a_file_without_a_number_is_left_out_aloud(tmp_path: Path) -> None:
+    for name in ("t0.tif", "t1.tif", "max_projection.tif"):
+        write(tmp_path, name, 1)
+    movie = open_images(tmp_path)
+    assert movie.numbers == (0, 1)
+    assert "without a number are left out (max_projection.tif)" in movie.notes[0]
+    assert "max_projection.tif" in str(find_problems(tmp_path))
 
 
 def test_two_movies_in_one_folder_are_refused(tmp_path: Path) -> None:

@@ -113,6 +113,40 @@ def test_a_parent_column_that_is_not_understood_is_not_overlooked(tmp_path: Path
         read_points(tmp_path / "a.csv")
 
 
+@pytest.mark.parametrize("name", ["children", "Daughter 1", "mother_id"])
+def test_other_words_for_families_are_not_overlooked(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.csv").write_text(f"track_id,t,y,x,{name}\n1,0,5,5,2\n2,1,5,5,\n3,1,9,9,\n")
+    with pytest.raises(InputError, match=f"what is {name}"):
+        read_points(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["lineage_id", "Tree ID", "root"])
+def test_lineages_of_several_tracks_need_parents(tmp_path: Path, name: str) -> None:
+    """laptrack keeps its divisions in a table of their own; without it they would be lost."""
+    (tmp_path / "a.csv").write_text(f"frame,y,x,track_id,{name}\n0,5,5,0,0\n1,5,6,1,0\n1,5,2,2,0\n0,9,9,3,1\n")
+    with pytest.raises(InputError, match=f"{name} says that the tracks 0 and 1 are of one lineage"):
+        read_points(tmp_path / "a.csv")
+    (tmp_path / "a-splits.csv").write_text("parent_track_id,child_track_id\n0,1\n0,2\n")
+    assert read_points(tmp_path / "a.csv").tracks.rows().tolist() == [
+        [1, 0, 0, 0],
+        [2, 0, 0, 0],
+        [3, 1, 1, 1],
+        [4, 1, 1, 1],
+    ]
+
+
+def test_times_with_a_common_step_are_frames_one_after_the_other(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("track_id,time,y,x\n1,0,5,5\n1,300,5,6\n1,600,5,7\n2,0,9,9\n2,600,9,9\n")
+    points = read_points(tmp_path / "a.csv")
+    assert points.tracks.rows().tolist() == [[1, 0, 600, 0], [2, 0, 0, 0], [3, 600, 600, 2]]  # 2 was lost at 300
+    assert "times 0, 300, 600 … are taken as the numbers of frames, 300 apart" in points.notes[0]
+
+
+def test_ids_of_cells_taken_for_tracks_are_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("t,y,x,id\n0,5,5,1\n1,5,6,2\n")
+    assert "no cell is linked to another" in read_points(tmp_path / "a.csv").notes[0]
+
+
 @pytest.mark.parametrize("first", [0, 5])
 def test_budding_never_turns_a_lineage_around(tmp_path: Path, first: int) -> None:
     rows = [(1, t, 20.0, 20.0, -1) for t in range(first, 8)] + [(2, t, 30.0, 20.0, 1) for t in range(3, 8)]
@@ -150,7 +184,12 @@ def test_three_daughters_pass_through_every_format(tmp_path: Path) -> None:
 # --- GEFF -----------------------------------------------------------------------------------------
 
 
-def write_graph(path: Path, axes: list[tuple[str, str, dict[str, object]]], columns: dict[str, list[float]]) -> Path:
+def write_graph(
+    path: Path,
+    axes: list[tuple[str, str, dict[str, object]]],
+    columns: dict[str, list[float]],
+    extra: dict[str, object] | None = None,
+) -> Path:
     """A GEFF as another program writes it."""
     geff = pytest.importorskip("geff")
     from geff.core_io import write_arrays
@@ -163,6 +202,7 @@ def write_graph(path: Path, axes: list[tuple[str, str, dict[str, object]]], colu
             axes=[Axis(name=name, type=kind, **rest) for name, kind, rest in axes],
             node_props_metadata={},
             edge_props_metadata={},
+            extra=extra or {},
         )
         write_arrays(
             str(path),
@@ -222,6 +262,44 @@ def test_micrometres_without_the_size_of_a_pixel_are_said(tmp_path: Path) -> Non
     points = read_points(path, voxel=(1.0, 0.5, 2.0))
     assert points.notes == ()
     np.testing.assert_allclose(points.position[0], [0, 20.0, 25.0])
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_funtracks_keeps_its_scale_beside_its_axes(tmp_path: Path, newer: bool) -> None:
+    """As funtracks 2.2 exports it, and as older versions did: positions and areas in its own units, axes without any."""
+    scale = {"y": 0.5, "x": 0.25}
+    columns = {"t": [cell[0] for cell in CELLS.values()]}
+    columns |= {axis: [cell[k] * scale[axis] for cell in CELLS.values()] for axis, k in (("y", 2), ("x", 3))}
+    columns["area"] = [20 * 0.5 * 0.25] * len(CELLS)
+    axes = [("t", "time", {}), *((axis, "space", {} if newer else {"scale": scale[axis]}) for axis in "yx")]
+    own = {"funtracks": {"version": "2.2.0"}, "tracksdata": {"scale": [0.5, 0.25]}} if newer else {"funtracks": {}}
+    write_graph(tmp_path / "a.geff" / "tracks.geff", axes, columns, own)
+    points = read_points(tmp_path / "a.geff")  # its folder holds the graph beside the masks
+    assert (lineage(points), set(points.area.tolist())) == (expected(), {20.0})
+    assert "0.5 × 0.25" in points.notes[0]
+
+
+@pytest.mark.parametrize("by_nodes", [True, False])
+def test_of_a_graph_of_candidates_only_the_solution_is_read(tmp_path: Path, by_nodes: bool) -> None:
+    """As tracksdata and motile write it, with a property that says what was chosen."""
+    write_array = pytest.importorskip("geff.core_io").write_arrays
+    columns = {name: [cell[k] for cell in CELLS.values()] for name, k in (("t", 0), ("y", 2), ("x", 3))}
+    axes = [("t", "time", {}), ("y", "space", {}), ("x", "space", {})]
+    graph = pytest.importorskip("geff.core_io").read_to_memory(str(write_graph(tmp_path / "a.geff", axes, columns)))
+    links = np.array([*sorted(LINKS), (1, 8)], np.uint64)  # 1 → 8 would make cells merge
+    chosen = np.array([True] * len(LINKS) + [False])
+    nodes = graph["node_props"]
+    if by_nodes:
+        links, chosen = links[:-1], chosen[:-1]
+        nodes = {**nodes, "solution": {"values": np.array(list(CELLS)) != 9, "missing": None}}
+    edges = {"solution": {"values": chosen, "missing": None}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_array(str(tmp_path / "b.geff"), graph["node_ids"], nodes, links, edges, graph["metadata"])
+    points = read_points(tmp_path / "b.geff")
+    lost = {link for link in expected() if (3, 33.0, 93.0) in link} if by_nodes else set()
+    assert lineage(points) == expected() - lost
+    assert "1 cells and links that its solution does not hold are left out" in points.notes[0]
 
 
 def test_labels_of_masks_in_a_geff_are_no_tracks(tmp_path: Path) -> None:

@@ -122,9 +122,35 @@ def test_the_image_of_a_converted_microscope_file(tmp_path: Path) -> None:
     group.attrs.update({"bioformats2raw.layout": 3})
     write_image(tmp_path / "a.zarr" / "0", MOVIE[:, 0, 0], "tyx", "0.4")
     assert len(open_images(tmp_path / "a.zarr")) == 3
-    write_image(tmp_path / "a.zarr" / "1", MOVIE[:, 0, 0], "tyx", "0.4")
-    with pytest.raises(InputError, match="holds several images: give the folder of one"):
+    with pytest.raises(InputError, match="no series 1"):
+        open_images(tmp_path / "a.zarr", series=1)
+    write_image(tmp_path / "a.zarr" / "1", MOVIE[:, 1, 0], "tyx", "0.4")
+    with pytest.raises(InputError, match=r"holds 2 images: choose one with --series 0 \(0\), 1 \(1\)"):
         open_images(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(open_images(tmp_path / "a.zarr", series=1)[2], MOVIE[2, 1, 0])
+    with pytest.raises(InputError, match="one image only, there is no series 1"):
+        open_images(tmp_path / "a.zarr" / "0", series=1)
+
+
+def test_the_fields_of_a_plate_are_listed_and_chosen(tmp_path: Path) -> None:
+    plate = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
+    plate.attrs["plate"] = {"wells": [{"path": "A/1"}, {"path": "B/2"}]}
+    for well, fields in (("A/1", "01"), ("B/2", "0")):
+        zarr.open_group(str(tmp_path / "a.zarr" / well), mode="w", zarr_format=2).attrs["well"] = {
+            "images": [{"path": field} for field in fields]
+        }
+        for field in fields:
+            write_image(tmp_path / "a.zarr" / well / field, MOVIE[:, 0, 0] + len(fields) + int(field), "tyx", "0.4")
+    with pytest.raises(InputError, match=r"3 images: choose one with --series 0 \(A/1/0\), 1 \(A/1/1\), 2 \(B/2/0\)"):
+        open_images(tmp_path / "a.zarr")
+    for series, more in enumerate((2, 3, 1)):
+        np.testing.assert_array_equal(open_images(tmp_path / "a.zarr", series=series)[1], MOVIE[1, 0, 0] + more)
+    np.testing.assert_array_equal(open_images(tmp_path / "a.zarr" / "B" / "2")[1], MOVIE[1, 0, 0] + 1)
+    with pytest.raises(InputError, match="no series 3"):
+        open_images(tmp_path / "a.zarr", series=3)
+    edit_json(tmp_path / "a.zarr" / ".zattrs", lambda c: c["plate"]["wells"].append({"path": "../elsewhere"}))
+    with pytest.raises(InputError, match="leads out of"):
+        open_images(tmp_path / "a.zarr", series=0)
 
 
 def test_floats_are_no_labels(tmp_path: Path, version: str) -> None:
@@ -165,7 +191,7 @@ def test_what_is_damaged_or_no_image(tmp_path: Path) -> None:
         open_images(path)
     path = fresh("f.zarr")
     edit_json(path / ".zattrs", lambda c: c.update(plate={}))
-    with pytest.raises(InputError, match="is a plate or a well"):
+    with pytest.raises(InputError, match="incomplete metadata of a plate"):
         open_images(path)
     path = fresh("g.zarr")
     edit_json(path / "0" / ".zarray", lambda c: c.update(shape=[3, 400_000, 400_000], chunks=[1, 400_000, 400_000]))

@@ -147,3 +147,23 @@ def test_scale_and_interval_come_from_ome_and_imagej(tmp_path: Path) -> None:
     )
     header = read_header(tmp_path / "b.tif")
     assert (header.axes, header.voxel, header.interval) == ("TZYX", (3.0, 0.25, 0.5), 60.0)
+
+
+@pytest.mark.parametrize(
+    ("unit", "time", "size", "interval"),
+    [
+        ("\\u00B5m", "min", (1.0, 0.25, 0.5), 300.0),  # as ImageJ writes µm
+        ("micron", "sec", (1.0, 0.25, 0.5), 5.0),
+        ("nm", "hours", (1e-3, 0.25e-3, 0.5e-3), 18_000.0),
+        ("inch", "jiffy", None, None),  # ImageJ's guess for pictures from elsewhere; no unit of time
+    ],
+)
+def test_units_of_imagej(
+    tmp_path: Path, unit: str, time: str, size: tuple[float, ...] | None, interval: float | None
+) -> None:
+    frames = np.zeros((3, 8, 8), np.uint8)
+    written = {"axes": "TYX", "unit": unit, "finterval": 5.0, "tunit": time}
+    tifffile.imwrite(tmp_path / "a.tif", frames, imagej=True, resolution=(2.0, 4.0), metadata=written)
+    header = read_header(tmp_path / "a.tif")
+    assert header.voxel == (None if size is None else pytest.approx(size))
+    assert header.interval == interval

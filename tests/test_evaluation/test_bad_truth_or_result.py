@@ -156,3 +156,36 @@ def test_the_command_exits_with_2_and_writes_nothing(
     assert not out.exists()
     assert console.run(celltrail.cli.app, ["evaluate", str(gt)]) == 2
     assert "name the folder of the result" in capsys.readouterr().err
+
+
+def scattered(numbers: list[int], *, frames: int = 5, every: int = 1) -> Movie:
+    """A piece of 5 × 5 pixels for each of the numbers, in every so many frames; the first one is there in all."""
+    masks = {}
+    for frame in range(frames):
+        masks[frame] = np.zeros((10, 50), dtype=np.uint16)
+        for place, number in enumerate(numbers[: None if frame % every == 0 else 1]):
+            masks[frame][2:7, 8 * place + 1 : 8 * place + 6] = number
+    return Movie(masks, Tracks.from_rows([(number, 0, frames - 1, 0) for number in set(numbers)]))
+
+
+@pytest.mark.parametrize("numbers", [[255, 255, 255], [1, 1, 1, 1], [65535] * 4, [1, 1, 1, 2, 2, 2]])
+@pytest.mark.parametrize("seg", [True, False])
+def test_a_truth_of_classes_is_refused(sequence: Write, numbers: list[int], seg: bool) -> None:
+    gt, res = sequence(scattered(numbers), scattered([1, 2, 3, 4, 5, 6][: len(numbers)]))
+    found = problems(gt, res, only_masks=seg)
+    assert "these are binary masks or a map of classes" in found[0]
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        scattered([255]),  # one cell, as people write it
+        scattered([1, 1]),  # one cell in two pieces
+        scattered([1, 1, 1, 1], every=3),  # that falls to pieces now and then
+        scattered([1, 2]),
+        scattered([1, 1, 1, 2, 3]),  # three cells; one in pieces
+    ],
+)
+def test_a_truth_with_cells_in_pieces_is_taken_as_it_is(sequence: Write, truth: Movie) -> None:
+    gt, res = sequence(truth, truth)
+    assert evaluate_sequence(gt, res).measures["TRA"] == 1

@@ -195,7 +195,7 @@ def test_voxel_sizes_give_distances_in_micrometres(
     measures = json.loads(capsys.readouterr().out)["sequences"][0]["measures"]
     assert (measures["ADE"], measures["ADE_um"]) == (1.0, 0.25)
     assert run("evaluate", gt, res, "--voxel", "0.5") == 2
-    assert "two or three sizes" in capsys.readouterr().err
+    assert "give two numbers (Y X) or three (Z Y X), each above 0" in capsys.readouterr().err
 
 
 def test_a_sparse_truth(sequence: Write, two_tracks: Movie) -> None:
@@ -255,6 +255,17 @@ def test_the_report_holds_everything(sequence: Write, tmp_path: Path) -> None:
     assert "prefers-color-scheme: dark" in page
     assert "http" not in page
     assert f"{sum(error.cost > 0 for error in evaluation.errors)} errors" in page
+
+
+def test_the_report_begins_with_the_verdict_and_pictures(sequence: Write, tmp_path: Path) -> None:
+    from celltrail.evaluation.reports.sequence_report import write_report
+
+    gt, res = sequence(random_pair(9)[0], random_pair(9)[0])
+    write_report(tmp_path / "report.html", gt, res)
+    page = (tmp_path / "report.html").read_text()
+    order = ['class="verdict"', "Cells of the result", "over time", "Lineages of the result", "<h2>Measures", "<th>"]
+    places = [page.index(part) for part in order]
+    assert places == sorted(places)
 
 
 def test_the_report_shows_the_images_beside_the_truth(tmp_path: Path) -> None:
