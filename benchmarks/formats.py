@@ -1,6 +1,6 @@
 """How fast lineages are read and written, against pandas and geff alone on the same tables.
 
-    python benchmarks/formats.py [--spots 700000] [--json FILE]
+    python benchmarks/formats.py [--spots 700000] [--formats CSV GEFF "TrackMate XML"] [--json FILE]
 
 One process each, imports not counted. ``alone`` is the library that the format rests on, without our checks and our lineages:
 ``pandas`` reads and writes the CSV, ``geff`` reads and writes the arrays of the GEFF, and ``pandas`` reads the spots of
@@ -120,6 +120,7 @@ def main() -> None:
     """Measure every format, step and method, print a table, and write it where asked."""
     options = parser(__doc__)
     options.add_argument("--spots", type=int, default=700_000)
+    options.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS), metavar="FORMAT")
     options.add_argument("--one", nargs=4, metavar=("METHOD", "PATH", "TARGET", "STEP"), help="used by the benchmark")
     given = options.parse_args()
     if given.one:
@@ -130,8 +131,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         points = make_points(given.spots)
         table_mb = len(points) * 8 * 6 / 2**20
-        for name, file in FORMATS.items():
-            path = Path(folder) / file
+        for name in given.formats:
+            path = Path(folder) / FORMATS[name]
             write_ours(points, path)
             write_ours(make_points(600), path.with_name(f"small{path.suffix}"))
             for step in ("read", "write"):

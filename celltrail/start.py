@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 
 NEEDED_MB = 600  # address space for the libraries and a small movie; measured with ulimit -v
+WITH_TORCH_MB = 1400  # the same with PyTorch, which ends the process where it gets none
+TORCH = ("segment", "train", "tune", "preview", "demo", "models")  # commands that load it
 
 
 def main() -> None:
     """Run the command line, or say what is missing to load it."""
-    if problem := too_little():
+    if problem := too_little(sys.argv[1:]):
         _give_up(problem)
     try:
         from celltrail.cli import main as run
@@ -23,17 +25,18 @@ def main() -> None:
     run()
 
 
-def too_little() -> str | None:
+def too_little(words: list[str]) -> str | None:
     """A sentence where this process may not use as much address space as importing needs; ``None`` where it may."""
     try:
         import resource
     except ImportError:  # Windows
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit == resource.RLIM_INFINITY or limit >= NEEDED_MB << 20:
+    needed = WITH_TORCH_MB if words[:1] and words[0] in TORCH else NEEDED_MB
+    if limit == resource.RLIM_INFINITY or limit >= needed << 20:
         return None
     return (
-        f"This process may use {limit >> 20} MB of address space, but loading the libraries needs {NEEDED_MB} MB: "
+        f"This process may use {limit >> 20} MB of address space, but loading the libraries needs {needed} MB: "
         "raise the limit (ulimit -v), or the memory of the job."
     )
 

@@ -50,7 +50,7 @@ def choose_folder(given: Given) -> None:
         try:
             registry.open_dataset(inside(given.data, given.data / wanted), Given(given.data))
         except InputError as error:
-            st.sidebar.warning(" ".join(error.problems[:2]))
+            st.sidebar.warning(parts.plain(" ".join(error.problems[:2])))
             return
         st.session_state.opened = wanted or None
         st.rerun()

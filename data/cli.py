@@ -1,4 +1,4 @@
-"""The commands of ``data``: simulate, check, convert, render, measure."""
+"""The commands of ``data``: simulate, check, convert, render."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ def add_commands(app: typer.Typer) -> None:
     app.command(cls=console.Command)(check)
     app.command("convert", cls=console.Command)(convert_result)
     app.command(cls=console.Command)(render)
-    app.command(cls=console.Command)(measure)
 
 
 def simulate(
@@ -254,103 +253,3 @@ def render(
             with output_folder(out, overwrite=overwrite) as folder:
                 write_pngs(pictures, folder)
     typer.echo(f"{out}: {len(numbers)} frames.")
-
-
-def measure(
-    result: Annotated[Path, typer.Argument(help="A result folder: masks with their track file.")],
-    out: Annotated[Path, typer.Option("--out", help="NAME.csv for the cells; NAME-tracks.csv is written beside it.")],
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Images whose grey values are measured.", show_default=False)
-    ] = None,
-    frames: console.FramesOption = None,
-    channel: Annotated[
-        list[int] | None,
-        typer.Option("--channel", min=0, help="Which channel; may be given several times.", show_default=False),
-    ] = None,
-    axes: console.AxesOption = None,
-    series: console.SeriesOption = None,
-    voxel: Annotated[
-        str | None, typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False)
-    ] = None,
-    interval: Annotated[
-        float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
-    ] = None,
-    certain: Annotated[
-        float | None,
-        typer.Option(
-            "--certain",
-            min=0.0,
-            max=1.0,
-            metavar="P",
-            help="Only tracks that are right as a whole with at least this probability.",
-            show_default=False,
-        ),
-    ] = None,
-    overwrite: console.OverwriteOption = False,
-) -> None:
-    """Measure every cell in every frame, and every track: position, size, shape, grey values, speed, fate.
-
-    Example:  celltrail measure 01_RES --images 01 --out cells.csv --voxel 0.65 0.65 --interval 300
-    """
-    from dataclasses import replace
-
-    from celltrail.data.files.opening import open_images, open_labels, parse_frames
-    from celltrail.data.formats.certainty import read_certainty
-    from celltrail.data.formats.measurements import (
-        measure_cells,
-        measure_tracks,
-        read_filled,
-        read_margins,
-        read_repaired,
-    )
-    from celltrail.data.formats.points import points_between, read_result
-    from celltrail.data.writing.output import output_file, refuse_existing
-
-    if out.suffix.lower() != ".csv":
-        raise InputError(f"{out} does not end in .csv: the measurements are tables.")
-    beside = out.with_name(f"{out.stem}-tracks.csv")
-    for path in (out, beside):
-        refuse_existing(path, overwrite=overwrite, inputs=[result])
-    wanted = parse_frames(frames)
-    movies = {}
-    if images is not None and not channel:
-        movies[""] = open_images(images, axes=axes, series=series)
-    elif images is not None:
-        movies = {f"ch{n}": open_images(images, channel=n, axes=axes, series=series) for n in channel or ()}
-    known = next(iter(movies.values()), None)
-    with console.show_progress() as progress:
-        points = points_between(read_result(result, progress=progress), wanted)
-        points = replace(
-            points,
-            voxel=parse_voxel(voxel) or points.voxel or (known.voxel if known else None),
-            interval=interval or points.interval or (known.interval if known else None),
-        )
-        graph = result / "graph.npz"
-        margins, certainty = read_margins(graph) if graph.is_file() else None, read_certainty(graph)
-        if certain is not None and certainty is None:
-            raise InputError(
-                f"{result} holds no probabilities, which --certain needs: run 'celltrail track' on its masks."
-            )
-        cells = measure_cells(
-            points,
-            open_labels(result, frames=wanted),
-            movies,
-            margins=margins,
-            filled=read_filled(result / "run.json"),
-            repaired=read_repaired(result / "run.json"),
-            certainty=certainty,
-            progress=progress,
-        )
-        tracks = measure_tracks(points, cells, certainty)
-    share = ""
-    if certain is not None:
-        before, tracks = len(tracks), tracks[tracks["probability"] >= certain]
-        all_cells, cells = len(cells), cells[cells["track"].isin(tracks["track"])]
-        share = (
-            f" Right as a whole with a probability of {certain:g} or more: {len(tracks)} of {before} tracks, "
-            f"{100 * len(cells) / max(all_cells, 1):.1f} % of the cells."
-        )
-    for table, path in ((cells, out), (tracks, beside)):
-        with output_file(path, overwrite=overwrite) as file:
-            table.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
-    typer.echo(f"{out}: {len(cells)} cells; {beside}: {len(tracks)} tracks.{share}")

@@ -63,6 +63,15 @@ def open_regular(path: Path) -> BinaryIO:
     return stream
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file or folder from another one under the same name; ``None`` where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
 def read_text(path: Path, encoding: str = "utf-8") -> str:
     """The text of a regular file; ``ValueError`` where it is none, otherwise as `open_regular`."""
     with open_regular(path) as stream:

@@ -17,13 +17,13 @@ from celltrail.data.files.file_formats import TIFF_SUFFIXES
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import open_instances, open_labels
 from celltrail.data.files.tracks import SHOWN, Tracks, read_tracks
-from celltrail.data.labels.instances import find_parts, mask_problem
+from celltrail.data.labels.instances import SMALLEST_REGION, find_parts, mask_problem
 from celltrail.data.types import IntArray
 from celltrail.evaluation.measures.contingency import Objects
 
 TruthKind = Literal["GT", "ST"]
 FEW_NUMBERS = 2  # a truth with more is none of classes: it is read once, and not looked at again
-PIECES = 3  # of one number in a frame, which one cell does not have
+PIECES = 3  # large ones of one number in a frame, which one cell does not have
 _SLICE = re.compile(r"_?(\d+)_(\d+)$")
 
 
@@ -188,7 +188,7 @@ def disagreements(path: Path, tracks: Tracks, objects: Objects, frames: IntArray
 def instance_problems(path: Path, pictures: Sequence[NDArray[Any]]) -> list[str]:
     """Whether a truth in which all cells have one or two numbers is black-and-white, or a map of classes, as sentences.
 
-    The cells of a truth may lie in pieces, so fewer than three pieces of a number are no sign.
+    The cells of a truth may lie in pieces, so fewer than three pieces of a number, or crumbs, are no sign.
 
     Parameters
     ----------
@@ -196,7 +196,8 @@ def instance_problems(path: Path, pictures: Sequence[NDArray[Any]]) -> list[str]
         Label images of some frames.
     """
     parts = [frame for frame in map(find_parts, pictures) if len(frame.value)]
-    scattered = [frame for frame in parts if np.unique(frame.value, return_counts=True)[1].max() >= PIECES]
+    large = [np.unique(frame.value[frame.area >= SMALLEST_REGION], return_counts=True)[1] for frame in parts]
+    scattered = [counts for counts in large if counts.max(initial=0) >= PIECES]
     problem = mask_problem(parts) if 2 * len(scattered) > len(parts) else None
     return [f"{path}: {problem}"] if problem else []
 

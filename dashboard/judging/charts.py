@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -22,6 +22,7 @@ CONFIG = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
 }
+BRUSH = {"modeBarButtonsToRemove": ["lasso2d", "autoScale2d"]}  # a plot in which a box can be drawn
 
 
 def plain_figure(height: int) -> go.Figure:
@@ -237,11 +238,21 @@ def draw_over_time(
     return figure
 
 
-def draw_scatter(table: pd.DataFrame, x: str, y: str, *, selected: int, height: int = 300) -> go.Figure:
-    """Two numbers of every track against each other; points carry (track, first frame) for selection."""
+def draw_scatter(
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    selected: int,
+    colours: Mapping[int, str] | None = None,
+    names: Mapping[str, str] | None = None,
+    height: int = 300,
+) -> go.Figure:
+    """Two numbers of every track against each other; points carry (track, first frame), a box chooses some."""
     figure = plain_figure(height)
     known = table[table[x].notna() & table[y].notna()]
     chosen = (known["track"] == selected).to_numpy()
+    shades = [(colours or {}).get(label, ACCENT) for label in known["track"].tolist()]
     kind = go.Scattergl if len(known) > MANY else go.Scatter
     figure.add_trace(
         kind(
@@ -249,12 +260,17 @@ def draw_scatter(table: pd.DataFrame, x: str, y: str, *, selected: int, height: 
             y=known[y],
             mode="markers",
             customdata=known[["track", "begin"]],
-            marker={"size": np.where(chosen, 14, 7), "color": np.where(chosen, "#d55e00", ACCENT), "opacity": 0.8},
+            marker={
+                "size": np.where(chosen, 14, 8),
+                "color": shades,
+                "line": {"width": np.where(chosen, 3, 0.5), "color": QUIET},
+            },
             hovertemplate="track %{customdata[0]}: %{x:.4g}, %{y:.4g}<extra></extra>",
         )
     )
-    figure.update_xaxes(title=x)
-    figure.update_yaxes(title=y)
+    figure.update_layout(dragmode="select")
+    figure.update_xaxes(title=(names or {}).get(x, x))
+    figure.update_yaxes(title=(names or {}).get(y, y))
     return figure
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.content import Result
+from celltrail.data.errors import InputError
 from celltrail.data.files.containment import inside
 from celltrail.data.files.pins import Cell, Pin
 from celltrail.data.graph.candidates import load_graph
@@ -55,6 +56,7 @@ class Review:
     questions: ReviewList
     file: Path
     answers: dict[int, Answer] = field(default_factory=dict)
+    saved: bool = True
     kind: list[str] = field(init=False)
     asked: IntArray = field(init=False)
     sample: IntArray = field(init=False)
@@ -117,20 +119,16 @@ class Review:
         order = list(dict.fromkeys(self.sample.tolist())) if sampled else range(len(q))
         return [i for i in order if kept[i]]
 
-    def answer(self, i: int, text: str, correct: Cell | None = None) -> list[Pin]:
-        """Take an answer, write all of them, and return the pins that follow from this one.
-
-        Raises
-        ------
-        InputError
-            If the file cannot be written; the answer is kept all the same.
-        """
+    def answer(self, i: int, text: str, correct: Cell | None = None) -> Answer:
+        """An answer to a question, not yet taken."""
         place = self.questions.place(i)
-        given = Answer((place.frame, place.label), place.kind, text, correct)
+        return Answer((place.frame, place.label), place.kind, text, correct)
+
+    def take(self, i: int, given: Answer) -> None:
+        """Take an answer, and write all of them."""
         self.answers.pop(i, None)
         self.answers[i] = given
         self.save()
-        return self.pins([given])
 
     def take_back(self) -> tuple[int, list[Pin]] | None:
         """Forget the last answer: its question, and the pins that no other answer asks for."""
@@ -169,9 +167,13 @@ class Review:
         return stream.getvalue()
 
     def save(self) -> None:
-        """Write the answers beside the result."""
-        with output_file(self.file, overwrite=True) as work:
-            work.write_text(self.table(), encoding="utf-8", newline="")
+        """Write the answers beside the result; where nothing can be written there, they last as long as the server."""
+        try:
+            with output_file(self.file, overwrite=True) as work:
+                work.write_text(self.table(), encoding="utf-8", newline="")
+            self.saved = True
+        except (OSError, InputError):
+            self.saved = False
 
 
 _lock = threading.Lock()

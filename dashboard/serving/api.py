@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from celltrail.dashboard.judging.lineage_layout import arrange
 from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.opening.cache import ByteCache
 from celltrail.data import InputError
+from celltrail.data.errors import Replaced
 from celltrail.data.pictures.render import flatten_stack, grey_picture
 
 SCRIPTS = Path(__file__).parents[1] / "viewer"
@@ -42,16 +44,25 @@ def _limiter() -> anyio.CapacityLimiter:
 
 async def _answer(make: Callable[[], Response]) -> Response:
     """Run ``make`` in a thread; an unknown id is 404, a wrong question 400, a file that cannot be shown 422."""
+    for _ in range(3):  # a result may be replaced while it is read: then the new one is
+        with suppress(Replaced, FileNotFoundError):
+            return await _attempt(make)
+    return JSONResponse({"problems": ["These files are being replaced."]}, 503, FRESH)  # the viewer asks again
+
+
+async def _attempt(make: Callable[[], Response]) -> Response:
     try:
         return await anyio.to_thread.run_sync(make, limiter=_limiter())
+    except (Replaced, FileNotFoundError):
+        raise
     except KeyError:
         return JSONResponse({"problems": ["There is no such frame or data set here."]}, 404, FRESH)
     except InputError as error:
         return JSONResponse({"problems": list(error.problems)}, 422, FRESH)
     except ValueError as error:
         return JSONResponse({"problems": [f"The address is wrong: {error}."]}, 400, FRESH)
-    except OSError:  # a result that is just being replaced, or is gone; the viewer asks again
-        return JSONResponse({"problems": ["These files cannot be read now."]}, 503, FRESH)
+    except OSError as error:
+        return JSONResponse({"problems": [f"The file cannot be read ({error.strerror})."]}, 422, FRESH)
 
 
 def _view(request: Request) -> tuple[str, int, Crop | None]:

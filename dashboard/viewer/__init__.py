@@ -116,8 +116,11 @@ def show_viewer(
     place: str = "",
     chosen: Mapping[str, Sequence[int]] | None = None,
     compact: bool = False,
+    pen: bool = False,
+    strokes: Sequence[dict[str, Any]] = (),
     on_frame_change: Callable[[], None] = lambda: None,
     on_pick_change: Callable[[], None] = lambda: None,
+    on_stroke_change: Callable[[], None] = lambda: None,
 ) -> Any:
     """Show panes that share one clock and one view.
 
@@ -136,10 +139,15 @@ def show_viewer(
         Id of a layer → the tracks that have colours; the others are quiet.
     compact : bool
         Without the controls of colours and light.
+    pen : bool
+        Dragging draws a stroke instead of moving the image.
+    strokes : Sequence[dict[str, Any]]
+        Strokes to show, ``{t, points}``, points as (y, x).
 
     Returns
     -------
-    The component's state: ``frame`` (where the clock rests) and ``pick`` (the cell clicked just now).
+    The component's state: ``frame`` (where the clock rests), ``pick`` (the cell clicked just now) and ``stroke`` (drawn just
+    now: ``{layer, frame, points}``).
     """
     data = {
         "place": place,
@@ -153,10 +161,17 @@ def show_viewer(
         "columns": columns,
         "height": height,
         "focus": focus,
+        "pen": pen,
+        "strokes": list(strokes),
         "palette": list(content.PALETTE),
         "chosen": {layer: list(labels) for layer, labels in (chosen or {}).items()},
         "compact": compact,
     }
     return _component(
-        key=key, data=data, default={"frame": t}, on_frame_change=on_frame_change, on_pick_change=on_pick_change
+        key=key,
+        data=data,
+        default={"frame": t},
+        on_frame_change=on_frame_change,
+        on_pick_change=on_pick_change,
+        on_stroke_change=on_stroke_change,
     )

@@ -178,3 +178,15 @@ export function drawMark(context, mark, view, ratio) {
   }
   context.setLineDash([]);
 }
+
+// What was drawn by hand.
+export function drawStroke(context, points, view, ratio) {
+  context.beginPath();
+  for (const [y, x] of points) context.lineTo(...at({ x, y }, view));
+  context.lineWidth = 4 * ratio;
+  context.strokeStyle = "rgba(0, 0, 0, 0.6)";
+  context.stroke();
+  context.lineWidth = 2 * ratio;
+  context.strokeStyle = "#ffffff";
+  context.stroke();
+}

@@ -5,7 +5,7 @@
 import { listen, tell } from "./bus.js";
 import { FrameStore, decodeImage, decodeLabels } from "./frames.js";
 import {
-  QUIET, colourTables, drawDivisions, drawIds, drawImage, drawMark, drawTails, paintLabels, withColours,
+  QUIET, colourTables, drawDivisions, drawIds, drawImage, drawMark, drawStroke, drawTails, paintLabels, withColours,
 } from "./draw.js";
 import { NO_TRACKS, loadTracks } from "./tracks.js";
 
@@ -483,7 +483,7 @@ class Viewer {
   // The colours of a pane: those of the tracks, or quiet ones where others are spoken of; and what its frame adds.
   tablesOf(pane, top) {
     const { paint, layer } = pane.spec;
-    const chosen = (this.data.chosen || {})[layer];
+    const chosen = ((this.data.chosen || {})[layer] || []).length ? this.data.chosen[layer] : null;
     if (!pane.tables || pane.tables.line.length <= top) {
       const { palette } = this.data;
       const spoken = paint ? new Set() : chosen && new Set(chosen);
@@ -499,6 +499,10 @@ class Viewer {
     for (const mark of pane.spec.marks || []) {
       if (mark.t === pane.shown) drawMark(context, mark, view, view.ratio);
     }
+    for (const stroke of this.data.strokes || []) {
+      if (stroke.t === pane.shown) drawStroke(context, stroke.points, view, view.ratio);
+    }
+    if (pane.stroke) drawStroke(context, pane.stroke, view, view.ratio);
   }
 
   describe() {
@@ -652,13 +656,20 @@ class Viewer {
     canvas.onpointerdown = (event) => {
       if (event.button !== 0) return;
       canvas.setPointerCapture(event.pointerId);
+      if (this.data.pen) return this.beginStroke(pane, event);
       start = { x: event.clientX, y: event.clientY, moved: false };
     };
     canvas.onpointermove = (event) => {
+      if (pane.stroke) {
+        const { x, y } = this.place(pane, event);
+        pane.stroke.push([y, x]);
+        this.draw();
+        return;
+      }
       if (!start) {
         const label = this.labelAt(pane, this.place(pane, event));
         canvas.title = label ? `Track ${label}` : "";
-        canvas.style.cursor = label ? "pointer" : "grab";
+        canvas.style.cursor = this.data.pen ? "crosshair" : label ? "pointer" : "grab";
         tell("hover", { from: this, layer: pane.spec.layer, label });
         return;
       }
@@ -672,6 +683,7 @@ class Viewer {
       this.draw();
     };
     canvas.onpointerup = (event) => {
+      if (pane.stroke) return this.endStroke(pane);
       const click = start && !start.moved;
       start = null;
       if (!click) return;
@@ -685,6 +697,19 @@ class Viewer {
       const { x, y } = this.place(pane, event);
       this.zoomBy(event.deltaY < 0 ? 1.2 : 1 / 1.2, x, y);
     };
+  }
+
+  // A stroke on the image, in pixels of the movie; Python hears of it when it is whole.
+  beginStroke(pane, event) {
+    const { x, y } = this.place(pane, event);
+    pane.stroke = [[y, x]];
+  }
+
+  endStroke(pane) {
+    const points = pane.stroke;
+    pane.stroke = null;
+    clearTimeout(this.waiting);
+    this.trigger("stroke", { layer: pane.spec.layer, frame: this.number() + (pane.spec.offset || 0), points });
   }
 
   select(pane, label, place, second) {

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-import pandas as pd
 import streamlit as st
 
 from celltrail.dashboard import parts
-from celltrail.dashboard.correcting import panel
-from celltrail.dashboard.judging import charts
+from celltrail.dashboard.correcting import mend_panel, panel
+from celltrail.dashboard.judging import charts, track_list
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.viewer import Pane, show_viewer
 from celltrail.dashboard.viewer.tree import show_tree
@@ -20,14 +19,6 @@ VIEWER = "browse_viewer"
 def take_frame() -> None:
     """The viewer has come to rest."""
     state.take_frame(st.session_state[VIEWER].frame)
-
-
-def take_row() -> None:
-    """A row of the table was clicked."""
-    rows, result = st.session_state.track_table.selection.rows, parts.selection().result
-    if rows and result is not None:
-        label = int(st.session_state.track_rows[rows[0]])
-        state.look_at(t=int(result.tracks.begin[result.tracks.row_of(label)]), track=label)
 
 
 def show_track(selection: state.Selection, result: content.Result) -> None:
@@ -103,37 +94,6 @@ def take_point(key: str) -> None:
         state.look_at(t=data[-1], track=data[0] if len(data) == 2 else None)
 
 
-def show_table(result: content.Result, selected: int) -> None:
-    """All tracks; a row selects a track."""
-    table = track_table(result)
-    table.insert(0, "", ["▸" if label == selected else "" for label in table["track"].tolist()])
-    st.session_state.track_rows = table["track"].tolist()
-    st.dataframe(
-        table,
-        key="track_table",
-        hide_index=True,
-        on_select=take_row,
-        selection_mode="single-row",
-        height=260,
-        alt="Tracks with first and last frame, mother and daughters",
-    )
-
-
-def track_table(result: content.Result) -> pd.DataFrame:
-    """One row per track."""
-    tracks, children = result.tracks, result.tracks.children()
-    return pd.DataFrame(
-        {
-            "track": tracks.label,
-            "first frame": tracks.begin,
-            "last frame": tracks.end,
-            "frames": tracks.end - tracks.begin + 1,
-            "mother": [str(parent or "") for parent in tracks.parent.tolist()],
-            "daughters": [", ".join(map(str, children.get(label, []))) for label in tracks.label.tolist()],
-        }
-    )
-
-
 @st.fragment
 @parts.guarded
 def show() -> None:
@@ -163,8 +123,12 @@ def show() -> None:
             selected={} if selection.layer is None else {selection.layer.id: selection.track},
             focus=st.session_state.get("focus"),
             place=selection.movie.id,
+            chosen={} if result is None else {result.layer.id: track_list.chosen_tracks(result)},
             on_frame_change=take_frame,
+            pen=mend_panel.tool() is not None,
+            strokes=mend_panel.strokes(result),
             on_pick_change=partial(panel.take_pick, VIEWER),
+            on_stroke_change=partial(mend_panel.take_stroke, VIEWER),
         )
         if result is not None and len(result.tracks):
             parts.colour_choice(result)
@@ -181,9 +145,10 @@ def show() -> None:
         else:
             show_track(selection, result)
             panel.show_panel(selection, result)
+            mend_panel.show_mending(result)
             show_measures(selection, result)
     if result is not None and len(result.tracks):
-        show_table(result, selection.track)
+        track_list.show(result, selection.track)
     state.write_address()
 
 

@@ -104,9 +104,10 @@ def take_answer(
     """One answer: what follows is pinned, and the next open question is shown."""
     i = shown[index]
     correct = found.correct_cell(i, found.questions.alternative(i)) if instead else None
-    log = log_of(result)
-    for pin in found.answer(i, answer, correct):
-        log.add(pin)
+    given = found.answer(i, answer, correct)
+    if not panel.take(result, found.pins([given])):
+        return  # it contradicts another one, and the corrections say how
+    found.take(i, given)
     later = [*range(index + 1, len(shown)), *range(index)]
     go_to(found, shown, next((n for n in later if shown[n] not in found.answers), index), zoom)
 
@@ -117,10 +118,10 @@ def take_back(found: Review, shown: list[int], zoom: float, result: content.Resu
     if last is None:
         return
     i, pins = last
-    log = log_of(result)
-    for pin in log.done:
-        if pin in pins:
-            log.undo(pin)
+    desk = log_of(result)
+    for pin in pins:
+        if pin in desk.done:
+            desk.undo(pin)
     if i in shown:
         go_to(found, shown, shown.index(i), zoom)
 
@@ -234,14 +235,6 @@ def show() -> None:
             "celltrail track 01_MASKS --out 01_RES",
         )
         return
-    synced = st.session_state.setdefault("review_synced", set())
-    if result.layer.id not in synced:  # what was answered in another session
-        synced.add(result.layer.id)
-        log = log_of(result)
-        known = set(log.done)
-        for pin in found.pins(found.answers.values()):
-            if pin not in known:
-                log.add(pin)
     said = (result.run or {}).get("confidence")
     if isinstance(said, dict) and isinstance(said.get("sentence"), str):
         text = said["sentence"]
@@ -253,7 +246,7 @@ def show() -> None:
         return
     with st.container(border=True):
         show_card(selection, result, found, shown)
-    panel.show_panel(selection, result)
+    panel.show_corrections(result)
     show_list(found, shown, review.close_up(result, across=300))
     st.download_button(
         "Download the answers",
@@ -264,6 +257,10 @@ def show() -> None:
         on_click="ignore",
         disabled=not found.answers,
     )
+    if not found.saved:
+        st.caption(
+            "Nothing can be written beside this result: download the answers, they last only as long as the server."
+        )
     st.caption(
         f"Answers are kept in {found.file.name} beside the result; 'celltrail review RES --answers' reads them. What "
         "looks odd by rules, without a probability, is on the page Errors."

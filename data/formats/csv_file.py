@@ -101,7 +101,9 @@ def as_numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = Fa
     if not pd.api.types.is_numeric_dtype(given) and table.attrs.get("decimal comma"):
         given = given.astype(str).str.replace(",", ".", regex=False)
     values = np.asarray(pd.to_numeric(given, errors="coerce"), dtype=np.float64)
-    bad = ~(np.abs(values) <= LARGEST) | (whole & (np.abs(values) > 2**53)) | (whole & (values != np.floor(values)))
+    bad = ~(np.abs(values) <= LARGEST)
+    if whole:
+        bad |= (np.abs(values) > 2**53) | (values != np.floor(values))
     if bad.any():
         line = int(np.flatnonzero(bad)[0])
         kind = "a whole number" if whole else "a number"
@@ -115,6 +117,9 @@ def as_numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = Fa
 
 def as_whole(path: Path, table: pd.DataFrame, column: str) -> IntArray:
     """A column as int64 (n,); `InputError` names the first line that holds something else than a whole number."""
+    given = table[column]
+    if given.dtype.kind == "i" and (given.empty or max(-given.min(), given.max()) <= 2**53):
+        return np.asarray(given, dtype=np.int64)
     return as_numbers(path, table, column, whole=True).astype(np.int64)
 
 

@@ -386,17 +386,19 @@ def unique_pairs(pairs: IntArray) -> IntArray:
 def rows_of_ids(pairs: IntArray, ids: IntArray, source: str) -> IntArray:
     """Pairs of ids → pairs of rows; `InputError` where an id is not there or is there twice."""
     low, high = (int(ids.min()), int(ids.max())) if len(ids) else (0, -1)
-    dense = high - low < 4 * len(ids)
-    order = np.argsort(ids, kind="stable")
-    if len(ids) and (np.diff(ids[order]) == 0).any():
-        raise InputError(f"{source}: two cells have the same id: give each its own.")
-    if dense:  # a table of all ids is small, and found faster than by search
+    if high - low < 4 * len(ids):  # a table of all ids is small, and found faster than by search
         place = np.full(high - low + 2, -1, dtype=np.int64)
         place[ids - low] = np.arange(len(ids))
-        rows = place[np.where((pairs >= low) & (pairs <= high), pairs - low, -1)]
+        twice = bool((place[ids - low] != np.arange(len(ids))).any())
+        known = (pairs >= low) & (pairs <= high)
+        rows = place[pairs - low] if known.all() else place[np.where(known, pairs - low, -1)]
     else:
+        order = np.argsort(ids, kind="stable")
+        twice = bool((np.diff(ids[order]) == 0).any())
         found = order[np.searchsorted(ids, pairs, sorter=order).clip(0, len(ids) - 1)]
         rows = np.where(ids[found] == pairs, found, -1)
+    if twice:
+        raise InputError(f"{source}: two cells have the same id: give each its own.")
     if (rows < 0).any():
         raise InputError(f"{source} links the cell {pairs[rows < 0][0]}, which is not listed: export both together.")
     return rows

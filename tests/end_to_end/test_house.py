@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "dashboard": set(PACKAGES),
 }
 FLOORS = {  # the rooms of a package from the ground up; one imports only rooms that come before it
-    "data": ("running", "writing", "labels", "readers", "files", "graph", "simulation", "formats", "pictures"),
+    "data": ("writing", "running", "labels", "readers", "files", "graph", "simulation", "formats", "pictures"),
     "segmentation": ("net", "prediction", "training"),
     "tracking": ("solving", "confidence", "measuring", "candidates", "costs", "exporting", "repairing"),
     "evaluation": ("measures", "comparing", "reports"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
@@ -107,3 +108,28 @@ def test_two_files_for_one_frame(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert run(*command) == 2
         said = capsys.readouterr()
         assert "the same frame number 1" in said.out + said.err
+
+
+def test_positions_of_images_are_chosen_wherever_images_are_read(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    with tifffile.TiffWriter(tmp_path / "images" / "exp.ome.tif", ome=True) as writer:
+        for name, frames in (("left", IMAGES), ("right", IMAGES // 2)):
+            writer.write(frames, metadata={"axes": "TYX", "Name": name}, photometric="minisblack")
+    write(tmp_path / "01_GT" / "TRA", MASKS, "man_track{:03d}.tif")
+    write(tmp_path / "RES", MASKS, "mask{:03d}.tif")
+    for file in ("01_GT/TRA/man_track.txt", "RES/res_track.txt"):
+        (tmp_path / file).write_text("".join(f"{label} 0 {FRAMES - 1} 0\n" for label in (1, 2, 3)))
+    res, images = tmp_path / "RES", ("--images", tmp_path / "images")
+    commands: list[tuple[Any, ...]] = [
+        ("measure", res, *images, "--out", tmp_path / "cells.csv"),
+        ("render", res, *images, "--out", tmp_path / "pictures"),
+        ("evaluate", tmp_path / "01_GT", res, *images, "--report", tmp_path / "report.html"),
+        ("track", res, *images, "--out", tmp_path / "AGAIN"),
+        ("check", tmp_path / "images"),
+    ]
+    for command in commands:
+        assert run(*command) == 2, command
+        assert run(*command, "--series", 1) == 0, command
+    cells = pd.read_csv(tmp_path / "cells.csv")
+    first = MASKS[0] == 1
+    assert cells["mean"][0] == pytest.approx((IMAGES[0] // 2)[first].mean(), rel=1e-5)

@@ -72,7 +72,11 @@ def test_every_numeric_option_of_every_command_refuses_them(
             status = console.run(app, [*path, *words])
             said = capsys.readouterr().err
             tried += 1
-            name = parameter.opts[-1].strip("-") if parameter.param_type_name == "option" else "'"
+            name = (
+                parameter.opts[-1].strip("-")
+                if parameter.param_type_name == "option"
+                else parameter.human_readable_name
+            )
             if status != 2 or name not in said.replace("\n", " ") or "Traceback" in said:
                 wrong.append((*path, *words, status, said[:200]))
     assert wrong == []

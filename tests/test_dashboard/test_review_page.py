@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from celltrail.dashboard.correcting.desk import log_of
 from celltrail.dashboard.judging import cards, questions
 from celltrail.dashboard.judging.questions import Filter, Review
 from celltrail.dashboard.opening import content, registry
 from celltrail.data import InputError
 from celltrail.data.files.ctc import write_masks
-from celltrail.data.files.pins import Pin
+from celltrail.data.files.pins import Cell, Pin
 from celltrail.data.graph.candidates import load_graph, save_graph
 from celltrail.data.simulation.scene import simulate_movie, write_movie
 from celltrail.tracking import track, write_result
@@ -52,6 +53,13 @@ def opened(folder: Path) -> tuple[content.Result, Review]:
     found = questions.open_review(result)
     assert found is not None
     return result, found
+
+
+def say(found: Review, i: int, text: str, correct: Cell | None = None) -> list[Pin]:
+    """Answer a question; gives what it asks of tracking."""
+    given = found.answer(i, text, correct)
+    found.take(i, given)
+    return found.pins([given])
 
 
 def first(found: Review, kind: str, what: str) -> int:
@@ -93,10 +101,9 @@ def test_an_answer_becomes_pins_and_a_row_and_can_be_taken_back(movie: Path) -> 
     table = q.candidates.detections
     past = int(q.past[q.questions.row[i]])
     before = (int(table.frame[past]), int(table.label[past]))
-    pins = found.answer(i, "wrong", other)
-    assert pins == [Pin("link", "forbid", (before, cell)), Pin("link", "keep", (other, cell))]
+    assert say(found, i, "wrong", other) == [Pin("link", "forbid", (before, cell)), Pin("link", "keep", (other, cell))]
     begin = first(found, "begin", "follows")
-    assert found.answer(begin, "right") == [Pin("begin", "keep", ((q.place(begin).frame, q.place(begin).label),))]
+    assert say(found, begin, "right") == [Pin("begin", "keep", ((q.place(begin).frame, q.place(begin).label),))]
     rows = list(csv.DictReader(StringIO(found.file.read_text())))
     assert list(rows[0]) == [*COLUMNS, "draws", "answer", "correct_frame", "correct_label"]
     assert [row["answer"] for row in rows] == ["wrong", "right"]
@@ -121,7 +128,7 @@ def test_the_alternative_as_the_truth_is_what_the_next_solution_has(movie: Path,
         pytest.skip("this movie asks no such question")
     q = found.questions
     row, other = int(q.questions.row[i]), q.alternative(i)
-    pins = found.answer(i, "wrong", found.correct_cell(i, other))
+    pins = say(found, i, "wrong", found.correct_cell(i, other))
     again = apply_pins(q.candidates, pins)
     solution = solve_candidates(again)
     require_obedience(again, solution, pins)
@@ -141,7 +148,7 @@ def test_progress_counts_what_was_seen(movie: Path) -> None:
     _, found = opened(movie)
     total = float(found.questions.questions.errors.sum())
     assert (found.seen, found.left) == (0.0, pytest.approx(total))
-    found.answer(0, "cannot tell")
+    say(found, 0, "cannot tell")
     assert found.left == pytest.approx(total - found.questions.questions.errors[0])
     assert found.seen == pytest.approx(found.questions.questions.errors[0] / total)
     for i in range(1, len(found.questions)):
@@ -155,20 +162,20 @@ def test_the_sample_gives_a_certificate_at_any_time(movie: Path) -> None:
     order = found.numbers(Filter(), sampled=True)
     assert found.certificate() is None
     for i in order[:7]:
-        found.answer(i, "right")
+        say(found, i, "right")
     certificate = found.certificate()
     assert certificate is not None
     assert certificate.answered == 7
     reached = found.sample[: int(np.flatnonzero(found.sample == order[7])[0])]  # up to the first that is open
     assert found.draws == {i: int((reached == i).sum()) for i in order[:7]}
-    found.answer(order[8], "wrong")
+    say(found, order[8], "wrong")
     assert found.certificate() == certificate  # one that was skipped: what comes after it waits
     assert certificate.interval[0] <= certificate.wrong <= certificate.interval[1]
 
 
 def test_answers_outlive_a_restart_and_those_of_another_result_are_refused(movie: Path) -> None:
     result, found = opened(movie)
-    found.answer(0, "right")
+    say(found, 0, "right")
     questions._open_review.cache_clear()
     again = questions.open_review(result)
     assert again is not None
@@ -206,13 +213,13 @@ def test_the_page_asks_and_takes_answers(open_page: OpenPage, movie: Path) -> No
     test.button(key="answer_right").click().run()
     assert not test.exception
     assert [one.answer for one in found.answers.values()] == ["right"]
-    pins = test.session_state.corrections[registry.opaque_id(movie / "01_RES")].done
-    assert pins == found.pins(found.answers.values())
+    result, _ = opened(movie)
+    assert log_of(result).done == found.pins(found.answers.values())
     test.button(key="answer_unsure").click().run()
     test.button(key="answer_undo").click().run()
     test.button(key="answer_undo").click().run()
     assert found.answers == {}
-    assert test.session_state.corrections[registry.opaque_id(movie / "01_RES")].done == []
+    assert log_of(result).done == []
 
 
 def test_a_result_without_probabilities_says_so(open_page: OpenPage, movie: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_frame_that_is_no_file_is_not_passed_over(make: Callable[[Path, str], 
 def test_track_waits_for_nothing(option: str, path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if path == "pipe":
         path = str(a_pipe(tmp_path, "pipe"))
-    write_labels(tmp_path / "mask000.tif", np.eye(9, dtype=np.uint16))
+    write_labels(tmp_path / "mask000.tif", np.repeat(np.arange(9, dtype=np.uint16) // 3, 9).reshape(9, 9))
     words = ["track", str(tmp_path), "--out", str(tmp_path / "RES"), option, path]
     assert console.run(celltrail.cli.app, words) == 2
     said = capsys.readouterr().err

@@ -159,12 +159,12 @@ def test_the_command_exits_with_2_and_writes_nothing(
 
 
 def scattered(numbers: list[int], *, frames: int = 5, every: int = 1) -> Movie:
-    """A piece of 3 × 3 pixels for each of the numbers, in every so many frames; the first one is there in all."""
+    """A piece of 5 × 5 pixels for each of the numbers, in every so many frames; the first one is there in all."""
     masks = {}
     for frame in range(frames):
         masks[frame] = np.zeros((10, 50), dtype=np.uint16)
         for place, number in enumerate(numbers[: None if frame % every == 0 else 1]):
-            masks[frame][3:6, 8 * place + 1 : 8 * place + 4] = number
+            masks[frame][2:7, 8 * place + 1 : 8 * place + 6] = number
     return Movie(masks, Tracks.from_rows([(number, 0, frames - 1, 0) for number in set(numbers)]))
 
 

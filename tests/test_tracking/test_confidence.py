@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from celltrail.data.graph.candidates import (
 )
 from celltrail.data.graph.confidence import NOTHING, chosen_past, pairs_of, past_probability
 from celltrail.tracking.confidence.marginals import compute_confidence
+from celltrail.tracking.confidence.resampling import count_lineages, draw_solutions, interval_of_draws
 from celltrail.tracking.confidence.summary import interval_of, summarise
 from celltrail.tracking.confidence.temperature import (
     UNKNOWN,
@@ -403,3 +405,57 @@ def test_the_temperature_that_made_the_errors_is_found() -> None:
     entry = learned.as_json()
     assert read_calibration(entry) == learned
     assert read_calibration({**entry, "version": 99}) == read_calibration(None) == Calibration()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind",
+    [{"frames": 4, "cells": 5}, {"frames": 4, "cells": 4, "gaps": True}, {"frames": 4, "cells": 4, "optional": 0.5}],
+    ids=str,
+)
+def test_solutions_under_perturbed_costs_agree_with_the_probabilities(kind: dict[str, Any]) -> None:
+    """Another way to the same numbers: no messages, but the solver. It is an approximation of its own."""
+    candidates = made_problem(1, **kind)
+    found = [
+        np.concatenate([one.link_chosen, one.division_chosen, one.appears, one.disappears])
+        for one in draw_solutions(candidates, 1.5, 100, seed=1)
+    ]
+    said = compute_confidence(candidates, 1.5)
+    difference = np.abs(
+        np.mean(found, axis=0) - np.concatenate([said.link, said.division, said.appear, said.disappear])
+    )
+    assert difference.mean() < 0.06
+    assert difference.max() < 0.3
+
+
+def test_what_is_counted_in_lineages() -> None:
+    #  1 ─┬─ 2 ─┬─ 4 ── 6 (4 continues as 6)      7 ──
+    #     │     └─ 5
+    #     └─ 3
+    tracks = Tracks.from_rows(
+        [(1, 0, 1, 0), (2, 2, 4, 1), (3, 2, 9, 1), (4, 5, 6, 2), (5, 5, 9, 2), (6, 8, 9, 4), (7, 3, 4, 0)]
+    )
+    assert count_lineages(tracks) == {
+        "tracks": 6,
+        "lineages": 2,
+        "divisions": 2,
+        "cycles": 1,
+        "mean_cycle_frames": 3,
+        "last_generation": pytest.approx((1 + 2 + 2) / 3),
+    }
+    assert interval_of_draws([1.0, 2.0, 3.0, float("nan")]) == pytest.approx((1.1, 2.9))
+    assert np.isnan(interval_of_draws([1.0, float("nan"), float("nan")])).all()
+
+
+def test_the_draws_are_as_probable_as_the_costs_say() -> None:
+    """Two cells in two frames that are the same cell with odds e^(2/T): drawn as often."""
+    candidates = made_problem(0, 2, 1)
+    one = to_units(np.array([-2.0]))
+    candidates = replace(
+        candidates,
+        detections=replace(candidates.detections, appear=to_units(np.zeros(2)), disappear=to_units(np.zeros(2))),
+        links=Links(np.array([0]), np.array([1]), one, all_free(1)),
+    )
+    share = np.mean([solution.link_chosen[0] for solution in draw_solutions(candidates, 2.0, 300, seed=0)])
+    assert share == pytest.approx(1 / (1 + np.exp(-1)), abs=0.08)
+    assert compute_confidence(candidates, 2.0).link[0] == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-3)

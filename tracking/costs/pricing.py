@@ -397,6 +397,7 @@ def _across_the_side(table: DetectionTable) -> tuple[NDArray[np.bool_], NDArray[
             before[there:beyond] = np.median(shift[here:there], axis=0)
     radius = table.diameter[:, np.newaxis] / 2 / table.scale
     size = np.array((1,) * (3 - table.ndim) + table.shape) - 1
-    places = table.position + shift, table.position - before
-    leaves, came = (np.asarray(((place < -radius) | (place > size + radius)).any(axis=1)) for place in places)
-    return leaves, came
+    ahead, back = table.position + shift, table.position - before
+    leaves = ((ahead < -radius) | (ahead > size + radius)).any(axis=1)
+    came = ((back < -radius) | (back > size + radius)).any(axis=1)
+    return np.asarray(leaves), np.asarray(came)
