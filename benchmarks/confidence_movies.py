@@ -1,7 +1,7 @@
 """The movies on which confidence is calibrated and judged: every kind left out once, as it is, thinned, damaged, and at half the rate.
 
-Each movie is tracked with costs that were learned without its kind (:data:`KINDS`), so what is said about it is what
-would be said about cells that nobody here has seen. What was measured is kept in a folder, for the next time.
+Each movie is tracked as ``track`` does it by default, with costs that were learned without its kind (:data:`KINDS`), so
+what is said about it is what would be said about cells that nobody here has seen. What was tracked is kept in a folder.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from celltrail.data.files.ctc import track_file
 from celltrail.data.files.tracks import Tracks, read_tracks
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.simulation.scene import simulate_movie
-from celltrail.tracking.costs.examples import Example, thin_out, true_cells
+from celltrail.tracking import TrackResult, track
+from celltrail.tracking.candidates.links import typical_diameter
+from celltrail.tracking.costs.examples import SPANS, Example, thin_out, true_cells
 from celltrail.tracking.costs.learned import costs_as_json, fit_costs
 from celltrail.tracking.costs.pricing import Constants
+from celltrail.tracking.measuring.overlapping import LayeredMovie
 from celltrail.tracking.measuring.table import measure_movie
-from celltrail.tracking.preparing.preparation import AUTO_GAP, prepare
-from celltrail.tracking.settings import TrackSettings
-from celltrail.tracking.solving.solver import solve_candidates
 
 # data set, sequence → kind of movie; what is left out is a kind
 KINDS = {
@@ -65,76 +65,111 @@ def tracked_movies(data: Path, cache: Path) -> list[Tracked]:
     cache.mkdir(parents=True, exist_ok=True)
     file = cache / "tracked.pickle"
     if not file.is_file():
-        examples = list(_examples(data, cache))
-        file.write_bytes(pickle.dumps(list(_track(examples, cache))))
+        file.write_bytes(pickle.dumps(list(_track(data, cache))))
     found: list[Tracked] = pickle.loads(file.read_bytes())
     return found
 
 
-def _examples(data: Path, cache: Path) -> Iterator[tuple[str, str, Example]]:
-    """Kind, version and measured movie."""
+@dataclass(frozen=True, eq=False)
+class _Version:
+    """A movie in one of its versions."""
+
+    name: str
+    kind: str
+    version: str
+    masks: dict[int, Any]
+    markers: dict[int, Any]
+    images: dict[int, Any] | None
+    tracks: Tracks
+
+
+def _versions(data: Path) -> Iterator[_Version]:
+    """All movies in all versions."""
     for (dataset, number), kind in KINDS.items():
         sequence = Sequence(data / dataset, number)
+        if not sequence.gt_tra:
+            continue
+        markers = dict(open_labels(sequence.gt_tra))
+        masks = dict(open_labels(sequence.st_seg)) if sequence.st_seg else markers
+        images = dict(open_images(sequence.images)) if sequence.images else None
+        table_file = track_file(sequence.gt_tra)
+        assert table_file is not None
         name = f"{sequence.dataset.name} {number}"
-        file = cache / f"{name}.pickle"
-        if not file.is_file() and sequence.gt_tra:
-            markers = dict(open_labels(sequence.gt_tra))
-            masks = dict(open_labels(sequence.st_seg)) if sequence.st_seg else markers
-            images = dict(open_images(sequence.images)) if sequence.images else None
-            table_file = track_file(sequence.gt_tra)
-            assert table_file is not None
-            made = list(_versions(name, masks, markers, images, read_tracks(table_file)))
-            file.write_bytes(pickle.dumps(made))
-        if file.is_file():
-            yield from ((kind, *one) for one in pickle.loads(file.read_bytes()))
+        yield from _versions_of(name, kind, masks, markers, images, read_tracks(table_file))
     for name, options in SIMULATED.items():
-        file = cache / f"{name}.pickle"
-        if not file.is_file():
-            movie = simulate_movie(**options)
-            file.write_bytes(pickle.dumps(list(_versions(name, movie.masks, movie.masks, movie.images, movie.tracks))))
-        yield from ((name, *one) for one in pickle.loads(file.read_bytes()))
+        movie = simulate_movie(**options)
+        yield from _versions_of(name, name, movie.masks, movie.masks, movie.images, movie.tracks)
 
 
-def _versions(name: str, masks: Any, markers: Any, images: Any, tracks: Tracks) -> Iterator[tuple[str, Example]]:
-    def example(version: str, masks: Any, markers: Any, images: Any) -> tuple[str, Example]:
-        table = measure_movie(masks, images, spans=AUTO_GAP + 1)
-        return version, Example(name, table, true_cells(table, masks, markers), tracks, {"masks": len(masks)})
+def _versions_of(name: str, kind: str, masks: Any, markers: Any, images: Any, tracks: Tracks) -> Iterator[_Version]:
+    yield _Version(name, kind, "as it is", masks, markers, images, tracks)
+    example = _example(_Version(name, kind, "", masks, markers, images, tracks))
+    yield _Version(name, kind, "thinned", _without(masks, example), markers, images, tracks)
+    damaged = corrupted(masks, DAMAGE, lasting=2, seed=1)[0]
+    yield _Version(name, kind, "damaged", damaged, markers, images, tracks)
+    half = (None if one is None else _every_second(one) for one in (masks, markers, images))
+    yield _Version(name, kind, "half the rate", *half, tracks)  # type: ignore[arg-type]
 
-    first = example("as it is", masks, markers, images)
-    yield first
-    yield "thinned", thin_out(first[1], np.random.default_rng(1))
-    yield example("damaged", corrupted(masks, DAMAGE, lasting=2, seed=1)[0], markers, images)
-    yield example("half the rate", *(None if one is None else _every_second(one) for one in (masks, markers, images)))
+
+def _example(movie: _Version) -> Example:
+    table = measure_movie(movie.masks, movie.images, spans=SPANS)
+    cells = true_cells(table, movie.masks, movie.markers)
+    return Example(movie.name, table, cells, movie.tracks, {"masks": len(movie.masks)})
+
+
+def _without(masks: dict[int, Any], example: Example) -> dict[int, Any]:
+    """The masks that are left when some are taken away at random."""
+    left = thin_out(example, np.random.default_rng(1)).table
+    return {
+        number: np.where(np.isin(labels, left.label[left.frame == number]), labels, 0)
+        for number, labels in masks.items()
+    }
 
 
 def _every_second(movie: dict[int, Any]) -> dict[int, Any]:
     return {k: movie[number] for k, number in enumerate(sorted(movie)[::2])}
 
 
-def _track(examples: list[tuple[str, str, Example]], cache: Path) -> Iterator[Tracked]:
-    """Each movie, tracked with costs learned from the other kinds."""
-    taught = [
-        (kind, one)
-        for kind, version, one in examples
-        if version == "as it is" and (one.name in TAUGHT or kind == one.name)
-    ]
-    for kind in dict.fromkeys(kind for kind, _, _ in examples):
-        file = cache / f"costs without {kind}.json"
-        if not file.is_file():
+def _costs_without(kinds: list[str], data: Path, cache: Path) -> dict[str, Path]:
+    """For each kind a cost file learned from the others."""
+    file_of = {kind: cache / f"costs without {kind}.json" for kind in kinds}
+    if not all(file.is_file() for file in file_of.values()):
+        taught = [
+            (movie.kind, _example(movie))
+            for movie in _versions(data)
+            if movie.version == "as it is" and (movie.name in TAUGHT or movie.kind == movie.name)
+        ]
+        for kind, file in file_of.items():
             model = fit_costs([one for of, one in taught if of != kind])
             file.write_text(costs_as_json(model, asdict(Constants()), Constants().in_words(), "leave-one-out"))
-        for of, version, one in examples:
-            if of == kind:
-                prepared = prepare(one.table, solve_candidates, TrackSettings(costs=str(file)), explained=False)
-                solution = solve_candidates(prepared.candidates)
-                print(f"{one.name:24s} {version:14s} {len(one.table):6d} cells", flush=True)
-                yield Tracked(
-                    one.name,
-                    kind,
-                    version,
-                    prepared.candidates,
-                    solution,
-                    one.cell,
-                    one.tracks,
-                    prepared.problem.usual.diameter,
-                )
+    return file_of
+
+
+def _track(data: Path, cache: Path) -> Iterator[Tracked]:
+    """Each movie, tracked by default with costs learned from the other kinds."""
+    costs = _costs_without([*dict.fromkeys(KINDS.values()), *SIMULATED], data, cache)
+    for movie in _versions(data):
+        result = track(movie.masks, images=movie.images, costs=str(costs[movie.kind]))
+        print(f"{movie.name:24s} {movie.version:14s} {len(result.table):6d} cells", flush=True)
+        yield Tracked(
+            movie.name,
+            movie.kind,
+            movie.version,
+            result.candidates,
+            result.solution,
+            _true_cells(result, movie.markers),
+            movie.tracks,
+            typical_diameter(result.table),
+        )
+
+
+def _true_cells(result: TrackResult, markers: dict[int, Any]) -> NDArray[np.int64]:
+    """The true track of each detection that is used, as it is read: a mask that was split is two cells; 0: none."""
+    table, used = result.table, result.solution.used
+    if not isinstance(result.source, LayeredMovie):
+        return true_cells(table, result.source, markers)
+    drawn = {}
+    for number in result.source:
+        labels = table.label[used & (table.frame == number)]
+        drawn[number] = result.source.draw(number, labels, labels)
+    return np.where(used, true_cells(table, drawn, markers), 0)

@@ -184,11 +184,16 @@ def measure_scale(folder: Path) -> list[dict[str, object]]:
     from playwright.sync_api import sync_playwright
 
     launcher = Path(__file__).resolve().parents[1] / "dashboard" / "app.py"
-    plot, viewer = ".js-plotly-plot .main-svg", ".viewer[data-frame]"
-    visits = {"": plot, "browse?track=10000&t=1210": f'{viewer}[data-track="10000"]', "lineage?track=10000": plot}
+    plot, viewer, tree = ".js-plotly-plot .main-svg", ".viewer[data-frame]", ".tree[data-drawn]"
+    visits = {
+        "": plot,
+        "browse?track=10000&t=1210": f'{viewer}[data-track="10000"]',
+        "lineage?track=10000": f'{tree}[data-track="10000"]',
+    }
     clicks = {
         "Browse": viewer,
-        "Lineage": plot,
+        "Lineage": tree,
+        "Review": viewer,
         "Errors": f'{viewer} [data-part="panes"] > :nth-child(3)',
         "Compare": f'{viewer} [data-part="panes"] > :nth-child(2):last-child',
         "Segmentation": 'text="How a model was trained"',

@@ -1,6 +1,6 @@
 """``python -m celltrail``: the same as the command ``celltrail``."""
 
-from celltrail.cli import main
+from celltrail.start import main
 
 if __name__ == "__main__":
     main()

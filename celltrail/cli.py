@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from celltrail import demo, machine, package, tune
+from celltrail import demo, machine, measured, package, tune
 from celltrail.dashboard import cli as dashboard_cli
 from celltrail.data import cli as data_cli
 from celltrail.data.running import console
@@ -44,6 +44,7 @@ def options(
 
 app.command("demo", cls=console.Command)(demo.run_demo)
 app.command(cls=console.Command)(machine.doctor)
+app.command(cls=console.Command)(measured.measure)
 app.command("ctc-package", cls=console.Command)(package.package_for_ctc)
 app.add_typer(tune.app, name="tune")
 data_cli.add_commands(app)

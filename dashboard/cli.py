@@ -12,6 +12,7 @@ import typer
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.running import console
+from celltrail.data.running.children import watch_children
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -94,6 +95,7 @@ def serve(
         options = [] if folder is None else ["--data", str(folder.resolve())]
     if options:
         command += ["--", *options]
+    watch_children()
     status = subprocess.run(command, check=False).returncode
     if status:
         raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import streamlit as st
 
 from celltrail.dashboard.judging import charts
-from celltrail.dashboard.opening import state
-from celltrail.dashboard.opening.content import FEATURES, Result
+from celltrail.dashboard.opening import content, state
+from celltrail.dashboard.opening.content import Result
 from celltrail.dashboard.opening.registry import Dataset
 from celltrail.data import InputError
+from celltrail.data.pictures.colours import CERTAINTY, CERTAINTY_TICKS, certainty_place, css
 
 _DATASET = "dataset"
 
@@ -81,8 +83,16 @@ def sample_banner() -> None:
     st.info("**Sample data**, simulated. Open your own:  `celltrail dashboard FOLDER`", icon=":material/science:")
 
 
+def plain(text: object) -> str:
+    """A value of a file or its name for a place where Streamlit reads Markdown: every sign stands for itself.
+
+    Without it a value like ``![](http://…)`` would make the browser fetch that address.
+    """
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-!|~:$@&=]|\.(?!\d))", r"\\\1", " ".join(str(text).split()))
+
+
 def figure(value: Any, digits: int = 3) -> str:
-    """A number for a tile: integers with separators, fractions rounded (never to 0), ``–`` where there is none."""
+    """A number for a tile: integers with separators, fractions rounded (never to 0), ``–`` where there is none, texts as they are."""
     if value is None or value != value:
         return "–"
     if isinstance(value, bool):
@@ -92,7 +102,7 @@ def figure(value: Any, digits: int = 3) -> str:
     if isinstance(value, float):
         small = 0 < abs(value) < 0.5 * 10**-digits
         return f"{value:.1g}" if small else f"{value:,.{digits}f}"
-    return str(value)
+    return plain(value)
 
 
 def choose_picture_format() -> None:
@@ -115,16 +125,41 @@ def plot_config() -> dict[str, Any]:
     }
 
 
-def colour_choice() -> None:
-    """Choose what the colours of tracks mean; the same on every page."""
-    st.session_state.setdefault("colour_by", "track")
-    st.selectbox(
+def colour_choice(result: Result) -> None:
+    """Choose what the colours of tracks mean, the same on every page; with a colour bar where it is a number."""
+    names = content.features_of(result)
+    if st.session_state.get("colour_by") not in names:
+        st.session_state.colour_by = "track"
+    left, right = st.columns([1, 3], vertical_alignment="bottom")
+    left.selectbox(
         "Colour by",
-        list(FEATURES),
+        names,
         key="_colour_by",
-        width=220,
         on_change=_take_colour,
-        index=list(FEATURES).index(st.session_state.colour_by),
+        index=names.index(st.session_state.colour_by),
+    )
+    with right:
+        colour_bar(result, st.session_state.colour_by)
+
+
+def colour_bar(result: Result, name: str) -> None:
+    """What the colours of a feature stand for, with its unit; nothing for colours of single tracks."""
+    if name == "track":
+        return
+    if name == "certainty":
+        shades = [css(colour) for colour in CERTAINTY][::-1]
+        ticks = [(f"{value:g}", 1 - certainty_place(value)) for value in CERTAINTY_TICKS]
+    else:
+        shades, (low, high) = content.feature_shades()[::4], content.feature_colours(result, name)[1]
+        ticks = [(f"{low:.4g}", 0.0), (f"{high:.4g}", 1.0)]
+    words = content.FEATURES[name]
+    spans = "".join(
+        f"<span style='left:{100 * at:.1f}%;transform:translateX(-{100 * at:.0f}%)'>{text}</span>" for text, at in ticks
+    )
+    st.html(
+        f"<div class='colour-bar' role='img' aria-label='Colour bar: {words}, from {ticks[0][0]} to {ticks[-1][0]}'>"
+        f"<div>{words}</div><div class='shades' style='background:linear-gradient(to right,{','.join(shades)})'></div>"
+        f"<div class='ticks'>{spans}</div></div>"
     )
 
 

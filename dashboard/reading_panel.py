@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from celltrail.dashboard import parts
 from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.reading import AS_THE_FILES_SAY, Reading, choose_reading, is_open_choice, reading_of
 from celltrail.dashboard.opening.registry import Movie
@@ -21,7 +22,7 @@ def ask(movie: Movie) -> None:
         is_open = any(map(is_open_choice, error.problems))
     reading = reading_of(movie.id)
     for note in notes:
-        st.warning(note)
+        st.warning(parts.plain(note))
     if not (is_open or notes or reading != AS_THE_FILES_SAY):
         return
     st.sidebar.caption("How the images are read")

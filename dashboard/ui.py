@@ -50,7 +50,7 @@ def choose_folder(given: Given) -> None:
         try:
             registry.open_dataset(inside(given.data, given.data / wanted), Given(given.data))
         except InputError as error:
-            st.sidebar.warning(" ".join(error.problems[:2]))
+            st.sidebar.warning(parts.plain(" ".join(error.problems[:2])))
             return
         st.session_state.opened = wanted or None
         st.rerun()
@@ -111,6 +111,7 @@ def main() -> None:
         st.Page(HERE / "views/overview.py", title="Overview", icon=":material/dashboard:", default=True),
         st.Page(HERE / "views/browse.py", title="Browse", icon=":material/play_circle:"),
         st.Page(HERE / "views/lineage.py", title="Lineage", icon=":material/account_tree:"),
+        st.Page(HERE / "views/review.py", title="Review", icon=":material/rule:"),
         st.Page(HERE / "views/errors.py", title="Errors", icon=":material/fact_check:"),
         st.Page(HERE / "views/compare.py", title="Compare", icon=":material/compare:"),
         st.Page(HERE / "views/segmentation.py", title="Segmentation", icon=":material/blur_on:"),

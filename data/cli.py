@@ -1,4 +1,4 @@
-"""The commands of ``data``: simulate, check, convert, render, measure."""
+"""The commands of ``data``: simulate, check, convert, render."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import typer
 
 from celltrail.data.errors import InputError
 from celltrail.data.running import console
+from celltrail.data.settings import parse_numbers, parse_voxel
+
+LONGEST_SIDE = 2**16  # pixels of a simulated image
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -18,14 +21,15 @@ def add_commands(app: typer.Typer) -> None:
     app.command(cls=console.Command)(check)
     app.command("convert", cls=console.Command)(convert_result)
     app.command(cls=console.Command)(render)
-    app.command(cls=console.Command)(measure)
 
 
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder of the data set to make.")],
     sequence: Annotated[str, typer.Option("--sequence", help="Name of the sequence: 01, 02 …")] = "01",
-    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Number of frames.")] = 30,
-    cells: Annotated[int, typer.Option("--cells", metavar="N", help="Number of cells in the first frame.")] = 30,
+    frames: Annotated[int, typer.Option("--frames", metavar="N", min=1, max=10**6, help="Number of frames.")] = 30,
+    cells: Annotated[
+        int, typer.Option("--cells", metavar="N", min=0, max=10**6, help="Number of cells in the first frame.")
+    ] = 30,
     size: Annotated[str, typer.Option("--size", metavar="[Z] Y X", help="Size of the images in pixels.")] = "256 256",
     modality: Annotated[
         Literal["fluo", "dic"], typer.Option("--modality", help="Bright nuclei, or shaded relief.")
@@ -40,7 +44,9 @@ def simulate(
     from celltrail.data.simulation.scene import simulate_scene, write_movie
     from celltrail.data.writing.output import output_folder, refuse_existing
 
-    extent = tuple(int(number) for number in console.parse_numbers(size, "--size"))
+    extent = tuple(int(number) for number in parse_numbers(size, "--size"))
+    if max(extent) > LONGEST_SIDE:
+        raise InputError(f"--size {size}: a side may have up to {LONGEST_SIDE} pixels.")
     if not (sequence.isdigit() and len(sequence) > 1):
         raise InputError(f"--sequence {sequence}: write two digits or more, for example 01.")
     refuse_existing(out, overwrite=overwrite)
@@ -87,7 +93,10 @@ def check(
 
 def convert_result(
     source: Annotated[
-        Path, typer.Argument(help="A result folder, a .geff or .zarr, a .csv, TrackMate's .xml, btrack's .h5.")
+        Path,
+        typer.Argument(
+            help="A result folder, tracked label images, a .geff or .zarr, a .csv, TrackMate's .xml, btrack's .h5."
+        ),
     ],
     target: Annotated[
         Path, typer.Argument(help="NAME.csv, NAME.geff, NAME.zarr, NAME.xml, or a name for a CTC folder.")
@@ -130,7 +139,7 @@ def convert_result(
     """
     from celltrail.data.formats.convert import convert_movie
 
-    size = _voxel(voxel)
+    size = parse_voxel(voxel)
     with console.show_progress() as progress:
         notes = convert_movie(
             source,
@@ -178,6 +187,10 @@ def render(
         float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
     ] = None,
     divided: Annotated[bool, typer.Option("--divided", help="In a tree, only lineages that divide.")] = False,
+    colour: Annotated[
+        Literal["track", "certainty"],
+        typer.Option("--colour", help="Each track its own colour, or how sure the past of each cell is."),
+    ] = "track",
     overwrite: console.OverwriteOption = False,
 ) -> None:
     """Make a film of a result (outlines, ids, tails and divisions on the images), or a picture of its lineages.
@@ -185,6 +198,7 @@ def render(
     Example:  celltrail render 01_RES --images 01 --out film.mp4
     """
     from celltrail.data.files.opening import open_images, open_labels, parse_frames
+    from celltrail.data.formats.certainty import read_certainty
     from celltrail.data.formats.points import read_result
     from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
     from celltrail.data.pictures.film import Scenes, Style, draw_film, write_gif, write_mp4, write_pngs
@@ -200,11 +214,19 @@ def render(
     given = [path for path in (result, images, truth) if path is not None]
     refuse_existing(out, overwrite=overwrite, inputs=given)
     wanted = parse_frames(frames)
+    right = None
+    if colour == "certainty":
+        certainty = read_certainty(result / "graph.npz")
+        if certainty is None:
+            raise InputError(
+                f"{result} holds no probabilities: run 'celltrail track' on its masks, or leave out --colour."
+            )
+        right = certainty.right
     if suffix in (".svg", ".png"):
         tracks = read_result(result).tracks
         with output_file(out, overwrite=overwrite) as file:
             colours = colour_of_tracks(tracks, neighbours_in(open_labels(result)))
-            write_tree(tracks, file, colours, interval=interval or None, only_divided=divided)
+            write_tree(tracks, file, colours, interval=interval or None, only_divided=divided, right=right)
         typer.echo(f"{out}: {len(tracks)} tracks.")
         return
     movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes, series=series)
@@ -212,7 +234,7 @@ def render(
         tail=tail,
         ids=ids,
         zoom=zoom,
-        voxel=_voxel(voxel) or (movie.voxel if movie else None),
+        voxel=parse_voxel(voxel) or (movie.voxel if movie else None),
         interval=interval or (movie.interval if movie else None),
     )
     with console.show_progress() as progress:
@@ -220,7 +242,8 @@ def render(
         for path, title in ((result, "result" if truth else ""), (truth, "truth")):
             if path is not None:
                 masks = open_labels(path, frames=wanted)
-                scenes.append(Scenes(read_result(path, progress=progress), masks, movie, style, title))
+                sure = right if path == result else None
+                scenes.append(Scenes(read_result(path, progress=progress), masks, movie, style, title, sure))
         numbers = sorted(set(movie or ()) | set().union(*(set(scene.masks) for scene in scenes)))
         pictures = draw_film(scenes, numbers, progress=progress)
         if suffix:
@@ -230,104 +253,3 @@ def render(
             with output_folder(out, overwrite=overwrite) as folder:
                 write_pngs(pictures, folder)
     typer.echo(f"{out}: {len(numbers)} frames.")
-
-
-def measure(
-    result: Annotated[Path, typer.Argument(help="A result folder: masks with their track file.")],
-    out: Annotated[Path, typer.Option("--out", help="NAME.csv for the cells; NAME-tracks.csv is written beside it.")],
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Images whose grey values are measured.", show_default=False)
-    ] = None,
-    frames: console.FramesOption = None,
-    channel: Annotated[
-        list[int] | None,
-        typer.Option("--channel", min=0, help="Which channel; may be given several times.", show_default=False),
-    ] = None,
-    axes: console.AxesOption = None,
-    series: console.SeriesOption = None,
-    voxel: Annotated[
-        str | None, typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False)
-    ] = None,
-    interval: Annotated[
-        float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
-    ] = None,
-    certain: Annotated[
-        float | None,
-        typer.Option(
-            "--certain",
-            min=0.0,
-            max=1.0,
-            metavar="P",
-            help="Only tracks that are right as a whole with at least this probability.",
-            show_default=False,
-        ),
-    ] = None,
-    overwrite: console.OverwriteOption = False,
-) -> None:
-    """Measure every cell in every frame, and every track: position, size, shape, grey values, speed, fate.
-
-    Example:  celltrail measure 01_RES --images 01 --out cells.csv --voxel 0.65 0.65 --interval 300
-    """
-    from dataclasses import replace
-
-    from celltrail.data.files.opening import open_images, open_labels, parse_frames
-    from celltrail.data.formats.certainty import read_certainty
-    from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
-    from celltrail.data.formats.points import points_between, read_result
-    from celltrail.data.writing.output import output_file, refuse_existing
-
-    if out.suffix.lower() != ".csv":
-        raise InputError(f"{out} does not end in .csv: the measurements are tables.")
-    beside = out.with_name(f"{out.stem}-tracks.csv")
-    for path in (out, beside):
-        refuse_existing(path, overwrite=overwrite, inputs=[result])
-    wanted = parse_frames(frames)
-    movies = {}
-    if images is not None and not channel:
-        movies[""] = open_images(images, axes=axes, series=series)
-    elif images is not None:
-        movies = {f"ch{n}": open_images(images, channel=n, axes=axes, series=series) for n in channel or ()}
-    known = next(iter(movies.values()), None)
-    with console.show_progress() as progress:
-        points = points_between(read_result(result, progress=progress), wanted)
-        points = replace(
-            points,
-            voxel=_voxel(voxel) or points.voxel or (known.voxel if known else None),
-            interval=interval or points.interval or (known.interval if known else None),
-        )
-        graph = result / "graph.npz"
-        margins, certainty = read_margins(graph) if graph.is_file() else None, read_certainty(graph)
-        if certain is not None and certainty is None:
-            raise InputError(
-                f"{result} holds no probabilities, which --certain needs: run 'celltrail track' on its masks."
-            )
-        cells = measure_cells(
-            points,
-            open_labels(result, frames=wanted),
-            movies,
-            margins=margins,
-            filled=read_filled(result / "run.json"),
-            certainty=certainty,
-            progress=progress,
-        )
-        tracks = measure_tracks(points, cells, certainty)
-    share = ""
-    if certain is not None:
-        before, tracks = len(tracks), tracks[tracks["probability"] >= certain]
-        all_cells, cells = len(cells), cells[cells["track"].isin(tracks["track"])]
-        share = (
-            f" Right as a whole with a probability of {certain:g} or more: {len(tracks)} of {before} tracks, "
-            f"{100 * len(cells) / max(all_cells, 1):.1f} % of the cells."
-        )
-    for table, path in ((cells, out), (tracks, beside)):
-        with output_file(path, overwrite=overwrite) as file:
-            table.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
-    typer.echo(f"{out}: {len(cells)} cells; {beside}: {len(tracks)} tracks.{share}")
-
-
-def _voxel(text: str | None) -> tuple[float, float, float] | None:
-    """``--voxel`` as (z, y, x) in µm; z is 1 where only two numbers are given."""
-    if text is None:
-        return None
-    numbers = console.parse_numbers(text, "--voxel")
-    return (numbers[-3] if len(numbers) == 3 else 1.0, numbers[-2], numbers[-1])

@@ -23,6 +23,13 @@ class InputError(ValueError):
         return type(self), self.problems
 
 
+class Replaced(InputError):
+    """What is read was replaced by another result meanwhile; reading it again gives the new one."""
+
+
+REPLACED = "{} was replaced by a new result while it was read: run the command again to read that."
+
+
 class WorkFailed(RuntimeError):
     """The work could not be done, though the input may be right; the message says in a sentence what to do."""
 

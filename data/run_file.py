@@ -11,6 +11,7 @@ from typing import Any
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.movie import Frames
+from celltrail.data.regular import read_json
 
 RUN_FILE = "run.json"
 SCHEMA = "celltrail.run/1"
@@ -46,7 +47,7 @@ def peak_memory_mb() -> float | None:
 def read_run(path: Path, command: str = "track") -> dict[str, Any]:
     """The content of a ``run.json`` of a command; `InputError` if it is none."""
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
+        run = read_json(path)
         known = all(isinstance(run[name], dict) for name in ("config", "inputs", "versions"))
         known = known and run.get("command", "track") == command
     except FileNotFoundError:

@@ -9,13 +9,14 @@ import difflib
 import json
 import math
 import numbers
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
-from celltrail.data.errors import raise_if
+from celltrail.data.errors import InputError, raise_if
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -28,6 +29,42 @@ KINDS: dict[type, tuple[Any, str]] = {
     bool: (bool, "true or false"),
     str: (str, "a text"),
 }
+
+
+SMALLEST, LARGEST = 1e-12, 1e12  # beyond these, no number of an option means anything
+LARGEST_WHOLE = 2**63 - 1
+
+
+def number_problem(value: object) -> str | None:
+    """What to say of a number that nobody can mean (NaN, infinity, 1e300, 1e-320); ``None`` for all other values.
+
+    Every option that takes a number asks here, on the command line, in a file of settings and in Python.
+    """
+    if isinstance(value, numbers.Integral):
+        return None if abs(int(value)) <= LARGEST_WHOLE else f"give a whole number up to {LARGEST_WHOLE}"
+    if not isinstance(value, numbers.Real) or value == 0 or SMALLEST <= abs(float(value)) <= LARGEST:
+        return None
+    return f"give a number from {SMALLEST:g} to {LARGEST:g}, or 0"
+
+
+def parse_numbers(text: str, option: str) -> tuple[float, ...]:
+    """``"512 512"`` or ``"2,0.5,0.5"`` → numbers; `InputError` unless two or three, all above 0."""
+    words = re.split(r"[\s,x×]+", text.strip())
+    try:
+        numbers = tuple(float(word) for word in words)
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (2, 3) or not all(number > 0 and number_problem(number) is None for number in numbers):
+        raise InputError(f"{option} {text}: give two numbers (Y X) or three (Z Y X), each above 0.")
+    return numbers
+
+
+def parse_voxel(text: str | None) -> tuple[float, float, float] | None:
+    """``--voxel`` as (z, y, x) in µm; z is 1 where only two numbers are given."""
+    if text is None:
+        return None
+    numbers = parse_numbers(text, "--voxel")
+    return (numbers[-3] if len(numbers) == 3 else 1.0, numbers[-2], numbers[-1])
 
 
 @dataclass(frozen=True)
@@ -73,6 +110,11 @@ class Option:
     kept: bool = True
 
 
+def as_items(value: object) -> Iterable[object]:
+    """The values of a tuple or list; nothing for all else."""
+    return value if isinstance(value, tuple | list) else ()
+
+
 def setting(default: Any, about: Option) -> Any:
     """A field of a dataclass of settings."""
     return field(default=default, metadata={"option": about})
@@ -110,6 +152,7 @@ def problems_of(settings: DataclassInstance) -> list[str]:
     found = []
     for name, about in options_of(type(settings)).items():
         value = getattr(settings, name)
+        found += [f"'{name}' holds {one}: {bad}." for one in as_items(value) if (bad := number_problem(one))]
         kind, optional = type_of(type(settings), name)
         if (value is None and optional) or kind not in KINDS or about.parse is not None:
             continue
@@ -124,6 +167,8 @@ def problems_of(settings: DataclassInstance) -> list[str]:
         ):  # nor NaN
             upper = "on" if about.maximum == math.inf else f"to {about.maximum:g}"
             found.append(f"'{name}' is {value}{unit}: give {words} from {about.minimum:g} {upper}.")
+        elif problem := number_problem(value):
+            found.append(f"'{name}' is {value}{unit}: {problem}.")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,7 @@ def as_typer(name: str, about: Option, *, is_flag: bool = False) -> Any:
         f"{flag}/--{about.off}" if is_flag and about.off else flag,
         help=about.sentence,
         min=about.minimum,
+        max=about.maximum if math.isfinite(about.maximum) else None,
         metavar=about.metavar,
         show_default=about.shown,
         click_type=click.Choice(about.choices) if about.choices else None,

@@ -20,4 +20,4 @@ SERIES = Option("Which position, where a file or the names of the files have sev
 SPLIT_BINARY = Option("Each connected part of black-and-white masks, or of a map of classes, is a cell of its own.")
 JOBS = Option("Number of processes; the result does not depend on it.", minimum=1, kept=False)
 DASK = Option("Work on a Dask cluster (extra 'cluster').", metavar="ADDRESS|local", shown=False, kept=False)
-SEED = Option("Same seed, same result.")
+SEED = Option("Same seed, same result.", minimum=0)

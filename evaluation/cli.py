@@ -11,6 +11,7 @@ import typer
 
 from celltrail.data.errors import InputError
 from celltrail.data.running import console
+from celltrail.data.settings import parse_voxel
 
 
 class TruthOption(StrEnum):
@@ -104,7 +105,7 @@ def evaluate(
             refuse_existing(out, overwrite=overwrite)
     if report is not None and res is None:
         raise InputError("--report shows one sequence: name the folders of the truth and of the result.")
-    wanted, size = parse_frames(frames), _parse_voxel(voxel)
+    wanted, size = parse_frames(frames), parse_voxel(voxel)
     movie = None if images is None else open_images(images, channel=channel, axes=axes, series=series)
     with console.show_progress() as progress, open_workers(jobs, dask) as mapper:
         if res is not None:
@@ -154,20 +155,6 @@ def evaluate(
         write_errors(errors, [error for e in evaluations for error in e.errors], overwrite=overwrite)
     if report is not None and res is not None:
         write_report(report, gt, res, images=movie, evaluation=evaluations[0], overwrite=overwrite)
-
-
-def _parse_voxel(text: str | None) -> tuple[float, float, float] | None:
-    """'Y X' or 'Z Y X' in µm → (z, y, x); z is 1 where it is not given."""
-    if text is None:
-        return None
-    try:
-        numbers = [float(word) for word in text.replace(",", " ").split()]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (2, 3) or not all(0 < number < float("inf") for number in numbers):
-        raise InputError(f"--voxel {text}: give two or three sizes in µm, for example '1 0.4 0.4'.")
-    z, y, x = numbers if len(numbers) == 3 else [1.0, *numbers]
-    return z, y, x
 
 
 def compare(

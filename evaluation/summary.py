@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from celltrail.data.errors import InputError
+from celltrail.data.regular import read_json
 from celltrail.data.running.json_text import to_json
 from celltrail.data.writing.output import output_file
 from celltrail.evaluation.errors import MEANING
@@ -69,7 +69,7 @@ def write_document(path: Path, document: Mapping[str, Any], *, overwrite: bool =
 def read_document(path: Path) -> dict[str, Any]:
     """Read an evaluation JSON; `InputError` if it is none."""
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        document = read_json(Path(path))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: run 'celltrail evaluate … --json {path}'.") from None
     except (OSError, ValueError) as error:
@@ -85,7 +85,7 @@ def read_document(path: Path) -> dict[str, Any]:
 def read_run(res: Path) -> dict[str, Any] | None:
     """The ``run.json`` of a result; ``None`` where another tool made it."""
     try:
-        run = json.loads((Path(res) / "run.json").read_text(encoding="utf-8"))
+        run = read_json(Path(res) / "run.json")
     except (OSError, ValueError):
         return None
     return run if isinstance(run, dict) else None

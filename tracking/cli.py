@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from celltrail.data.regular import read_json
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import FramesOption, JsonOption, OverwriteOption, SeedOption
 from celltrail.data.settings_cli import takes_settings
@@ -108,7 +108,7 @@ def _is_unfinished(out: Path) -> bool:
     from celltrail.data.errors import InputError
 
     try:
-        status = json.loads((out / "run.json").read_text(encoding="utf-8"))["status"]
+        status = read_json(out / "run.json")["status"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
     if status == "optimal":

@@ -21,9 +21,11 @@ from celltrail.data.progress import Progress, silent
 from celltrail.data.running.log_file import logger
 from celltrail.data.running.workers import Mapper
 from celltrail.data.types import Masks
+from celltrail.tracking.measuring.beside import add_readings
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
 from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
-from celltrail.tracking.repair import RepairableMovie, find_repairs
+from celltrail.tracking.repairing.finding import find_repairs
+from celltrail.tracking.repairing.movie import RepairableMovie, readings_of
 from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.pinned import MergedMasks
 
@@ -78,8 +80,13 @@ def open_movie(
     labels, ndim = given, dimensions_of(given)
     wanted = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
     if settings.hypotheses:
-        if not isinstance(given, Frames) or wanted:
-            raise InputError("Hypotheses need a folder made by 'celltrail segment --hypotheses', and no pins.")
+        if not isinstance(given, Frames):
+            raise InputError("Hypotheses need a folder made by 'celltrail segment --hypotheses'.")
+        if any(pin.kind == "merge" for pin in wanted):
+            raise InputError(
+                "Pins that merge masks do not go together with --hypotheses: pin the hypothesis that is both, or leave "
+                "out --hypotheses."
+            )
         labels = HypothesisMovie(given)
     if any(pin.kind == "merge" for pin in wanted):
         labels = MergedMasks(labels, wanted)
@@ -135,7 +142,7 @@ def measure(
     mapper: Mapper | None = None,
     progress: Progress = silent,
 ) -> tuple[OpenedMovie, DetectionTable]:
-    """Measure an opened movie, twice where masks are to be repaired.
+    """Measure an opened movie, and what some masks may be instead, where they may be repaired.
 
     Parameters
     ----------
@@ -151,7 +158,7 @@ def measure(
     Returns
     -------
     OpenedMovie
-        The movie with the masks that were measured: other ones where some can be repaired.
+        The movie with the masks that were measured, and with other readings where some can be repaired.
     DetectionTable
         What was seen.
 
@@ -171,8 +178,8 @@ def measure(
         step = _say_step(movie.masks, settings.step)
         table = seen(movie.masks)
         if settings.may_repair and (repairs := find_repairs(movie.masks, table)):
-            movie = replace(movie, masks=RepairableMovie(movie.masks, repairs))
-            table = seen(movie.masks)
+            masks = RepairableMovie(movie.masks, repairs)
+            movie, table = replace(movie, masks=masks), add_readings(table, readings_of(repairs, table), masks)
     return movie, table
 
 

@@ -39,11 +39,12 @@ from celltrail.tracking.explain import list_divisions
 from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
+from celltrail.tracking.measuring.jumps import list_jumps
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.obedience import require_obedience
 from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.preparing.preparation import prepare
-from celltrail.tracking.repair import list_repairs
+from celltrail.tracking.repairing.movie import list_left_out, list_repairs
 from celltrail.tracking.saved import remember
 from celltrail.tracking.settings import TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins
@@ -241,12 +242,15 @@ def track(
         "max_gap": int(problem.links.missed[problem.links.doubt <= COVERED].max(initial=0)),
         "step": table.step,
     }
+    run["jumps"] = list_jumps(table)
+    _say_jumps(run["jumps"])
     run["costs"] = prepared.model.name
     run["confidence"] = None if confidence is None else summarise(candidates, solution, confidence, calibration)
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["division_list"] = list_divisions(candidates, solution, lineage.track)
     if settings.may_repair:
         run["repairs"] = list_repairs(movie.masks, table, lineage.track)
+    run["left_out_masks"] = list_left_out(table, solution.used)
     files = {"pins": pins, "costs": settings.costs if Path(settings.costs).is_file() else None}
     run["inputs"] = {
         **inputs,
@@ -275,6 +279,21 @@ def _foresee_many(table: DetectionTable) -> None:
             "A frame holds %s cells, more than the 16 bits of CTC masks can name: the masks of the result will have 32.",
             f"{most:,}",
         )
+
+
+def _say_jumps(jumps: list[dict[str, Any]]) -> None:
+    """Say where all cells have moved at once."""
+    for jump in jumps:
+        if jump["registered"]:
+            text = (
+                "the stage jumped by %.1f cell diameters: the cells after it were moved back before they were linked."
+            )
+            logger.warning("Before frame %d " + text, jump["frame"], jump["diameters"])
+        else:
+            text = (
+                "the cells before and after do not fit each other, wherever one moves them: the stage may have jumped"
+            )
+            logger.warning("At frame %d " + text + " too far. Look at it, or track both parts.", jump["frame"])
 
 
 def _describe(

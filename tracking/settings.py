@@ -9,7 +9,7 @@ from typing import Any
 
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.opening import as_frames
-from celltrail.data.settings import Option, changed, described, problems_of, setting
+from celltrail.data.settings import Option, changed, described, parse_numbers, problems_of, setting
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SERIES, SPLIT_BINARY
 
 nats = partial(Option, minimum=0, unit="nats", metavar="NATS")
@@ -19,10 +19,7 @@ LONGEST_GAP = 100  # frames that may be asked for
 
 def parse_voxel(text: str) -> tuple[float, ...]:
     """``"1 0.4 0.4"`` → numbers."""
-    try:
-        return tuple(float(part) for part in text.replace(",", " ").split())
-    except ValueError:
-        raise InputError(f"--voxel {text}: give two or three numbers in µm, for example '1 0.4 0.4'.") from None
+    return parse_numbers(text, "--voxel")
 
 
 @described

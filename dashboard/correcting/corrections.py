@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -217,16 +217,20 @@ def _table_of(result: Result, graph: Graph, fills: NDArray[np.int64]) -> Any:
     )
 
 
+def new_folder(folder: Path) -> AbstractContextManager[tuple[Path, Path]]:
+    """Where the corrected result of ``01_RES`` goes: ``01_RES_corrected``, ``01_RES_corrected2`` …"""
+    return free_folder(folder.with_name(folder.name.partition("_corrected")[0] + "_corrected"))
+
+
 @contextmanager
-def new_folder(folder: Path) -> Iterator[tuple[Path, Path]]:
+def free_folder(stem: Path) -> Iterator[tuple[Path, Path]]:
     """The first name that nobody has or is about to write, and the folder to work in until it is whole.
 
-    Names are ``01_RES_corrected``, ``01_RES_corrected2`` …: of two people who press the button at once, each has one.
+    Of two people who press the button at once, each has one.
     """
-    stem = folder.name.partition("_corrected")[0] + "_corrected"
     with ExitStack() as writing:
         for number in ["", *range(2, 1000)]:
-            out = folder.with_name(f"{stem}{number}")
+            out = stem.with_name(f"{stem.name}{number}")
             if out.exists():
                 continue
             try:
@@ -237,4 +241,4 @@ def new_folder(folder: Path) -> Iterator[tuple[Path, Path]]:
                 raise
             yield out, work
             return
-        raise InputError(f"{folder.parent} holds a thousand corrected results: remove some.")
+        raise InputError(f"{stem.parent} holds a thousand results like {stem.name}: remove some.")

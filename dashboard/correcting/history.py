@@ -10,13 +10,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-import tempfile
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.pins import HEADER, Pin, fields_of, parse_fields, read_pins
@@ -106,43 +106,52 @@ def read_history(folder: Path) -> list[Entry]:
     return entries
 
 
-def format_history(entries: Sequence[Entry], *, header: bool = True) -> str:
-    """The lines of a history."""
-    stream = io.StringIO()
-    table = csv.writer(stream, lineterminator="\n")
-    if header:
-        table.writerow(COLUMNS)
-    table.writerows([entry.time, entry.act, *fields_of(entry.pin)] for entry in entries)
-    return stream.getvalue()
+def format_history(entries: Sequence[Entry]) -> str:
+    """The text of a history."""
+    return _lines([COLUMNS, *map(_row, entries)])
+
+
+def _row(entry: Entry) -> list[str]:
+    return [entry.time, entry.act, *fields_of(entry.pin)]
 
 
 def append_history(folder: Path, entry: Entry) -> None:
-    """Add a line, in one piece, so that several people can write at once.
+    """Add an act.
 
     Raises
     ------
     OSError
         If the folder cannot be written.
     """
-    path = folder / HISTORY
+    begun = [COLUMNS, *map(_row, read_history(folder))] if not (folder / HISTORY).exists() else []
+    append_line(folder / HISTORY, _row(entry), begun=begun)
+
+
+def append_line(path: Path, row: Iterable[Any], *, begun: Sequence[Iterable[Any]]) -> None:
+    """Add a line to a table, in one piece, so that several people can write at once; a new one begins with ``begun``."""
     if not path.exists():
-        _begin(path)
+        _begin(path, _lines(begun))
     handle = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
-        os.write(handle, format_history([entry], header=False).encode())
+        os.write(handle, _lines([row]).encode())
     finally:
         os.close(handle)
 
 
-def _begin(path: Path) -> None:
+def _lines(rows: Iterable[Iterable[Any]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()
+
+
+def _begin(path: Path, text: str) -> None:
     """Make the file, whole or not at all; the folder keeps its time, for nothing that is shown of it has changed."""
     before = path.parent.stat()
-    handle, name = tempfile.mkstemp(prefix=".pins", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-        stream.write(format_history(read_history(path.parent)))
+    work = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    work.write_text(text, encoding="utf-8", newline="")
     try:
         with suppress(FileExistsError):  # somebody was faster
-            os.link(name, path)
+            os.link(work, path)
     finally:
-        os.unlink(name)
+        work.unlink()
         os.utime(path.parent, ns=(before.st_atime_ns, before.st_mtime_ns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -160,14 +161,31 @@ def _button(wish: Wish, result: Result, desk: Desk) -> None:
     )
 
 
-def _add(result: Result, desk: Desk, pins: tuple[Pin, ...]) -> None:
-    """Take corrections, unless they contradict those that are there."""
+def _add(result: Result, desk: Desk, pins: tuple[Pin, ...]) -> bool:
+    """Take corrections, unless they contradict those that are there; says whether they were taken."""
     if _answers(result, [*desk.done, *pins]) is None:
-        return
+        return False
     for pin in pins:
         desk.add(pin)
     st.session_state.others = []
     st.session_state.cut = None
+    return True
+
+
+def take(result: Result, pins: Iterable[Pin]) -> bool:
+    """Take what another page asks for, unless it contradicts the corrections that are there."""
+    desk = log_of(result)
+    return _add(result, desk, tuple(pin for pin in pins if pin not in desk.done))
+
+
+def show_corrections(result: Result) -> None:
+    """The corrections so far, and the button that solves again; for a page that has keys of its own."""
+    with st.container(border=True, key="correct"):
+        st.markdown("**Corrections**")
+        _show_log(result, open_graph(result), log_of(result), keys=False)
+    outcome = st.session_state.get("outcome")
+    if outcome is not None and registry.opaque_id(outcome.out) == result.layer.id:
+        _show_outcome(outcome)
 
 
 def _answers(result: Result, pins: list[Pin]) -> list[Change] | None:
@@ -221,7 +239,7 @@ def _list(changes: list[Change]) -> None:
         st.text("Nothing else changes.")
 
 
-def _show_log(result: Result, graph: Graph, desk: Desk) -> None:
+def _show_log(result: Result, graph: Graph, desk: Desk, *, keys: bool = True) -> None:
     name, done = namer(graph), desk.done
     made_with = pins_of(result)
     news = set(done) != set(made_with)
@@ -234,9 +252,10 @@ def _show_log(result: Result, graph: Graph, desk: Desk) -> None:
     for pin in done[-SHOWN:]:
         st.text(f"{in_words(pin, name)}{'' if pin in made_with else ' (new)'}")
     with st.container(horizontal=True, gap="small"):
-        st.button("Undo", disabled=not done, on_click=desk.undo, key="undo", shortcut="U")
-        st.button("Redo", disabled=not desk.undone, on_click=desk.redo, key="redo", shortcut="Y")
-        pressed = st.button("Solve again", type="primary", disabled=not news, key="solve_again", shortcut="A")
+        undo, redo, solve = ("U", "Y", "A") if keys else (None, None, None)
+        st.button("Undo", disabled=not done, on_click=desk.undo, key="undo", shortcut=undo)
+        st.button("Redo", disabled=not desk.undone, on_click=desk.redo, key="redo", shortcut=redo)
+        pressed = st.button("Solve again", type="primary", disabled=not news, key="solve_again", shortcut=solve)
     if news:
         with st.expander(f"What changes when you solve again ({len(changes)})", key="changes"):
             _list(changes)

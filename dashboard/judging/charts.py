@@ -11,8 +11,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from celltrail.dashboard.judging.lineage_layout import Layout
 from celltrail.data import Tracks
+from celltrail.data.pictures.colours import certainty_colour, css
 
 QUIET = "#8a97a3"
 ACCENT = "#0a7ea4"
@@ -22,6 +22,7 @@ CONFIG = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
 }
+BRUSH = {"modeBarButtonsToRemove": ["lasso2d", "autoScale2d"]}  # a plot in which a box can be drawn
 
 
 def plain_figure(height: int) -> go.Figure:
@@ -40,59 +41,6 @@ def plain_figure(height: int) -> go.Figure:
     figure.update_xaxes(zeroline=False, automargin=True)
     figure.update_yaxes(zeroline=False, automargin=True)
     return figure
-
-
-def draw_lineages(
-    tracks: Tracks, layout: Layout, colours: Mapping[int, str], *, t: int, selected: int, height: int = 520
-) -> go.Figure:
-    """The lineage tree: time to the right, a line per track, a step where a mother divides.
-
-    Every track has markers at its first and last frame, which carry (label, frame) for selection.
-    """
-    figure = plain_figure(height)
-    labels = tracks.label.tolist()
-    row = dict(zip(labels, layout.row.tolist(), strict=True))
-    end = dict(zip(labels, tracks.end.tolist(), strict=True))
-    lines: dict[str, tuple[list[float | None], list[float | None]]] = {}
-    joins: tuple[list[float | None], list[float | None]] = ([], [])
-    for label, begin, last, parent in tracks.rows().tolist():
-        x, y = lines.setdefault(colours.get(label, QUIET), ([], []))
-        x += [begin, last, None]
-        y += [row[label], row[label], None]
-        if parent in row:
-            joins[0].extend([end[parent], begin, None])
-            joins[1].extend([row[parent], row[label], None])
-    figure.add_trace(_lines(*joins, QUIET, 1.0))
-    for colour, (x, y) in lines.items():
-        figure.add_trace(_lines(x, y, colour, 2.5))
-    if selected in row:
-        chosen = tracks.row_of(selected)
-        x = [int(tracks.begin[chosen]), int(tracks.end[chosen])]
-        figure.add_trace(_lines(x, [row[selected]] * 2, colours.get(selected, ACCENT), 8.0))
-    figure.add_trace(_ends(tracks, layout, colours))
-    figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
-    figure.update_xaxes(title="frame", showgrid=False)
-    figure.update_yaxes(visible=False, range=[layout.height - 0.3, -0.7])
-    return figure
-
-
-def _lines(x: Sequence[float | None], y: Sequence[float | None], colour: str, width: float) -> go.Scatter:
-    return go.Scatter(x=x, y=y, mode="lines", line={"color": colour, "width": width}, hoverinfo="skip")
-
-
-def _ends(tracks: Tracks, layout: Layout, colours: Mapping[int, str]) -> go.Scatter | go.Scattergl:
-    labels = np.repeat(tracks.label, 2)
-    frames = np.stack([tracks.begin, tracks.end], axis=1).ravel()
-    kind = go.Scattergl if len(labels) > MANY else go.Scatter
-    return kind(
-        x=frames,
-        y=np.repeat(layout.row, 2),
-        mode="markers",
-        name="tracks",
-        marker={"size": 7, "color": [colours.get(label, QUIET) for label in labels.tolist()]},
-        customdata=np.stack([labels, frames], axis=1),
-        hovertemplate="track %{customdata[0]}, frame %{customdata[1]}<extra></extra>",
-    )
 
 
 def draw_counts(tracks: Tracks, *, height: int = 220) -> go.Figure:
@@ -290,11 +238,21 @@ def draw_over_time(
     return figure
 
 
-def draw_scatter(table: pd.DataFrame, x: str, y: str, *, selected: int, height: int = 300) -> go.Figure:
-    """Two numbers of every track against each other; points carry (track, first frame) for selection."""
+def draw_scatter(
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    selected: int,
+    colours: Mapping[int, str] | None = None,
+    names: Mapping[str, str] | None = None,
+    height: int = 300,
+) -> go.Figure:
+    """Two numbers of every track against each other; points carry (track, first frame), a box chooses some."""
     figure = plain_figure(height)
     known = table[table[x].notna() & table[y].notna()]
     chosen = (known["track"] == selected).to_numpy()
+    shades = [(colours or {}).get(label, ACCENT) for label in known["track"].tolist()]
     kind = go.Scattergl if len(known) > MANY else go.Scatter
     figure.add_trace(
         kind(
@@ -302,12 +260,33 @@ def draw_scatter(table: pd.DataFrame, x: str, y: str, *, selected: int, height: 
             y=known[y],
             mode="markers",
             customdata=known[["track", "begin"]],
-            marker={"size": np.where(chosen, 14, 7), "color": np.where(chosen, "#d55e00", ACCENT), "opacity": 0.8},
+            marker={
+                "size": np.where(chosen, 14, 8),
+                "color": shades,
+                "line": {"width": np.where(chosen, 3, 0.5), "color": QUIET},
+            },
             hovertemplate="track %{customdata[0]}: %{x:.4g}, %{y:.4g}<extra></extra>",
         )
     )
-    figure.update_xaxes(title=x)
-    figure.update_yaxes(title=y)
+    figure.update_layout(dragmode="select")
+    figure.update_xaxes(title=(names or {}).get(x, x))
+    figure.update_yaxes(title=(names or {}).get(y, y))
+    return figure
+
+
+def draw_map(places: Sequence[tuple[float, float, float]], shape: tuple[int, ...], *, height: int = 220) -> go.Figure:
+    """Places in the movie, (x, y, certainty) each, for a box to be drawn around some."""
+    figure = plain_figure(height)
+    figure.add_scatter(
+        x=[x for x, _, _ in places],
+        y=[y for _, y, _ in places],
+        mode="markers",
+        marker={"size": 7, "color": [css(certainty_colour(value)) for *_, value in places]},
+        hoverinfo="skip",
+    )
+    figure.update_layout(dragmode="select")
+    figure.update_xaxes(range=[0, shape[-1]], showgrid=False, title="x")
+    figure.update_yaxes(range=[shape[-2], 0], showgrid=False, title="y", scaleanchor="x")
     return figure
 
 

@@ -7,29 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.content import Result
-from celltrail.data import Tracks, load_graph
-from celltrail.data.graph.confidence import read_confidence
+from celltrail.data import load_graph
 from celltrail.evaluation import Evaluation
 from celltrail.evaluation.errors import MEANING, describe_error
-from celltrail.tracking.confidence.places import list_places
+from celltrail.tracking.confidence.rules import DOUBTFUL, RULES, odd_cells
 
-OUTLIER = 8.0  # a step is odd when it lies so many median absolute deviations above the median
-SHORT = 3  # frames
-DOUBTFUL = 1.0  # nats: a link whose best alternative costs less than this more
-RULES = {
-    "short track": f"lives fewer than {SHORT} frames, and neither at the start nor at the end of the movie",
-    "jump": "moves much further than cells usually do from one frame to the next",
-    "area jump": "changes its area much more than cells usually do from one frame to the next",
-    "one daughter": "continues as one single daughter: a gap, or a division whose other daughter is outside the image or was missed",
-    "ends inside": "ends before the movie does, away from the image border, without dividing",
-    "begins inside": "begins after the movie does, away from the image border, without mother",
-    "doubtful link": f"the best solution without this link costs less than {DOUBTFUL:g} nat more",
-}
 NAMES = {
     "NS": "merged cells",
     "FN": "missed cell",
@@ -39,13 +24,6 @@ NAMES = {
     "EC": "wrong kind of link",
     "suspect_gt": "truth looks wrong",
 }
-DECISIONS = {
-    "link": "a cell may follow another one than it does, or none",
-    "division": "a cell may divide otherwise, or not at all",
-    "begin": "a cell that begins may follow another one",
-    "end": "a cell that ends may go on",
-}
-WORTH_A_LOOK = 0.01  # probability of being wrong from which on a decision is listed
 DIFFERENCES = {
     "cell only in A": "a cell of A has no mask in B that covers more than half of it and the other way round",
     "cell only in B": "a cell of B has no counterpart in A",
@@ -92,13 +70,11 @@ def name_of(kind: str) -> str:
 
 def meaning(kind: str) -> str:
     """What a kind of event means."""
-    return {**MEANING, **RULES, **DECISIONS, **DIFFERENCES}.get(kind, "")
+    return {**MEANING, **RULES, **DIFFERENCES}.get(kind, "")
 
 
 def find_suspects(result: Result) -> list[Event]:
-    """Decisions that may be wrong, least certain first; of a result without probabilities what the rules of `RULES`
-    find odd, in order of frames. Needs no truth.
-    """
+    """What the rules of `RULES` find odd, in order of frames; needs no truth, and is no evidence."""
     return _find_suspects(result, content.stamp(result.layer.folder))
 
 
@@ -107,98 +83,21 @@ def _find_suspects(result: Result, _stamp: str) -> list[Event]:
     cells = content.cell_table(result)
     if not len(result.tracks) or not len(cells):
         return []
-    doubtful = _doubtful_decisions(result)
-    if doubtful is not None:
-        return doubtful
-    found = [*_odd_lives(result, cells), *_odd_steps(cells), *_doubtful_links(result)]
-    return sorted(found, key=lambda event: (event.frame, event.kind, event.track))
-
-
-def _odd_lives(result: Result, cells: pd.DataFrame) -> Iterable[Event]:
-    tracks: Tracks = result.tracks
-    first, last = int(tracks.begin.min()), int(tracks.end.max())
-    children = tracks.children()
-    height, width = result.labels.shape[-2:]
-    names, start = np.unique(cells["track"].to_numpy(), return_index=True)
-    stop = np.append(start[1:], len(cells)) - 1
-    row_of = {int(name): (int(a), int(b)) for name, a, b in zip(names, start, stop, strict=True)}
-    frame, y, x, area = (cells[column].to_numpy() for column in ("frame", "y", "x", "area"))
-    inside = np.minimum.reduce([y, x, height - 1 - y, width - 1 - x]) > 1.5 * np.sqrt(area)
-
-    def event(kind: str, label: int, row: int) -> Event:
-        return Event(
-            kind=kind,
-            frame=int(frame[row]),
-            y=float(y[row]),
-            x=float(x[row]),
-            text=f"Track {label} {RULES[kind]}.",
-            track=label,
-        )
-
-    for label, begin, end, parent in tracks.rows().tolist():
-        if label not in row_of:
-            continue
-        born, gone = row_of[label]
-        if end - begin + 1 < SHORT and begin > first and end < last:
-            yield event("short track", label, born)
-        if len(children.get(label, [])) == 1:
-            yield event("one daughter", label, gone)
-        if end < last and label not in children and inside[gone]:
-            yield event("ends inside", label, gone)
-        if begin > first and not parent and inside[born]:
-            yield event("begins inside", label, born)
-
-
-def _odd_steps(cells: pd.DataFrame) -> Iterable[Event]:
-    within = (cells["track"].diff() == 0).to_numpy()
-    steps = {
-        "jump": content.speed_of(cells),
-        "area jump": np.abs(np.log(cells["area"]).diff().to_numpy()),
-    }
-    for kind, size in steps.items():
-        odd = within & (size > _limit(size[within]))
-        for row in cells[odd].itertuples():
-            yield Event(
-                kind=kind,
-                frame=int(row.frame),
-                y=float(row.y),
-                x=float(row.x),
-                text=f"Track {row.track} {RULES[kind]}.",
-                track=int(row.track),
-            )
-
-
-def _limit(values: NDArray[np.float64]) -> float:
-    """Values above it are odd: the median and `OUTLIER` median absolute deviations."""
-    if not len(values):
-        return float("inf")
-    middle = float(np.median(values))
-    return middle + OUTLIER * max(float(np.median(np.abs(values - middle))), 1e-9)
-
-
-def _doubtful_decisions(result: Result) -> list[Event] | None:
-    """The review list of a result; ``None`` where it holds no probabilities."""
-    path = result.layer.folder / "graph.npz"
-    confidence = read_confidence(path) if path.is_file() else None
-    if confidence is None:
-        return None
-    candidates, solution, track = load_graph(path)
-    if solution is None or track is None:
-        return None
-    return [
+    track, frame, area = (cells[name].to_numpy() for name in ("track", "frame", "area"))
+    position = cells[["z", "y", "x"]].to_numpy(dtype=np.float64)
+    shape = tuple(result.labels.shape)
+    found = [
         Event(
-            place.kind,
-            place.frame,
-            place.y,
-            place.x,
-            f"Track {place.track} {place.decision}: wrong with a probability of {100 * place.probability_wrong:.0f} %. "
-            f"Instead: {place.alternative or 'nothing likely'} ({100 * place.probability_alternative:.0f} %).",
-            place.track,
-            cost=place.probability_wrong,
+            kind=rule,
+            frame=int(frame[row]),
+            y=float(position[row, 1]),
+            x=float(position[row, 2]),
+            text=f"Track {track[row]} {RULES[rule]}.",
+            track=int(track[row]),
         )
-        for place in list_places(candidates, solution, confidence, track)
-        if place.probability_wrong >= WORTH_A_LOOK and place.track
+        for rule, row in odd_cells(track, frame, position, area.astype(np.float64), result.tracks, shape)
     ]
+    return sorted([*found, *_doubtful_links(result)], key=lambda event: (event.frame, event.kind, event.track))
 
 
 def _doubtful_links(result: Result) -> Iterable[Event]:

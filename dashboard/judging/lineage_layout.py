@@ -22,32 +22,13 @@ class Layout:
     row: NDArray[np.float64]
     root: NDArray[np.int64]
 
-    @property
-    def height(self) -> int:
-        """Number of rows."""
-        return int(np.ceil(self.row.max(initial=-1.0))) + 1
-
 
 def arrange(tracks: Tracks) -> Layout:
     """Give every track a row.
 
-    Lineages follow each other by first frame, then label. Leaves take consecutive rows from 0
+    Lineages that divide come first, then by first frame and label. Leaves take consecutive rows from 0
     upwards; see `celltrail.data.pictures.lineage_tree.tree_columns`.
     """
-    row, roots = tree_columns(tracks), tracks.roots()
+    row, roots = tree_columns(tracks, divided_first=True), tracks.roots()
     labels = tracks.label.tolist()
     return Layout(np.array([row[label] for label in labels]), np.array([roots[label] for label in labels], dtype=int))
-
-
-def biggest(tracks: Tracks, layout: Layout, count: int) -> list[int]:
-    """First ancestors of the ``count`` lineages with the most tracks, in the order of the drawing."""
-    roots, size = np.unique(layout.root, return_counts=True)
-    chosen = set(roots[np.argsort(-size, kind="stable")[:count]].tolist())
-    order = dict(zip(tracks.label.tolist(), layout.row.tolist(), strict=True))
-    return sorted(chosen, key=order.__getitem__)
-
-
-def only(tracks: Tracks, layout: Layout, roots: list[int]) -> Tracks:
-    """The tracks of these lineages, in table order."""
-    kept = np.isin(layout.root, roots)
-    return Tracks.from_rows(tracks.rows()[kept].tolist())

@@ -11,7 +11,7 @@ from celltrail.dashboard.opening.content import Result
 from celltrail.dashboard.opening.registry import Movie
 from celltrail.data.files.containment import inside
 from celltrail.data.formats.certainty import read_certainty
-from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins
+from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled, read_margins, read_repaired
 from celltrail.data.formats.points import joined_tracks, read_result
 from celltrail.data.progress import Progress, silent
 
@@ -87,6 +87,7 @@ def _measure(movie: Movie, result: Result, units: Units, progress: Progress) -> 
         margins=margins,
         certainty=certainty,
         filled=read_filled(inside(result.layer.root, result.layer.folder / "run.json")),
+        repaired=read_repaired(inside(result.layer.root, result.layer.folder / "run.json")),
         progress=progress,
     )
     return CellNumbers(cells, measure_tracks(points, cells, certainty), joined_tracks(points.tracks))

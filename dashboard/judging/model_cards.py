@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import celltrail.segmentation
 from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.registry import Dataset
 from celltrail.data import InputError
+from celltrail.data.regular import open_regular, parse_json
 
 LONGEST_HEADER = 4 * 2**20  # bytes
 LOSSES, MEASURES = ("train_loss", "loss"), ("IoU", "SEG", "DET")
@@ -38,10 +38,10 @@ def training_facts(model: Path) -> dict[str, Any]:
         If the file is no model of Celltrail.
     """
     try:
-        with model.open("rb") as stream:
+        with open_regular(model) as stream:
             length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length)) if length <= LONGEST_HEADER else {}
-        info = json.loads(header["__metadata__"]["celltrail"])["info"]
+            header = parse_json(stream.read(length).decode("utf-8")) if length <= LONGEST_HEADER else {}
+        info = parse_json(header["__metadata__"]["celltrail"])["info"]
     except (OSError, ValueError, KeyError, TypeError):
         info = None
     if not isinstance(info, dict):

@@ -31,8 +31,12 @@ def stored_measures(movie: Movie, layer: Layer) -> Measures | None:
     for entry in sequences if isinstance(sequences, list) else []:
         if isinstance(entry, dict) and Path(str(entry.get("res", ""))).name == layer.folder.name:
             measures: Any = entry.get("measures")
-            return measures if isinstance(measures, dict) else None
+            return measures if isinstance(measures, dict) and all(map(_is_measure, measures.values())) else None
     return None
+
+
+def _is_measure(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def measures(movie: Movie, layer: Layer) -> Measures | None:

@@ -6,7 +6,6 @@ Everything is opened lazily and remembered until the files change; no movie is e
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,10 +22,19 @@ from celltrail.data.files.containment import inside
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_instances
 from celltrail.data.graph.candidates import Detections
+from celltrail.data.graph.confidence import past_probability, read_confidence
+from celltrail.data.pictures.colours import (
+    CERTAINTY_UNIT,
+    SURE,
+    certainty_colour,
+    colour_of_tracks,
+    css,
+    neighbours_in,
+)
 from celltrail.data.pictures.colours import PALETTE as RGB
-from celltrail.data.pictures.colours import colour_of_tracks, neighbours_in
+from celltrail.data.regular import read_json as read_json_file
 
-PALETTE = tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in RGB)
+PALETTE = tuple(css(colour) for colour in RGB)
 NO_TRACKS = Tracks.from_rows([])
 
 
@@ -98,8 +106,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        value = read_json_file(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is not readable as JSON ({type(error).__name__}): run the command again.") from None
     if not isinstance(value, dict):
         raise InputError(f"{path} holds no JSON object: run the command again.")
@@ -130,7 +138,7 @@ def track_colours(result: Result) -> dict[int, str]:
 @lru_cache(maxsize=16)
 def _track_colours(result: Result, _stamp: str) -> dict[int, str]:
     colours = colour_of_tracks(result.tracks, neighbours_in(result.labels))
-    return {label: "#{:02x}{:02x}{:02x}".format(*colour) for label, colour in colours.items()}
+    return {label: css(colour) for label, colour in colours.items()}
 
 
 def cell_table(result: Result) -> pd.DataFrame:
@@ -223,17 +231,59 @@ def measure_cells(frame: int, labels: NDArray[np.integer[Any]]) -> pd.DataFrame:
 
 FEATURES = {
     "track": "each track its own colour",
+    "certainty": CERTAINTY_UNIT,
     "length": "frames from first to last",
     "generation": "divisions before this track",
     "area": "mean area in pixels",
     "speed": "mean distance per frame in pixels",
 }
+QUIET = "#77828d"  # of what has no value
+SURE_COLOUR = css(certainty_colour(1.0))
+
+
+def certainty_table(result: Result) -> pd.DataFrame | None:
+    """``track, frame, probability`` that its past is right, a row per cell that has one; ``None`` for no probabilities."""
+    return _certainty_table(result, stamp(result.layer.folder))
+
+
+@lru_cache(maxsize=4)
+def _certainty_table(result: Result, _stamp: str) -> pd.DataFrame | None:
+    path = result.layer.folder / "graph.npz"
+    if not path.is_file():
+        return None
+    candidates, solution, track = load_graph(inside(result.layer.root, path))
+    confidence = read_confidence(path)
+    if solution is None or track is None or confidence is None:
+        return None
+    right = past_probability(candidates, solution, confidence)
+    asked = np.isfinite(right) & (track > 0)
+    return pd.DataFrame(
+        {"track": track[asked], "frame": candidates.detections.frame[asked], "probability": right[asked]}
+    )
+
+
+def features_of(result: Result) -> list[str]:
+    """What tracks can be coloured by."""
+    return [name for name in FEATURES if name != "certainty" or certainty_table(result) is not None]
 
 
 def track_feature(result: Result, name: str) -> dict[int, float]:
-    """A number for every track: see `FEATURES`. Tracks without a value are left out."""
+    """A number for every track: see `FEATURES`. Tracks without a value are left out.
+
+    The certainty of a track is the probability that all its pasts are right (a product, on the safe side where one
+    error makes another).
+    """
     tracks = result.tracks
     labels = tracks.label.tolist()
+    if name == "certainty":
+        table = certainty_table(result)
+        if table is None:
+            return {}
+        logs = np.log(np.maximum(table["probability"].to_numpy(), 1e-12))
+        whole = pd.Series(logs).groupby(table["track"].to_numpy()).sum()
+        return dict.fromkeys(labels, 1.0) | dict(
+            zip(whole.index.tolist(), np.exp(whole.to_numpy()).tolist(), strict=True)
+        )
     if name == "length":
         return dict(zip(labels, (tracks.end - tracks.begin + 1).astype(float).tolist(), strict=True))
     if name == "generation":
@@ -251,21 +301,41 @@ def track_feature(result: Result, name: str) -> dict[int, float]:
 
 
 def feature_colours(result: Result, name: str) -> tuple[dict[int, str], tuple[float, float]]:
-    """Colours of tracks by a feature, from dark blue (low) to yellow (high), and the range of its values."""
+    """Colours of tracks by a feature, from dark blue (low) to yellow (high), and the range of its values.
+
+    Certainty has its own colours, the same for every result.
+    """
+    values = track_feature(result, name)
+    if name == "certainty":
+        return {label: css(certainty_colour(value)) for label, value in values.items()}, (0.0, 1.0)
+    low, high = (min(values.values()), max(values.values())) if values else (0.0, 0.0)
+    span = (high - low) or 1.0
+    shades = feature_shades()
+    last = len(shades) - 1
+    return {label: shades[round(last * (value - low) / span)] for label, value in values.items()}, (low, high)
+
+
+def feature_shades() -> list[str]:
+    """The colours of a feature, from low to high."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    values = track_feature(result, name)
-    low, high = (min(values.values()), max(values.values())) if values else (0.0, 0.0)
-    scale = colormaps["viridis"]
-    shades = [to_hex(scale(0.15 + 0.85 * i / 31)) for i in range(32)]
-    span = (high - low) or 1.0
-    return {label: shades[round(31 * (value - low) / span)] for label, value in values.items()}, (low, high)
+    return [to_hex(colormaps["viridis"](0.15 + 0.85 * i / 31)) for i in range(32)]
 
 
 def colours_by(result: Result, name: str) -> dict[int, str]:
-    """Colours of tracks by a feature, or each its own (``"track"``)."""
-    return track_colours(result) if name == "track" else feature_colours(result, name)[0]
+    """Colours of tracks by a feature, or each its own (``"track"``, and where the feature is not known)."""
+    return track_colours(result) if name not in features_of(result)[1:] else feature_colours(result, name)[0]
+
+
+def uncertain_cells(result: Result) -> list[tuple[int, int, str]]:
+    """(frame, track, colour) of the cells whose past is not sure."""
+    table = certainty_table(result)
+    if table is None:
+        return []
+    table = table[table["probability"] < SURE]
+    colours = [css(certainty_colour(value)) for value in table["probability"].tolist()]
+    return list(zip(table["frame"].tolist(), table["track"].tolist(), colours, strict=True))
 
 
 def speed_of(cells: pd.DataFrame) -> NDArray[np.float64]:

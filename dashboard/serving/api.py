@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from celltrail.dashboard.judging.lineage_layout import arrange
 from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.opening.cache import ByteCache
 from celltrail.data import InputError
+from celltrail.data.errors import Replaced
 from celltrail.data.pictures.render import flatten_stack, grey_picture
 
 SCRIPTS = Path(__file__).parents[1] / "viewer"
@@ -41,14 +44,25 @@ def _limiter() -> anyio.CapacityLimiter:
 
 async def _answer(make: Callable[[], Response]) -> Response:
     """Run ``make`` in a thread; an unknown id is 404, a wrong question 400, a file that cannot be shown 422."""
+    for _ in range(3):  # a result may be replaced while it is read: then the new one is
+        with suppress(Replaced, FileNotFoundError):
+            return await _attempt(make)
+    return JSONResponse({"problems": ["These files are being replaced."]}, 503, FRESH)  # the viewer asks again
+
+
+async def _attempt(make: Callable[[], Response]) -> Response:
     try:
         return await anyio.to_thread.run_sync(make, limiter=_limiter())
+    except (Replaced, FileNotFoundError):
+        raise
     except KeyError:
         return JSONResponse({"problems": ["There is no such frame or data set here."]}, 404, FRESH)
     except InputError as error:
         return JSONResponse({"problems": list(error.problems)}, 422, FRESH)
     except ValueError as error:
         return JSONResponse({"problems": [f"The address is wrong: {error}."]}, 400, FRESH)
+    except OSError as error:
+        return JSONResponse({"problems": [f"The file cannot be read ({error.strerror})."]}, 422, FRESH)
 
 
 def _view(request: Request) -> tuple[str, int, Crop | None]:
@@ -67,6 +81,23 @@ def _view(request: Request) -> tuple[str, int, Crop | None]:
             raise ValueError("crop must be y0,x0,y1,x1")
         crop = (y0, x0, y1, x1)
     return plane, step, crop
+
+
+def _frame(request: Request) -> int:
+    """The frame number of the address; ``KeyError`` where it is none."""
+    text = request.path_params["frame"]
+    if not (text.isdecimal() and len(text) < 10):
+        raise KeyError(text)
+    return int(text)
+
+
+def _cropped(plane: NDArray[Any], crop: Crop | None) -> NDArray[Any]:
+    """The part of a plane (Y, X) that is asked for; ``ValueError`` where nothing of it is inside."""
+    if crop is None:
+        return plane
+    if crop[0] >= plane.shape[0] or crop[1] >= plane.shape[1]:
+        raise ValueError("crop lies outside of the image")
+    return plane[crop[0] : crop[2], crop[1] : crop[3]]
 
 
 def flat_plane(array: NDArray[Any], plane: str, *, labels: bool = False) -> NDArray[Any]:
@@ -107,16 +138,14 @@ async def image_frame(request: Request) -> Response:
     """One frame of a movie as grey JPEG."""
 
     def make() -> Response:
-        movie, number = registry.movie(request.path_params["movie"]), request.path_params["frame"]
+        movie, number = registry.movie(request.path_params["movie"]), _frame(request)
         plane, step, crop = _view(request)
         frames = content.open_movie(movie)
         if frames is None or number not in frames:
             raise KeyError(number)
 
         def encode() -> bytes:
-            image = flat_plane(frames[number], plane)
-            if crop is not None:
-                image = image[crop[0] : crop[2], crop[1] : crop[3]]
+            image = _cropped(flat_plane(frames[number], plane), crop)
             return encode_image(shrink_mean(image, step), content.grey_range(movie))
 
         assert movie.images is not None
@@ -130,16 +159,14 @@ async def label_frame(request: Request) -> Response:
     """One frame of labels, without loss."""
 
     def make() -> Response:
-        layer, number = registry.layer(request.path_params["layer"]), request.path_params["frame"]
+        layer, number = registry.layer(request.path_params["layer"]), _frame(request)
         plane, step, crop = _view(request)
         frames = content.open_result(layer).labels
         if number not in frames:
             raise KeyError(number)
 
         def encode() -> bytes:
-            labels = flat_plane(frames[number], plane, labels=True)
-            if crop is not None:
-                labels = labels[crop[0] : crop[2], crop[1] : crop[3]]
+            labels = _cropped(flat_plane(frames[number], plane, labels=True), crop)
             return encode_labels(labels[step // 2 :: step, step // 2 :: step] if step > 1 else labels)
 
         key = (layer.id, content.stamp(layer.folder), number, plane, step, crop)
@@ -150,7 +177,7 @@ async def label_frame(request: Request) -> Response:
 
 
 async def track_table(request: Request) -> Response:
-    """Label, first and last frame, parent and colour of every track, as columns."""
+    """Label, first and last frame, parent, place in the tree and colour of every track, as columns."""
 
     def make() -> Response:
         layer = registry.layer(request.path_params["layer"])
@@ -161,13 +188,21 @@ async def track_table(request: Request) -> Response:
         tracks = result.tracks
 
         def encode() -> bytes:
-            colours = content.colours_by(result, by)
+            # Certainty is that of each cell: a track is sure but for the cells that are listed.
+            cells = content.uncertain_cells(result) if by == "certainty" else []
+            sure = by == "certainty" and "certainty" in content.features_of(result)
+            colours = {} if sure else content.colours_by(result, by)
+            quiet = content.SURE_COLOUR if sure else content.QUIET
+            layout = arrange(tracks)
             columns = {
                 "label": tracks.label.tolist(),
                 "begin": tracks.begin.tolist(),
                 "end": tracks.end.tolist(),
                 "parent": tracks.parent.tolist(),
-                "colour": [colours.get(label, "#8a97a3") for label in tracks.label.tolist()],
+                "row": layout.row.tolist(),
+                "root": layout.root.tolist(),
+                "colour": [colours.get(label, quiet) for label in tracks.label.tolist()],
+                "cells": cells,
             }
             return json.dumps(columns, separators=(",", ":")).encode()
 
@@ -186,8 +221,8 @@ async def script(request: Request) -> Response:
 
 
 ROUTES: list[BaseRoute] = [
-    Route("/api/movies/{movie}/frames/{frame:int}", image_frame),
-    Route("/api/layers/{layer}/frames/{frame:int}", label_frame),
+    Route("/api/movies/{movie}/frames/{frame}", image_frame),
+    Route("/api/layers/{layer}/frames/{frame}", label_frame),
     Route("/api/layers/{layer}/tracks", track_table),
     Route("/api/viewer/{name}", script),
 ]

@@ -7,7 +7,7 @@ which cell was clicked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,30 @@ _LOADER = """
 export default function (component) {
   let leave = () => {};
   let left = false;
-  const address = new URL(`${component.data.api}/viewer/viewer.js`, document.baseURI).href;
+  const address = new URL(`${component.data.api}/viewer/SCRIPT.js`, document.baseURI).href;
   const load = (attempt) => import(attempt ? `${address}?attempt=${attempt}` : address).then(
-    (viewer) => { if (!left) leave = viewer.mount(component); },
+    (script) => { if (!left) leave = script.mount(component); },
     (error) => { if (attempt < 3) setTimeout(load, 500 * 2 ** attempt, attempt + 1); else throw error; },
   );
   load(0);
   return () => { left = true; leave(); };
 }
 """
-_component = st.components.v2.component(
-    "celltrail_viewer",
-    html=(_HERE / "viewer.html").read_text(encoding="utf-8"),
-    css=(_HERE / "viewer.css").read_text(encoding="utf-8"),
-    js=_LOADER,
-)
+
+
+def component(name: str, script: str) -> Any:
+    """A part of a page that ``SCRIPT.html``, ``.css`` and ``.js`` of this folder make, under this name."""
+    texts = {kind: (_HERE / f"{script}.{kind}").read_text(encoding="utf-8") for kind in ("html", "css")}
+    return st.components.v2.component(name, js=_LOADER.replace("SCRIPT", script), **texts)
+
+
+def api_address() -> str:
+    """Where the routes of this server begin."""
+    base = st.get_option("server.baseUrlPath").strip("/")
+    return f"/{base}/api" if base else "/api"
+
+
+_component = component("celltrail_viewer", "viewer")
 
 
 @dataclass(frozen=True)
@@ -51,22 +60,28 @@ class Pane:
         The labels drawn on it, or ``None``.
     offset : int
         Frames after the clock's (−1: the frame before).
-    marks : Sequence[dict[str, float]]
-        Places to ring, ``{t, y, x}``.
+    marks : Sequence[Mapping[str, Any]]
+        Places to ring, ``{t, y, x}``, with a ``colour`` where it means something; with ``line`` (``{y, x}``) the way
+        from there, ``dashed`` or not.
     colour : str
         What the colours of the tracks mean, see `celltrail.dashboard.opening.content.FEATURES`.
+    paint : Mapping[int, Mapping[int, str]] | None
+        Frame → label → colour of the cells that are spoken of; all others are quiet.
     """
 
     movie: Movie
     layer: Layer | None = None
     title: str = ""
     offset: int = 0
-    marks: Sequence[dict[str, float]] = field(default_factory=tuple)
+    marks: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     colour: str = "track"
+    paint: Mapping[int, Mapping[int, str]] | None = None
 
     def describe(self) -> dict[str, Any]:
         """The pane in the words of ``viewer.js``."""
         spec: dict[str, Any] = {"title": self.title, "offset": self.offset, "marks": list(self.marks)}
+        if self.paint is not None:
+            spec["paint"] = {str(frame): [*cells.items()] for frame, cells in self.paint.items()}
         if self.movie.images is not None:
             spec |= {
                 "image": f"/movies/{self.movie.id}/frames",
@@ -99,8 +114,13 @@ def show_viewer(
     height: str = "clamp(300px, 62vh, 1500px)",
     focus: dict[str, float] | None = None,
     place: str = "",
+    chosen: Mapping[str, Sequence[int]] | None = None,
+    compact: bool = False,
+    pen: bool = False,
+    strokes: Sequence[dict[str, Any]] = (),
     on_frame_change: Callable[[], None] = lambda: None,
     on_pick_change: Callable[[], None] = lambda: None,
+    on_stroke_change: Callable[[], None] = lambda: None,
 ) -> Any:
     """Show panes that share one clock and one view.
 
@@ -115,15 +135,23 @@ def show_viewer(
         changes.
     place : str
         Viewers with the same non-empty text share their zoom, also from page to page.
+    chosen : Mapping[str, Sequence[int]] | None
+        Id of a layer → the tracks that have colours; the others are quiet.
+    compact : bool
+        Without the controls of colours and light.
+    pen : bool
+        Dragging draws a stroke instead of moving the image.
+    strokes : Sequence[dict[str, Any]]
+        Strokes to show, ``{t, points}``, points as (y, x).
 
     Returns
     -------
-    The component's state: ``frame`` (where the clock rests) and ``pick`` (the cell clicked just now).
+    The component's state: ``frame`` (where the clock rests), ``pick`` (the cell clicked just now) and ``stroke`` (drawn just
+    now: ``{layer, frame, points}``).
     """
-    base = st.get_option("server.baseUrlPath").strip("/")
     data = {
         "place": place,
-        "api": f"/{base}/api" if base else "/api",
+        "api": api_address(),
         "panes": [pane.describe() for pane in panes],
         "frames": list(frames),
         "shape": list(shape),
@@ -133,8 +161,17 @@ def show_viewer(
         "columns": columns,
         "height": height,
         "focus": focus,
+        "pen": pen,
+        "strokes": list(strokes),
         "palette": list(content.PALETTE),
+        "chosen": {layer: list(labels) for layer, labels in (chosen or {}).items()},
+        "compact": compact,
     }
     return _component(
-        key=key, data=data, default={"frame": t}, on_frame_change=on_frame_change, on_pick_change=on_pick_change
+        key=key,
+        data=data,
+        default={"frame": t},
+        on_frame_change=on_frame_change,
+        on_pick_change=on_pick_change,
+        on_stroke_change=on_stroke_change,
     )

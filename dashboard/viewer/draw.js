@@ -62,18 +62,29 @@ export function paintLabels(buffer, width, height, patch, view, style) {
   }
 }
 
-// Colour tables by label, as the canvas wants them (little-endian RGBA).
-export function colourTables(top, tracks, palette) {
+export const QUIET = "#77828d"; // cells that are not spoken of
+
+// Colour tables by label, as the canvas wants them (little-endian RGBA). `colourOf` gives #rrggbb.
+export function colourTables(top, colourOf) {
   const line = new Uint32Array(top + 1);
   const fill = new Uint32Array(top + 1);
-  for (let label = 1; label <= top; label++) {
-    const colour = tracks.colourOf.get(label) ?? palette[label % palette.length];
-    const value = parseInt(colour.slice(1), 16);
-    const swapped = ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16);
-    line[label] = (0xff000000 | swapped) >>> 0;
-    fill[label] = (0x52000000 | swapped) >>> 0;
-  }
+  for (let label = 1; label <= top; label++) setColour({ line, fill }, label, colourOf(label));
   return { line, fill };
+}
+
+function setColour({ line, fill }, label, colour) {
+  const value = parseInt(colour.slice(1), 16);
+  const swapped = ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16);
+  line[label] = (0xff000000 | swapped) >>> 0;
+  fill[label] = colour === QUIET ? 0 : (0x52000000 | swapped) >>> 0;
+}
+
+// The same tables with the colours that some cells have in this frame alone; `own`: [label, colour] each.
+export function withColours(tables, own) {
+  if (!own || !own.length) return tables;
+  const changed = { line: tables.line.slice(), fill: tables.fill.slice() };
+  for (const [label, colour] of own) if (label < changed.line.length) setColour(changed, label, colour);
+  return changed;
 }
 
 const at = (cell, view) => [(cell.x - view.x0) * view.k, (cell.y - view.y0) * view.k];
@@ -148,11 +159,30 @@ export function drawIds(context, here, view, style, ratio) {
   }
 }
 
-// A ring where Python asks one to look.
-export function drawRing(context, point, view, ratio) {
-  const [x, y] = at(point, view);
+// A ring where Python asks one to look; or the way from another place to this one.
+export function drawMark(context, mark, view, ratio) {
+  const [x, y] = at(mark, view);
+  const strokes = [["rgba(0, 0, 0, 0.6)", 4 * ratio], [mark.colour || "#ffffff", 2 * ratio]];
   context.beginPath();
-  context.arc(x, y, 16 * ratio, 0, 2 * Math.PI);
+  if (mark.line) {
+    context.moveTo(...at(mark.line, view));
+    context.lineTo(x, y);
+  } else {
+    context.arc(x, y, (mark.colour ? 9 : 16) * ratio, 0, 2 * Math.PI);
+  }
+  for (const [colour, width] of strokes) {
+    context.setLineDash(mark.dashed && colour === mark.colour ? [5 * ratio, 4 * ratio] : []);
+    context.lineWidth = width;
+    context.strokeStyle = colour;
+    context.stroke();
+  }
+  context.setLineDash([]);
+}
+
+// What was drawn by hand.
+export function drawStroke(context, points, view, ratio) {
+  context.beginPath();
+  for (const [y, x] of points) context.lineTo(...at({ x, y }, view));
   context.lineWidth = 4 * ratio;
   context.strokeStyle = "rgba(0, 0, 0, 0.6)";
   context.stroke();

@@ -2,17 +2,19 @@
 // browser fetches frames, draws, plays and zooms by itself, and reports only where it came to rest
 // ("frame") and what was clicked ("pick").
 
-import { FrameStore, ask, decodeImage, decodeLabels } from "./frames.js";
-import { colourTables, drawDivisions, drawIds, drawImage, drawRing, drawTails, paintLabels } from "./draw.js";
+import { listen, tell } from "./bus.js";
+import { FrameStore, decodeImage, decodeLabels } from "./frames.js";
+import {
+  QUIET, colourTables, drawDivisions, drawIds, drawImage, drawMark, drawStroke, drawTails, paintLabels, withColours,
+} from "./draw.js";
+import { NO_TRACKS, loadTracks } from "./tracks.js";
 
 const store = new FrameStore(256 * 2 ** 20);
 const views = new Map(); // movie → the view it was left with, so that zoom survives a change of page
-const trackTables = new Map(); // address → promise of a table
 const viewers = new WeakMap();
 const FINEST = 2048; // frames with longer sides come at a reduced level
 const LOOK_AHEAD = 8;
 const TAIL = 10;
-const NO_TRACKS = readTracks({ label: [], begin: [], end: [], parent: [], colour: [] });
 
 export function mount(component) {
   const root = component.parentElement.querySelector(".viewer");
@@ -36,35 +38,6 @@ function hasKeysOfItsOwn(element) {
   return element instanceof Element && element.matches(OWN_KEYS);
 }
 
-function readTracks(table) {
-  const tracks = {
-    colourOf: new Map(), parentOf: new Map(), beginOf: new Map(), endOf: new Map(), children: new Map(),
-    top: 0, divisions: [],
-  };
-  table.label.forEach((label, i) => {
-    tracks.colourOf.set(label, table.colour[i]);
-    tracks.parentOf.set(label, table.parent[i]);
-    tracks.beginOf.set(label, table.begin[i]);
-    tracks.endOf.set(label, table.end[i]);
-    tracks.top = Math.max(tracks.top, label);
-    if (table.parent[i]) {
-      const sisters = tracks.children.get(table.parent[i]) || [];
-      tracks.children.set(table.parent[i], [...sisters, label]);
-    }
-  });
-  tracks.divisions = [...tracks.children].filter(([, daughters]) => daughters.length > 1);
-  return tracks;
-}
-
-function loadTracks(address) {
-  if (!trackTables.has(address)) {
-    const table = ask(address, (answer) => answer.json()).then(readTracks);
-    trackTables.set(address, table);
-    table.catch(() => trackTables.delete(address)); // asked for again the next time
-  }
-  return trackTables.get(address);
-}
-
 class Viewer {
   constructor(root) {
     this.root = root;
@@ -80,6 +53,8 @@ class Viewer {
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.part("panes"));
     this.listen();
+    this.hovered = {}; // layer → label that is pointed at in the tree beside
+    this.stops = [listen("hover", this, (told) => this.lookAt(told)), listen("select", this, (told) => this.follows(told))];
     // What could not be fetched while the page was hidden or the network away is fetched when they are back.
     this.wake = () => {
       if (!document.hidden && this.panes.some((pane) => !pane.base || pane.base.error)) this.refresh();
@@ -90,6 +65,7 @@ class Viewer {
 
   leave() {
     this.stop();
+    this.stops.forEach((stop) => stop());
     this.observer.disconnect();
     document.removeEventListener("keydown", this.anywhere);
     document.removeEventListener("visibilitychange", this.wake);
@@ -101,7 +77,9 @@ class Viewer {
   update({ data, setStateValue, setTriggerValue }) {
     this.setState = setStateValue;
     this.trigger = setTriggerValue;
-    const layout = JSON.stringify([data.place, data.panes, data.frames, data.shape, data.columns, data.api]);
+    const layout = JSON.stringify([
+      data.place, data.panes, data.frames, data.shape, data.columns, data.api, data.chosen,
+    ]);
     if (layout !== this.layout) {
       this.layout = layout;
       const number = this.data ? this.number() : data.t;
@@ -115,6 +93,7 @@ class Viewer {
     }
     this.data = data;
     this.part("panes").style.height = data.height;
+    this.part("more").hidden = Boolean(data.compact);
     if (data.revision !== this.revision) {
       this.revision = data.revision;
       this.selected = { ...data.selected };
@@ -182,6 +161,33 @@ class Viewer {
     const depth = this.data.shape.length === 3 ? this.data.shape[0] : 0;
     this.part("depth-field").hidden = !depth;
     this.part("depth").max = depth - 1;
+  }
+
+  // ---- the tree beside ----
+
+  // A branch is pointed at there: show its cell, until the pointer leaves.
+  lookAt({ layer, place, label, frame }) {
+    if (place !== this.data.place || this.playing) return;
+    this.hovered = label ? { [layer]: label } : {};
+    if (!label) {
+      if (this.before) {
+        this.view = this.before.view;
+        this.goTo(this.before.index, { silent: true });
+      }
+      this.before = null;
+      return this.draw();
+    }
+    this.before = this.before || { index: this.index, view: this.view };
+    this.goTo(this.nearest(frame), { silent: true });
+  }
+
+  // A branch was clicked there: its cell and frame stay.
+  follows({ layer, place, label, frame }) {
+    if (place !== this.data.place) return;
+    this.before = null;
+    this.playing = null;
+    this.selected = { ...this.selected, [layer]: label };
+    this.goTo(this.nearest(frame), { silent: true });
   }
 
   // ---- the clock ----
@@ -402,7 +408,10 @@ class Viewer {
     for (const pane of this.panes) this.drawPane(pane);
     if (this.panes.length && this.panes.every((pane) => pane.base)) {
       const shown = String(this.number());
-      if (this.root.dataset.frame !== shown) this.root.dataset.frame = shown;
+      if (this.root.dataset.frame !== shown) {
+        this.root.dataset.frame = shown;
+        tell("frame", { from: this, place: this.data.place, frame: this.number() });
+      }
       this.describe();
     }
     if (!again) this.fetchDetail();
@@ -423,8 +432,9 @@ class Viewer {
     const { light, contrast } = this.settings;
     pane.image.style.filter = light === 1 && contrast === 1 ? "" : `brightness(${light}) contrast(${contrast})`;
     if (pane.shown === null || pane.base.error) return;
+    const painted = Boolean(pane.spec.paint);
     const style = {
-      mode: this.settings.mode, selected: this.selected[pane.spec.layer] || 0,
+      mode: painted ? "fill" : this.settings.mode, selected: this.selected[pane.spec.layer] || 0,
       width: Math.max(2, Math.round(1.5 * view.ratio)),
     };
     const patches = [pane.base, pane.detail].filter(Boolean);
@@ -438,9 +448,9 @@ class Viewer {
     const cells = pane.base.labels.cells;
     let top = pane.tracks.top;
     for (const label of cells.keys()) if (label > top) top = label;
-    if (!pane.tables || pane.tables.line.length <= top) pane.tables = colourTables(top, pane.tracks, this.data.palette);
-    paintLabels(pane.buffer, width, height, pane.detail || pane.base, view, { ...style, ...pane.tables });
+    paintLabels(pane.buffer, width, height, pane.detail || pane.base, view, { ...style, ...this.tablesOf(pane, top) });
     above.putImageData(pane.pixels, 0, 0);
+    if (painted) return this.drawMarks(pane, above, view);
     if (this.settings.tails) {
       const before = [];
       for (let n = 1; n <= TAIL; n++) {
@@ -454,13 +464,45 @@ class Viewer {
       const named = this.settings.ids ? cells : new Map([...cells].filter(([label]) => label === style.selected));
       drawIds(above, named, view, style, view.ratio);
     }
+    this.drawHovered(pane, above, view);
     this.drawMarks(pane, above, view);
+  }
+
+  // A ring around the cell that is pointed at in the tree; the view follows it.
+  drawHovered(pane, context, view) {
+    const cell = pane.base.labels.cells.get(this.hovered[pane.spec.layer]);
+    if (!cell) return;
+    const [x, y] = [(cell.x - view.x0) * view.k, (cell.y - view.y0) * view.k];
+    if (this.view && (x < 0 || y < 0 || x > pane.overlay.width || y > pane.overlay.height)) {
+      this.view = this.bounded({ ...this.view, x: cell.x, y: cell.y });
+      return this.draw();
+    }
+    drawMark(context, cell, view, view.ratio);
+  }
+
+  // The colours of a pane: those of the tracks, or quiet ones where others are spoken of; and what its frame adds.
+  tablesOf(pane, top) {
+    const { paint, layer } = pane.spec;
+    const chosen = ((this.data.chosen || {})[layer] || []).length ? this.data.chosen[layer] : null;
+    if (!pane.tables || pane.tables.line.length <= top) {
+      const { palette } = this.data;
+      const spoken = paint ? new Set() : chosen && new Set(chosen);
+      pane.tables = colourTables(top, (label) => (
+        spoken && !spoken.has(label) ? QUIET : pane.tracks.colourOf.get(label) ?? palette[label % palette.length]
+      ));
+    }
+    const own = paint ? paint[pane.shown] : pane.tracks.cells.get(pane.shown);
+    return withColours(pane.tables, chosen && own ? own.filter(([label]) => chosen.includes(label)) : own);
   }
 
   drawMarks(pane, context, view) {
     for (const mark of pane.spec.marks || []) {
-      if (mark.t === pane.shown) drawRing(context, mark, view, view.ratio);
+      if (mark.t === pane.shown) drawMark(context, mark, view, view.ratio);
     }
+    for (const stroke of this.data.strokes || []) {
+      if (stroke.t === pane.shown) drawStroke(context, stroke.points, view, view.ratio);
+    }
+    if (pane.stroke) drawStroke(context, pane.stroke, view, view.ratio);
   }
 
   describe() {
@@ -614,13 +656,21 @@ class Viewer {
     canvas.onpointerdown = (event) => {
       if (event.button !== 0) return;
       canvas.setPointerCapture(event.pointerId);
+      if (this.data.pen) return this.beginStroke(pane, event);
       start = { x: event.clientX, y: event.clientY, moved: false };
     };
     canvas.onpointermove = (event) => {
+      if (pane.stroke) {
+        const { x, y } = this.place(pane, event);
+        pane.stroke.push([y, x]);
+        this.draw();
+        return;
+      }
       if (!start) {
         const label = this.labelAt(pane, this.place(pane, event));
         canvas.title = label ? `Track ${label}` : "";
-        canvas.style.cursor = label ? "pointer" : "grab";
+        canvas.style.cursor = this.data.pen ? "crosshair" : label ? "pointer" : "grab";
+        tell("hover", { from: this, layer: pane.spec.layer, label });
         return;
       }
       const dx = event.clientX - start.x;
@@ -633,6 +683,7 @@ class Viewer {
       this.draw();
     };
     canvas.onpointerup = (event) => {
+      if (pane.stroke) return this.endStroke(pane);
       const click = start && !start.moved;
       start = null;
       if (!click) return;
@@ -648,6 +699,19 @@ class Viewer {
     };
   }
 
+  // A stroke on the image, in pixels of the movie; Python hears of it when it is whole.
+  beginStroke(pane, event) {
+    const { x, y } = this.place(pane, event);
+    pane.stroke = [[y, x]];
+  }
+
+  endStroke(pane) {
+    const points = pane.stroke;
+    pane.stroke = null;
+    clearTimeout(this.waiting);
+    this.trigger("stroke", { layer: pane.spec.layer, frame: this.number() + (pane.spec.offset || 0), points });
+  }
+
   select(pane, label, place, second) {
     if (!pane.spec.layer) return;
     if (!second) {
@@ -655,6 +719,7 @@ class Viewer {
       this.draw();
     }
     clearTimeout(this.waiting);
+    if (!second) tell("select", { from: this, layer: pane.spec.layer, label });
     this.trigger("pick", {
       layer: pane.spec.layer, frame: this.number() + (pane.spec.offset || 0), label, second: Boolean(second),
       x: place ? place.x : null, y: place ? place.y : null,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-import pandas as pd
 import streamlit as st
 
 from celltrail.dashboard import parts
-from celltrail.dashboard.correcting import panel
-from celltrail.dashboard.judging import charts, lineage_layout
+from celltrail.dashboard.correcting import mend_panel, panel
+from celltrail.dashboard.judging import charts, track_list
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.viewer import Pane, show_viewer
+from celltrail.dashboard.viewer.tree import show_tree
 
 VIEWER = "browse_viewer"
 
@@ -19,14 +19,6 @@ VIEWER = "browse_viewer"
 def take_frame() -> None:
     """The viewer has come to rest."""
     state.take_frame(st.session_state[VIEWER].frame)
-
-
-def take_row() -> None:
-    """A row of the table was clicked."""
-    rows, result = st.session_state.track_table.selection.rows, parts.selection().result
-    if rows and result is not None:
-        label = int(st.session_state.track_rows[rows[0]])
-        state.look_at(t=int(result.tracks.begin[result.tracks.row_of(label)]), track=label)
 
 
 def show_track(selection: state.Selection, result: content.Result) -> None:
@@ -73,19 +65,25 @@ def show_measures(selection: state.Selection, result: content.Result) -> None:
             on_select=partial(take_point, f"feature_{feature}"),
             selection_mode="points",
         )
-    layout = lineage_layout.arrange(tracks)
-    family = lineage_layout.only(tracks, layout, [tracks.roots()[label]])
-    rows = lineage_layout.arrange(family)
-    st.plotly_chart(
-        charts.draw_lineages(
-            family, rows, colours, t=selection.t, selected=label, height=min(420, max(110, 18 * rows.height + 50))
-        ),
+    show_tree(
+        result,
         key="family",
-        config=parts.plot_config(),
-        alt=f"Lineage of track {label}",
-        on_select=partial(take_point, "family"),
-        selection_mode="points",
+        t=selection.t,
+        selected=label,
+        revision=st.session_state.revision,
+        colour=st.session_state.get("colour_by", "track"),
+        root=tracks.roots()[label],
+        place=selection.movie.id,
+        height="200px",
+        on_pick_change=partial(take_branch, "family"),
     )
+
+
+def take_branch(key: str) -> None:
+    """A branch of the tree was clicked."""
+    pick = st.session_state[key].pick
+    if pick:
+        state.look_at(t=int(pick["frame"]), track=int(pick["label"]))
 
 
 def take_point(key: str) -> None:
@@ -94,37 +92,6 @@ def take_point(key: str) -> None:
     if points:
         data = [int(value) for value in points[0]["customdata"]]
         state.look_at(t=data[-1], track=data[0] if len(data) == 2 else None)
-
-
-def show_table(result: content.Result, selected: int) -> None:
-    """All tracks; a row selects a track."""
-    table = track_table(result)
-    table.insert(0, "", ["▸" if label == selected else "" for label in table["track"].tolist()])
-    st.session_state.track_rows = table["track"].tolist()
-    st.dataframe(
-        table,
-        key="track_table",
-        hide_index=True,
-        on_select=take_row,
-        selection_mode="single-row",
-        height=260,
-        alt="Tracks with first and last frame, mother and daughters",
-    )
-
-
-def track_table(result: content.Result) -> pd.DataFrame:
-    """One row per track."""
-    tracks, children = result.tracks, result.tracks.children()
-    return pd.DataFrame(
-        {
-            "track": tracks.label,
-            "first frame": tracks.begin,
-            "last frame": tracks.end,
-            "frames": tracks.end - tracks.begin + 1,
-            "mother": [str(parent or "") for parent in tracks.parent.tolist()],
-            "daughters": [", ".join(map(str, children.get(label, []))) for label in tracks.label.tolist()],
-        }
-    )
 
 
 @st.fragment
@@ -156,11 +123,15 @@ def show() -> None:
             selected={} if selection.layer is None else {selection.layer.id: selection.track},
             focus=st.session_state.get("focus"),
             place=selection.movie.id,
+            chosen={} if result is None else {result.layer.id: track_list.chosen_tracks(result)},
             on_frame_change=take_frame,
+            pen=mend_panel.tool() is not None,
+            strokes=mend_panel.strokes(result),
             on_pick_change=partial(panel.take_pick, VIEWER),
+            on_stroke_change=partial(mend_panel.take_stroke, VIEWER),
         )
         if result is not None and len(result.tracks):
-            parts.colour_choice()
+            parts.colour_choice(result)
         st.caption(
             "← → step (Shift: ten) · Space play · O outlines · T tails · I numbers · [ mother · ] daughter · "
             "drag to move, + − to zoom"
@@ -174,9 +145,10 @@ def show() -> None:
         else:
             show_track(selection, result)
             panel.show_panel(selection, result)
+            mend_panel.show_mending(result)
             show_measures(selection, result)
     if result is not None and len(result.tracks):
-        show_table(result, selection.track)
+        track_list.show(result, selection.track)
     state.write_address()
 
 

@@ -76,7 +76,7 @@ def show_job(command: list[str], out: str) -> None:
     if job is None:
         return
     if job.state == "running":
-        st.progress(min(job.share, 1.0), text=job.stage or "starting")
+        st.progress(min(job.share, 1.0), text=parts.plain(job.stage or "starting"))
     elif job.state == "done" and Path(out).is_file():
         st.video(out, width=560, loop=True)
         data = Path(out).read_bytes()

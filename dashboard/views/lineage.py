@@ -1,93 +1,99 @@
-"""Lineage: the forest of all cells, or one lineage; a click on a track selects it everywhere."""
+"""Lineage: the tree of all cells beside the image, each showing what the other points at."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from celltrail.dashboard import parts
-from celltrail.dashboard.judging import charts, lineage_layout
 from celltrail.dashboard.opening import content, state
-from celltrail.data import Tracks
-
-PER_PAGE = 150  # lineages drawn at once
-
-
-def take_point() -> None:
-    """A point of the tree was clicked: its track and frame become the selection."""
-    points = st.session_state.tree.selection.points
-    if points:
-        label, frame = points[0]["customdata"][:2]
-        state.look_at(t=int(frame), track=int(label))
+from celltrail.dashboard.viewer import Pane, show_viewer
+from celltrail.dashboard.viewer.tree import show_tree
 
 
-def choose_roots(tracks: Tracks, layout: lineage_layout.Layout, selected: int) -> list[int] | None:
-    """First ancestors of the lineages to draw; ``None`` where the choice needs a selection that is missing."""
-    left, middle, _ = st.columns([3, 2, 3], vertical_alignment="bottom")
-    scope = left.segmented_control(
-        "Show",
-        ["All lineages", "With divisions", "Selected lineage"],
-        default="All lineages",
-        key="tree_scope",
-        required=True,
+def take_branch() -> None:
+    """A branch of the tree was clicked: its track and frame become the selection."""
+    pick = st.session_state.tree.pick
+    if pick:
+        state.look_at(t=int(pick["frame"]), track=int(pick["label"]))
+
+
+def take_frame() -> None:
+    """The viewer has come to rest."""
+    state.take_frame(st.session_state.lineage_viewer.frame)
+
+
+def take_cell() -> None:
+    """A cell was clicked in the image."""
+    pick = st.session_state.lineage_viewer.pick
+    if pick:
+        state.take_frame(pick["frame"])
+        st.session_state.track = int(pick["label"])
+
+
+def choose_root(result: content.Result, selected: int) -> int:
+    """First ancestor of the only lineage to draw; 0: all."""
+    scope = st.segmented_control(
+        "Show", ["All lineages", "Selected lineage"], default="All lineages", key="tree_scope", required=True
     )
-    roots = tracks.roots()
-    if scope == "Selected lineage":
-        return [roots[selected]] if selected in roots else None
-    tops = lineage_layout.biggest(tracks, layout, len(tracks))
-    if scope == "With divisions":
-        divided = {roots[mother] for mother in tracks.divisions()}
-        tops = [top for top in tops if top in divided]
-    if len(tops) <= PER_PAGE:
-        return tops
-    pages = -(-len(tops) // PER_PAGE)
-    home = next((i // PER_PAGE for i, top in enumerate(tops) if top == roots.get(selected)), 0)
-    page = int(middle.number_input(f"Part of {pages}", 1, pages, home + 1, key=f"tree_page_{scope}_{home}"))
-    return tops[(page - 1) * PER_PAGE : page * PER_PAGE]
+    if scope == "All lineages":
+        return 0
+    root = result.tracks.roots().get(selected, 0)
+    if not root:
+        st.caption("No track is selected: all lineages are shown.")
+    return root
 
 
-def choose_colours(result: content.Result) -> dict[int, str]:
-    """Colours of the tracks, by the feature that was chosen."""
-    name = st.session_state.get("colour_by", "track")
-    if name == "track":
-        return content.track_colours(result)
-    colours, (low, high) = content.feature_colours(result, name)
-    st.caption(f"Colour: {content.FEATURES[name]}, from {low:.4g} (dark blue) to {high:.4g} (yellow)")
-    return colours
-
-
+@st.fragment
+@parts.guarded
 def show() -> None:
-    """The page."""
+    """The page. A fragment: a click runs only this again."""
     selection = parts.selection()
     result = parts.tracked(selection, "No lineages yet")
-    if result is None:
+    if result is None or selection.layer is None:
         return
     tracks = result.tracks
-    layout = lineage_layout.arrange(tracks)
+    frames, shape = state.clock_of(selection)
     st.caption(
-        f"{len(tracks):,} tracks in {len(set(layout.root.tolist())):,} lineages, {len(tracks.divisions()):,} divisions. "
-        "Click the end of a track to select it."
+        f"{len(tracks):,} tracks in {len(set(tracks.roots().values())):,} lineages, {len(tracks.divisions()):,} divisions; "
+        "those that divide come first. Point at a branch to see the cell; click to stay there."
     )
-    roots = choose_roots(tracks, layout, selection.track)
-    if roots is None:
-        parts.empty("No track selected", "Click a track in the tree of all lineages, or a cell on the page Browse.")
-        return
-    parts.colour_choice()
-    colours = choose_colours(result)
-    shown = lineage_layout.only(tracks, layout, roots)
-    rows = lineage_layout.arrange(shown)
+    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    with left:
+        root = choose_root(result, selection.track)
+    with right:
+        parts.colour_choice(result)
+    colour = st.session_state.colour_by
+    image, tree = st.columns(2, gap="medium")
+    with image:
+        show_viewer(
+            [Pane(selection.movie, selection.layer, colour=colour)],
+            key="lineage_viewer",
+            frames=frames,
+            shape=shape,
+            t=selection.t,
+            revision=st.session_state.revision,
+            selected={selection.layer.id: selection.track},
+            focus=st.session_state.get("focus"),
+            place=selection.movie.id,
+            compact=True,
+            on_frame_change=take_frame,
+            on_pick_change=take_cell,
+        )
+    with tree:
+        show_tree(
+            result,
+            key="tree",
+            t=selection.t,
+            selected=selection.track,
+            revision=st.session_state.revision,
+            colour=colour,
+            root=root,
+            place=selection.movie.id,
+            on_pick_change=take_branch,
+        )
     if selection.track in set(tracks.label.tolist()):
         st.markdown(f"Track **{selection.track}** selected, frame **{selection.t}**")
-    figure = charts.draw_lineages(
-        shown, rows, colours, t=selection.t, selected=selection.track, height=min(3000, max(260, 14 * rows.height + 60))
-    )
-    st.plotly_chart(
-        figure,
-        key="tree",
-        on_select=take_point,
-        selection_mode="points",
-        config=parts.plot_config(),
-        alt=f"Lineage tree with {len(shown)} tracks",
-    )
+    state.write_address()
 
 
 st.title("Lineage")

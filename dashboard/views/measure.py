@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from celltrail.dashboard import parts
-from celltrail.dashboard.judging import charts, measured
+from celltrail.dashboard.judging import charts, measured, track_list
 from celltrail.dashboard.judging.measured import CellNumbers, Units
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.opening.content import Result
@@ -73,8 +73,9 @@ def take_point(key: str) -> None:
         state.look_at(t=data[-1], track=data[0] if len(data) == 2 else None)
 
 
-def show_tracks(found: CellNumbers, selected: int) -> None:
+def show_tracks(result: Result, found: CellNumbers, selected: int) -> None:
     """Every track as a row, and two of its numbers against each other."""
+    colours = content.colours_by(result, st.session_state.get("colour_by", "track"))
     numbers = [name for name in found.tracks.select_dtypes("number").columns if name not in ("track", "mother")]
     left, right = st.columns([3, 2])
     with left:
@@ -92,13 +93,15 @@ def show_tracks(found: CellNumbers, selected: int) -> None:
         x = across.selectbox("Across", numbers, index=numbers.index("frames"), key="measure_x")
         y = up.selectbox("Up", numbers, index=numbers.index("mean_speed_px"), key="measure_y")
         st.plotly_chart(
-            charts.draw_scatter(found.tracks, x, y, selected=selected),
+            charts.draw_scatter(found.tracks, x, y, selected=selected, colours=colours),
             key="measure_scatter",
-            config=parts.plot_config(),
-            on_select=lambda: take_point("measure_scatter"),
-            selection_mode="points",
-            alt=f"{y} against {x} of every track",
+            config=parts.plot_config() | charts.BRUSH,
+            on_select=lambda: track_list.take_brush("measure_scatter", result),
+            selection_mode=("points", "box"),
+            alt=f"{y} against {x} of every track; a box chooses tracks",
         )
+        if track_list.chosen_tracks(result):
+            st.caption(f"{len(track_list.chosen_tracks(result)):,} tracks chosen: the page Browse colours only them.")
 
 
 def show_cells(selection: state.Selection, result: Result, found: CellNumbers, selected: int) -> None:
@@ -130,7 +133,8 @@ def show() -> None:
         return
     selected = found.joined.get(selection.track, 0)
     st.subheader("Tracks")
-    show_tracks(found, selected)
+    parts.colour_choice(result)
+    show_tracks(result, found, selected)
     st.subheader(f"Track {selected}" if selected else "Cells")
     show_cells(selection, result, found, selected)
     name = f"{selection.movie.root.name}-{result.layer.folder.name}"

@@ -1,4 +1,4 @@
-"""Overview: what this data is, how good the result is, and what the solver proves about it."""
+"""Overview: one sentence on what is in the movie, how sure it is and what to do next; then pictures, then numbers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from celltrail.dashboard import parts
 from celltrail.dashboard.judging import charts, scores
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.opening.content import Result
+from celltrail.dashboard.viewer import Pane, show_viewer
 from celltrail.data import InputError
 from celltrail.data.files.check import find_problems
 from celltrail.evaluation.measures.catalogue import definition
 
-TILES_PER_ROW = 6
+TILE = 165  # pixels
 CERTIFICATE = {
     "status": (
         "Status",
@@ -31,8 +32,68 @@ CERTIFICATE = {
 }
 
 
+def verdict(selection: state.Selection, result: Result) -> tuple[str, str]:
+    """What is in the movie and how sure it is, and what to do next; Markdown."""
+    tracks = result.tracks
+    divisions = len(tracks.divisions())
+    frames = len(state.clock_of(selection)[0])
+    words = [
+        f"**{frames:,} frames with {len(tracks):,} tracks of cells and {divisions:,} "
+        f"division{'' if divisions == 1 else 's'}.**"
+    ]
+    said = (result.run or {}).get("confidence")
+    if isinstance(said, dict) and isinstance(said.get("sentence"), str):
+        words.append(f"{said['sentence'][:1].upper()}{said['sentence'][1:]}.")
+        if float(said.get("expected_wrong") or 0) >= 0.5:
+            return " ".join(words), "Answer the most doubtful places first: the page Review asks them one by one."
+        return " ".join(words), "Look at a few tracks on the page Browse; then take the numbers from the page Measure."
+    words.append("This result does not say how sure it is.")
+    return " ".join(words), "The page Errors lists what looks odd in it."
+
+
+def show_verdict(selection: state.Selection, result: Result) -> None:
+    """The sentence on top, with the way to what comes next."""
+    what, after = verdict(selection, result)
+    with st.container(border=True):
+        st.markdown(what)
+        st.markdown(f"**Next:** {after}")
+        with st.container(horizontal=True):
+            for name, page in (
+                ("Review", "review"),
+                ("Browse", "browse"),
+                ("Lineage", "lineage"),
+                ("Measure", "measure"),
+            ):
+                if st.button(name, key=f"next_{page}", type="primary" if f"page {name}" in after else "secondary"):
+                    st.switch_page(f"views/{page}.py")
+
+
+def show_pictures(selection: state.Selection, result: Result | None) -> None:
+    """The movie, and beside it how many cells there are."""
+    frames, shape = state.clock_of(selection)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        if frames:
+            show_viewer(
+                [Pane(selection.movie, selection.layer)],
+                key="overview_viewer",
+                frames=frames,
+                shape=shape,
+                t=selection.t,
+                revision=st.session_state.revision,
+                selected={} if selection.layer is None else {selection.layer.id: selection.track},
+                place=selection.movie.id,
+                height="clamp(200px, 27vw, 700px)",
+                compact=True,
+                on_frame_change=lambda: state.take_frame(st.session_state.overview_viewer.frame),
+            )
+    with right:
+        if result is not None and len(result.tracks):
+            show_counts(result)
+
+
 def show_data(selection: state.Selection, result: Result | None) -> None:
-    """The data card."""
+    """What the files hold."""
     frames, shape = state.clock_of(selection)
     images = content.open_movie(selection.movie)
     dtype = images.dtype if images is not None else (result.labels.dtype if result is not None else None)
@@ -49,11 +110,10 @@ def show_data(selection: state.Selection, result: Result | None) -> None:
 
 
 def show_tiles(tiles: list[tuple[str, str, str]]) -> None:
-    """Numbers side by side: (name, value, what it means)."""
-    for start in range(0, len(tiles), TILES_PER_ROW):
-        columns = st.columns(TILES_PER_ROW)
-        for column, (name, value, meaning) in zip(columns, tiles[start : start + TILES_PER_ROW], strict=False):
-            column.metric(name, value, help=meaning or None, border=True)
+    """Numbers side by side, as many in a row as there is room for: (name, value, what it means)."""
+    with st.container(horizontal=True):
+        for name, value, meaning in tiles:
+            st.metric(name, value, help=meaning or None, border=True, width=TILE)
 
 
 def show_measures(selection: state.Selection, result: Result) -> None:
@@ -85,7 +145,6 @@ def show_measures(selection: state.Selection, result: Result) -> None:
 
 def show_certificate(run: dict[str, Any] | None) -> None:
     """Objective, bound, gap: what the solver proves."""
-    st.subheader("Solver's certificate")
     if run is None:
         st.text("This result has no run.json: it was not made by Celltrail, or only part of it was copied.")
         return
@@ -97,7 +156,7 @@ def show_certificate(run: dict[str, Any] | None) -> None:
     for key, (name, meaning) in CERTIFICATE.items():
         if key in run:
             value = run[key]
-            shown = f"{value:.2g}" if key == "relative_gap" and value else parts.figure(value)
+            shown = f"{value:.2g}" if key == "relative_gap" and isinstance(value, float) else parts.figure(value)
             tiles.append((name, shown, meaning))
     show_tiles(tiles)
 
@@ -115,7 +174,6 @@ def show_counts(result: Result) -> None:
 
 def show_check(selection: state.Selection) -> None:
     """Problems of the files, on request: every frame has to be read."""
-    st.subheader("Check of the files")
     if not st.button("Check every file", help="Reads every frame of images, results and truth."):
         return
     with st.spinner("Reading every frame …"):
@@ -140,16 +198,21 @@ def show() -> None:
     """The page."""
     selection = parts.selection()
     result = selection.result
-    show_data(selection, result)
     if result is None:
         parts.empty("No result yet", "Segment and track this movie to see its lineages.", "celltrail demo --out demo")
-        return
+    elif len(result.tracks):
+        show_verdict(selection, result)
+    show_pictures(selection, result)
     measured = st.container()  # filled last: a long movie takes its time, and the rest need not wait
+    with st.expander("The data"):
+        show_data(selection, result)
+    if result is None:
+        return
     if result.layer.kind == "result":
-        show_certificate(result.run)
-    if len(result.tracks):
-        show_counts(result)
-    show_check(selection)
+        with st.expander("What the solver proves"):
+            show_certificate(result.run)
+    with st.expander("Check of the files"):
+        show_check(selection)
     with measured:
         show_measures(selection, result)
 

@@ -260,9 +260,9 @@ def offer(plan: Plan) -> None:
     going = any(job.result == plan.result for job in jobs.list_jobs() if job.state == "running")
     taken = plan.result.exists() or going
     if going:
-        st.warning(f"{plan.name} is being made just now: see the jobs below, or choose another name.")
+        st.warning(f"{parts.plain(plan.name)} is being made just now: see the jobs below, or choose another name.")
     elif taken:
-        st.warning(f"There is a result named {plan.name} already: choose another name.")
+        st.warning(f"There is a result named {parts.plain(plan.name)} already: choose another name.")
     if not os.access(plan.root, os.W_OK):
         st.warning("This folder is read-only: copy it to a place where results may be written.")
     st.code(plan.command_line, language=None, wrap_lines=True)
@@ -301,7 +301,7 @@ def show_job(job: Job) -> None:
     st.markdown(f":material/{ICONS[job.state]}: **{job.state}**")
     st.text(f"{job.title}, started {when}")
     if job.state == "running":
-        st.progress(min(job.share, 1.0), text=job.stage or "starting")
+        st.progress(min(job.share, 1.0), text=parts.plain(job.stage or "starting"))
         st.button("Cancel", key=f"cancel_{job.id}", on_click=jobs.cancel_job, args=(job.id,))
     with st.expander("Log and commands", key=f"log_{job.id}", expanded=job.state == "failed"):
         st.code(job.command_line, language=None, wrap_lines=True)

@@ -179,7 +179,8 @@ def show_training() -> None:
     known = model_cards.list_models(parts.dataset())
     name = st.selectbox("Model", list(known), key="curve_model", width=320)
     facts, table = model_cards.training_facts(known[name]), model_cards.training_curve(known[name])
-    reached = facts.get("validation_measures") or {}
+    reached = facts.get("validation_measures")
+    reached = reached if isinstance(reached, dict) else {}
     tiles = [("Steps", parts.figure(facts.get("steps")), "Updates of the weights.")]
     tiles += [("Minutes", parts.figure(facts.get("minutes"), 1), "Computing time of the training.")]
     tiles += [

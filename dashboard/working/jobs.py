@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from celltrail.data import InputError
+from celltrail.data.running.children import free_environment, watch_children
 from celltrail.data.running.console import PROGRESS_FILE
 
 State = Literal["running", "done", "failed", "cancelled"]
@@ -72,6 +73,7 @@ def start_job(title: str, commands: list[list[str]], result: Path | None = None)
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            env=free_environment(),  # a job goes on when the dashboard is closed
         )
     _children[key] = process
     about = {
@@ -175,6 +177,7 @@ def run_folder(folder: Path) -> int:
     while not (folder / "job.json").is_file():
         time.sleep(0.02)
     commands = json.loads((folder / "job.json").read_text(encoding="utf-8"))["commands"]
+    watch_children()
     environment = {**os.environ, PROGRESS_FILE: str(folder / "progress.jsonl"), "PYTHONUNBUFFERED": "1"}
     status = 0
     for command in commands:

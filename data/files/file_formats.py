@@ -15,6 +15,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.tiff import read_header, read_pages
 from celltrail.data.readers import films, microscopes, pictures
 from celltrail.data.readers.stacks import Header, Index, Kind, planes_of
+from celltrail.data.regular import refuse_special
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 NOT_READ = (
@@ -119,6 +120,7 @@ def format_of(path: Path) -> Format:
 
 def read_file_header(path: Path, kind: Kind, series: int = 0) -> Header:
     """What a file declares; no pixel is read (of a film, one frame)."""
+    refuse_special(path)
     return format_of(path).header(path, kind, series)
 
 

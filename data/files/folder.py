@@ -6,12 +6,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from celltrail.data.errors import InputError
+from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.file_formats import FORMATS, SlicesSource, format_of, read_file_header, source_of
 from celltrail.data.files.movie import AnySource, Frames
 from celltrail.data.files.one_file import Wish, movie_of_file, understand
 from celltrail.data.readers.file_names import OWN_NAMES, NamedMovie, choose_files, frame_number
 from celltrail.data.readers.stacks import Header, Kind, choose_series, cut_problem, whole_frames
+from celltrail.data.regular import special_problem
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -23,9 +24,9 @@ def image_files(folder: Path) -> list[Path]:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise InputError(f"{folder} cannot be read ({error.strerror}): change its permissions.") from None
-    found = [
-        path for path in entries if path.suffix.lower() in FORMATS and not path.name.startswith(".") and path.is_file()
-    ]
+    named = [path for path in entries if path.suffix.lower() in FORMATS and not path.name.startswith(".")]
+    raise_if(filter(None, map(special_problem, named)))
+    found = [path for path in named if path.is_file()]
     if found:
         return found
     inside = [entry.name for entry in entries if entry.is_dir()][:5]

@@ -6,6 +6,8 @@ by tracking, where the neighbouring frames speak as well.
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +50,8 @@ class Hypotheses:
         int64 (n,) — number of the connected region; candidates of different regions never overlap.
     gap : int
         A gap between two chosen candidates is closed up to this many pixels from either side.
+    mask_sha256 : str
+        `hash_of_mask` of the mask beside it, which is the best choice among them; "": not known.
     """
 
     shape: tuple[int, ...]
@@ -58,6 +62,7 @@ class Hypotheses:
     parent: IntArray
     region: IntArray
     gap: int = 0
+    mask_sha256: str = ""
 
     def __len__(self) -> int:
         return len(self.score)
@@ -190,6 +195,37 @@ def paint(hypotheses: Hypotheses, chosen: Iterable[int]) -> NDArray[np.int32]:
     return close_gaps(labels, hypotheses.gap).astype(np.int32)
 
 
+def hash_of_mask(labels: NDArray[np.integer[Any]]) -> str:
+    """A label image as a hash, whatever the width of its integers and the file it is kept in."""
+    return hashlib.sha256(repr(labels.shape).encode() + np.ascontiguousarray(labels, dtype="<i8").tobytes()).hexdigest()
+
+
+def labels_of(hypotheses: Hypotheses, mask: NDArray[np.integer[Any]]) -> IntArray:
+    """What the candidates of a frame are called: one that equals a mask has its label, the others have labels above.
+
+    Gaps between masks were closed, so equal is what shares more than half of all pixels of both, and the most.
+
+    Returns
+    -------
+    int64 (n,).
+    """
+    top, areas = int(mask.max(initial=0)), hypotheses.areas()
+    labels, shared = np.arange(len(hypotheses)) + top + 1, np.zeros(len(hypotheses))
+    size = np.bincount(mask.ravel())
+    for row in range(len(hypotheses)):
+        met = np.bincount(mask[hypotheses.box(row)][hypotheses.mask(row)])
+        if len(met) > 1 and met[1:].any():
+            label = int(met[1:].argmax()) + 1
+            share = met[label] / (areas[row] + size[label] - met[label])
+            if share > 0.5:
+                labels[row], shared[row] = label, share
+    for label in np.unique(labels[labels <= top]).tolist():
+        rows = np.flatnonzero(labels == label)
+        beaten = rows[rows != rows[shared[rows].argmax()]]
+        labels[beaten] = beaten + top + 1
+    return labels.astype(np.int64)
+
+
 def write_hypotheses(path: Path, hypotheses: Hypotheses) -> None:
     """Write ``hypTTT.npz``, whole or not at all."""
     with output_file(path, overwrite=True) as work, work.open("wb") as stream:
@@ -204,6 +240,7 @@ def write_hypotheses(path: Path, hypotheses: Hypotheses) -> None:
             parent=hypotheses.parent,
             region=hypotheses.region,
             gap=np.array(hypotheses.gap, dtype=np.int64),
+            mask_sha256=np.array(hypotheses.mask_sha256),
         )
 
 
@@ -232,6 +269,7 @@ def read_hypotheses(path: Path) -> Hypotheses:
             parent=arrays["parent"].astype(np.int64),
             region=arrays["region"].astype(np.int64),
             gap=int(arrays.get("gap", 0)),
+            mask_sha256=str(arrays.get("mask_sha256", "")),
         )
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: run 'celltrail segment --hypotheses'.") from None
@@ -244,6 +282,15 @@ def read_hypotheses(path: Path) -> Hypotheses:
     if problem := _problem_of(result):
         raise InputError(f"{path} does not fit together ({problem}): run 'celltrail segment --hypotheses' again.")
     return result
+
+
+def read_mask_hash(path: Path) -> str:
+    """`Hypotheses.mask_sha256` of a file, without reading more of it; "" where it holds none, or cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return str(arrays["mask_sha256"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return ""
 
 
 def _problem_of(found: Hypotheses) -> str | None:

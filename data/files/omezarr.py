@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ from celltrail.data.files.zarr_metadata import (
     voxel_of,
 )
 from celltrail.data.readers.stacks import Header, lay_out, name_axes
+from celltrail.data.regular import refuse_special
 
+CODEC_FILES = (".zarray", ".zmetadata", "zarr.json")
 METADATA = (".zgroup", ".zattrs", ".zarray", "zarr.json")
 UNSAFE_CODECS = ("pickle", "numcodecs.pickle")  # decoding them runs whatever the file says
 USUAL_AXES = {2: "YX", 3: "TYX", 4: "TZYX", 5: "TCZYX"}
@@ -108,6 +112,7 @@ def open_zarr(
     else:
         array_path, letters, scale, units = read_multiscale(path, image)
     channels = channel_names(path)
+    refuse_unsafe_codecs(array_path, deep=True)
     array = _open_array(array_path)
     if 0 in array.shape:
         raise InputError(f"{path} holds an image without pixels: write it again.")
@@ -141,13 +146,36 @@ def open_zarr(
 def refuse_unsafe_codecs(folder: Path, *, deep: bool = False) -> None:
     """Raise `InputError` where the metadata of a store ask for a codec that runs code from the file.
 
-    ``deep``: look at the metadata of all arrays below the folder as well.
+    ``deep``: look at the metadata of all arrays below the folder as well, through links too, as the store does.
+    Pipes and devices are refused: the store would wait for them.
     """
-    names = (".zarray", ".zmetadata", "zarr.json")
-    files = [file for name in names for file in (folder.rglob(name) if deep else [folder / name])]
-    for file in files:
-        if file.is_file() and (found := _unsafe(read_json(file))):
+    for file in _walked(folder) if deep else map(folder.joinpath, CODEC_FILES):
+        if file.name in CODEC_FILES and file.is_file() and (found := _unsafe(read_json(file))):
             raise InputError(f"{file} asks for the codec '{found}', which could run any code: do not trust this file.")
+
+
+def _walked(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, through links, each folder once; `InputError` for a pipe or a device among them."""
+    seen: set[str] = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        real = os.path.realpath(here)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    if entry.is_dir():
+                        waiting.append(Path(entry.path))
+                        continue
+                    path = Path(entry.path)
+                    if not entry.is_file():
+                        refuse_special(path)
+                    yield path
+        except OSError as error:
+            raise InputError(f"{here} cannot be read ({error.strerror}): change its permissions.") from None
 
 
 def _unsafe(value: Any) -> str | None:

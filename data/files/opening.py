@@ -41,7 +41,7 @@ def parse_frames(text: str | None) -> range | None:
     """
     if text is None:
         return None
-    found = re.fullmatch(r"\s*(\d*)\s*:\s*(\d*)\s*", text)
+    found = re.fullmatch(r"\s*(\d{0,18})\s*:\s*(\d{0,18})\s*", text)
     if not found:
         raise InputError(f"--frames {text}: write A:B, for example 0:49 (both frames included).")
     start = int(found.group(1) or 0)

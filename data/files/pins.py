@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from celltrail.data.errors import InputError, raise_if
+from celltrail.data.regular import read_text
 from celltrail.data.writing.output import output_file
 
 HEADER = ("kind", "action", "frame", "label", "frame2", "label2", "frame3", "label3")
@@ -52,7 +53,7 @@ def read_pins(path: Path) -> list[Pin]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: pins are a table with the columns {','.join(HEADER)}.") from None
     except (UnicodeDecodeError, OSError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from celltrail.data.errors import InputError
+from celltrail.data.regular import read_text
 from celltrail.data.types import IntArray
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def read_tracks(path: Path) -> Tracks:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: a track file lists 'label begin end parent'.") from None
     except UnicodeDecodeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.files.containment import inside
 from celltrail.data.readers.stacks import list_choices
+from celltrail.data.regular import read_json as read_regular_json
+from celltrail.data.settings import number_problem
 
 LENGTH_IN_UM = {
     "angstrom": 1e-4,
@@ -21,14 +22,15 @@ LENGTH_IN_UM = {
     "centimeter": 1e4,
     "meter": 1e6,
 }
+DEEPEST = 4  # groups in groups until an image
 TIME_IN_S = {"microsecond": 1e-6, "millisecond": 1e-3, "second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 
 
 def read_json(file: Path) -> Any:
     """The content of a file; `InputError` where it is damaged."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_regular_json(file)
+    except (OSError, ValueError) as error:
         raise InputError(f"{file} is damaged ({brief(error)}): write the image again.") from None
 
 
@@ -58,14 +60,20 @@ def _is_array(path: Path) -> bool:
     return isinstance(content, dict) and content.get("node_type") == "array"
 
 
-def find_image(path: Path, labels: bool, series: int | None = None) -> tuple[Path, dict[str, Any] | None]:
+def find_image(
+    path: Path, labels: bool, series: int | None = None, depth: int = 0
+) -> tuple[Path, dict[str, Any] | None]:
     """The folder of the image or label image, and its ``multiscales`` entry (``None``: a plain array).
 
     Parameters
     ----------
     series : int | None
         Which one, where there are several: fields of a plate or well, or series of a converted microscope file.
+    depth : int
+        In how many groups around this one it has been looked for so far.
     """
+    if depth > DEEPEST:
+        raise InputError(f"{path} points to itself: write it again.")
     attributes = {} if _is_array(path) else _attributes(path)
     names = _images_in(path, attributes)
     if names is not None:
@@ -76,7 +84,7 @@ def find_image(path: Path, labels: bool, series: int | None = None) -> tuple[Pat
             raise InputError(f"{path} holds {len(names)} images: choose one with {listed}.")
         if not 0 <= (series or 0) < len(names):
             raise InputError(f"{path} has no series {series}: choose one with {listed}.")
-        return find_image(inside(path, path / names[series or 0]), labels)
+        return find_image(inside(path, path / names[series or 0]), labels, None, depth + 1)
     if series and not labels:
         raise InputError(f"{path} has one image only, there is no series {series}: leave --series out.")
     if _is_array(path):
@@ -89,7 +97,7 @@ def find_image(path: Path, labels: bool, series: int | None = None) -> tuple[Pat
                 f"{path} holds the label images {', '.join(map(str, names))}: give the folder of one, "
                 f"like {below / str((names or ['NAME'])[0])}."
             )
-        return find_image(inside(path, below / str(names[0])), labels)
+        return find_image(inside(path, below / str(names[0])), labels, None, depth + 1)
     scales = attributes.get("multiscales")
     if not isinstance(scales, list) or not scales or not isinstance(scales[0], dict):
         arrays = [entry.name for entry in sorted(path.iterdir()) if entry.is_dir()][:5]
@@ -190,7 +198,7 @@ def voxel_of(scale: dict[str, float], units: dict[str, str]) -> tuple[float, flo
     if sizes[1] is None or sizes[2] is None:
         return None
     size = (1.0 if sizes[0] is None else sizes[0], sizes[1], sizes[2])
-    return size if all(0 < length < np.inf for length in size) else None
+    return size if all(length > 0 and number_problem(length) is None for length in size) else None
 
 
 def interval_of(scale: dict[str, float], units: dict[str, str]) -> float | None:

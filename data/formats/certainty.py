@@ -33,6 +33,11 @@ class Certainty:
     begin: Mapping[tuple[int, int], float]
     division: Mapping[int, float]
 
+    @property
+    def right(self) -> dict[tuple[int, int], float]:
+        """(frame, label) → the probability that its past is right, links and beginnings."""
+        return {**self.begin, **self.past}
+
 
 def read_certainty(graph: Path) -> Certainty | None:
     """Read from ``graph.npz`` of a result; ``None`` where there is none, or none with probabilities."""

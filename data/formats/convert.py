@@ -19,7 +19,7 @@ from celltrail.data.formats.btrack_hdf5 import read_btrack
 from celltrail.data.formats.certainty import keep_certain, read_certainty
 from celltrail.data.formats.geff import LABELS, is_geff, read_geff, write_geff
 from celltrail.data.formats.link_values import read_link_values
-from celltrail.data.formats.points import Points, radii_of, read_result
+from celltrail.data.formats.points import Points, radii_of, read_result, read_tracked_labels
 from celltrail.data.formats.tables import DIALECTS, read_table, write_table
 from celltrail.data.formats.trackmate import read_trackmate
 from celltrail.data.formats.trackmate_tables import edges_file
@@ -43,7 +43,7 @@ def read_points(
     interval: float | None = None,
     progress: Progress = silent,
 ) -> Points:
-    """Read a result in any of the formats: a CTC folder, GEFF, CSV, TrackMate's XML, or btrack's HDF5.
+    """Read a result in any of the formats: a CTC folder, tracked label images, GEFF, CSV, TrackMate's XML, or btrack's HDF5.
 
     ``voxel`` (z, y, x in µm) and ``interval`` (seconds) fill in what the format cannot tell.
     """
@@ -52,8 +52,8 @@ def read_points(
         raise InputError(f"{path} does not exist: give a result folder, a .geff, a .csv, a TrackMate .xml, or a .h5.")
     if path.is_dir() and is_geff(path):
         return read_geff(path, voxel=voxel, interval=interval)
-    if path.is_dir() and (track_file(path) is not None or suffix not in (".geff", ".zarr")):
-        points = read_result(path, progress=progress)
+    if is_labels(path) or (path.is_dir() and (track_file(path) is not None or suffix not in (".geff", ".zarr"))):
+        points = (read_tracked_labels if is_labels(path) else read_result)(path, progress=progress)
         return replace(points, voxel=voxel or points.voxel, interval=interval or points.interval)
     if suffix in (".csv", ".tsv", ".txt"):
         return read_table(path, voxel=voxel, interval=interval)
@@ -62,6 +62,13 @@ def read_points(
     if suffix in (".h5", ".hdf5", ".hdf"):
         return read_btrack(path, voxel=voxel, interval=interval)
     raise InputError(f"{path} has no format that is read here: give a result folder, .geff, .csv, .xml or .h5.")
+
+
+def is_labels(path: Path) -> bool:
+    """Whether a source is label images alone: a TIFF, or a folder of images without a track file."""
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return path.is_file()
+    return path.is_dir() and track_file(path) is None and any(path.glob("*.tif*"))
 
 
 def convert_movie(
@@ -121,6 +128,8 @@ def convert_movie(
         )
         masks = masks or source  # where tracks are cut, labels change
         certainty = None
+    if masks is None and is_labels(source):
+        masks = source
     if masks is None and is_geff(source) and (source / LABELS).is_dir():
         masks = source / LABELS  # what this program wrote beside the graph
     if suffix == ".csv":

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.regular import refuse_special
+from celltrail.data.settings import LARGEST
 from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
+        refuse_special(path)
         with path.open(encoding="utf-8-sig") as stream:
             lines = list(islice(stream, 4))
         mark = separator((lines or [""])[0].strip())
@@ -98,7 +101,7 @@ def as_numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = Fa
     if not pd.api.types.is_numeric_dtype(given) and table.attrs.get("decimal comma"):
         given = given.astype(str).str.replace(",", ".", regex=False)
     values = np.asarray(pd.to_numeric(given, errors="coerce"), dtype=np.float64)
-    bad = ~np.isfinite(values)
+    bad = ~(np.abs(values) <= LARGEST)
     if whole:
         bad |= (np.abs(values) > 2**53) | (values != np.floor(values))
     if bad.any():

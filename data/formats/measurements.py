@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from celltrail.data.formats.certainty import Certainty, track_probabilities
 from celltrail.data.formats.points import Points, joined_tracks
 from celltrail.data.graph.candidates import load_graph
 from celltrail.data.progress import Progress, silent
+from celltrail.data.regular import read_json
 from celltrail.data.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def measure_cells(
     margins: Mapping[tuple[int, int], float] | None = None,
     certainty: Certainty | None = None,
     filled: Collection[tuple[int, int]] | None = None,
+    repaired: Mapping[tuple[int, int], str] | None = None,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """One row per cell and frame.
@@ -51,6 +52,8 @@ def measure_cells(
         See `celltrail.data.formats.certainty.read_certainty`.
     filled : Collection[tuple[int, int]] | None
         (frame, label) of the masks that were painted where one was missing, see `read_filled`.
+    repaired : Mapping[tuple[int, int], str] | None
+        (frame, label) of the masks that were split or joined → "merged" or "split", see `read_repaired`.
 
     Returns
     -------
@@ -64,7 +67,8 @@ def measure_cells(
         median of the pixels of the frame that belong to no cell), ``corrected_mean`` and ``corrected_integrated``
         (without the background); ``speed_px`` per frame since the previous point of the track, and ``speed_um_per_min``; ``margin``;
         ``probability`` that its link to the past (or its beginning) is right; ``filled``, whether
-        the mask was painted where one was missing.
+        the mask was painted where one was missing; ``repaired``, "merged" where it is a part of a mask that was split,
+        "split" where it was joined of several, else empty.
     """
     import pandas as pd
 
@@ -105,6 +109,9 @@ def measure_cells(
     if filled is not None:
         keys = zip(points.frame.tolist(), points.label.tolist(), strict=True)
         columns["filled"] = np.array([key in filled for key in keys], dtype=bool)
+    if repaired is not None:
+        keys = zip(points.frame.tolist(), points.label.tolist(), strict=True)
+        columns["repaired"] = np.array([repaired.get(key, "") for key in keys], dtype=object)
     return pd.DataFrame(columns)
 
 
@@ -215,8 +222,18 @@ def read_margins(graph: Path) -> dict[tuple[int, int], float]:
 def read_filled(run: Path) -> set[tuple[int, int]] | None:
     """(frame, label in the result) of the masks that ``run.json`` says were painted; ``None`` if it does not say."""
     try:
-        listed = json.loads(run.read_text(encoding="utf-8"))["filled_masks"]
+        listed = read_json(run)["filled_masks"]
         return {(int(row["frame"]), int(row["track"])) for row in listed}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def read_repaired(run: Path) -> dict[tuple[int, int], str] | None:
+    """(frame, label in the result) of the masks that ``run.json`` says were split or joined → what was wrong with them:
+    "merged" or "split"; ``None`` if it does not say."""
+    try:
+        listed = read_json(run)["repairs"]["list"]
+        return {(int(row["frame"]), int(track)): str(row["kind"]) for row in listed for track in row["tracks"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -240,8 +257,9 @@ def measure_tracks(points: Points, cells: pd.DataFrame, certainty: Certainty | N
         the movie, or disappears; ``generation``; ``cycle_frames`` and ``cycle_minutes`` from birth by
         division to division; ``path_px``, ``net_px`` (start to end), ``mean_speed_px``, mean area; ``begin_minutes``,
         ``end_minutes``, and lengths, speeds and areas in µm and minutes where the scale is known; ``probability`` that the
-        whole track is right, ``cycle_probability`` that its whole cell cycle is; ``filled``, how many of its
-        masks were painted where one was missing, if the cells say so.
+        whole track is right, ``cycle_probability`` that its whole cell cycle is; ``filled`` and
+        ``repaired``, how many of its masks were painted where one was missing, and were split or joined, if the cells
+        say so.
     """
     import pandas as pd
 
@@ -299,6 +317,8 @@ def measure_tracks(points: Points, cells: pd.DataFrame, certainty: Certainty | N
         }
         if "filled" in cells:
             row["filled"] = int(group["filled"].sum())
+        if "repaired" in cells:
+            row["repaired"] = int((group["repaired"] != "").sum())
         if points.interval:
             minutes = points.interval / 60
             row |= {"begin_minutes": begin * minutes, "end_minutes": end * minutes}

@@ -6,7 +6,6 @@ track file is taken; other readers keep everything else.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from celltrail.data.files.ctc import track_file
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.formats.points import Points, joined_tracks, read_result
+from celltrail.data.regular import read_json
 
 Layer = tuple[Any, dict[str, Any], str]  # napari's: data, options of the layer, kind of the layer
 
@@ -112,7 +112,7 @@ def _voxel_of(folder: Path) -> tuple[float, float, float] | None:
 def _read_run(folder: Path) -> Any:
     """What ``run.json`` holds; ``None`` where there is none that can be read: masks and tracks do not need it."""
     try:
-        return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return read_json(folder / "run.json")
     except (OSError, ValueError):
         return None
 

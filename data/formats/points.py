@@ -14,7 +14,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.steps import find_step
-from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
+from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks, split_at_holes
 from celltrail.data.labels.overlap import count_overlap
 from celltrail.data.progress import Progress, silent
 from celltrail.data.types import FloatArray, IntArray
@@ -93,6 +93,54 @@ def read_result(folder: Path, *, progress: Progress = silent) -> Points:
     if problems:
         raise InputError(*problems[:20])
     return replace(points, voxel=masks.voxel, interval=masks.interval)
+
+
+def read_tracked_labels(path: Path, *, progress: Progress = silent) -> Points:
+    """The points of label images without a track file, in which a cell has the same label in all frames.
+
+    A label that is missing for some frames becomes several tracks, each the parent of the next, as the CTC wants it.
+
+    Raises
+    ------
+    InputError
+        If the label images cannot be read, hold no cell, or no label is in two frames.
+    """
+    masks = open_labels(path)
+    step = find_step(masks.numbers)
+    none = Tracks.from_rows([])
+    found = points_of_masks(masks, none, progress=progress)
+    order = np.lexsort((found.frame, found.label))
+    labels, first = np.unique(found.label[order], return_index=True)
+    frames = dict(zip(labels.tolist(), np.split(found.frame[order], first[1:]), strict=True))
+    if len(masks.numbers) > 1 and all(len(present) == 1 for present in frames.values()):
+        raise InputError(
+            f"{path} holds no track file, and no label is in two of its frames: these are masks that nobody has tracked "
+            "yet; run 'celltrail track' on them."
+        )
+    start = masks.numbers[0]
+    counted = {label: (present - start) // step for label, present in frames.items()}
+    whole = Tracks.from_rows((label, int(k[0]), int(k[-1]), 0) for label, k in counted.items())
+    tracks, renamed = split_at_holes(whole, counted)
+    new = found.label.copy()
+    for (label, begin), name in sorted(renamed.items()):  # later pieces come later
+        new[(found.label == label) & (found.frame >= begin * step + start)] = name
+    rows = tracks.rows()
+    rows[:, 1:3] = rows[:, 1:3] * step + start
+    by_label = np.lexsort((new, found.frame))
+    note = f"{path} has no track file: every label was taken for one cell through all frames, and no cell for a mother"
+    if renamed:
+        note += f"; {len(renamed)} times a cell is missing for some frames, and goes on under a new label"
+    return replace(
+        found,
+        frame=found.frame[by_label],
+        label=new[by_label],
+        position=found.position[by_label],
+        area=found.area[by_label],
+        tracks=Tracks.from_rows(rows.tolist()),
+        voxel=masks.voxel,
+        interval=masks.interval,
+        notes=(f"{note}.",),
+    )
 
 
 def points_of_masks(masks: Mapping[int, NDArray[Any]], tracks: Tracks, *, progress: Progress = silent) -> Points:

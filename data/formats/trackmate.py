@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.formats.points import Points, points_from_links, rows_of_ids
 from celltrail.data.formats.units import micrometres, seconds
+from celltrail.data.regular import open_regular
 from celltrail.data.types import FloatArray
 
 SPOT = ("ID", "FRAME", "POSITION_Z", "POSITION_Y", "POSITION_X")
@@ -98,7 +99,7 @@ class _File:
         parser.StartElementHandler = self._start
         parser.StartDoctypeDeclHandler = self._refuse_entities
         try:
-            with self.path.open("rb") as stream:
+            with open_regular(self.path) as stream:
                 parser.ParseFile(stream)
         except FileNotFoundError:
             raise InputError(f"{self.path} does not exist: give a TrackMate XML file.") from None

@@ -27,6 +27,44 @@ PALETTE: tuple[Colour, ...] = (
     (204, 121, 167),  # reddish purple
 )
 PLAIN: Colour = (255, 255, 255)  # a label that belongs to no track
+# Certainty, from sure (blue) to surely wrong (red), over a yellow that stands out: blue and orange are told apart by
+# anybody. Even steps of √(1 − p), so that .99 and .9 differ as .5 and .1 do.
+CERTAINTY: tuple[Colour, ...] = ((76, 143, 214), (120, 170, 190), (230, 190, 60), (236, 130, 30), (214, 50, 20))
+CERTAINTY_TICKS = (1.0, 0.99, 0.9, 0.5, 0.0)
+SURE = 0.995  # from here on a cell has the colour of certainty itself
+CERTAINTY_UNIT = "probability that the past is right"
+
+
+def css(colour: Colour) -> str:
+    """(red, green, blue) as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def certainty_place(probability: float) -> float:
+    """Where a probability of being right lies in the colour bar, from 0 (sure) to 1 (surely wrong)."""
+    return float(np.sqrt(np.clip(1 - probability, 0, 1)))
+
+
+def certainty_colour(probability: float) -> Colour:
+    """The colour of a probability of being right; white where it is not known."""
+    return PLAIN if probability != probability else certainty_at(certainty_place(probability))
+
+
+def certainty_at(place: float) -> Colour:
+    """The colour at a place of the colour bar, from 0 to 1."""
+    at = place * (len(CERTAINTY) - 1)
+    low = min(int(at), len(CERTAINTY) - 2)
+    (r0, g0, b0), (r1, g1, b1), part = CERTAINTY[low], CERTAINTY[low + 1], at - low
+    return round(r0 + part * (r1 - r0)), round(g0 + part * (g1 - g0)), round(b0 + part * (b1 - b0))
+
+
+def doubtful_cells(right: Mapping[tuple[int, int], float]) -> dict[int, list[tuple[int, Colour]]]:
+    """Label → (frame, colour) of its cells whose past is not sure, from (frame, label) → probability of being right."""
+    found: dict[int, list[tuple[int, Colour]]] = {}
+    for (frame, label), value in sorted(right.items()):
+        if value < SURE:
+            found.setdefault(label, []).append((frame, certainty_colour(value)))
+    return found
 
 
 def colour_of_tracks(tracks: Tracks, neighbours: Iterable[tuple[int, int]] = ()) -> dict[int, Colour]:

@@ -14,7 +14,17 @@ from PIL import Image, ImageDraw, ImageFont
 
 from celltrail.data.errors import InputError, import_extra
 from celltrail.data.formats.points import Points
-from celltrail.data.pictures.colours import PLAIN, Colour, colour_of_tracks, neighbours_in
+from celltrail.data.pictures.colours import (
+    CERTAINTY_TICKS,
+    CERTAINTY_UNIT,
+    PLAIN,
+    Colour,
+    certainty_at,
+    certainty_colour,
+    certainty_place,
+    colour_of_tracks,
+    neighbours_in,
+)
 from celltrail.data.pictures.render import Picture, flatten_stack, grey_limits, outline_image
 from celltrail.data.progress import Progress, silent
 
@@ -57,7 +67,10 @@ class Scenes:
         images: Mapping[int, NDArray[Any]] | None,
         style: Style,
         title: str = "",
+        right: Mapping[tuple[int, int], float] | None = None,
     ) -> None:
+        """``right``: (frame, label) → the probability that the past of a cell is right, shown by colours; see `draw`."""
+        self.right = right
         self.points, self.masks, self.images, self.style, self.title = points, masks, images, style, title
         self.colours = colour_of_tracks(points.tracks, neighbours_in(masks))
         self.limits = _steady_limits(images)
@@ -91,6 +104,9 @@ class Scenes:
         zoom = self.style.zoom or max(1, math.ceil(SMALLEST_SIDE / min(flat.shape)))
         big = [np.repeat(np.repeat(array, zoom, axis=0), zoom, axis=1) for array in (grey, flat)]
         limits = self.limits if image is not None else (0.0, 255.0)
+        if self.right is not None:
+            shown = (int(self.points.label[row]) for row in self.rows.get(frame, []))
+            self.colours = {label: certainty_colour(self.right.get((frame, label), 1.0)) for label in shown}
         picture = Image.fromarray(outline_image(big[0], big[1], self.colours, limits=limits))
         pen = ImageDraw.Draw(picture)
         font = ImageFont.truetype(_font_file(), size=max(11, min(picture.size) // 45))
@@ -132,12 +148,24 @@ class Scenes:
         pen.text((8, 6), time_text(frame, self.style.interval), anchor="la", **black)
         if self.title:
             pen.text((size[0] - 8, 6), self.title, anchor="ra", **black)
+        if self.right is not None:
+            _draw_colour_bar(pen, size, black)
         if self.style.voxel is not None:
             length = bar_length(size[0] / zoom * self.style.voxel[2])
             pixels = length / self.style.voxel[2] * zoom
             left, bottom = 10, size[1] - 10
             pen.rectangle([left, bottom - 4, left + pixels, bottom], fill=PLAIN)
             pen.text((left, bottom - 8), f"{length:g} µm", anchor="ld", **black)
+
+
+def _draw_colour_bar(pen: Any, size: tuple[int, int], text: dict[str, Any]) -> None:
+    """What the colours of certainty stand for, at the lower right."""
+    width, right, bottom = size[0] // 3, size[0] - 16, size[1] - 26
+    for x in range(width):
+        pen.line([right - width + x, bottom, right - width + x, bottom + 6], fill=certainty_at(x / (width - 1)))
+    for value in CERTAINTY_TICKS:
+        pen.text((right - width * (1 - certainty_place(value)), bottom + 8), f"{value:g}", anchor="ma", **text)
+    pen.text((right, bottom - 4), CERTAINTY_UNIT, anchor="rd", **text)
 
 
 def _font_file() -> str:

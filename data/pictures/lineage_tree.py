@@ -9,27 +9,39 @@ from typing import TYPE_CHECKING
 from celltrail.data.errors import InputError
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.formats.points import joined_tracks
-from celltrail.data.pictures.colours import PALETTE, Colour
+from celltrail.data.pictures.colours import (
+    CERTAINTY,
+    CERTAINTY_TICKS,
+    CERTAINTY_UNIT,
+    PALETTE,
+    Colour,
+    certainty_colour,
+    certainty_place,
+    doubtful_cells,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_LINEAGES = 400  # in one picture; more could not be told apart
 
 
-def tree_columns(tracks: Tracks) -> dict[int, float]:
+def tree_columns(tracks: Tracks, *, divided_first: bool = False) -> dict[int, float]:
     """Where each track stands from left to right: leaves in order, a mother above the middle of her daughters.
 
     Continuations (only children) stand in the column of their parent. Lineages are ordered by
-    begin and label, one unit of space per leaf.
+    begin and label, one unit of space per leaf; where asked, those that divide come first.
     """
+    above = tracks.roots() if divided_first else {}
+    divided = {above[mother] for mother in tracks.divisions()} if divided_first else set()
     children = tracks.children()
     begin = dict(zip(tracks.label.tolist(), tracks.begin.tolist(), strict=True))
     columns: dict[int, float] = {}
     leaves = 0
     roots = sorted(
         (label for label, parent in zip(tracks.label.tolist(), tracks.parent.tolist(), strict=True) if parent == 0),
-        key=lambda label: (begin[label], label),
+        key=lambda label: (label not in divided, begin[label], label),
     )
     stack = [(root, False) for root in reversed(roots)]
     while stack:
@@ -53,6 +65,7 @@ def write_tree(
     *,
     interval: float | None = None,
     only_divided: bool = False,
+    right: Mapping[tuple[int, int], float] | None = None,
 ) -> None:
     """Draw all lineages into one SVG or PNG file.
 
@@ -64,6 +77,8 @@ def write_tree(
         Seconds between frames, for the axis of time; otherwise in frames.
     only_divided : bool
         Leave out lineages without a division.
+    right : Mapping[tuple[int, int], float] | None
+        (frame, label) → the probability that the past of a cell is right: the colours say it, with a colour bar.
 
     Raises
     ------
@@ -72,7 +87,7 @@ def write_tree(
     """
     from matplotlib import rc_context
 
-    figure = plot_lineages(tracks, colours, interval=interval, only_divided=only_divided)
+    figure = plot_lineages(tracks, colours, interval=interval, only_divided=only_divided, right=right)
     metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
     with rc_context({"svg.hashsalt": "celltrail"}):  # same tree, same bytes
         figure.savefig(path, format=path.suffix[1:].lower(), dpi=150, metadata=metadata)
@@ -84,6 +99,7 @@ def plot_lineages(
     *,
     interval: float | None = None,
     only_divided: bool = False,
+    right: Mapping[tuple[int, int], float] | None = None,
 ) -> Figure:
     """All lineages as a figure of matplotlib, which a notebook shows; see `write_tree` for the parameters."""
     from matplotlib.collections import LineCollection
@@ -106,6 +122,9 @@ def plot_lineages(
     figure = Figure(figsize=(min(max(4.0, 0.22 * width), 60.0), 6.0), layout="constrained")
     axes = figure.add_subplot()
     lines, shades = [], []
+    doubts = doubtful_cells(right or {})
+    if right is not None:
+        colours = dict.fromkeys(columns, certainty_colour(1.0))
     end_of = dict(zip(tracks.label.tolist(), tracks.end.tolist(), strict=True))
     for label, begin, end, parent in tracks.rows().tolist():
         shade = [value / 255 for value in (colours or {}).get(label, PALETTE[label % len(PALETTE)])]
@@ -116,6 +135,10 @@ def plot_lineages(
             mother = columns[parent]
             lines.append([(mother, (end_of[parent] + 0.8) * step), (x, begin * step)])
             shades.append(shade)
+        for frame, colour in doubts.get(label, []):
+            since = frame - 0.9 if frame > begin else begin
+            lines.append([(x, since * step), (x, max(frame, begin + 0.7) * step)])
+            shades.append([value / 255 for value in colour])
         if joined[label] == label:
             axes.annotate(
                 str(label),
@@ -133,4 +156,17 @@ def plot_lineages(
     axes.set_ylabel(unit)
     for side in ("top", "right", "bottom"):
         axes.spines[side].set_visible(False)
+    if right is not None:
+        _draw_colour_bar(figure, axes)
     return figure
+
+
+def _draw_colour_bar(figure: Figure, axes: Axes) -> None:
+    """What the colours of certainty stand for."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shades = LinearSegmentedColormap.from_list("certainty", [[v / 255 for v in colour] for colour in CERTAINTY])
+    bar = figure.colorbar(ScalarMappable(cmap=shades), ax=axes, shrink=0.5, aspect=30, label=CERTAINTY_UNIT)
+    bar.set_ticks([certainty_place(value) for value in CERTAINTY_TICKS], labels=[f"{v:g}" for v in CERTAINTY_TICKS])
+    bar.ax.invert_yaxis()

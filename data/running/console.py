@@ -6,15 +6,15 @@ Exit codes: 0 done, 1 the work failed, 2 the input is wrong, 130 stopped by the 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import logging
 import os
 import re
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,13 +22,17 @@ import click
 import typer
 from typer.core import TyperCommand
 
-from celltrail.data.errors import InputError, MissingExtra, WorkFailed
+from celltrail.data.errors import REPLACED, InputError, MissingExtra, Replaced, WorkFailed, raise_if
 from celltrail.data.progress import Progress, silent
+from celltrail.data.regular import identity, read_toml, special_problem
 from celltrail.data.running import log_file
 from celltrail.data.running.json_text import to_json
-from celltrail.data.settings import did_you_mean
+from celltrail.data.running.plain_text import visible
+from celltrail.data.settings import did_you_mean, number_problem, parse_numbers
 from celltrail.data.settings_cli import as_typer
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SEED, SERIES, SPLIT_BINARY
+from celltrail.data.writing.output import is_stream
+from celltrail.data.writing.ownership import owned
 
 PROGRESS_FILE = "CELLTRAIL_PROGRESS"
 CONFIG_FILE = "celltrail.config"  # where a command's context keeps the path of its configuration file
@@ -45,6 +49,7 @@ JobsOption = Annotated[int, as_typer("jobs", JOBS)]
 DaskOption = Annotated[str | None, as_typer("dask", DASK)]
 
 
+WRITTEN = {"--out", "--json", "--errors", "--report", "--write"}  # options that name what a command makes
 SEVERAL_NUMBERS = ("--size", "--voxel")  # options that take two or three numbers
 
 
@@ -82,7 +87,9 @@ class Command(TyperCommand):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Join the numbers after an option of `SEVERAL_NUMBERS` into one word."""
         try:
-            return super().parse_args(ctx, _join_numbers(args))
+            rest = super().parse_args(ctx, _join_numbers(args))
+            raise_if([*_number_problems(ctx, self.params), *_path_problems(ctx, self.params)])
+            return rest
         except click.BadParameter as error:
             source = ctx.meta.get(CONFIG_FILE)
             if source is None or error.param is None or not _is_from_file(ctx, error.param):
@@ -90,10 +97,16 @@ class Command(TyperCommand):
             raise InputError(f"{source}: '{_flag(error.param)}': {error.message.rstrip('.')}.") from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a problem with a value that stands in the configuration file names the file."""
+        """Run the command, which owns what it makes; a problem with a value of the configuration file names the file."""
+        read = {path: identity(path) for path in _read_from(ctx, self.params)}
         try:
-            return super().invoke(ctx)
+            with ExitStack() as stack:
+                for out in sorted(_made(ctx, self.params)):  # in one order, so that two commands never wait crosswise
+                    stack.enter_context(owned(out))
+                return super().invoke(ctx)
         except InputError as error:
+            if replaced := [path for path, before in read.items() if before is not None and identity(path) != before]:
+                raise Replaced(*map(REPLACED.format, replaced)) from None
             source = ctx.meta.get(CONFIG_FILE)
             if source is None:
                 raise
@@ -103,6 +116,60 @@ class Command(TyperCommand):
             raise InputError(
                 *(f"{source}: {text}" if any(word in text for word in words) else text for text in error.problems)
             ) from None
+
+
+def _number_problems(context: click.Context, parameters: Iterable[click.Parameter]) -> Iterator[str]:
+    """What is wrong with the numbers of a command line, see `celltrail.data.settings.number_problem`."""
+    for parameter in parameters:
+        value = context.params.get(parameter.name or "")
+        if parameter.type.name == "text" and isinstance(value, str) and value:
+            yield from _text_problems(context, parameter, value)
+        for number in value if isinstance(value, list | tuple) else (value,):
+            if problem := number_problem(number):
+                where = f"{context.meta.get(CONFIG_FILE)}: " if _is_from_file(context, parameter) else ""
+                name = parameter.opts[-1] if parameter.param_type_name == "option" else parameter.human_readable_name
+                yield f"{where}{name} {number}: {problem}."
+
+
+def _made(context: click.Context, parameters: Iterable[click.Parameter]) -> set[Path]:
+    """The files and folders that a command makes; streams belong to nobody."""
+    found = set()
+    for parameter in parameters:
+        value = context.params.get(parameter.name or "")
+        if value and (set(parameter.opts) & {"--out", "out", "target"}) and not is_stream(Path(value)):
+            found.add(Path(value))
+    return found
+
+
+def _read_from(context: click.Context, parameters: Iterable[click.Parameter]) -> Iterator[Path]:
+    """The files and folders that a command reads."""
+    for parameter in parameters:
+        value = context.params.get(parameter.name or "")
+        if parameter.type.name == "path" and not set(parameter.opts) & {*WRITTEN, "out", "target"}:
+            yield from (Path(one) for one in (value if isinstance(value, list | tuple) else (value,)) if one)
+
+
+def _text_problems(context: click.Context, parameter: click.Parameter, text: str) -> Iterator[str]:
+    """What is wrong with numbers that stand in a text: ``--voxel '1 0.4 0.4'``, ``--frames 0:9``."""
+    try:
+        if parameter.opts[-1] in SEVERAL_NUMBERS:
+            parse_numbers(text, parameter.opts[-1])
+        elif parameter.opts[-1] == "--frames" and FRAMES.parse is not None:
+            FRAMES.parse(text)
+    except InputError as error:
+        where = f"{context.meta.get(CONFIG_FILE)}: " if _is_from_file(context, parameter) else ""
+        yield from (f"{where}{problem}" for problem in error.problems)
+
+
+def _path_problems(context: click.Context, parameters: Iterable[click.Parameter]) -> Iterator[str]:
+    """What is wrong with the paths of a command line: a pipe or a device is written to at most, never waited for."""
+    for parameter in parameters:
+        if set(parameter.opts) & WRITTEN:
+            continue
+        value = context.params.get(parameter.name or "")
+        for path in value if isinstance(value, list | tuple) else (value,):
+            if parameter.type.name == "path" and path and (problem := special_problem(Path(path))):
+                yield problem
 
 
 def _is_from_file(context: click.Context, parameter: click.Parameter) -> bool:
@@ -144,26 +211,16 @@ def _join_numbers(arguments: list[str]) -> list[str]:
     return joined
 
 
-def parse_numbers(text: str, option: str) -> tuple[float, ...]:
-    """``"512 512"`` or ``"2,0.5,0.5"`` → numbers; `InputError` unless two or three, all above 0."""
-    words = re.split(r"[\s,x×]+", text.strip())
-    try:
-        numbers = tuple(float(word) for word in words)
-    except ValueError:
-        numbers = ()
-    if len(numbers) not in (2, 3) or not all(0 < number < float("inf") for number in numbers):
-        raise InputError(f"{option} {text}: give two numbers (Y X) or three (Z Y X), each above 0.")
-    return numbers
-
-
 def _load_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: --config names a TOML file with options.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except InputError:
+        raise
+    except (ValueError, OSError) as error:
         raise InputError(f"{path} is not a TOML file: {error}.") from None
     options: dict[str, click.Option] = {}
     for parameter in context.command.params:
@@ -249,7 +306,7 @@ def _show_progress(*, quiet: bool, lines: bool) -> Iterator[Progress]:
 def tell(notes: Iterable[str]) -> None:
     """Say on stderr what a person should know of the input, each sentence once."""
     for note in dict.fromkeys(notes):
-        typer.echo(note, err=True)
+        typer.echo(visible(note), err=True)
 
 
 def write_lines(pause: float = 5.0) -> Progress:
@@ -284,6 +341,9 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     log_file.begin(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a name that is no UTF-8 must not end the command that has made it
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = app(args=arguments, standalone_mode=False)
         if status == 130:  # Ctrl-C, as the command-line library reports it
@@ -292,17 +352,18 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
     except InputError as error:
         if debug:
             raise
-        _complain("\n".join(group_problems(error.problems)))
+        _complain("\n".join(map(visible, group_problems(error.problems))))
         return 2
     except MissingExtra as error:
         if debug:
             raise
-        _complain(str(error))
+        _complain(visible(str(error)))
         return 2
     except (click.exceptions.Abort, KeyboardInterrupt):
         _complain("Stopped.")
         return 130
     except click.ClickException as error:
+        error.message = visible(error.message)
         error.show()
         return 2
     except click.exceptions.Exit as error:
@@ -339,21 +400,34 @@ def group_problems(problems: Iterable[str]) -> list[str]:
 
 def _resource_problem(error: Exception) -> tuple[int, str] | None:
     """Exit code and sentence for what a machine has run out of, forbids, or could not do; ``None`` for anything else."""
-    if isinstance(error, MemoryError):
+    if _lacks_memory(error):
         return 1, "There is not enough memory: crop or bin the movie, take fewer --frames, or close other programs."
     if isinstance(error, WorkFailed):
         return 1, str(error)
     if isinstance(error, PermissionError):
-        return 2, f"{error.filename} may not be read or written: change its permissions, or choose another place."
+        name = visible(str(error.filename))
+        return 2, f"{name} may not be read or written: change its permissions, or choose another place."
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.ENOTDIR):
+        return 2, f"{visible(str(error.filename))}: {str(error.strerror).lower()}: choose another name or place."
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        place = f" ({error.filename})" if error.filename else ""
+        place = f" ({visible(str(error.filename))})" if error.filename else ""
         return 1, f"The disk is full or a file may not grow further{place}: free some space and run the command again."
     return None
 
 
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether an error of Python, of a library or of the loader is one of memory."""
+    text = str(error).lower()
+    told = ("cannot allocate memory", "can't allocate memory", "failed to map segment", "can't start new thread")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, OSError | ImportError | RuntimeError)
+        and any(words in text for words in (*told, "std::bad_alloc", "not enough memory", "out of memory"))
+    )
+
+
 def _unforeseen(error: Exception) -> tuple[int, str]:
     """Exit code and sentence for what nobody has thought of."""
-    text = " ".join(str(error).split()) or "no further word"
+    text = visible(" ".join(str(error).split())) or "no further word"
     return 1, f"The work failed: {type(error).__name__}: {text}\nRun the command again with --debug to see where."
 
 

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from celltrail.data.running.plain_text import encodable
 
-def to_json(value: Any) -> str:
+
+def to_json(value: Any, indent: int | None = 2) -> str:
     """JSON text of plain values, numpy scalars and arrays, and paths; NaN and infinity become null."""
-    return json.dumps(_plain(value), indent=2, ensure_ascii=False)
+    return encodable(json.dumps(_plain(value), indent=indent, ensure_ascii=False))
 
 
 def _plain(value: Any) -> Any:

@@ -15,8 +15,10 @@ import traceback
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from celltrail.data.progress import Progress
+from celltrail.data.running.plain_text import visible
 
 LOG_FILE = "run.log"
 PAUSE = 10.0  # seconds between two lines about one stage
@@ -29,7 +31,14 @@ class _Keep(logging.Handler):
     """Keeps the lines of the command that runs."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _lines.append(self.format(record))
+        _lines.append(visible(self.format(record)))
+
+
+class _Screen(logging.StreamHandler[Any]):
+    """Shows lines, each as one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def begin(arguments: list[str]) -> None:
@@ -56,7 +65,7 @@ def show_on_screen(level: int) -> None:
     """Show lines from this level on stderr."""
     for handler in [handler for handler in logger.handlers if not isinstance(handler, _Keep)]:
         logger.removeHandler(handler)
-    screen = logging.StreamHandler(sys.stderr)
+    screen = _Screen(sys.stderr)
     screen.setLevel(level)
     screen.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S") if level < logging.WARNING else None)
     logger.addHandler(screen)
@@ -112,7 +121,9 @@ def write_failure(error: Exception) -> Path | None:
     if not _results:
         return None
     file = failed_log(_results[0])
-    text = "\n".join([*_lines, "", *(line.rstrip() for line in traceback.format_exception(error))])
+    text = "\n".join(
+        [*_lines, "", *(visible(line) for text in traceback.format_exception(error) for line in text.splitlines())]
+    )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text + "\n", encoding="utf-8")

@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from celltrail.data.errors import InputError, WorkFailed, import_extra
 from celltrail.data.running import log_file
+from celltrail.data.running.children import watch_children
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,6 +57,8 @@ def open_workers(jobs: int = 1, dask: str | None = None) -> Iterator[Mapper]:
     WorkFailed
         From the function given, if a process dies, or a task kills one Dask worker after the other.
     """
+    if jobs > 1 or dask is not None:
+        watch_children()
     if dask is not None:
         with _client(jobs, dask) as client:
             yield lambda function, items: _on_cluster(client, function, items)

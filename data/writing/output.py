@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from celltrail.data.errors import InputError
+from celltrail.data.regular import special
 from celltrail.data.writing.exchange import exchange_names
 from celltrail.data.writing.ownership import owned
 
@@ -24,7 +27,7 @@ def refuse_existing(out: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) 
     An empty folder may always be used. With ``overwrite`` a result is replaced, but never a folder
     that holds the place one works in, one's home, or one of ``inputs``.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if is_stream(out) or not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not overwrite:
         raise InputError(f"{out} exists already: choose another name, or add --overwrite to replace it.")
@@ -32,6 +35,31 @@ def refuse_existing(out: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) 
     for kept in (Path.cwd(), Path.home(), *inputs):
         if kept.resolve().is_relative_to(here):
             raise InputError(f"{out} holds {kept}, which must not be replaced: choose another name for the result.")
+
+
+def is_stream(out: Path) -> bool:
+    """Whether a name stands for a pipe, a device, or a file that is open already (``/dev/stdout``)."""
+    place = os.path.abspath(out.parent)
+    return special(out) is not None or place in ("/dev", "/dev/fd") or place.startswith("/proc/")
+
+
+def _write_to_stream(file: Path, out: Path) -> None:
+    try:  # a pipe that nobody reads must not be waited for
+        handle = os.open(out, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(handle, "wb") as stream, file.open("rb") as source:
+            os.set_blocking(handle, True)
+            shutil.copyfileobj(source, stream)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise InputError(f"{out} takes nothing ({error.strerror}): choose a file.") from None
+
+
+def _target(out: Path) -> Path:
+    """Where a link leads, so that the link stays and what it names is replaced."""
+    return Path(os.path.realpath(out)) if out.is_symlink() else out
 
 
 def _remove(path: Path) -> None:
@@ -93,8 +121,9 @@ def output_folder(out: Path, *, overwrite: bool = False, resume: bool = False, k
         Keep it after anything but an `InputError`, so that another run can go on.
     """
     out = Path(out)
-    if out.is_file():
-        raise InputError(f"{out} is a file, but the result is a folder: choose another name.")
+    if kind := special(out) or (out.is_file() and "a file"):
+        raise InputError(f"{out} is {kind}, but the result is a folder: choose another name.")
+    out = _target(out)
     with owned(out):
         yield from _work_in(out, overwrite=overwrite, resume=resume, keep=keep)
 
@@ -122,10 +151,19 @@ def _work_in(out: Path, *, overwrite: bool, resume: bool, keep: bool) -> Iterato
 
 @contextmanager
 def output_file(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside ``out``; rename it to ``out`` when the block ends without an error."""
+    """Give a temporary path beside ``out``; rename it to ``out`` when the block ends without an error.
+
+    A stream (the standard output, a pipe, a device) is written to when the block has ended, and never replaced.
+    """
     out = Path(out)
+    if is_stream(out):
+        with tempfile.TemporaryDirectory(prefix="celltrail-") as place:
+            yield Path(place) / out.name
+            _write_to_stream(Path(place) / out.name, out)
+        return
     if out.is_dir():
         raise InputError(f"{out} is a folder, but the result is a file: choose another name.")
+    out = _target(out)
     work = out.parent / f".{out.stem}.partial{out.suffix}"
     with owned(out):
         refuse_existing(out, overwrite=overwrite)

@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from celltrail.data import open_images
@@ -71,7 +72,9 @@ def main() -> None:
             panel.imshow(grey_picture(image), cmap="gray", vmin=0, vmax=255)
         panel.set_title(title if "\n" in title else f"{title}\n{model}", color=INK, fontsize=10)
         panel.set_axis_off()
-    figure.savefig(HERE / "models.png", dpi=100, facecolor=PAPER, metadata={"Software": None})
+    file = HERE / "models.png"
+    figure.savefig(file, dpi=100, facecolor=PAPER, metadata={"Software": None})
+    Image.open(file).convert("RGB").quantize(64).save(file, optimize=True)  # half the size
 
 
 if __name__ == "__main__":

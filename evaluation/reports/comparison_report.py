@@ -38,6 +38,7 @@ COLUMNS = (
     "IDF1",
     "HOTA",
 )
+DECIDES = ("LNK", "TRA", "DET", "SEG")  # who is ahead is told by the first of these in which two differ
 SHOWN_ERRORS, SHOWN_PLACES = 25, 4
 HOW = (
     "Intervals: 95 %, from {draws} draws of whole lineages of the truth within each sequence, the same draws for every "
@@ -237,6 +238,7 @@ def format_html(comparison: Comparison) -> str:
         "comparison.html.j2",
         comparison=comparison,
         how=HOW.format(**comparison.settings),
+        verdict=verdict(comparison),
         sections=[_section(comparison, place) for place in _places(comparison)],
         only_counts=_only_counts(comparison),
         only_lists=_only_lists(comparison),
@@ -247,6 +249,23 @@ def format_html(comparison: Comparison) -> str:
         columns=_columns(comparison),
         versions=versions(),
     )
+
+
+def verdict(comparison: Comparison) -> str:
+    """Who is ahead, in what, and whether that is beyond doubt: the sentence on top."""
+    place = _places(comparison)[0]
+    for name in DECIDES:
+        values = {variant: comparison.value(place, variant, name) for variant in comparison.variants}
+        known = sorted(((value, variant) for variant, value in values.items() if value is not None), reverse=True)
+        if len(known) < 2:
+            continue
+        (best, first), (value, second) = known[:2]
+        if best == value:
+            continue
+        sure = comparison.best(place, name) == first
+        doubt = "beyond doubt (95 %)" if sure else "but the difference may be chance (its 95 % interval holds zero)"
+        return f"{first} is ahead in {name}, with {best:.4f} against {value:.4f} of {second}, {doubt}."
+    return "No variant is ahead: they are equal in what can be measured, or nothing can."
 
 
 def _section(comparison: Comparison, place: str) -> dict[str, Any]:

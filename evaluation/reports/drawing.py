@@ -14,7 +14,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from celltrail.data.files.tracks import Tracks
-from celltrail.data.pictures.colours import PLAIN, Colour
+from celltrail.data.pictures.colours import PLAIN, Colour, css
 from celltrail.data.pictures.lineage_tree import tree_columns
 from celltrail.evaluation.reports.rendering import draw
 
@@ -36,11 +36,6 @@ class Png(NamedTuple):
     alt: str
     width: int
     data: str
-
-
-def css_colour(colour: Colour) -> str:
-    """(red, green, blue) as ``#rrggbb``."""
-    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def inline_png(picture: NDArray[np.uint8], *, alt: str, largest: int = 640, scale: int = 1) -> Png:
@@ -103,8 +98,14 @@ def line_chart(
     )
 
 
-def lineage_chart(tracks: Tracks, colours: Mapping[int, Colour], *, most: int = 60) -> tuple[Markup, int]:
-    """Lineages as trees over time: a line per track, a fork per division.
+def lineage_chart(
+    tracks: Tracks,
+    colours: Mapping[int, Colour],
+    *,
+    doubts: Mapping[int, Sequence[tuple[int, Colour]]] | None = None,
+    most: int = 60,
+) -> tuple[Markup, int]:
+    """Lineages as trees over time: a line per track, a fork per division; ``doubts``: label → (frame, colour) on it.
 
     Returns the SVG, and how many tracks it shows: whole lineages, those with most tracks first, until
     ``most`` tracks are shown.
@@ -126,7 +127,13 @@ def lineage_chart(tracks: Tracks, colours: Mapping[int, Colour], *, most: int = 
     size = Size(height=Size.top + 11 * (int(max(row.values())) + 1) + Size.bottom)
     x, frame_ticks = _time_axis(int(tracks.begin.min()), int(tracks.end.max()), size)
     lines = [
-        (label, *span[label], css_colour(colours.get(label, PLAIN)), [(c, span[c][0]) for c in children.get(label, [])])
+        (
+            label,
+            *span[label],
+            css(colours.get(label, PLAIN)),
+            [(child, span[child][0]) for child in children.get(label, [])],
+            [(frame, css(colour)) for frame, colour in (doubts or {}).get(label, [])],
+        )
         for label in row
     ]
     chart = draw(

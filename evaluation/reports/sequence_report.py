@@ -17,7 +17,19 @@ from celltrail.data.files.ctc import track_file
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.tracks import Tracks, read_tracks
-from celltrail.data.pictures.colours import Colour, colour_of_tracks, neighbours_in
+from celltrail.data.formats.certainty import read_certainty
+from celltrail.data.pictures.colours import (
+    CERTAINTY,
+    CERTAINTY_TICKS,
+    CERTAINTY_UNIT,
+    Colour,
+    certainty_colour,
+    certainty_place,
+    colour_of_tracks,
+    css,
+    doubtful_cells,
+    neighbours_in,
+)
 from celltrail.data.pictures.render import flatten_stack, outline_image
 from celltrail.data.writing.output import output_file
 from celltrail.evaluation.errors import Error
@@ -91,16 +103,24 @@ def _contents(
 ) -> dict[str, Any]:
     """What the page says."""
     run = read_run(res) or {}
-    lineages, shown_tracks = ("", 0) if tracks is None else lineage_chart(tracks, colours)
+    certainty = read_certainty(res / "graph.npz")
+    branches: Mapping[int, Colour] = colours
+    if certainty is not None and tracks is not None:
+        branches = dict.fromkeys(tracks.label.tolist(), certainty_colour(1.0))
+    doubts = doubtful_cells(certainty.right) if certainty is not None else {}
+    lineages, shown_tracks = ("", 0) if tracks is None else lineage_chart(tracks, branches, doubts=doubts)
+    said = run.get("confidence")
     errors = sorted((error for error in evaluation.errors if error.cost > 0), key=lambda error: -error.cost)
     return {
         "evaluation": evaluation,
         "summary": _summary(evaluation),
+        "sure": str(said.get("sentence", "")).capitalize() if isinstance(said, dict) else "",
         "headlines": [name for name in HEADLINES if name in evaluation.measures],
         "certificate": _certificate(run) if "status" in run else [],
         "optimal": run.get("status") == "optimal",
         "counts": _counts(evaluation) if evaluation.per_frame else "",
         "lineages": lineages,
+        "colour_bar": colour_bar() if certainty is not None else None,
         "shown_tracks": shown_tracks,
         "all_tracks": 0 if tracks is None else len(tracks),
         "pictures": _pictures(evaluation, masks, movie, colours),
@@ -110,6 +130,12 @@ def _contents(
         "most": SHOWN_ERRORS,
         "versions": versions(),
     }
+
+
+def colour_bar() -> dict[str, Any]:
+    """The colours of certainty from wrong to sure, and where its numbers stand (per cent of the width)."""
+    ticks = [(f"{value:g}", 100 * (1 - certainty_place(value))) for value in CERTAINTY_TICKS]
+    return {"shades": [css(colour) for colour in CERTAINTY[::-1]], "ticks": ticks, "unit": CERTAINTY_UNIT}
 
 
 def images_beside(gt: Path) -> Frames | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from celltrail.data.errors import InputError, import_extra
+from celltrail.data.regular import parse_json
+from celltrail.data.running.json_text import to_json
 from celltrail.data.writing.output import output_file
-from celltrail.segmentation.net.instance_settings import InstanceSettings
-from celltrail.segmentation.net.model import Model, Preprocessing
+from celltrail.segmentation.net.header import read_header
+from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.net.unet import UNet
 
 SCHEMA = "celltrail.model/1"
@@ -40,7 +43,33 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str,
     """Write tensors and a JSON header as safetensors, whole or not at all."""
     safetensors = import_extra("safetensors.torch", "segmentation")
     with output_file(path, overwrite=overwrite) as work:
-        work.write_bytes(safetensors.save(tensors, metadata={"celltrail": json.dumps(header)}))
+        work.write_bytes(safetensors.save(tensors, metadata={"celltrail": to_json(header, indent=None)}))
+
+
+NO_MODEL = "{} is not a model of Celltrail ({}): give a .safetensors file made by 'celltrail train'."
+
+
+@contextmanager
+def open_tensors(path: Path, schema: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The archive of tensors, from which none is read yet, and its header; errors as `load_tensors`, also in the block."""
+    import_extra("safetensors.torch", "segmentation")
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise InputError(
+            f"{path} does not exist: give a model file, or one of the names that 'celltrail models' lists."
+        )
+    try:
+        with safe_open(path, framework="pt") as archive:
+            header = parse_json((archive.metadata() or {}).get("celltrail", "{}"))
+            found = header.get("schema", "none") if isinstance(header, dict) else "none"
+            if found != schema:
+                raise InputError(NO_MODEL.format(path, f"its header says {str(found)[:40]}, expected {schema}"))
+            yield archive, header
+    except InputError:
+        raise
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise InputError(NO_MODEL.format(path, " ".join(str(error).split())[:80])) from None
 
 
 def load_tensors(path: Path, schema: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -51,33 +80,12 @@ def load_tensors(path: Path, schema: str) -> tuple[dict[str, torch.Tensor], dict
     InputError
         If the file is missing, is no safetensors file, or was not written by Celltrail with this schema.
     """
-    import_extra("safetensors.torch", "segmentation")
-    from safetensors import SafetensorError, safe_open
-
-    if not Path(path).is_file():
-        raise InputError(
-            f"{path} does not exist: give a model file, or one of the names that 'celltrail models' lists."
-        )
-    try:
-        with safe_open(path, framework="pt") as archive:
-            header = json.loads((archive.metadata() or {}).get("celltrail", "{}"))
-            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{path} is not a model of Celltrail ({' '.join(str(error).split())[:80]}): "
-            "give a .safetensors file made by 'celltrail train'."
-        ) from None
-    found = header.get("schema", "none") if isinstance(header, dict) else "none"
-    if found != schema:
-        raise InputError(
-            f"{path} is not a model of Celltrail (its header says {found}, expected {schema}): "
-            "give a .safetensors file made by 'celltrail train'."
-        )
-    return tensors, header
+    with open_tensors(path, schema) as (archive, header):
+        return {name: archive.get_tensor(name) for name in archive.keys()}, header  # noqa: SIM118 (not a dict)
 
 
 def load_model(name: str | Path) -> Model:
-    """Read a model: a file, or the name of a shipped one.
+    """Read a model: a file, or the name of a shipped one. What its header says is checked before anything is allocated.
 
     Raises
     ------
@@ -85,35 +93,27 @@ def load_model(name: str | Path) -> Model:
         If there is no such model, or the file does not hold one (foreign, damaged, other architecture).
     """
     path = find_model(name)
-    tensors, header = load_tensors(path, SCHEMA)
-    try:
-        net = UNet(**header["architecture"])
-        expected = net.state_dict()
-        given = {
-            key: tensors[key].to(value.dtype) if key in tensors else value
-            for key, value in expected.items()
-            if key in tensors or key.endswith("num_batches_tracked")
-        }
-        net.load_state_dict(given)
-        instances = InstanceSettings(**header["instances"])
-        model = Model(
-            net=net.eval(),
-            preprocessing=Preprocessing(**header["preprocessing"]),
-            instances=replace(instances, score=tuple(instances.score)),
-            info=header["info"],
-        )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{path}: weights and description do not fit together "
-            f"({' '.join(str(error).split())[:120]}): train the model again."
-        ) from None
-    unexpected = set(tensors) - set(expected)
-    if unexpected:
-        raise InputError(
-            f"{path} holds weights of another architecture ({', '.join(sorted(unexpected)[:3])}): "
-            "train the model again."
-        )
-    return model
+    with open_tensors(path, SCHEMA) as (archive, content):
+        try:
+            header = read_header(content)
+        except InputError as error:
+            raise InputError(NO_MODEL.format(path, " ".join(error.problems)[:200].rstrip("."))) from None
+        expected = header.architecture.shapes()
+        given = {name: tuple(archive.get_slice(name).get_shape()) for name in archive.keys()}  # noqa: SIM118
+        counters = {name for name in expected if name.endswith("num_batches_tracked")}
+        wrong = [name for name in {**expected, **given} if given.get(name) != expected.get(name)]
+        wrong = [name for name in wrong if name not in counters or name in given]
+        if wrong:
+            raise InputError(
+                f"{path}: weights and description do not fit together ({', '.join(wrong[:3])}): train the model again."
+            )
+        tensors = {name: archive.get_tensor(name) for name in given}
+    if not all(tensor.is_floating_point() and bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise InputError(f"{path} holds weights that are no numbers: train the model again.")
+    net = UNet(**vars(header.architecture))
+    zeros = {name: torch.zeros(expected[name], dtype=torch.long) for name in counters}
+    net.load_state_dict({**zeros, **{name: tensor.float() for name, tensor in tensors.items()}})
+    return Model(net.eval(), header.preprocessing, header.instances, header.info)
 
 
 def find_model(name: str | Path) -> Path:

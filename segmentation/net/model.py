@@ -5,28 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from celltrail.data.settings import Option, described, setting
 from celltrail.segmentation.net.instance_settings import InstanceSettings
 from celltrail.segmentation.net.unet import UNet
 
 
+@described
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images reach the net.
+    """How images reach the net."""
 
-    Attributes
-    ----------
-    low, high : float
-        Percentiles of the grey values that become 0 and 1.
-    scale : int
-        Factor of reduction.
-    tta : bool
-        Whether prediction averages over the eight rotations and reflections unless told otherwise.
-    """
-
-    low: float = 1.0
-    high: float = 99.8
-    scale: int = 1
-    tta: bool = False
+    low: float = setting(1.0, Option("Percentile of the grey values that becomes 0.", minimum=0, maximum=100))
+    high: float = setting(99.8, Option("Percentile of the grey values that becomes 1.", minimum=0, maximum=100))
+    scale: int = setting(1, Option("Factor of reduction.", minimum=1, maximum=64))
+    tta: bool = setting(
+        False, Option("Whether prediction averages over the eight rotations and reflections unless told otherwise.")
+    )
 
 
 @dataclass

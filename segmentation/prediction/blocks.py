@@ -22,6 +22,7 @@ from celltrail.segmentation.prediction.tiles import Prediction, limits_at, predi
 
 BLOCK = 2048  # pixels of the core of a block along each side
 OVERLAP = 256  # pixels beyond the core in which cells are still seen whole
+OVERLAP_SEEN = 64  # at least so many pixels of the net: three cells
 
 
 def label_in_blocks(
@@ -39,13 +40,15 @@ def label_in_blocks(
 ) -> NDArray[np.int32]:
     """Label image of a large 2D image; like predicting and labelling it as a whole, in bounded memory.
 
-    Cells larger than twice the overlap (in the pixels in which the net sees them) may be cut. Labels are 1 … n.
+    Cells larger than twice the overlap may be cut. Labels are 1 … n. An enlarged image has smaller blocks; blocks of a
+    reduced one are not larger, since its maps have its own size again.
     With another ``factor`` than 1 blocks no longer share one pooling grid, so maps are nearly those of the whole image.
     """
     if limits is None:
         limits = limits_at(model, image, factor)
     settings = scaled_settings(model.instances, factor)
-    block, overlap = max(1, round(block / factor)), max(1, round(overlap / factor))
+    block = max(1, round(block / max(factor, 1)))
+    overlap = max(1, round(overlap / max(factor, 1)), round(OVERLAP_SEEN / factor) if factor < 1 else 0)
     grid = max(1, round(model.preprocessing.scale * 2**model.net.depth / factor))
     # Near the edge of a cut-out the net sees its mirror image; that rim is thrown away.
     rim = -(-round(model.net.margin * model.preprocessing.scale / factor) // grid) * grid

@@ -82,13 +82,22 @@ def contrasts(
         white = float(np.median(roughness(plane, lag=1)[where])) / 0.6745
         clearness = contrast / max(np.sqrt(max(spread**2 - white**2, (WHITE * spread) ** 2)), 1e-6)
     if rough is not None:
-        index = np.arange(1, count + 1)
-        around = np.array(ndimage.median(rough, ring, index))
+        beside = ring > 0
+        around = np.zeros(count)
+        if beside.any():
+            around = np.array(ndimage.median(rough[beside], ring[beside], np.arange(1, count + 1)))
         noise = np.where(pixels[1] >= FEW, around, np.median(rough[where] if where.any() else rough)) / 0.6745
-        width = 2 * np.array(ndimage.maximum(ndimage.distance_transform_edt(labels > 0), labels, index))
+        width = 2 * highest(ndimage.distance_transform_edt(labels > 0), labels)[1:]
         with np.errstate(invalid="ignore"):
             clearness = np.fmin(clearness, contrast * width / np.maximum(NOISE_WIDTH * noise, 1e-6))
     return contrast, clearness
+
+
+def highest(values: NDArray[Any], labels: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Highest value of each label, from 0 on, at least 0 (many times faster than by sorting)."""
+    found: NDArray[Any] = np.zeros(int(labels.max(initial=0)) + 1, dtype=values.dtype)
+    np.maximum.at(found, labels.ravel(), values.ravel())
+    return found
 
 
 def darkness(plane: Float32Array, labels: NDArray[np.integer[Any]], rough: Float32Array | None = None) -> float:

@@ -192,7 +192,7 @@ def survey(
         factor = _factor(total, trained, found)
         around = near(join(list(seen.values())), factor)
         clear = around.clearness[~np.isnan(around.clearness)]
-        if len(clear) and np.median(clear) < LEAST and np.median(around.agreement) < FITS:
+        if len(clear) and np.median(clear) < LEAST and not _at_one(around):
             found, factor = None, 1.0  # what stands out neither from noise nor from one size to the next has no scale
     grey = {}
     for number in _spread(numbers, min(GREY_SAMPLES, len(numbers))):
@@ -206,16 +206,15 @@ def survey(
     near_by = near(join(list(seen.values())), factor) if seen else None
     own = [find_diameter(votes[number], seen[number], base) for number in seen] if factors is None else []
     stills = _why_stills(images, [one for one in own if one is not None], found, grey)
-    agreement, sureness, darkness = (_median(near_by, name) for name in ("agreement", "sureness", "darkness"))
     return Survey(
         trained=trained,
         diameter=found,
         given=diameter is not None,
         factor=factor,
-        fits=_fits(model, agreement, sureness, darkness),
-        agreement=agreement,
-        sureness=sureness,
-        darkness=darkness,
+        fits=_fits(model, near_by),
+        agreement=_median(near_by, "agreement"),
+        sureness=_median(near_by, "sureness"),
+        darkness=_median(near_by, "darkness"),
         stand_out=native is None and _must_stand_out(near_by),
         stills=stills,
         grey=grey,
@@ -249,20 +248,25 @@ def _median(found: Sightings | None, name: str) -> float | None:
     return round(float(np.nanmedian(values)), 3)
 
 
-def _fits(model: Model, agreement: float | None, sureness: float | None, darkness: float | None) -> bool | None:
-    """Whether a model knows what it sees: it must be at one with itself, and dark and bright lie as it has learnt."""
-    if agreement is None:
+def _at_one(found: Sightings | None) -> bool:
+    """Whether the net sees the same at neighbouring sizes, or is sure of where the middle of each cell is."""
+    return (_median(found, "agreement") or 0) >= FITS or (_median(found, "sureness") or 0) >= SURE
+
+
+def _fits(model: Model, found: Sightings | None) -> bool | None:
+    """Whether a model knows what it sees: it must be at one with itself, and what is dark and bright lie as it has learnt."""
+    if _median(found, "agreement") is None:
         return None
-    learnt = model.info.get("darkness")
+    learnt, darkness = model.info.get("darkness"), _median(found, "darkness")
     as_learnt = learnt is None or darkness is None or darkness <= DARK * max(float(learnt), LIGHT)
-    return as_learnt and (agreement >= FITS or (sureness or 0) >= SURE)
+    return as_learnt and _at_one(found)
 
 
 def _must_stand_out(found: Sightings | None) -> bool:
     """Whether cells must be brighter than their surroundings."""
-    agreement, clearness = _median(found, "agreement"), _median(found, "clearness")
+    clearness = _median(found, "clearness")
     # Where cells are no brighter than their surroundings (DIC), yet the model is at one with itself, contrast says nothing.
-    return agreement is None or agreement < FITS or (clearness is not None and clearness >= CLEAR)
+    return not _at_one(found) or (clearness is not None and clearness >= CLEAR)
 
 
 def _why_stills(

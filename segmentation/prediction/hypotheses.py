@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label as components_of
-from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 
 from celltrail.data.files.hypotheses import Hypotheses, pack_hypotheses, paint
 from celltrail.data.types import Float32Array
 from celltrail.segmentation.net.instance_settings import InstanceSettings
+from celltrail.segmentation.prediction.contrast import highest
 from celltrail.segmentation.prediction.instances import find_instances, remove_small
 from celltrail.segmentation.prediction.tiles import Prediction
 
@@ -125,11 +126,41 @@ def outlines(
 def flood(height: Float32Array, foreground: NDArray[np.bool_], settings: InstanceSettings) -> NDArray[np.int32]:
     """Basins of all peaks that stand out by `PROMINENCE`, over the widest foreground."""
     smooth = ndimage.gaussian_filter(height, settings.grow)
-    inside = np.where(foreground, smooth, 0).astype(np.float64)
-    peaks = foreground & (inside - reconstruction(inside - PROMINENCE, inside) >= PROMINENCE - 1e-6)
-    seeds = ndimage.label(peaks)[0]
-    basins = watershed(-smooth, markers=seeds, mask=foreground)
+    inside = np.where(foreground, smooth, 0)
+    peaks = ndimage.label(foreground & (inside >= ndimage.maximum_filter(inside, 3)), np.ones((3,) * inside.ndim))[0]
+    basins = join_shallow(watershed(-smooth, markers=peaks, mask=foreground), smooth)
     return remove_small(basins, max(settings.min_size // 4, 1)).astype(np.int32)
+
+
+def join_shallow(basins: NDArray[np.int32], height: Float32Array) -> NDArray[np.int32]:
+    """Basins numbered 1 … n anew; one whose peak is less than `PROMINENCE` above its pass to a higher one belongs beyond it."""
+    count = int(basins.max(initial=0))
+    peak = highest(height, basins)
+    into, summit = (
+        list(range(count + 1)),
+        list(range(count + 1)),
+    )  # of each basin; the highest that it is connected with
+
+    def root(table: list[int], index: int) -> int:
+        while table[index] != index:
+            table[index] = table[table[index]]
+            index = table[index]
+        return index
+
+    for saddle, a, b in saddles(basins, height, corners=True):
+        low, high = root(summit, a), root(summit, b)
+        if low == high:
+            continue
+        beyond = b
+        if peak[low] > peak[high]:
+            low, high, beyond = high, low, a
+        if peak[low] - saddle < PROMINENCE:
+            into[root(into, low)] = root(into, beyond)
+        summit[low] = high
+    roots = np.array([root(into, index) if peak[root(into, index)] >= PROMINENCE else 0 for index in range(count + 1)])
+    renumbered = np.unique(np.concatenate([[0], roots]), return_inverse=True)[1][1:].astype(np.int32)
+    joined: NDArray[np.int32] = renumbered[basins]
+    return joined
 
 
 def join_basins(basins: NDArray[np.int32], height: Float32Array, largest: float = np.inf) -> list[Node]:
@@ -138,8 +169,8 @@ def join_basins(basins: NDArray[np.int32], height: Float32Array, largest: float 
     Nothing is joined to more than ``largest`` pixels, so that a dense layer of cells stays many small trees.
     """
     count = int(basins.max(initial=0))
-    peak = ndimage.maximum(height, basins, np.arange(1, count + 1)) if count else np.zeros(0)
-    nodes = [Node((leaf + 1,), (), float(peak[leaf])) for leaf in range(count)]
+    peak = highest(height, basins)
+    nodes = [Node((leaf + 1,), (), float(peak[leaf + 1])) for leaf in range(count)]
     area = np.bincount(basins.ravel(), minlength=count + 1)[1:].tolist()  # of each node
     top = list(range(count))  # root node of the tree that each basin is in
     for saddle, a, b in saddles(basins, height):
@@ -158,13 +189,15 @@ def join_basins(basins: NDArray[np.int32], height: Float32Array, largest: float 
     return nodes
 
 
-def saddles(basins: NDArray[np.int32], height: Float32Array) -> list[tuple[float, int, int]]:
-    """Where neighbouring basins meet: (height of the highest pass, basin, basin), highest first."""
+def saddles(basins: NDArray[np.int32], height: Float32Array, *, corners: bool = False) -> list[tuple[float, int, int]]:
+    """Where neighbouring basins meet, by an edge or also by ``corners``: (height of the highest pass, basin, basin), highest first."""
     keys, values = [], []
     count = int(basins.max(initial=0)) + 1
-    for axis in range(basins.ndim):
-        first = tuple(slice(None, -1) if i == axis else slice(None) for i in range(basins.ndim))
-        second = tuple(slice(1, None) if i == axis else slice(None) for i in range(basins.ndim))
+    for offset in product((-1, 0, 1), repeat=basins.ndim):
+        if offset <= (0,) * basins.ndim or (np.count_nonzero(offset) > 1 and not corners):
+            continue
+        first = tuple(slice(max(-o, 0), n - max(o, 0)) for o, n in zip(offset, basins.shape, strict=True))
+        second = tuple(slice(max(o, 0), n - max(-o, 0)) for o, n in zip(offset, basins.shape, strict=True))
         a, b = basins[first], basins[second]
         touch = (a != b) & (a > 0) & (b > 0)
         low, high = np.minimum(a, b)[touch].astype(np.int64), np.maximum(a, b)[touch]

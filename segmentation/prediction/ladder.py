@@ -17,7 +17,7 @@ from skimage.filters import threshold_otsu
 
 from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.net.resize import resize_labels
-from celltrail.segmentation.prediction.contrast import contrasts, darkness
+from celltrail.segmentation.prediction.contrast import contrasts, darkness, highest
 from celltrail.segmentation.prediction.grey import normalise
 from celltrail.segmentation.prediction.instances import find_instances
 from celltrail.segmentation.prediction.scale import GRID, Sightings, density, join
@@ -161,9 +161,7 @@ def _step(
     areas[areas > (WIDEST * max(plane.shape) / pixel) ** 2] = np.nan
     rough = rough_as_seen(model, plane[window], seen.shape)
     contrast, clearness = contrasts(seen, labels, trained, rough)
-    sureness = np.full(len(areas), np.nan)
-    if len(maps) > 1 and len(areas):
-        sureness = np.array(ndimage.maximum(maps[1], labels, np.arange(1, len(areas) + 1)))
+    sureness = highest(maps[1], labels)[1:] if len(maps) > 1 else np.full(len(areas), np.nan)
     diameter = 2 * np.sqrt(areas / np.pi) * pixel
     return Step(factor, window, labels, diameter, contrast, clearness, sureness, darkness(seen, labels, rough))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import digits_for
-from celltrail.data.files.hypotheses import paint, write_hypotheses
+from celltrail.data.files.hypotheses import hash_of_mask, paint, write_hypotheses
 from celltrail.data.files.movie import part_of
 from celltrail.data.files.tiff import read_pages, write_array, write_labels
 from celltrail.data.progress import Progress, silent
@@ -318,8 +318,9 @@ def _write_more(
     """Write what is wanted beside the mask of a frame; returns the mask."""
     if wanted.hypotheses:
         candidates = find_hypotheses(maps, settings)
-        write_hypotheses(folder / f"hyp{number}.npz", candidates.hypotheses)
         labels = paint(candidates.hypotheses, candidates.best)
+        found = replace(candidates.hypotheses, mask_sha256=hash_of_mask(labels))
+        write_hypotheses(folder / f"hyp{number}.npz", found)
     else:
         labels = label_cells(maps, settings)
     if wanted.probability:

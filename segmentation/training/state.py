@@ -94,12 +94,21 @@ def load_state(path: Path, state: State, identity: dict[str, Any]) -> None:
         If the file does not belong to this training: other settings, seed or data.
     """
     tensors, header = load_tensors(path, SCHEMA)
-    different = [key for key, value in identity.items() if header["identity"].get(key) != value]
+    try:
+        different = [key for key, value in identity.items() if header["identity"].get(key) != value]
+        if not different:
+            _fill(state, tensors, header)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        text = " ".join(str(error).split())[:80]
+        raise InputError(f"{path} is damaged ({text}): start anew without --resume.") from None
     if different:
         raise InputError(
             f"{path.parent} holds a training with another {' and '.join(different)}: "
             "repeat the options of that training, or start anew without --resume."
         )
+
+
+def _fill(state: State, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     for name, net in (("net", state.net), ("average", state.average), ("best", state.best)):
         net.load_state_dict({key: tensors[f"{name}/{key}"] for key in net.state_dict()})
     values: dict[int, dict[str, Tensor]] = {}
@@ -110,4 +119,5 @@ def load_state(path: Path, state: State, identity: dict[str, Any]) -> None:
     state.optimiser.load_state_dict({**state.optimiser.state_dict(), "state": values})
     state.step, state.minutes, state.waited = header["step"], header["minutes"], header["waited"]
     state.best_loss = math.inf if header["best_loss"] is None else header["best_loss"]
-    state.losses, state.history = header["losses"], header["history"]
+    state.losses = [math.nan if loss is None else float(loss) for loss in header["losses"]]
+    state.history = header["history"]

@@ -21,9 +21,9 @@ MAY_IMPORT = {
     "dashboard": set(PACKAGES),
 }
 FLOORS = {  # the rooms of a package from the ground up; one imports only rooms that come before it
-    "data": ("running", "writing", "labels", "readers", "files", "graph", "simulation", "formats", "pictures"),
+    "data": ("writing", "running", "labels", "readers", "files", "graph", "simulation", "formats", "pictures"),
     "segmentation": ("net", "prediction", "training"),
-    "tracking": ("solving", "confidence", "measuring", "candidates", "costs", "exporting"),
+    "tracking": ("solving", "confidence", "measuring", "candidates", "costs", "exporting", "repairing"),
     "evaluation": ("measures", "comparing", "reports"),
 }
 MANY = 16  # modules in a folder, from which on rooms inside would help

@@ -140,6 +140,17 @@ def test_wrong_questions_are_refused(movie: registry.Movie) -> None:
         assert b"Traceback" not in body
 
 
+@pytest.mark.parametrize("many", ["9" * 5000, "1" * 30, "-1", "0x1", "1.5", "%D9%A3", "nan", "1e300", "%00"])
+def test_absurd_numbers_are_told_apart_from_frames(movie: registry.Movie, many: str) -> None:
+    """Whatever stands in an address, the answer is 4xx, and no error reaches the server."""
+    image, layer = f"/api/movies/{movie.id}/frames", f"/api/layers/{movie.results[0].id}"
+    asked = [f"{image}/{many}", f"{layer}/frames/{many}", f"{layer}/tracks?by={many}", f"/api/viewer/{many}"]
+    for base in (f"{image}/0", f"{layer}/frames/0"):
+        asked += [f"{base}?step={many}x", f"{base}?z={many}z", f"{base}?crop={many},0,{many},{many}"]
+        asked += [f"{base}?crop=100000,0,200000,9", f"{base}?crop=0,{10**40},9,{10**41}"]
+    assert {address: get(address)[0] // 100 for address in asked} == dict.fromkeys(asked, 4)
+
+
 def test_a_header_that_claims_too_much_is_refused(copy_of: Path) -> None:
     good = io.BytesIO()
     tifffile.imwrite(good, np.zeros((8, 8), np.uint16))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -10,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from celltrail.dashboard.judging.lineage_layout import arrange
 from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.content import measure_cells
 from celltrail.data import load_graph, open_labels, read_tracks
@@ -60,16 +63,24 @@ def shown(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(browser: Any, shown: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The dashboard, served on a free port."""
+    with served(root, shown, tmp_path_factory.mktemp("server")) as found:
+        yield found
+
+
+@contextmanager
+def served(root: Path, folder: Path, place: Path) -> Iterator[str]:
+    """The dashboard on a folder; its log and its jobs lie in ``place``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("server") / "log.txt").open("w+")
+    log = (place / "log.txt").open("w+")
+    (place / "jobs").mkdir()
     command = [sys.executable, "-m", "streamlit", "run", str(root / "dashboard" / "app.py"), "--server.port", str(port)]
     server = subprocess.Popen(
-        [*command, "--", "--data", str(shown)],
+        [*command, "--", "--data", str(folder)],
         stdout=log,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "TMPDIR": str(tmp_path_factory.mktemp("jobs"))},
+        env={**os.environ, "TMPDIR": str(place / "jobs")},
     )
     try:
         while not answers(port):
@@ -344,6 +355,39 @@ def test_two_people_correct_at_once_and_lose_nothing(browser: Any, address: str,
         page.context.close()
 
 
+@pytest.mark.slow
+def test_a_stroke_on_the_image_mends_a_mask(page: Any, address: str, shown: Path) -> None:
+    labels = open_labels(shown / "01_RES")
+    label = central_cell(labels, 5)
+    first = registry.opaque_id(shown / "01_RES")
+    page.goto(f"{address}/browse?run={first}&t=5&track={label}")
+    show_frame(page, 5)
+    settle(page)
+    page.get_by_role("radio", name="Split").click()
+    settle(page)
+    box = page.get_by_role("application").bounding_box()
+    height, width = labels.shape
+    zoom = min(box["width"] / width, box["height"] / height)
+    y, x = np.argwhere(labels[5] == label).mean(axis=0) + 0.5
+    at_x, at_y = box["x"] + box["width"] / 2 + (x - width / 2) * zoom, box["y"] + box["height"] / 2
+    at_y += (y - height / 2) * zoom
+    page.mouse.move(at_x, at_y - 18 * zoom)
+    page.mouse.down()
+    page.mouse.move(at_x, at_y, steps=4)
+    page.mouse.move(at_x, at_y + 18 * zoom, steps=4)
+    page.mouse.up()
+    page.get_by_text("Frame 5: split").wait_for()
+    page.get_by_role("button", name="Save and track").click()
+    page.wait_for_url(lambda url: registry.opaque_id(shown / "01_RES_mended") in url)
+    settle(page)
+    mended = open_labels(shown / "01_MASKS_mended")
+    assert len(np.unique(mended[5])) == len(np.unique(labels[5])) + 1
+    assert len(np.unique(mended[4])) == len(np.unique(labels[4]))
+    shutil.rmtree(shown / "01_RES_mended")
+    shutil.rmtree(shown / "01_MASKS_mended")
+    (shown / "01_RES" / "mends.csv").unlink()
+
+
 def input_label(shown: Path, frame: int, track: int) -> int:
     """The label that a track has in the masks that were tracked."""
     candidates, _, tracks = load_graph(shown / "01_RES" / "graph.npz")
@@ -383,6 +427,39 @@ def test_a_job_survives_a_reload_and_its_result_appears(page: Any, address: str,
     assert read_tracks(shown / "again" / "01_RES" / "res_track.txt") == read_tracks(shown / "01_RES" / "res_track.txt")
 
 
+def test_no_page_asks_anybody_else(browser: Any, root: Path, shown: Path, tmp_path: Path) -> None:
+    """Values of files that are addresses, in a browser that may go anywhere: it goes to its own server alone."""
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        elsewhere = f"http://127.0.0.1:{outside.getsockname()[1]}"
+        evil = f"![x]({elsewhere}/x.png) <img src='{elsewhere}/y.png'>"
+        folder = Path(shutil.copytree(shown, tmp_path / "movie"))
+        run = json.loads((folder / "01_RES" / "run.json").read_text())
+        (folder / "01_RES" / "run.json").write_text(json.dumps({key: evil for key in run} | {"schema": run["schema"]}))
+        shutil.move(folder / "worse" / "01_RES", folder / f"01_RES ![x]({elsewhere.replace('/', '_')})")
+        with served(root, folder, tmp_path) as address:
+            context = browser.new_context(viewport={"width": 1280, "height": 720})
+            page = context.new_page()
+            page.set_default_timeout(PATIENCE)
+            asked: list[str] = []
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("websocket", lambda websocket: asked.append(websocket.url))
+            for name in ("", "browse", "run"):
+                page.goto(f"{address}/{name}")
+                settle(page)
+                if not name:
+                    assert page.get_by_text(evil, exact=True).first.is_visible()  # letter by letter
+            own = (address, address.replace("http", "ws"), "data:", "blob:")
+            assert [url for url in asked if not url.startswith(own)] == []
+            blocked = page.evaluate(
+                "(url) => fetch(url, {mode: 'no-cors'}).then(() => 'asked', () => 'kept')", f"{elsewhere}/z"
+            )
+            assert blocked == "kept"
+            context.close()
+        outside.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            outside.accept()
+
+
 PICTURES = f"""() => [...{VIEWER}.querySelectorAll('.pane')].map((pane) => pane.querySelector('canvas').toDataURL())"""
 
 
@@ -407,6 +484,7 @@ PAGES = [
     "",
     "browse?track=2",
     "lineage?track=2",
+    "review",
     "errors",
     "compare",
     "segmentation",
@@ -457,7 +535,7 @@ def test_pages_use_a_large_screen(browser: Any, address: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "start"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
 def test_the_camera_of_a_plot_saves_it(page: Any, address: str, tmp_path: Path, kind: str, start: bytes) -> None:
-    page.goto(f"{address}/lineage")
+    page.goto(f"{address}/")
     page.get_by_test_id("stSidebar").get_by_role("radio", name=kind).click()
     page.wait_for_function(
         "(kind) => document.querySelector('.js-plotly-plot')?._context?.toImageButtonOptions?.format === kind",
@@ -560,3 +638,65 @@ def test_the_viewer_shows_a_frame_whose_first_request_failed(browser: Any, addre
     page.wait_for_function(f"() => {VIEWER}.querySelector('.note').hidden")
     assert len(failed) == 3
     context.close()
+
+
+def test_questions_are_answered_by_one_key_each(page: Any, address: str, shown: Path) -> None:
+    answers = shown / "01_RES_answers.csv"
+    page.goto(f"{address}/review?run={registry.opaque_id(shown / '01_RES')}")
+    page.get_by_text("1 of ").first.wait_for()
+    page.wait_for_selector(".viewer[data-frame]")
+    settle(page)
+    assert page.get_by_role("application").count() >= 3
+
+    def press(key: str) -> list[str]:
+        page.get_by_role("heading", name="Review").click()
+        page.keyboard.press(key)
+        settle(page)
+        return pd.read_csv(answers)["answer"].tolist() if answers.is_file() else []
+
+    assert press("j") == []
+    page.get_by_text("2 of ").first.wait_for()
+    assert press("k") == []
+    page.get_by_text("1 of ").first.wait_for()
+    assert press("y") == ["right"]
+    page.get_by_text("2 of ").first.wait_for()
+    assert press("n") == ["right", "wrong"]
+    assert press("u") == ["right", "wrong", "cannot tell"]
+    assert press("z") == ["right", "wrong"]
+    while page.get_by_role("button", name="Instead").is_disabled():
+        press("j")
+    assert press("a") == ["right", "wrong", "wrong"]
+    assert pd.read_csv(answers)["correct_label"].notna().tolist() == [False, False, True]
+    page.reload()
+    page.get_by_text("3 answers").wait_for()  # nothing is lost
+    answers.unlink()
+
+
+def test_tree_and_image_show_each_other(page: Any, address: str, shown: Path) -> None:
+    tracks = read_tracks(shown / "01_RES" / "res_track.txt")
+    page.goto(f"{address}/lineage?run={registry.opaque_id(shown / '01_RES')}")
+    page.wait_for_selector(".tree[data-drawn]")
+    show_frame(page, 0)
+    settle(page)
+    assert page.locator(".tree").get_attribute("data-drawn") == str(len(tracks))
+    mother, (daughter, _) = min(tracks.divisions().items())
+    row = dict(zip(tracks.label.tolist(), arrange(tracks).row.tolist(), strict=True))[daughter]
+    begin, end = (int(value[tracks.row_of(daughter)]) for value in (tracks.begin, tracks.end))
+    middle = (begin + end) // 2
+    box = page.locator(".tree .scroll").bounding_box()
+    first, last = int(tracks.begin.min()), int(tracks.end.max())
+    pitch = float(page.locator(".tree").get_attribute("data-pitch"))
+    x = box["x"] + 1 + 10 + (middle - first) / (last - first) * (box["width"] - 2 - 24)
+    y = box["y"] + 1 + (row + 0.4 + 0.5) * pitch  # 0.4 rows are free above the first
+    page.mouse.move(x, y)
+    page.wait_for_selector(f'.tree[data-hover="{daughter}"]')
+    show_frame(page, middle)  # the image shows what the pointer is on
+    page.mouse.move(box["x"] + 5, box["y"] - 60)
+    show_frame(page, 0)  # and comes back
+    page.mouse.click(x, y)  # anywhere on a branch
+    page.wait_for_url(lambda url: f"track={daughter}" in url and f"t={middle}" in url)
+    page.wait_for_selector(f'.viewer[data-frame="{middle}"][data-track="{daughter}"]')
+    page.get_by_role("application").first.press("ArrowRight")
+    page.wait_for_selector(f'.tree[data-frame="{middle + 1}"]')  # the frame in view is a line through the tree
+    page.get_by_role("application").first.press("[")
+    page.wait_for_selector(f'.tree[data-track="{mother}"]')

@@ -19,15 +19,15 @@ def test_rows_of_a_family() -> None:
     layout = lineage_layout.arrange(FAMILY)
     rows = dict(zip(FAMILY.label.tolist(), layout.row.tolist(), strict=True))
     assert rows == {2: 0.0, 5: 0.0, 3: 1.0, 1: 0.5, 4: 2.0}
-    assert layout.height == 3
     assert layout.root.tolist() == [1, 1, 1, 4, 1]
 
 
-def test_one_lineage_and_the_biggest() -> None:
-    layout = lineage_layout.arrange(FAMILY)
-    assert lineage_layout.only(FAMILY, layout, [4]).label.tolist() == [4]
-    assert lineage_layout.biggest(FAMILY, layout, 1) == [1]
-    assert lineage_layout.biggest(FAMILY, layout, 9) == [1, 4]
+def test_lineages_that_divide_come_first() -> None:
+    #   1 ───      2 ─┬─ 3
+    #                 └─ 4
+    tracks = Tracks.from_rows([(1, 0, 9, 0), (2, 2, 4, 0), (3, 5, 9, 2), (4, 5, 9, 2)])
+    layout = lineage_layout.arrange(tracks)
+    assert dict(zip(tracks.label.tolist(), layout.row.tolist(), strict=True)) == {3: 0.0, 4: 1.0, 2: 0.5, 1: 2.0}
 
 
 def test_a_lineage_of_ten_thousand_generations_needs_no_recursion() -> None:
@@ -46,16 +46,6 @@ def test_no_two_leaves_share_a_row(choices: list[int]) -> None:
     layout = lineage_layout.arrange(tracks)
     leaves = ~np.isin(tracks.label, tracks.parent)
     assert sorted(layout.row[leaves].tolist()) == list(range(int(leaves.sum())))
-
-
-def test_the_drawing_carries_track_and_frame() -> None:
-    layout = lineage_layout.arrange(FAMILY)
-    figure = charts.draw_lineages(FAMILY, layout, {}, t=5, selected=3)
-    points = next(trace for trace in figure.data if trace.name == "tracks")
-    assert [list(pair) for pair in points.customdata[:4]] == [[1, 0], [1, 3], [2, 4], [2, 6]]
-    assert points.y[4] == 1.0
-    thick = [trace for trace in figure.data if trace.mode == "lines" and trace.line.width == 8]
-    assert list(thick[0].x) == [4, 9]
 
 
 def test_births_and_counts() -> None:

@@ -34,6 +34,7 @@ def ask(
     cookie: str = "",
     host: str = "127.0.0.1:8501",
     kind: str = "http",
+    more: dict[str, str] | None = None,
 ) -> tuple[int | str, dict[str, str], bytes]:
     """Status (or the first message of a websocket), headers and body."""
     app = Starlette(
@@ -41,6 +42,7 @@ def ask(
         middleware=[Middleware(security.Gate, token=token)],
     )
     headers = [(b"host", host.encode())] + ([(b"cookie", cookie.encode())] if cookie else [])
+    headers += [(name.encode(), value.encode()) for name, value in (more or {}).items()]
     scope = {
         "type": kind,
         "method": "GET",
@@ -143,6 +145,55 @@ def test_without_a_token_this_computer_passes(host: str) -> None:
 def test_another_name_for_this_computer_is_refused(host: str) -> None:
     assert ask(None, host=host)[0] == 403
     assert ask(None, "/stream", host=host, kind="websocket")[0] == "websocket.close"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "http://127.0.0.1:9999",
+        "http://127.0.0.1",
+        "http://localhost:8501",
+        "http://127.0.0.1:8501.evil.example",
+        "http://127.0.0.1:8501@evil.example",
+        "null",
+        "",
+        "http://[",
+    ],
+)
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_pages_from_elsewhere_reach_neither_websocket_nor_api(origin: str, token: str | None) -> None:
+    about = {"cookie": f"celltrail_token={TOKEN}", "more": {"origin": origin}}
+    assert ask(token, "/stream", kind="websocket", **about)[0] == "websocket.close"
+    assert ask(token, "/api/layers/0/tracks", **about)[0] == 403
+    about["more"] = {"origin": "http://127.0.0.1:8501", "sec-fetch-site": "same-origin"}
+    assert ask(token, "/stream", kind="websocket", **about)[0] == "websocket.accept"
+    assert ask(token, "/api/layers/0/tracks", **about)[2] == b"inside"
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])  # the second: another port of this computer
+def test_other_pages_can_show_no_picture_but_may_link_to_a_page(site: str) -> None:
+    about = {"sec-fetch-site": site, "sec-fetch-dest": "image"}
+    assert ask(None, "/api/movies/0/frames/0", more=about)[0] == 403
+    assert ask(None, "/stream", kind="websocket", more=about)[0] == "websocket.close"
+    about = {"sec-fetch-site": site, "sec-fetch-dest": "document"}
+    assert ask(None, "/browse", more=about)[2] == b"inside"
+    assert ask(None, "/api/movies/0/frames/0", more=about)[0] == 403
+    assert ask(None, "/browse", more={**about, "sec-fetch-dest": "iframe"})[0] == 403
+
+
+def test_two_names_at_once_are_refused() -> None:
+    assert ask(None, more={"host": "evil.example"})[0] == 403
+
+
+def test_every_answer_keeps_the_browser_with_this_server() -> None:
+    headers = ask(None)[1]
+    rules = dict(rule.strip().split(" ", 1) for rule in headers["content-security-policy"].split(";"))
+    assert set(" ".join(rules.values()).split()) <= {
+        *("'self'", "'none'", "data:", "blob:", "'unsafe-inline'", "'unsafe-eval'")
+    }
+    assert rules["default-src"].startswith("'self'")
+    assert rules["frame-ancestors"] == "'self'"
 
 
 def test_nothing_can_be_uploaded(root: Path) -> None:

@@ -126,3 +126,23 @@ def test_a_result_without_probabilities_cannot_be_cut(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no probabilities"):
         convert_movie(tmp_path, tmp_path / "OUT", certain=0.9)
     assert console.run(app, ["measure", str(tmp_path), "--out", str(tmp_path / "c.csv"), "--certain", "0.9"]) == 2
+
+
+def test_counts_have_an_interval_from_solutions_that_are_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    movie = simulate_movie(frames=8, cells=12, size=(120, 120), speed=0.6, crowding=0.3, cycle=6.0, seed=5)
+    write_result(track(movie.masks), tmp_path / "01_RES")
+    out = tmp_path / "cells.csv"
+    assert console.run(app, ["measure", str(tmp_path / "01_RES"), "--out", str(out), "--resample", "8"]) == 0
+    said = capsys.readouterr().out
+    counts = pd.read_csv(tmp_path / "cells-counts.csv").set_index("quantity")
+    tracks = pd.read_csv(tmp_path / "cells-tracks.csv")
+    assert counts.loc["tracks", "value"] == len(tracks)
+    assert counts.loc["divisions", "value"] == tracks["fate"].eq("division").sum()
+    assert (counts["low"].dropna() <= counts["high"].dropna()).all()
+    assert f"tracks: {len(tracks)} (90 % interval" in said
+    (tmp_path / "01_RES" / "graph.npz").unlink()
+    again = ["measure", str(tmp_path / "01_RES"), "--out", str(out), "--resample", "8", "--overwrite"]
+    assert console.run(app, again) == 2
+    assert "--resample needs" in capsys.readouterr().err

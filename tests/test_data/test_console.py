@@ -13,6 +13,7 @@ import typer
 from celltrail.data.errors import InputError, MissingExtra, import_extra
 from celltrail.data.running import console
 from celltrail.data.running.json_text import to_json
+from celltrail.data.settings import parse_numbers
 
 
 def run(*arguments: str, raises: BaseException | None = None) -> int:
@@ -108,11 +109,11 @@ def test_several_numbers_follow_one_option(capsys: pytest.CaptureFixture[str], w
 
 
 def test_numbers() -> None:
-    assert console.parse_numbers("512x512", "--size") == (512.0, 512.0)
-    assert console.parse_numbers("2, .5 0.5", "--voxel") == (2.0, 0.5, 0.5)
+    assert parse_numbers("512x512", "--size") == (512.0, 512.0)
+    assert parse_numbers("2, .5 0.5", "--voxel") == (2.0, 0.5, 0.5)
     for text in ("", "5", "1 2 3 4", "a b", "0 5", "-1 5", "nan 1", "inf 1"):
         with pytest.raises(InputError, match="give two numbers"):
-            console.parse_numbers(text, "--size")
+            parse_numbers(text, "--size")
 
 
 def test_json_holds_plain_values() -> None:

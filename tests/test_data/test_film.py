@@ -12,7 +12,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import write_masks, write_track_file
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.formats.points import read_result
-from celltrail.data.pictures.colours import PALETTE, PLAIN
+from celltrail.data.pictures.colours import CERTAINTY, PALETTE, PLAIN, css
 from celltrail.data.pictures.film import (
     Scenes,
     Style,
@@ -187,3 +187,21 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert run(*words) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "x.gif").exists()
+
+
+def test_certainty_colours_cells_frame_by_frame_with_a_bar(scenes: Scenes, tmp_path: Path) -> None:
+    right = {(2, 1): 0.0, (4, 2): 0.5}
+    scenes.right = right
+    red, sure = np.array(CERTAINTY[-1]), np.array(CERTAINTY[0])
+
+    def cell(frame: int) -> np.ndarray:
+        return scenes.draw(frame)[42, 8 + 4 * frame]
+
+    np.testing.assert_array_equal(cell(2), red)
+    np.testing.assert_array_equal(cell(1), sure)
+    lower = scenes.draw(1)[-40:]
+    assert (lower == red).all(axis=-1).any()  # the bar goes from wrong …
+    assert (lower == sure).all(axis=-1).any()  # … to sure
+    write_tree(TRACKS, tmp_path / "tree.svg", right=right)
+    text = (tmp_path / "tree.svg").read_text()
+    assert css(CERTAINTY[-1]) in text

@@ -26,6 +26,7 @@ from celltrail.evaluation.comparing.bootstrap import (
 from celltrail.evaluation.comparing.comparison import compare_variants, only_first, to_plain
 from celltrail.evaluation.comparing.lineages import measures_of_sums, sum_by_lineage
 from celltrail.evaluation.errors import Error
+from celltrail.evaluation.reports.comparison_report import format_html, verdict
 
 DRAWS = 300
 
@@ -257,3 +258,13 @@ def test_bad_input(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert said.count("NAME=FOLDER") == 2
     assert "given twice" in said
     assert not out.exists()
+
+
+def test_the_report_begins_with_who_is_ahead_and_shows_pictures_before_tables(dataset: Path) -> None:
+    found = compare_variants(dataset / "set", variants(dataset), baseline="good", draws=DRAWS)
+    sentence = verdict(found)
+    assert sentence.startswith("perfect is ahead in LNK, with 1.0000 against ")
+    page = format_html(found)
+    assert page.index("is ahead in LNK") < page.index("Where they differ") < page.index("<th")
+    same = compare_variants(dataset / "set", {"a": dataset / "bad", "b": dataset / "bad"}, draws=DRAWS)
+    assert verdict(same).startswith("No variant is ahead")

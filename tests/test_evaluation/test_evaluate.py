@@ -257,6 +257,17 @@ def test_the_report_holds_everything(sequence: Write, tmp_path: Path) -> None:
     assert f"{sum(error.cost > 0 for error in evaluation.errors)} errors" in page
 
 
+def test_the_report_begins_with_the_verdict_and_pictures(sequence: Write, tmp_path: Path) -> None:
+    from celltrail.evaluation.reports.sequence_report import write_report
+
+    gt, res = sequence(random_pair(9)[0], random_pair(9)[0])
+    write_report(tmp_path / "report.html", gt, res)
+    page = (tmp_path / "report.html").read_text()
+    order = ['class="verdict"', "Cells of the result", "over time", "Lineages of the result", "<h2>Measures", "<th>"]
+    places = [page.index(part) for part in order]
+    assert places == sorted(places)
+
+
 def test_the_report_shows_the_images_beside_the_truth(tmp_path: Path) -> None:
     from celltrail.data.files.tiff import write_array
     from celltrail.evaluation.reports.sequence_report import images_beside, write_report

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from celltrail.data.simulation.scene import simulate_scene  # noqa: E402
 from celltrail.segmentation import load_model  # noqa: E402
+from celltrail.segmentation.net.instance_settings import scaled_settings  # noqa: E402
 from celltrail.segmentation.prediction.blocks import _remove_small_rows, label_in_blocks  # noqa: E402
 from celltrail.segmentation.prediction.hypotheses import label_cells  # noqa: E402
 from celltrail.segmentation.prediction.instances import remove_small  # noqa: E402
@@ -27,6 +28,16 @@ def test_blocks_give_the_cells_of_the_whole_image(block: int) -> None:
     same_edges = (pieces[1:] == pieces[:-1]) == (whole[1:] == whole[:-1])
     assert same_edges.mean() > 0.995
     assert ((pieces > 0) == (truth > 0)).mean() > 0.97
+
+
+def test_reduced_images_have_blocks_of_their_own_pixels() -> None:
+    torch.set_num_threads(1)
+    image, _ = simulate_scene(frames=1, cells=20, size=(260, 240), seed=3).draw(0)
+    model, large = load_model("sim-fluo"), image.repeat(2, 0).repeat(2, 1)
+    whole = label_cells(predict(model, large, factor=0.5), scaled_settings(model.instances, 0.5))
+    pieces = label_in_blocks(model, large, block=200, overlap=100, factor=0.5)
+    assert abs(int(pieces.max()) - int(whole.max())) <= 1
+    assert ((pieces > 0) == (whole > 0)).mean() > 0.995
 
 
 def test_an_image_without_cells_has_none_in_blocks() -> None:

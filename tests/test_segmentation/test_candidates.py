@@ -6,12 +6,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
+from skimage.morphology import reconstruction
+from skimage.segmentation import watershed
 
 pytest.importorskip("torch")
 
 from celltrail.data.files.hypotheses import find_cliques, find_conflicts, paint
 from celltrail.segmentation.net.instance_settings import InstanceSettings
-from celltrail.segmentation.prediction.hypotheses import find_hypotheses, join_basins, label_cells, regions, saddles
+from celltrail.segmentation.prediction.hypotheses import (
+    PROMINENCE,
+    find_hypotheses,
+    flood,
+    join_basins,
+    label_cells,
+    regions,
+    saddles,
+)
+from celltrail.segmentation.prediction.instances import remove_small
 from celltrail.segmentation.prediction.tiles import Prediction
 
 SETTINGS = InstanceSettings(min_size=10, grow=0)
@@ -93,6 +105,24 @@ def test_candidates_are_a_tree(seed: int, count: int) -> None:
     chosen = {frozenset(pair) for pair in find_conflicts(h).tolist()}
     assert not any(frozenset((a, b)) in chosen for a in found.best for b in found.best if a != b)
     assert (h.score[found.best] > 0).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_basins_are_those_of_the_peaks_that_stand_out(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    shape = (60, 50) if seed < 4 else (8, 24, 20)
+    height = ndimage.gaussian_filter(random.normal(0, 1, shape), random.uniform(1, 3))
+    height = ((height - height.min()) / np.ptp(height)).astype(np.float32)
+    foreground = height > 0.4
+    smooth = ndimage.gaussian_filter(height, SETTINGS.grow)
+    inside = np.where(foreground, smooth, 0).astype(np.float64)
+    raised = reconstruction(inside - PROMINENCE, inside)  # the definition: peaks by morphological reconstruction
+    peaks = ndimage.label(foreground & (inside - raised >= PROMINENCE - 1e-6))[0]
+    expected = remove_small(watershed(-smooth, markers=peaks, mask=foreground), max(SETTINGS.min_size // 4, 1))
+    assert peaks.max() >= 3
+    found = flood(height, foreground, SETTINGS)
+    assert found.max() == expected.max()
+    assert np.mean(found != expected) < 0.02  # of two ways up from a pixel either may be taken, or one over a corner
 
 
 def test_joins_follow_the_saddles() -> None:

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
 from celltrail.data.errors import InputError  # noqa: E402
+from celltrail.segmentation.net import checkpoint  # noqa: E402
 from celltrail.segmentation.net.checkpoint import list_models, load_model, save_model  # noqa: E402
 from celltrail.segmentation.net.instance_settings import FLAT, InstanceSettings  # noqa: E402
 from celltrail.segmentation.net.model import Model, Preprocessing  # noqa: E402
@@ -95,6 +96,73 @@ def test_files_that_are_no_models(make, model: Model, tmp_path: Path) -> None:
         load_model(path)
     assert len(caught.value.problems) == 1
     assert "x.safetensors" in str(caught.value)
+
+
+HOSTILE = {
+    "a net of 5 GB": {"architecture": {"depth": 30}},
+    "wider than any": {"architecture": {"width": 2**40}},
+    "too many levels": {"architecture": {"depth": 8, "width": 1024}},
+    "a negative width": {"architecture": {"width": -4}},
+    "a width of text": {"architecture": {"width": "16"}},
+    "true for a number": {"architecture": {"depth": True}},
+    "three channels": {"architecture": {"channels": 3}},
+    "another norm": {"architecture": {"norm": "group"}},
+    "an unknown word": {"architecture": {"norm_": "batch"}},
+    "NaN dropout": {"architecture": {"dropout": float("nan")}},
+    "no architecture": {"architecture": None},
+    "an architecture of numbers": {"architecture": [1, 2]},
+    "a scale of nothing": {"preprocessing": {"scale": 0}},
+    "a scale of everything": {"preprocessing": {"scale": 10**12}},
+    "an infinite percentile": {"preprocessing": {"high": float("inf")}},
+    "percentiles the wrong way round": {"preprocessing": {"low": 90, "high": 10}},
+    "an unknown method": {"instances": {"method": "os.system"}},
+    "a threshold of text": {"instances": {"threshold": "0.5"}},
+    "a threshold beyond": {"instances": {"threshold": 1e300}},
+    "a score of two": {"instances": {"score": [1, 2]}},
+    "a score of texts": {"instances": {"score": ["a"] * 5}},
+    "growing for ever": {"instances": {"grow": 10**9}},
+    "info that is none": {"info": 7},
+    "a diameter of NaN": {"info": {"diameter": float("nan")}},
+    "a tiny diameter": {"info": {"diameter": -1e-320}},
+    "a diameter of text": {"info": {"native_diameter": "20"}},
+    "measures that are none": {"info": {"validation_measures": [1]}},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_headers_are_refused_before_anything_is_allocated(
+    name: str, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.safetensors"
+    save_model(path, model)
+    with safetensors.safe_open(path, framework="pt") as archive:
+        header = json.loads(archive.metadata()["celltrail"])
+        tensors = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118
+    for part, values in HOSTILE[name].items():
+        header[part] = {**header[part], **values} if isinstance(values, dict) else values
+    safetensors.save_file(tensors, path, metadata={"celltrail": json.dumps(header)})
+    monkeypatch.setattr(checkpoint, "UNet", None)  # the net that would take memory
+    with pytest.raises(InputError) as caught:
+        load_model(path)
+    assert len(caught.value.problems) == 1
+    assert "x.safetensors" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"schema": ' * 5000, '{"schema": 1e999}', "[]", "7", "null", '"celltrail.model/1"']
+)
+def test_headers_that_are_no_description(text: str, tmp_path: Path) -> None:
+    safetensors.save_file({"w": torch.zeros(1)}, tmp_path / "x.safetensors", metadata={"celltrail": text})
+    with pytest.raises(InputError, match=r"x\.safetensors is not a model"):
+        load_model(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(value: float, model: Model, tmp_path: Path) -> None:
+    model.net.head.weight.data[0, 0] = value
+    save_model(tmp_path / "x.safetensors", model)
+    with pytest.raises(InputError, match="no numbers"):
+        load_model(tmp_path / "x.safetensors")
 
 
 def test_unknown_name_lists_the_shipped_ones() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from celltrail.data.graph.candidates import (
 )
 from celltrail.data.graph.confidence import NOTHING, chosen_past, pairs_of, past_probability
 from celltrail.tracking.confidence.marginals import compute_confidence
+from celltrail.tracking.confidence.resampling import count_lineages, draw_solutions, interval_of_draws
 from celltrail.tracking.confidence.summary import interval_of, summarise
 from celltrail.tracking.confidence.temperature import (
     UNKNOWN,
@@ -33,6 +35,8 @@ from celltrail.tracking.confidence.temperature import (
 from celltrail.tracking.solving.programme import pinned_model
 from celltrail.tracking.solving.second_births import find_second_births
 from celltrail.tracking.solving.solver import solve_candidates
+
+STAKE = 24.0  # nats for explaining a mask, or a part of it, at all
 
 
 def made_problem(
@@ -104,7 +108,7 @@ def sum_over_solutions(candidates: Candidates, temperature: float) -> np.ndarray
     for clique, detection in zip(model.clique_id.tolist(), model.clique_detection.tolist(), strict=True):
         members.setdefault(clique, []).append(detection)
     full, found = (1 << 2 * model.detections) - 1, np.zeros(len(model.rows))
-    total = 0.0
+    total, best = 0.0, np.inf
 
     def price(chosen: list[int]) -> float:
         taken = columns[chosen]
@@ -117,9 +121,16 @@ def sum_over_solutions(candidates: Candidates, temperature: float) -> np.ndarray
         return float(model.cost[taken].sum() + len(births) * candidates.rebirth_cost) / NAT
 
     def go_on(state: int, chosen: list[int]) -> None:
-        nonlocal total
+        nonlocal total, best
         if state == full:
-            weight = np.exp(-price(chosen) / temperature)
+            cost = price(chosen)
+            if cost == np.inf:
+                return
+            if cost < best:  # weights are relative to the best so far
+                shrink = np.exp((cost - best) / temperature)
+                total, best = total * shrink, cost
+                found[:] *= shrink
+            weight = np.exp((best - cost) / temperature)
             total += weight
             found[columns[chosen]] += weight
             return
@@ -137,6 +148,43 @@ def error(candidates: Candidates, temperature: float = 1.5) -> float:
     got = compute_confidence(candidates, temperature)
     columns = [got.link, got.division, got.appear, got.disappear, 1 - got.used]
     return float(np.abs(np.concatenate(columns) - sum_over_solutions(candidates, temperature)).max())
+
+
+@pytest.mark.parametrize("longest", [1, 2])
+def test_a_mask_or_its_parts_are_weighed_as_they_cost(longest: int) -> None:
+    """What must be explained has a large reward for each part: it decides nothing between whole and parts.
+
+    Frames 0 and last: one cell. Between them a mask that is one cell, or two, of which the second begins and ends.
+    """
+    frame = np.array([0, *(f for f in range(1, longest + 1) for _ in range(3)), longest + 1])
+    n, wholes = len(frame), np.arange(1, 3 * longest, 3)
+    reward = np.zeros(n)
+    reward[wholes], reward[wholes + 1], reward[wholes + 2] = 2 * STAKE, STAKE - 1, STAKE - 1
+    steps = [(u, v) for u in range(n) for v in range(n) if frame[v] - frame[u] == 1]
+    links = np.array(steps, dtype=np.int64)
+    optional = reward > 0
+    candidates = Candidates(
+        Detections(
+            frame,
+            np.arange(n) + 1,
+            np.zeros((n, 3)),
+            np.ones(n, np.int64),
+            np.ones(n),
+            to_units(-reward),
+            to_units(np.full(n, 3.0)),
+            to_units(np.full(n, 3.0)),
+            optional,
+            all_free(n),
+            np.full(n, -1),
+        ),
+        Links(*links.T, to_units(np.linspace(-2, 1, len(links))), all_free(len(links))),
+        Divisions(*np.zeros((3, 0), np.int64), to_units(np.zeros(0)), all_free(0)),
+        np.repeat(np.arange(2 * longest), 2),
+        np.stack([np.repeat(wholes, 2), np.stack([wholes + 1, wholes + 2], axis=1).ravel()], axis=1).ravel(),
+    )
+    assert error(candidates) < 0.03
+    used = compute_confidence(candidates, 1.5).used[wholes]
+    assert ((used > 0.01) & (used < 0.999)).all()  # neither is out of the question
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -357,3 +405,57 @@ def test_the_temperature_that_made_the_errors_is_found() -> None:
     entry = learned.as_json()
     assert read_calibration(entry) == learned
     assert read_calibration({**entry, "version": 99}) == read_calibration(None) == Calibration()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind",
+    [{"frames": 4, "cells": 5}, {"frames": 4, "cells": 4, "gaps": True}, {"frames": 4, "cells": 4, "optional": 0.5}],
+    ids=str,
+)
+def test_solutions_under_perturbed_costs_agree_with_the_probabilities(kind: dict[str, Any]) -> None:
+    """Another way to the same numbers: no messages, but the solver. It is an approximation of its own."""
+    candidates = made_problem(1, **kind)
+    found = [
+        np.concatenate([one.link_chosen, one.division_chosen, one.appears, one.disappears])
+        for one in draw_solutions(candidates, 1.5, 100, seed=1)
+    ]
+    said = compute_confidence(candidates, 1.5)
+    difference = np.abs(
+        np.mean(found, axis=0) - np.concatenate([said.link, said.division, said.appear, said.disappear])
+    )
+    assert difference.mean() < 0.06
+    assert difference.max() < 0.3
+
+
+def test_what_is_counted_in_lineages() -> None:
+    #  1 ─┬─ 2 ─┬─ 4 ── 6 (4 continues as 6)      7 ──
+    #     │     └─ 5
+    #     └─ 3
+    tracks = Tracks.from_rows(
+        [(1, 0, 1, 0), (2, 2, 4, 1), (3, 2, 9, 1), (4, 5, 6, 2), (5, 5, 9, 2), (6, 8, 9, 4), (7, 3, 4, 0)]
+    )
+    assert count_lineages(tracks) == {
+        "tracks": 6,
+        "lineages": 2,
+        "divisions": 2,
+        "cycles": 1,
+        "mean_cycle_frames": 3,
+        "last_generation": pytest.approx((1 + 2 + 2) / 3),
+    }
+    assert interval_of_draws([1.0, 2.0, 3.0, float("nan")]) == pytest.approx((1.1, 2.9))
+    assert np.isnan(interval_of_draws([1.0, float("nan"), float("nan")])).all()
+
+
+def test_the_draws_are_as_probable_as_the_costs_say() -> None:
+    """Two cells in two frames that are the same cell with odds e^(2/T): drawn as often."""
+    candidates = made_problem(0, 2, 1)
+    one = to_units(np.array([-2.0]))
+    candidates = replace(
+        candidates,
+        detections=replace(candidates.detections, appear=to_units(np.zeros(2)), disappear=to_units(np.zeros(2))),
+        links=Links(np.array([0]), np.array([1]), one, all_free(1)),
+    )
+    share = np.mean([solution.link_chosen[0] for solution in draw_solutions(candidates, 2.0, 300, seed=0)])
+    assert share == pytest.approx(1 / (1 + np.exp(-1)), abs=0.08)
+    assert compute_confidence(candidates, 2.0).link[0] == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-3)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import write_masks
-from celltrail.data.files.hypotheses import pack_hypotheses, write_hypotheses
+from celltrail.data.files.hypotheses import hash_of_mask, pack_hypotheses, read_hypotheses, write_hypotheses
 from celltrail.data.files.opening import open_labels
+from celltrail.data.files.pins import Pin
 from celltrail.tracking import track, write_result
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
 
@@ -44,24 +47,11 @@ def two_cells(tmp_path):
 
 def test_evidence_of_a_doubtful_frame_and_of_a_clear_one(two_cells):
     movie = HypothesisMovie(open_labels(two_cells))
-    shown = [
-        (0, 2),
-        (0, 3),
-        (0, 4),
-        (1, 2),
-        (1, 3),
-        (1, 4),
-        *[(2, k) for k in (4, 1, 2, 3)],
-        (3, 2),
-        (3, 3),
-        (3, 4),
-        (4, 2),
-        (4, 3),
-        (4, 4),
-    ]
+    row_of = {1: 0, 4: 1, 5: 2, 2: 3}  # two equal masks and have their labels, the others lie above
+    shown = [(t, label) for t in range(5) for label in ((2, 1, 4, 5) if t == 2 else (4, 5, 2))]
     found = movie.evidence(*np.array(shown).T)
     assert found.share.tolist() == [1.0] * 6 + [1.0, 1.0, 0.5, 0.5] + [1.0] * 6
-    assert found.hypothesis.tolist() == [label - 1 for _, label in shown]
+    assert found.hypothesis.tolist() == [row_of[label] for _, label in shown]
     assert found.reward[2] > found.reward[0] == found.reward[1] > found.reward[7] > 2 * found.reward[8]
     assert list(zip(found.clique_id.tolist(), found.clique_row.tolist(), strict=True)) == [
         (0, 7),
@@ -74,9 +64,9 @@ def test_evidence_of_a_doubtful_frame_and_of_a_clear_one(two_cells):
 def test_layers_hold_the_hypotheses_that_may_be_cells(two_cells):
     movie = HypothesisMovie(open_labels(two_cells))
     assert movie[2].shape == (2, *SIZE)
-    assert [int((movie[2] == k).any(axis=0).sum()) for k in (1, 2, 3, 4)] == [288, 144, 144, 144]
+    assert [int((movie[2] == k).any(axis=0).sum()) for k in (1, 4, 5, 2)] == [288, 144, 144, 144]
     assert movie[0].shape == (1, *SIZE)
-    assert [int((movie[0] == k).any(axis=0).sum()) for k in (1, 2, 3, 4)] == [0, 144, 144, 144]
+    assert [int((movie[0] == k).any(axis=0).sum()) for k in (1, 4, 5, 2)] == [0, 144, 144, 144]
 
 
 def test_the_frames_around_decide(two_cells, tmp_path):
@@ -104,3 +94,33 @@ def test_hypotheses_must_be_there_and_fit(two_cells):
     write_hypotheses(two_cells / "hyp003.npz", small)
     with pytest.raises(InputError, match="shape"):
         track(two_cells, hypotheses=True)
+
+
+def test_an_edited_mask_is_believed_and_its_hypotheses_are_not(tmp_path, caplog):
+    folder = write(tmp_path / "masks", [frame(-1.0, 3.0, 3.0)] * 5)
+    for number in range(5):  # as 'segment' writes them
+        found, mask = read_hypotheses(folder / f"hyp{number:03d}.npz"), open_labels(folder)[number]
+        write_hypotheses(folder / f"hyp{number:03d}.npz", replace(found, mask_sha256=hash_of_mask(mask)))
+    assert len(track(folder, hypotheses=True).tracks) == 3
+    assert "edited" not in caplog.text
+    labels = np.zeros(SIZE, np.int64)
+    labels[WHOLE] = 7
+    write_masks(folder, [(2, labels)])
+    result = track(folder, hypotheses=True)
+    assert "masks of 1 frames (first: frame 2)" in caplog.text
+    assert result.table.label[result.table.frame == 2].tolist() == [7]
+    assert result.solution.used[result.table.frame == 2].all()
+
+
+def test_pins_speak_of_masks_and_of_hypotheses(two_cells):
+    """The whole is mask 1 of frame 2; a pin that keeps it wins over what the frames around say. Its left half is 4."""
+    assert (track(two_cells, hypotheses=True).table.frame == 2).sum() == 4
+    pins = [Pin("detection", "keep", ((2, 1),))]
+    kept = dict(track(two_cells, hypotheses=True, pins=pins).masks())[2]
+    assert kept[15, 12] == kept[15, 28] > 0
+    pins = [Pin("detection", "forbid", ((2, 4),))]
+    result = track(two_cells, hypotheses=True, pins=pins)
+    here = (result.table.frame == 2) & (result.table.label == 4)
+    assert not result.solution.used[here].any()
+    with pytest.raises(InputError, match="Pins that merge masks"):
+        track(two_cells, hypotheses=True, pins=[Pin("merge", "keep", ((2, 1), (2, 2)))])

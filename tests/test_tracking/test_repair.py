@@ -9,13 +9,26 @@ import numpy as np
 import pytest
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.ctc import Sequence, write_masks, write_track_file
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.pins import Pin
+from celltrail.data.files.tracks import Tracks
+from celltrail.data.formats.measurements import measure_cells, read_repaired
+from celltrail.data.formats.points import read_result
 from celltrail.data.graph.candidates import load_graph
 from celltrail.tracking import track, write_result
+from celltrail.tracking.costs.examples import read_example
+from celltrail.tracking.costs.logistic import Linear
 from celltrail.tracking.explain import explain_cell
+from celltrail.tracking.measuring.beside import add_readings
 from celltrail.tracking.measuring.table import measure_movie
-from celltrail.tracking.repair import RepairableMovie, find_repairs, split_by
+from celltrail.tracking.preparing.preparation import prepare
+from celltrail.tracking.repairing.finding import find_repairs
+from celltrail.tracking.repairing.movie import RepairableMovie, readings_of
+from celltrail.tracking.repairing.prices import Prices
+from celltrail.tracking.repairing.shapes import split_by
+from celltrail.tracking.settings import TrackSettings
+from celltrail.tracking.solving.solver import solve_candidates
 
 FRAMES = 8
 
@@ -250,3 +263,69 @@ def test_masks_are_put_right_by_default_and_believed_where_that_is_said():
         assert "repairs" not in track(bad, method=method).run
     with pytest.raises(InputError, match="leave out --masks-as-given"):
         track(good, masks_as_given=True, max_gap=2)
+
+
+def test_where_no_other_reading_wins_nothing_changes():
+    """A price that no links pay leaves costs, choices and what is usual as they are without any alternative."""
+    bad = merge(crowd(), (3,))
+    dear = Prices(Linear(1000.0, {}), Linear(1000.0, {}))
+    table = measure_movie(bad)
+    repairs = find_repairs(bad, table, dear)
+    movie = RepairableMovie(bad, repairs)
+    whole = add_readings(table, readings_of(repairs, table), movie)
+    assert len(whole) == len(table) + 2
+    prepared = prepare(whole, solve_candidates, TrackSettings(max_gap=0))
+    solution, masks = solve_candidates(prepared.candidates), np.flatnonzero(~whole.beside)
+    assert solution.used.tolist() == (~whole.beside).tolist()
+    links = prepared.candidates.links
+    plain = np.isin(links.source, masks) & np.isin(links.target, masks)
+    row_of = np.cumsum(~whole.beside) - 1
+    alone = prepare(table, solve_candidates, TrackSettings(max_gap=0)).candidates.links
+    assert np.array_equal(row_of[links.source[plain]], alone.source)
+    assert np.array_equal(row_of[links.target[plain]], alone.target)
+    assert np.array_equal(links.cost[plain], alone.cost)
+
+
+def test_readings_are_measured_as_masks_are():
+    """What is told of a reading beside the masks is what a pass over its pixels tells."""
+    bad = merge(crowd(), (3, 4))
+    table = measure_movie(bad)
+    repairs = find_repairs(bad, table)
+    beside = add_readings(table, readings_of(repairs, table), RepairableMovie(bad, repairs))
+    drawn = {n: RepairableMovie(bad, repairs)[n] for n in bad}
+    drawn = {n: np.where(layers[-1] > 0, layers[-1], layers[0]) for n, layers in drawn.items()}
+    known = measure_movie(drawn)
+    row_of = {key: k for k, key in enumerate(zip(known.frame.tolist(), known.label.tolist(), strict=True))}
+    for row in np.flatnonzero(beside.beside).tolist():
+        twin = row_of[int(beside.frame[row]), int(beside.label[row])]
+        for name in ("position", "area", "box", "depth", "compactness", "elongation"):
+            assert np.allclose(getattr(beside, name)[row], getattr(known, name)[twin]), name
+
+
+def test_tables_mark_what_was_split_and_what_was_left_out(tmp_path):
+    good = crowd()
+    result = track(merge(good, (3,)))
+    write_result(result, tmp_path / "RES")
+    repaired = read_repaired(tmp_path / "RES" / "run.json")
+    assert sorted(set(repaired.values())) == ["merged"]
+    cells = measure_cells(read_result(tmp_path / "RES"), dict(result.masks()), repaired=repaired)
+    assert (cells["repaired"] == "merged").sum() == 2
+    assert set(cells["frame"][cells["repaired"] != ""]) == {3}
+    assert result.run["left_out_masks"] == []
+    out = track(good, pins=[Pin("detection", "forbid", ((2, 5),))])
+    assert out.run["left_out_masks"] == [{"frame": 2, "label": 5}]
+    assert read_repaired(tmp_path / "none.json") is None
+
+
+def test_costs_are_learned_from_masks_as_they_are(tmp_path):
+    """A truth in which something looks like a wrong mask can be learned from, and is not repaired."""
+    masks, folder = merge(crowd(), (3,)), tmp_path / "01_GT" / "TRA"
+    folder.mkdir(parents=True)
+    write_masks(folder, masks.items(), prefix="man_track")
+    tracks = Tracks.from_rows([*((k, 0, FRAMES - 1, 0) for k in range(1, 13) if k != 2), (2, 0, 2, 0), (13, 4, 7, 0)])
+    masks = {n: np.where((m == 2) & (n > 3), 13, m) for n, m in masks.items()}
+    write_masks(folder, masks.items(), prefix="man_track")
+    write_track_file(folder / "man_track.txt", tracks)
+    example = read_example(Sequence(tmp_path, "01"))
+    assert len(example.table) == sum(len(np.unique(mask)) - 1 for mask in masks.values())
+    assert (example.cell == example.table.label).all()

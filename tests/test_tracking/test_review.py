@@ -99,7 +99,7 @@ def test_the_list_as_a_table_and_on_the_screen(tracked: Path, tmp_path: Path) ->
 def test_the_curve_counts_what_is_found_early(tracked: Path) -> None:
     text = run("review", tracked / "01_RES", "--curve", tracked / "01_GT", "--json")
     curve = json.loads(text)["curve"]
-    assert set(curve["found"]) == {"probability", "margin", "random"}
+    assert set(curve["found"]) == {"probability", "margin", "rules", "random"}
     assert all(values == sorted(values) for values in curve["found"].values() if curve["wrong"])
     doubt, wrong = np.array([0.1, 0.9, 0.5, 0.2]), np.array([False, True, False, True])
     assert found_by(doubt, wrong, (0.25, 0.5, 0.75)) == [0.5, 0.5, 1.0]

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from celltrail.data.columns import ranges
-from celltrail.data.types import FloatArray, IntArray
+from celltrail.data.columns import ranges, take
+from celltrail.data.types import BoolArray, FloatArray, IntArray
 from celltrail.tracking.candidates.links import LinkTable, mother_size, shift_until, typical_diameter
 from celltrail.tracking.measuring.table import DetectionTable
 
@@ -38,13 +38,24 @@ def best_other(group: IntArray, value: FloatArray, default: float) -> FloatArray
 
 
 def best_rival(
-    table: DetectionTable, group: IntArray, other_end: IntArray, value: FloatArray, default: float
+    table: DetectionTable, group: IntArray, other_end: IntArray, value: FloatArray, default: float, aside: BoolArray
 ) -> FloatArray:
-    """As `best_other`, but hypotheses that exclude each other are no rivals."""
-    best = best_other(group, value, default)
-    if len(table.clique_id):  # only groups with a hypothesis need a look at every pair
-        contested = np.isin(group, group[np.isin(other_end, table.clique_row)])
-        best[contested] = _best_compatible(table, group[contested], other_end[contested], value[contested], default)
+    """As `best_other`, but what excludes each other is no rival; nor are other readings of masks rivals of plain masks.
+
+    Parameters
+    ----------
+    aside : BoolArray
+        bool (m,), rows that begin or end in another reading of a mask.
+    """
+    best = np.full(len(group), default)
+    best[~aside] = best_other(group[~aside], value[~aside], default)
+    # only groups in which there is a choice need a look at every pair
+    asked = aside if aside.any() else np.isin(other_end, table.clique_row)
+    if asked.any():
+        contested = np.isin(group, group[asked])
+        found = _best_compatible(table, group[contested], other_end[contested], value[contested], default)
+        known = asked[contested] if aside.any() else np.ones(len(found), dtype=np.bool_)
+        best[np.flatnonzero(contested)[known]] = found[known]
     return best
 
 
@@ -101,10 +112,15 @@ class Usual:
 
 def what_is_usual(table: DetectionTable, links: LinkTable) -> Usual:
     """What the candidate links of a whole movie say about it."""
-    before, after = steady_steps(table, links)
+    beside = table.beside
+    plain = take(links, ~(beside[links.source] | beside[links.target])) if beside.any() else links
+    before, after = steady_steps(table, plain)
+    if beside.any():
+        its_before, its_after = steady_steps(table, links)
+        before[beside], after[beside] = its_before[beside], its_after[beside]
     return Usual(
         diameter=typical_diameter(table),
-        step=usual_step(table, links),
+        step=usual_step(table, plain),
         area=np.exp(before_now(np.log(table.area.astype(np.float64)), before)),
         compactness=before_now(table.compactness, before),
         after=after,
@@ -118,10 +134,10 @@ def link_features(table: DetectionTable, links: LinkTable, usual: Usual) -> Feat
     size = np.sqrt(table.diameter[u] * table.diameter[v])
     d, overlap = links.distance / usual.diameter, links.overlap(table)
     far = 4.0
-    key_u, key_v = links.key(u), links.key(v)
-    ahead, back = best_rival(table, key_u, v, d, far), best_rival(table, key_v, u, d, far)
-    over_ahead = -best_rival(table, key_u, v, -overlap, 0.0)
-    over_back = -best_rival(table, key_v, u, -overlap, 0.0)
+    key_u, key_v, aside = links.key(u), links.key(v), table.beside[u] | table.beside[v]
+    ahead, back = best_rival(table, key_u, v, d, far, aside), best_rival(table, key_v, u, d, far, aside)
+    over_ahead = -best_rival(table, key_u, v, -overlap, 0.0, aside)
+    over_back = -best_rival(table, key_v, u, -overlap, 0.0, aside)
     area = table.area.astype(np.float64)
     features = {
         "distance": links.distance / size,

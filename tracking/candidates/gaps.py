@@ -67,8 +67,9 @@ class Loose:
     smaller: BoolArray
 
 
-def find_loose(candidates: Candidates, solution: Solution, area: IntArray) -> Loose:
-    """Where the tracks of a solution without gaps begin and end; ``area``: of each detection, in voxels."""
+def find_loose(candidates: Candidates, solution: Solution, area: IntArray, typical: float) -> Loose:
+    """Where the tracks of a solution without gaps begin and end; ``area``: of each detection, in voxels, and the
+    ``typical`` one."""
     ends, begins = solution.disappears & solution.used, solution.appears & solution.used
     ended, begun = ends.copy(), begins.copy()
     links = candidates.links
@@ -78,10 +79,9 @@ def find_loose(candidates: Candidates, solution: Solution, area: IntArray) -> Lo
     doubtful = np.flatnonzero(solution.division_chosen & (candidates.divisions.cost > 0))
     for daughter in (candidates.divisions.first, candidates.divisions.second):
         begins[daughter[doubtful]] = True
-    if len(area):
-        speck = (area < SPECK * np.median(area)) & (candidates.detections.border > 0)
-        ends &= ~speck
-        begins &= ~speck
+    speck = (area < SPECK * typical) & (candidates.detections.border > 0)
+    ends &= ~speck
+    begins &= ~speck
     chosen = np.flatnonzero(solution.link_chosen)
     shrinks = area[links.target[chosen]] <= WITH_ONE_DAUGHTER * area[links.source[chosen]]
     smaller[links.source[chosen[shrinks]]] = True
@@ -103,11 +103,22 @@ def find_gaps(
     shift = {span: known.copy() if span > 1 else known for span, known in table.shift.items()}
     parts = [no_links()]
     for one, other, span, pairs in _near_pairs(table, loose, max_gap):
-        a, b, c, d = one.start, one.stop, other.start, other.stop
+        a, b = one.start, one.stop
         shift.setdefault(span, np.zeros((len(table), 3)))
-        shift[span][a:b] = predict_shift(table.place[a:b], table.place[c:d]) / table.scale
+        shift[span][a:b] = _predicted(table, one, other)
         parts.append(_links_between(table, loose, glimpses, one, other, span, shift[span][a:b], pairs))
     return replace(table, shift=shift), join_links(parts)
+
+
+def _predicted(table: DetectionTable, one: slice, other: slice) -> FloatArray:
+    """Where the cells of a frame would be in another by drift alone, float64 (n, 3) in voxels; told by the masks as given."""
+    place, masks = table.place, ~table.beside
+    here, there = np.flatnonzero(masks[one]), np.flatnonzero(masks[other])
+    known = predict_shift(place[one][here], place[other][there]) / table.scale
+    if len(here) == one.stop - one.start:
+        return known
+    nearest = cKDTree(place[one][here]).query(place[one])[1] if len(here) else np.zeros(0, dtype=np.int64)
+    return known[nearest] if len(here) else np.zeros((one.stop - one.start, 3))
 
 
 def _near_pairs(table: DetectionTable, loose: Loose, max_gap: int) -> Iterator[tuple[slice, slice, int, IntArray]]:
@@ -156,18 +167,21 @@ def _links_between(
     expected = place[one] + shift * table.scale
     sources, targets = np.unique(pairs[0]), np.unique(pairs[1])
     radius = RADIUS * typical_diameter(table)
-    ahead = nearest_pairs(expected[sources - one.start], place[other], FORWARD * crowd, radius)
-    back = nearest_pairs(place[targets], expected, BACKWARD * crowd, radius)
+    here, there = np.arange(one.start, one.stop), np.arange(other.start, other.stop)
+    here, there = here[glimpses.used[one]], there[glimpses.used[other]]  # what is no cell is no rival
+    ahead = nearest_pairs(expected[sources - one.start], place[there], FORWARD * crowd, radius)
+    back = nearest_pairs(place[targets], expected[here - one.start], BACKWARD * crowd, radius)
     shared: dict[tuple[int, int], int] = {}
-    for row in np.unique(np.concatenate([sources, back[1] + one.start])).tolist():
+    for row in np.unique(np.concatenate([sources, here[back[1]]])).tolist():
         for met, count in glimpses.shared(row, shift[row - one.start], number).items():
-            shared[row, met] = count
+            if glimpses.used[met]:
+                shared[row, met] = count
     overlapping = [pair for pair in shared if pair[0] in set(sources.tolist()) or pair[1] in set(targets.tolist())]
     keys = np.concatenate(
         [
             pairs.T,
-            np.stack([sources[ahead[0]], ahead[1] + other.start], axis=1),
-            np.stack([back[1] + one.start, targets[back[0]]], axis=1),
+            np.stack([sources[ahead[0]], there[ahead[1]]], axis=1),
+            np.stack([here[back[1]], targets[back[0]]], axis=1),
             np.array(overlapping, dtype=np.int64).reshape(-1, 2),
         ]
     )

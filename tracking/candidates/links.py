@@ -7,7 +7,7 @@ overlap. A division is a candidate if both daughters are near enough to the moth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from celltrail.data.columns import concatenate, ranges, take
-from celltrail.data.types import FloatArray, IntArray
+from celltrail.data.types import BoolArray, FloatArray, IntArray
 from celltrail.tracking.measuring.table import DetectionTable
 
 FORWARD = 7  # nearest targets of each source
@@ -104,7 +104,7 @@ def join_links(tables: Sequence[LinkTable]) -> LinkTable:
 
 def typical_diameter(table: DetectionTable) -> float:
     """Median diameter of the cells of a movie, in units of the voxel's x (1 without cells)."""
-    return float(np.median(table.diameter)) if len(table) else 1.0
+    return float(np.median(table.diameter[~table.beside])) if len(table) else 1.0
 
 
 def find_links(
@@ -117,7 +117,7 @@ def find_links(
     """
     radius = RADIUS * (typical_diameter(table) if diameter is None else diameter)
     crowd = 2 if table.joint else 1  # hypotheses of one cell take each other's places
-    place, n = table.place, len(table)
+    place, n, beside = table.place, len(table), table.beside
     start = table.frame_starts()
     time = table.time
     when = time[start[:-1]]
@@ -135,9 +135,8 @@ def find_links(
         for j in range(i + 1, beyond):
             expected = place[a:b] + table.shift[int(when[j] - when[i])][a:b] * table.scale
             c, d = start[j], start[j + 1]
-            ahead = nearest_pairs(expected, place[c:d], FORWARD * crowd, radius)
-            back = nearest_pairs(place[c:d], expected, BACKWARD * crowd, radius)[::-1]
-            keys += [(pairs[0] + a) * n + pairs[1] + c for pairs in (ahead, back)]
+            near = _near_pairs(expected, place[c:d], beside[a:b], beside[c:d], crowd, radius)
+            keys += [(pairs[0] + a) * n + pairs[1] + c for pairs in near]
         pairs = np.unique(np.concatenate(keys))
         source, target = pairs // n, pairs % n
         span_of = time[target] - when[i]
@@ -160,6 +159,21 @@ def find_links(
             )
         )
     return join_links(parts)
+
+
+def _near_pairs(
+    expected: FloatArray, place: FloatArray, beside: BoolArray, also_beside: BoolArray, crowd: int, radius: float
+) -> Iterator[IntArray]:
+    """Pairs of the nearest, forward and backward; masks are paired as if there were no other readings ``beside``."""
+    everyone = np.arange(len(expected)), np.arange(len(place))
+    masks = np.flatnonzero(~beside), np.flatnonzero(~also_beside)
+    readings = np.flatnonzero(beside), np.flatnonzero(also_beside)
+    for one, other, k in ((masks[0], masks[1], FORWARD), (readings[0], everyone[1], FORWARD)):
+        pairs = nearest_pairs(expected[one], place[other], k * crowd, radius)
+        yield np.stack([one[pairs[0]], other[pairs[1]]])
+    for one, other, k in ((masks[1], masks[0], BACKWARD), (readings[1], everyone[0], BACKWARD)):
+        pairs = nearest_pairs(place[one], expected[other], k * crowd, radius)
+        yield np.stack([other[pairs[1]], one[pairs[0]]])
 
 
 def nearest_pairs(a: FloatArray, b: FloatArray, k: int, radius: float) -> IntArray:
@@ -202,9 +216,10 @@ def find_divisions(table: DetectionTable, links: LinkTable, typical: float) -> t
     size = mother_size(table, typical)
     reach = DAUGHTER_RADIUS * size[links.source]
     row = np.flatnonzero((links.span <= 2) & (links.distance <= reach))
-    row = row[np.lexsort((links.distance[row], links.span[row], links.source[row]))]
+    aside = table.beside[links.target[row]]  # other readings take no place of a mask
+    row = row[np.lexsort((links.distance[row], aside, links.span[row], links.source[row]))]
     source = links.source[row]
-    frames = 3 * source + links.span[row]
+    frames = 2 * (3 * source + links.span[row]) + table.beside[links.target[row]]
     begin = np.searchsorted(frames, frames, side="left")
     row = row[np.arange(len(row)) - begin < DAUGHTERS * (2 if table.joint else 1)]
     source = links.source[row]

@@ -181,16 +181,25 @@ def _curve(result: Path, truth: Path, candidates: Any, solution: Any, track: Any
     import numpy as np
 
     from celltrail.data.errors import InputError
+    from celltrail.data.files.ctc import track_file
+    from celltrail.data.files.opening import open_labels
+    from celltrail.data.files.tracks import read_tracks
     from celltrail.tracking.confidence.curve import SHARES, cells_of_result, found_by, margin_doubt
+    from celltrail.tracking.confidence.rules import rule_doubt
     from celltrail.tracking.confidence.temperature import judge
 
     if not result.is_dir():
         raise InputError(f"{result} is no folder: --curve compares the masks of a result with the truth.")
     decisions = judge(candidates, solution, confidence, *cells_of_result(result, truth, candidates, track))
     random = np.random.default_rng(0).random(len(decisions.row))
+    file = track_file(result)
+    if file is None:
+        raise InputError(f"{result} holds no res_track.txt: --curve compares a whole result with the truth.")
+    odd = rule_doubt(candidates, solution, track, read_tracks(file), tuple(open_labels(result).shape))
     orders = {
         "probability": decisions.doubt,
         "margin": margin_doubt(candidates, solution)[decisions.row],
+        "rules": odd[decisions.row] + random / 2,  # of those that break as many rules, any comes first
         "random": random,
     }
     return {

@@ -1,12 +1,14 @@
 """What a person answered to the rows of a review list, and the pins that follow from it.
 
 An answers file is the list with the columns ``answer`` (``right``, ``wrong``, ``cannot tell``), and, where it is known,
-``correct_frame`` and ``correct_label``: the cell (frame, and label in the input masks) that is its past in truth.
+``correct_frame`` and ``correct_label``: the cell (frame, and label in the input masks) that is its past in truth; of a
+division and of an end, the cell that it becomes. The label 0 stands for none: it begins here, or it ends here.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,13 @@ import numpy as np
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.pins import Action, Cell, Kind, Pin
 from celltrail.data.graph.candidates import Candidates, Solution
-from celltrail.data.graph.confidence import Confidence, chosen_past, pairs_of
+from celltrail.data.graph.confidence import Confidence, chosen_past
+from celltrail.data.regular import read_text
 from celltrail.tracking.confidence.places import Place
 
 ANSWERS = ("right", "wrong", "cannot tell")
 NEEDED = ("frame", "label", "kind", "decision", "answer")
-PLAUSIBLE = 1e-3  # pasts less probable than this need not be forbidden to a cell that begins
+FUTURES = ("division", "end")  # questions about how a cell goes on, not about where it comes from
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Answer:
         Frame and label in the input masks.
     kind, answer : str
     correct : Cell | None
-        Its true past, if it was given.
+        Its true past (of a division or an end: its true future), if it was given; label 0: it has none.
     times : int
         How often it was drawn.
     drawn : bool
@@ -65,8 +68,7 @@ def read_answers(path: Path, places: Sequence[Place]) -> list[Answer]:
         With every line that cannot be used, and if the file is about another result.
     """
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+        rows = list(csv.DictReader(io.StringIO(read_text(Path(path), encoding="utf-8-sig"), newline="")))
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist: write one with 'celltrail review RES --sample N --out FILE'."
@@ -96,7 +98,9 @@ def read_answers(path: Path, places: Sequence[Place]) -> list[Answer]:
             continue
         if any(given) and not all(given):
             problems.append(f"{path}, line {number}: a correct cell needs both correct_frame and correct_label.")
-        elif correct is not None and correct[0] >= cell[0]:
+        elif correct is not None and correct[1] and row["kind"] in FUTURES and correct[0] <= cell[0]:
+            problems.append(f"{path}, line {number}: what the cell becomes must lie in a later frame than the cell.")
+        elif correct is not None and correct[1] and row["kind"] not in FUTURES and correct[0] >= cell[0]:
             problems.append(f"{path}, line {number}: the correct past must lie in an earlier frame than the cell.")
         elif known.get((*cell, row["kind"])) != row["decision"]:
             strange += 1
@@ -114,49 +118,46 @@ def read_answers(path: Path, places: Sequence[Place]) -> list[Answer]:
 def pins_from(
     answers: Sequence[Answer], candidates: Candidates, solution: Solution, confidence: Confidence
 ) -> list[Pin]:
-    """What tracking must obey from now on: right decisions are kept, wrong ones forbidden, correct pasts kept."""
-    d, past, pairs = candidates.detections, chosen_past(candidates, solution), pairs_of(candidates, confidence)
-    row_of = {cell: row for row, cell in enumerate(zip(d.frame.tolist(), d.label.tolist(), strict=True))}
-    divisions, pins = candidates.divisions, []
+    """What tracking must obey from now on: right decisions are kept, wrong ones forbidden, correct ones kept.
 
-    def name(row: int) -> Cell:
-        return int(d.frame[row]), int(d.label[row])
+    Raises
+    ------
+    InputError
+        If a correct cell is named that the input masks do not have.
+    """
+    d, past = candidates.detections, chosen_past(candidates, solution)
+    row_of = {cell: row for row, cell in enumerate(zip(d.frame.tolist(), d.label.tolist(), strict=True))}
+    links, divisions, pins = candidates.links, candidates.divisions, []
 
     def pin(kind: Kind, action: Action, *rows: int) -> None:
-        pins.append(Pin(kind, action, tuple(name(row) for row in rows)))
-
-    def forbid(mother: int, daughter: int) -> None:
-        """Neither as the same cell, nor as her daughter."""
-        pin("link", "forbid", mother, daughter)
-        if ((divisions.mother == mother) & ((divisions.first == daughter) | (divisions.second == daughter))).any():
-            pin("division", "forbid", mother, daughter)
+        pins.append(Pin(kind, action, tuple((int(d.frame[row]), int(d.label[row])) for row in rows)))
 
     for answer in answers:
-        row = row_of[answer.cell]
-        chosen = np.flatnonzero(solution.division_chosen & (divisions.mother == row))
-        right = answer.answer == "right"
+        row, right = row_of[answer.cell], answer.answer == "right"
         if answer.answer == "cannot tell":
             continue
         if answer.kind == "division":
-            daughters = int(divisions.first[chosen[0]]), int(divisions.second[chosen[0]])
-            pin("division", "keep" if right else "forbid", row, *daughters)
-        elif answer.kind == "link" and right:
-            pin("link", "keep", int(past[row]), row)
+            z = int(np.flatnonzero(solution.division_chosen & (divisions.mother == row))[0])
+            pin("division", "keep" if right else "forbid", row, int(divisions.first[z]), int(divisions.second[z]))
         elif answer.kind == "link":
-            forbid(int(past[row]), row)
-        elif answer.kind == "begin" and right:
-            here = slice(*np.searchsorted(pairs.target, (row, row + 1)))
-            for source in pairs.source[here][pairs.probability[here] > PLAUSIBLE].tolist():
-                forbid(source, row)
-        if answer.correct is not None and answer.kind in ("link", "begin"):
-            if answer.correct not in row_of:
-                raise InputError(
-                    f"The answers name cell {answer.correct[1]} of frame {answer.correct[0]}, but the input masks have "
-                    "no such cell."
-                )
-            mother = row_of[answer.correct]
-            link = (candidates.links.source == mother) & (candidates.links.target == row)
-            born = (divisions.mother == mother) & ((divisions.first == row) | (divisions.second == row))
-            as_daughter = confidence.division[born].sum() > confidence.link[link].sum()
-            pin("division" if as_daughter else "link", "keep", mother, row)
+            pin("link", "keep" if right else "forbid", int(past[row]), row)
+        elif right:
+            pin("begin" if answer.kind == "begin" else "end", "keep", row)
+        if answer.correct is None:
+            continue
+        future = answer.kind in FUTURES
+        if not answer.correct[1]:
+            pin("end" if future else "begin", "keep", row)
+            continue
+        if answer.correct not in row_of:
+            raise InputError(
+                f"The answers name cell {answer.correct[1]} of frame {answer.correct[0]}, but the input masks have "
+                "no such cell."
+            )
+        other = row_of[answer.correct]
+        earlier, later = (row, other) if future else (other, row)
+        link = (links.source == earlier) & (links.target == later)
+        born = (divisions.mother == earlier) & ((divisions.first == later) | (divisions.second == later))
+        as_daughter = confidence.division[born].sum() > confidence.link[link].sum()
+        pin("division" if as_daughter else "link", "keep", earlier, later)
     return list(dict.fromkeys(pins))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from celltrail.data.graph.candidates import Candidates, Solution
-from celltrail.data.graph.confidence import NOTHING, Confidence, Pairs, chosen_past, pairs_of, past_probability
+from celltrail.data.graph.confidence import NOTHING, Confidence, chosen_past, pairs_of, past_probability
 from celltrail.data.types import FloatArray, IntArray
 
 HALF = 0.5  # of the doubt about an end, from which on another row asks the same
@@ -93,6 +93,138 @@ def _unasked_ends(candidates: Candidates, solution: Solution, confidence: Confid
     return np.flatnonzero(ends & (likeliest < HALF * doubt))
 
 
+@dataclass(frozen=True)
+class Choice:
+    """One answer to where a cell comes from, or how it goes on.
+
+    Attributes
+    ----------
+    what : str
+        ``follows``, ``begins``, ``ends``, ``continues`` or ``divides``; empty where nothing is likely.
+    rows : tuple[int, ...]
+        The past, the future, or the two daughters; rows of the detections.
+    probability : float
+    """
+
+    what: str
+    rows: tuple[int, ...] = ()
+    probability: float = 0.0
+
+
+class ReviewList:
+    """The questions about a result, least certain first, put into words one at a time.
+
+    Attributes
+    ----------
+    questions : Questions
+    share : FloatArray
+        float64 (k,), the share of all expected errors in the list up to each question.
+    """
+
+    def __init__(self, candidates: Candidates, solution: Solution, confidence: Confidence, track: IntArray) -> None:
+        self.candidates, self.solution, self.confidence, self.track = candidates, solution, confidence, track
+        self.questions = find_questions(candidates, solution, confidence)
+        self.share = np.cumsum(self.questions.errors) / max(float(self.questions.errors.sum()), 1e-12)
+        self.pairs, self.past = pairs_of(candidates, confidence), chosen_past(candidates, solution)
+        chosen = np.flatnonzero(solution.division_chosen)
+        self._division_of = dict(zip(candidates.divisions.mother[chosen].tolist(), chosen.tolist(), strict=True))
+        self._by_mother = np.argsort(candidates.divisions.mother, kind="stable")
+        self._sorted_mother = candidates.divisions.mother[self._by_mother]
+        self._by_source = np.argsort(candidates.links.source, kind="stable")
+        self._sorted_source = candidates.links.source[self._by_source]
+
+    def __len__(self) -> int:
+        return len(self.questions.row)
+
+    def find(self, cell: tuple[int, int], kind: str) -> int | None:
+        """The number of the question of this kind about a cell (frame, label in the input masks); ``None`` for none."""
+        d = self.candidates.detections
+        rows = np.flatnonzero((d.frame == cell[0]) & (d.label == cell[1]))
+        found = np.flatnonzero(np.isin(self.questions.row, rows))
+        return next((i for i in found.tolist() if self.questions.kind[i] == kind), None)
+
+    def place(self, i: int) -> Place:
+        """The question with this number, from 0, as a row of the table."""
+        row, kind = int(self.questions.row[i]), self.questions.kind[i]
+        alternative = self.alternative(i)
+        z, y, x = np.round(self.candidates.detections.position[row], 1).tolist()
+        return Place(
+            i + 1,
+            int(self.candidates.detections.frame[row]),
+            y,
+            x,
+            z if self.candidates.ndim == 3 else None,
+            kind,
+            int(self.track[row]),
+            int(self.candidates.detections.label[row]),
+            self.in_words(self.chosen(i)),
+            round(float(self.questions.doubt[i]), 6),
+            self.in_words(alternative),
+            round(alternative.probability, 6),
+            round(float(self.share[i]), 6),
+        )
+
+    def chosen(self, i: int) -> Choice:
+        """What was decided."""
+        row, kind = int(self.questions.row[i]), self.questions.kind[i]
+        right = 1 - float(self.questions.doubt[i])
+        if kind == "division":
+            return self._divides(self._division_of[row], right)
+        if kind == "link":
+            return Choice("follows", (int(self.past[row]),), right)
+        return Choice("begins" if kind == "begin" else "ends", (), right)
+
+    def alternative(self, i: int) -> Choice:
+        """The likeliest other answer."""
+        row, kind = int(self.questions.row[i]), self.questions.kind[i]
+        choices = self._other_pasts(row) if kind in ("link", "begin") else self._other_futures(row)
+        begins, ends = float(self.confidence.appear[row]), float(self.confidence.disappear[row])
+        if kind == "link":
+            choices.append(Choice("begins", (), begins))
+        if kind == "division":
+            choices.append(Choice("ends", (), ends))
+        best = max(choices, key=lambda choice: choice.probability, default=Choice(""))
+        return best if best.probability > 0 else Choice("")
+
+    def _other_pasts(self, row: int) -> list[Choice]:
+        here = slice(*np.searchsorted(self.pairs.target, (row, row + 1)))
+        source, value = self.pairs.source[here], self.pairs.probability[here]
+        others = source != self.past[row]
+        if not others.any():
+            return []
+        likeliest = int(np.argmax(np.where(others, value, -1.0)))
+        return [Choice("follows", (int(source[likeliest]),), float(value[likeliest]))]
+
+    def _other_futures(self, row: int) -> list[Choice]:
+        choices, links = [], self.candidates.links
+        others = self._by_mother[slice(*np.searchsorted(self._sorted_mother, (row, row + 1)))]
+        others = others[others != self._division_of.get(row, -1)]
+        if len(others):
+            z = int(others[np.argmax(self.confidence.division[others])])
+            choices.append(self._divides(z, float(self.confidence.division[z])))
+        out = self._by_source[slice(*np.searchsorted(self._sorted_source, (row, row + 1)))]
+        if len(out):
+            y = int(out[np.argmax(self.confidence.link[out])])
+            choices.append(Choice("continues", (int(links.target[y]),), float(self.confidence.link[y])))
+        return choices
+
+    def _divides(self, z: int, probability: float) -> Choice:
+        divisions = self.candidates.divisions
+        return Choice("divides", (int(divisions.first[z]), int(divisions.second[z])), probability)
+
+    def in_words(self, choice: Choice) -> str:
+        """A choice for people; empty for none."""
+        words = {"follows": "follows", "continues": "is followed by", "divides": "divides into", "": ""}
+        if choice.what in ("begins", "ends"):
+            return f"{choice.what} here"
+        return f"{words[choice.what]} {' and '.join(map(self.name, choice.rows))}".strip()
+
+    def name(self, row: int) -> str:
+        """A cell in words, by its label in the input masks and its track."""
+        d = self.candidates.detections
+        return f"cell {int(d.label[row])} of frame {int(d.frame[row])} (track {int(self.track[row])})"
+
+
 def list_places(
     candidates: Candidates, solution: Solution, confidence: Confidence, track: IntArray, *, most: int | None = None
 ) -> list[Place]:
@@ -108,89 +240,8 @@ def list_places(
     most : int | None
         Only so many rows, the least certain ones.
     """
-    questions = find_questions(candidates, solution, confidence)
-    share = np.cumsum(questions.errors) / max(float(questions.errors.sum()), 1e-12)
-    pairs, words = pairs_of(candidates, confidence), _Words(candidates, solution, confidence, track)
-    found = []
-    for i in range(len(questions.row) if most is None else min(most, len(questions.row))):
-        row, kind = int(questions.row[i]), questions.kind[i]
-        alternative, probability = words.alternative(row, kind, pairs)
-        z, y, x = np.round(candidates.detections.position[row], 1).tolist()
-        found.append(
-            Place(
-                i + 1,
-                int(candidates.detections.frame[row]),
-                y,
-                x,
-                z if candidates.ndim == 3 else None,
-                kind,
-                int(track[row]),
-                int(candidates.detections.label[row]),
-                words.decision(row, kind),
-                round(float(questions.doubt[i]), 6),
-                alternative,
-                round(probability, 6),
-                round(float(share[i]), 6),
-            )
-        )
-    return found
-
-
-class _Words:
-    """Decisions and their alternatives in words."""
-
-    def __init__(self, candidates: Candidates, solution: Solution, confidence: Confidence, track: IntArray) -> None:
-        self.candidates, self.solution, self.confidence, self.track = candidates, solution, confidence, track
-        self.past = chosen_past(candidates, solution)
-        chosen = np.flatnonzero(solution.division_chosen)
-        self.division_of = dict(zip(candidates.divisions.mother[chosen].tolist(), chosen.tolist(), strict=True))
-        self.by_mother = np.argsort(candidates.divisions.mother, kind="stable")
-        self.sorted_mother = candidates.divisions.mother[self.by_mother]
-        self.by_source = np.argsort(candidates.links.source, kind="stable")
-        self.sorted_source = candidates.links.source[self.by_source]
-
-    def name(self, row: int) -> str:
-        d = self.candidates.detections
-        return f"cell {int(d.label[row])} of frame {int(d.frame[row])} (track {int(self.track[row])})"
-
-    def decision(self, row: int, kind: str) -> str:
-        if kind == "begin":
-            return "begins here"
-        if kind == "end":
-            return "ends here"
-        if kind == "link":
-            return f"follows {self.name(int(self.past[row]))}"
-        return self._divides(self.division_of[row])
-
-    def alternative(self, row: int, kind: str, pairs: Pairs) -> tuple[str, float]:
-        """The likeliest other answer, and its probability."""
-        if kind in ("link", "begin"):
-            here = slice(*np.searchsorted(pairs.target, (row, row + 1)))
-            source, value = pairs.source[here], pairs.probability[here]
-            others = source != self.past[row]
-            best = ("", 0.0)
-            if others.any():
-                likeliest = int(np.argmax(np.where(others, value, -1.0)))
-                best = (f"follows {self.name(int(source[likeliest]))}", float(value[likeliest]))
-            begins = float(self.confidence.appear[row])
-            return ("begins here", begins) if kind == "link" and begins > best[1] else best
-        links = self.candidates.links
-        here = slice(*np.searchsorted(self.sorted_mother, (row, row + 1)))
-        others = self.by_mother[here]
-        others = others[others != self.division_of.get(row, -1)]
-        choices = [("ends here", float(self.confidence.disappear[row]))] if kind == "division" else []
-        if len(others):
-            z = int(others[np.argmax(self.confidence.division[others])])
-            choices.append((self._divides(z), float(self.confidence.division[z])))
-        out = self.by_source[slice(*np.searchsorted(self.sorted_source, (row, row + 1)))]
-        if len(out):
-            y = int(out[np.argmax(self.confidence.link[out])])
-            choices.append((f"is followed by {self.name(int(links.target[y]))}", float(self.confidence.link[y])))
-        return max(choices, key=lambda choice: choice[1], default=("", 0.0))
-
-    def _divides(self, z: int) -> str:
-        divisions = self.candidates.divisions
-        return f"divides into {self.name(int(divisions.first[z]))} and {self.name(int(divisions.second[z]))}"
+    found = ReviewList(candidates, solution, confidence, track)
+    return [found.place(i) for i in range(len(found) if most is None else min(most, len(found)))]
 
 
 def as_row(place: Place) -> dict[str, str]:

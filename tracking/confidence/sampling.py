@@ -57,11 +57,19 @@ def chances(doubt: FloatArray) -> FloatArray:
     return even if total <= 0 else (1 - UNIFORM) * size / total + UNIFORM * even
 
 
+def draw_in_order(doubt: FloatArray, count: int, seed: int = 0) -> IntArray:
+    """The numbers of decisions drawn at random, one after the other, some of them several times; int64 (count,).
+
+    The first draws are a sample as well: a person may stop anywhere.
+    """
+    drawn = np.random.default_rng(seed).choice(len(doubt), size=count, p=chances(doubt))
+    return np.asarray(drawn, dtype=np.int64)
+
+
 def draw(doubt: FloatArray, count: int, seed: int = 0) -> tuple[IntArray, IntArray]:
     """Decisions drawn at random: their numbers, ordered, and how often each was drawn; int64 (k,) each."""
-    rng = np.random.default_rng(seed)
-    drawn, times = np.unique(rng.choice(len(doubt), size=count, p=chances(doubt)), return_counts=True)
-    return drawn.astype(np.int64), times.astype(np.int64)
+    drawn, times = np.unique(draw_in_order(doubt, count, seed), return_counts=True)
+    return drawn, times.astype(np.int64)
 
 
 def certify(doubt: FloatArray, drawn: IntArray, times: IntArray, wrong: BoolArray, told: BoolArray) -> Certificate:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from celltrail.data.errors import InputError
+from celltrail.data.regular import read_json
+from celltrail.data.settings import LARGEST
 from celltrail.data.types import BoolArray, FloatArray
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.parts import find_candidates
@@ -125,10 +126,10 @@ def load_costs(path: Path | None = None) -> LearnedCosts:
     InputError
         If the file is missing, is not a cost file, or is one of another version.
     """
-    source = files("celltrail.tracking.costs") / "learned.json" if path is None else Path(path)
+    source = Path(__file__).with_name("learned.json") if path is None else Path(path)
     name = "learned" if path is None else str(path)
     try:
-        content = json.loads(source.read_text(encoding="utf-8"))
+        content = read_json(source)
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist: give 'calibrated', 'learned', 'mixed', or a file made by 'celltrail fit'."
@@ -153,4 +154,8 @@ def calibration_of(model: object) -> Calibration:
 
 
 def _linear(entry: Mapping[str, Any]) -> Linear:
-    return Linear(float(entry["intercept"]), {str(key): float(value) for key, value in entry["coefficients"].items()})
+    named: dict[str, Any] = {"": entry["intercept"], **entry["coefficients"]}
+    if not all(isinstance(value, int | float) and abs(value) <= LARGEST for value in named.values()):
+        raise ValueError("coefficients that are no numbers")
+    values = {name: float(value) for name, value in named.items()}
+    return Linear(values.pop(""), values)

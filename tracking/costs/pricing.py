@@ -164,6 +164,7 @@ def price(
     usual = usual_gain(best) if alternative.any() else 0.0
     specks = doubtful(table, likely, constants) & allow_drop & ~alternative
     gain = table.reward - usual * (1 - table.share) + np.where(specks, constants.false, 0.0)
+    gain += _stake(table, float((appear + disappear).max(initial=0)) + usual)
     mother, one, two = np.concatenate(rows, axis=1)
     return Candidates(
         Detections(
@@ -350,7 +351,7 @@ def _joined(parts: list[Terms]) -> Terms:
 
 def doubtful(table: DetectionTable, likely: NDArray[np.bool_], constants: Constants) -> NDArray[np.bool_]:
     """Small detections without a likely link to the past or the future: blobs that may be no cells."""
-    return np.asarray(~likely & (table.area < constants.small * np.median(table.area)) if len(table) else likely)
+    return np.asarray(~likely & (table.area < constants.small * table.typical_area))
 
 
 def usual_gain(best: FloatArray) -> float:
@@ -363,13 +364,40 @@ def usual_gain(best: FloatArray) -> float:
     return max(float(np.median(best)), 0.0) if len(best) else 0.0
 
 
+def _stake(table: DetectionTable, least: float) -> FloatArray:
+    """What explaining a mask at all is worth, where it may be read in two ways, float64 (n,) in nats: just so much that
+    leaving it out in both, or a part of it, never pays; ``least``: what a cell costs at most that nothing follows."""
+    stake = np.zeros(len(table))
+    if table.beside.any():
+        np.add.at(stake, table.clique_row, least + float(np.maximum(-table.reward, 0).max()))
+    return stake
+
+
 def end_costs(table: DetectionTable, constants: Constants) -> tuple[FloatArray, FloatArray]:
     """Cost in nats of appearing and of disappearing, for each detection.
 
-    Nothing in the first (last) frame with cells; near it no more than having gone unseen since.
+    Nothing in the first (last) frame with cells, nor where a jump of the stage brings a cell into the image (out of it);
+    near these frames no more than having gone unseen since.
     """
     near = table.border <= constants.margin * typical_diameter(table)
     base = np.where(near, constants.border, constants.appear)
+    leaves, came = _across_the_side(table)
     time = table.time
     since, until = time - time.min(initial=0), time.max(initial=0) - time
-    return np.minimum(base, constants.gap * since), np.minimum(base, constants.gap * until)
+    appear, disappear = (np.where(crossed, 0.0, base) for crossed in (came, leaves))
+    return np.minimum(appear, constants.gap * since), np.minimum(disappear, constants.gap * until)
+
+
+def _across_the_side(table: DetectionTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which cells drift takes out of the image as a whole until the next frame, and which it has brought in; bool (n,)."""
+    start, shift = table.frame_starts(), table.shift[1]
+    before = np.zeros_like(shift)
+    for here, there, beyond in zip(start[:-2], start[1:-1], start[2:], strict=True):
+        if table.frame[there] - table.frame[here] == table.step:
+            before[there:beyond] = np.median(shift[here:there], axis=0)
+    radius = table.diameter[:, np.newaxis] / 2 / table.scale
+    size = np.array((1,) * (3 - table.ndim) + table.shape) - 1
+    ahead, back = table.position + shift, table.position - before
+    leaves = ((ahead < -radius) | (ahead > size + radius)).any(axis=1)
+    came = ((back < -radius) | (back > size + radius)).any(axis=1)
+    return np.asarray(leaves), np.asarray(came)

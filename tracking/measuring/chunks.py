@@ -129,12 +129,12 @@ def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
             single |= {int(present[0])} if len(present) == 1 else {0, 1} if len(present) else set()
             if len(present) == 1 and len(single) == 1:
                 pieces = max(pieces, _pieces(index))
-            shape_numbers = _shape_numbers(sums, scale, len(shape))
+            look = shape_numbers(sums, scale, len(shape))
             mean = sums[:, 10] / sums[:, 0]
             deviation = np.sqrt(np.maximum(sums[:, 11] / sums[:, 0] - mean**2, 0))
             mean = mean - _background(image, index) if images is not None else np.full(len(mean), np.nan)
             deviation = deviation if images is not None else mean
-            rows = (np.full(len(present), number), present, centre, area, box, depth, *shape_numbers, mean, deviation)
+            rows = (np.full(len(present), number), present, centre, area, box, depth, *look, mean, deviation)
             columns.append(tuple(np.asarray(column)[order] for column in rows))
         if not len(present):
             continue
@@ -163,8 +163,9 @@ def measure_chunk(chunk: Chunk, progress: Progress = silent) -> Measured:
     )
 
 
-def _shape_numbers(sums: FloatArray, scale: FloatArray, ndim: int) -> tuple[FloatArray, FloatArray]:
-    """Compactness and elongation from second moments; a voxel itself has variance 1/12."""
+def shape_numbers(sums: FloatArray, scale: FloatArray, ndim: int) -> tuple[FloatArray, FloatArray]:
+    """Compactness and elongation from sums over voxels (`celltrail.tracking.measuring.pixels.measure_layers`); a voxel
+    itself has variance 1/12."""
     area, first = sums[:, 0], sums[:, 1:4] / sums[:, :1]
     cov = np.zeros((len(sums), 3, 3))
     for column, (i, j) in zip(range(4, 10), ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)), strict=True):
@@ -176,6 +177,13 @@ def _shape_numbers(sums: FloatArray, scale: FloatArray, ndim: int) -> tuple[Floa
     ideal = 2 * np.pi * trace if ndim == 2 else 4 / 3 * np.pi * (5 * trace / 3) ** 1.5
     axes = np.linalg.eigvalsh(cov) if len(sums) else np.ones((0, ndim))
     return size / ideal, np.sqrt(axes[:, -1] / axes[:, -2])
+
+
+def moments(points: NDArray[Any]) -> FloatArray:
+    """The sums that `shape_numbers` takes, of the voxels (n, 3) of one object: float64 (10,)."""
+    far = points.astype(np.float64)
+    products = [far[:, i] @ far[:, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
+    return np.array([len(far), *far.sum(axis=0), *products])
 
 
 def _complain(number: int, area: IntArray, box: IntArray) -> str | None:

@@ -150,6 +150,17 @@ class DetectionTable:
         open_to_choice[self.clique_row] = True
         return open_to_choice
 
+    @property
+    def beside(self) -> NDArray[np.bool_]:
+        """Which are other readings of plain masks; what is usual in a movie is told without them."""
+        reading: NDArray[np.bool_] = self.hypothesis >= 0
+        return reading & ~reading.all() if len(reading) else reading
+
+    @property
+    def typical_area(self) -> float:
+        """Median area of the cells of a movie in voxels (1 without cells)."""
+        return float(np.median(self.area[~self.beside])) if len(self) else 1.0
+
     def exclude_each_other(self, a: IntArray, b: IntArray) -> NDArray[np.bool_]:
         """Whether pairs of rows are hypotheses of which at most one may be used."""
         if not len(self.clique_id):

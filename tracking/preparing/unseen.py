@@ -71,7 +71,7 @@ def look_for_gaps(
     fixed : bool
         Keep the price of a gap as it is.
     """
-    loose = find_loose(candidates, first, problem.table.area)
+    loose = find_loose(candidates, first, problem.table.area, problem.table.typical_area)
     table, links = find_gaps(problem.table, loose, Glimpses(masks, problem.table, first.used), max_gap=max_gap)
     logit, _ = model.link(link_features(table, links, problem.usual), len(links))
     seen, all_links = RATE_PRIOR

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.sparse import csc_array
 
 from celltrail.data.errors import InputError
+from celltrail.data.running.children import watch_children
 from celltrail.data.types import FloatArray
 
 
@@ -196,7 +197,9 @@ def _solve_pulp(solver: str, problem: LinearProgramme, integer: bool, seconds: f
     options: dict[str, Any] = {"msg": False, "timeLimit": seconds}
     if solver in ("PULP_CBC_CMD", "HiGHS", "COIN_CMD", "GUROBI", "GUROBI_CMD", "SCIP_PY", "SCIP_CMD"):
         options["gapRel"] = 0.0
-    programme.solve(pulp.getSolver(solver, **options))
+    chosen = pulp.getSolver(solver, **options)
+    chosen.tmpDir = str(watch_children())  # a solver of its own must neither outlive us nor leave its files
+    programme.solve(chosen)
     values = np.array([np.nan if v.varValue is None else float(v.varValue) for v in x])
     complete = bool(np.isfinite(values).all())
     proven = programme.status == pulp.LpStatusOptimal and programme.sol_status == pulp.LpSolutionOptimal

@@ -1,0 +1,107 @@
+"""Whatever ends a command ends its children, and what they keep in the temporary folder goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from celltrail.data.running.children import free_environment, watch_children
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+
+SLEEPER = """
+import subprocess, sys, time
+from celltrail.data.running.children import watch_children
+folder = watch_children()
+(folder / "problem.mps").write_text("rows")
+child = subprocess.Popen(["sh", "-c", "sleep 600 & sleep 601"], start_new_session=True)  # in no group of ours
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+WORKERS = """
+import time
+from celltrail.data.running.workers import open_workers
+if __name__ == "__main__":
+    with open_workers(2) as mapper:
+        print(0, flush=True)
+        list(mapper(time.sleep, [600, 600]))
+"""
+SOLVER = """
+import numpy as np
+from scipy.sparse import csc_array
+from celltrail.tracking.solving.backends import LinearProgramme, backend
+rng = np.random.default_rng(0)
+weights = rng.integers(10_000, 99_999, (6, 60)).astype(float)
+middle = np.floor(weights.sum(axis=1) / 2)
+problem = LinearProgramme(-rng.random(60), csc_array(weights), middle, middle)  # equal sums: CBC finds none for hours
+print(0, flush=True)
+backend("pulp:CBC")(problem, True, None)
+"""
+
+
+def relatives(place: Path) -> list[str]:
+    """Processes that were started, at whatever remove, with this temporary folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"TMPDIR={place}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.1)
+
+
+def started(script: str, place: Path) -> subprocess.Popen[str]:
+    file = place / "script.py"
+    file.write_text(script)
+    (place / "tmp").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, str(file)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**free_environment(), "TMPDIR": str(place / "tmp")},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    return process
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
+def test_children_end_with_their_master(how: signal.Signals, tmp_path: Path) -> None:
+    process = started(SLEEPER, tmp_path)
+    wait_for(lambda: sum("sleep 60" in one for one in relatives(tmp_path / "tmp")) >= 2)
+    process.send_signal(how)
+    process.communicate()
+    wait_for(lambda: relatives(tmp_path / "tmp") == [])
+    wait_for(lambda: list((tmp_path / "tmp").iterdir()) == [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("script", "name"), [(WORKERS, "spawn_main"), (SOLVER, "cbc")])
+def test_workers_and_solvers_end_with_their_master(script: str, name: str, tmp_path: Path) -> None:
+    process = started(script, tmp_path)
+    wait_for(lambda: any(name in one for one in relatives(tmp_path / "tmp")))
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: relatives(tmp_path / "tmp") == [])
+    wait_for(lambda: list((tmp_path / "tmp").iterdir()) == [])
+
+
+def test_what_shall_go_on_carries_no_mark() -> None:
+    folder = watch_children()
+    assert folder == watch_children()
+    marks = set(os.environ) - set(free_environment())
+    assert len(marks) >= 1
+    assert all(name.startswith("CELLTRAIL_FAMILY_") for name in marks)

@@ -1,0 +1,185 @@
+"""Masks that are wrong for a few frames: two cells in one mask, one cell in several; what else they may be.
+
+A mask is taken for a **merger** where at least two cells before, moved by the drift, fall into it, and at least two
+come out of it again a few frames later. It may be split as these cells say, each pixel going to the nearest of them;
+within a longer run the parts of one frame split the next one, from either end to the middle. Some masks are taken
+for **pieces** of one where they come out of one cell and fall into one again a few frames later; they may be joined.
+
+Neither is decided here. Masks and what they may be instead exclude each other in the programme, which must take one
+or the other as a whole, and the links to the frames around speak for either. A division is no merger, as one cell
+precedes it, and its daughters are no pieces, as they do not become one again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+
+from celltrail.data.types import IntArray, Masks
+from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.repairing.movie import Repair
+from celltrail.tracking.repairing.prices import Look, Prices, load_prices
+from celltrail.tracking.repairing.shapes import Shape, compactness, split_by, union
+
+LONGEST = 5  # frames that such an error lasts at most
+LARGER = 1.2  # a whole is at least that many times as large as the largest of its parts …
+ALIKE = 1.5  # … and as large as all of them together, up to this factor
+
+
+def find_repairs(masks: Masks, table: DetectionTable, prices: Prices | None = None) -> list[Repair]:
+    """Mergers and pieces of a movie of plain masks, ordered by frame; no mask is in two of them.
+
+    Parameters
+    ----------
+    table : DetectionTable
+        The detections of ``masks``, with the overlaps between adjacent frames.
+    prices : Prices | None
+        ``None``: those that come with Celltrail.
+    """
+    prices = prices or load_prices()
+    into, out_of = _heirs(table)
+    runs = [*_merged_runs(table, into, out_of), *_split_runs(table, into, out_of)]
+    top = np.zeros(int(table.frame.max(initial=0)) + 1, dtype=np.int64)
+    np.maximum.at(top, table.frame, table.label)
+    free = top + 1
+    read = lru_cache(maxsize=LONGEST + 2)(lambda number: np.asarray(masks[number]).astype(np.int64, copy=False))
+    shape_of = _Shapes(table, read)
+    taken: set[int] = set()
+    found: list[Repair] = []
+    for kind, frames in sorted(runs, key=lambda run: (int(table.frame[run[1].rows[0][0]]), run[1].rows)):
+        if taken & {row for rows in frames.rows for row in rows}:
+            continue
+        shapes = shape_of.split(frames) if kind == "merged" else shape_of.joined(frames)
+        if shapes is None:
+            continue
+        look = _look(table, frames, shapes, kind)
+        price, event = prices.of(kind, look) / len(shapes), len({repair.event for repair in found})
+        for rows, parts in zip(frames.rows, shapes, strict=True):
+            number = int(table.frame[rows[0]])
+            labels = tuple(sorted(table.label[list(rows)].tolist()))
+            found.append(Repair(kind, number, labels, tuple(parts), int(free[number]), event, price, look))
+            free[number] += len(parts)
+            taken |= set(rows)
+    return sorted(found, key=lambda repair: (repair.frame, repair.labels))
+
+
+@dataclass(frozen=True)
+class Run:
+    """An error that lasts: the rows of each frame, and the rows of the cells before and after (none: the movie ends)."""
+
+    rows: tuple[tuple[int, ...], ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+Found = tuple[Literal["merged", "split"], Run]
+
+
+def _heirs(table: DetectionTable) -> tuple[IntArray, IntArray]:
+    """For each detection the one of the next frame that it falls into by more than half, and the one of the frame
+    before out of which more than half of it comes; −1: none."""
+    rank = np.searchsorted(table.frames_with_cells(), table.frame)
+    source, target, count = table.overlap_source, table.overlap_target, table.overlap_count
+    near = rank[target] - rank[source] == 1
+    source, target, count = source[near], target[near], count[near]
+    into, out_of = np.full(len(table), -1), np.full(len(table), -1)
+    most = 2 * count > table.area[source]
+    into[source[most]] = target[most]
+    most = 2 * count > table.area[target]
+    out_of[target[most]] = source[most]
+    return into, out_of
+
+
+def _members(of: IntArray) -> dict[int, tuple[int, ...]]:
+    """The rows that share a value of ``of``, by that value."""
+    members: dict[int, list[int]] = {}
+    for row in np.flatnonzero(of >= 0).tolist():
+        members.setdefault(int(of[row]), []).append(row)
+    return {value: tuple(rows) for value, rows in members.items()}
+
+
+def _is_whole(table: DetectionTable, row: int, parts: Sequence[int]) -> bool:
+    """Whether a detection is large enough to hold others, but not larger than they together explain."""
+    area, areas = table.area[row], table.area[list(parts)]
+    return bool(area >= LARGER * areas.max() and areas.sum() / ALIKE <= area <= areas.sum() * ALIKE)
+
+
+def _merged_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Iterator[Found]:
+    """Masks that several cells fall into, up to the one that several come out of, or that is in the last frame."""
+    before, after = _members(into), _members(out_of)
+    last = int(table.frame.max(initial=0))
+    for first, cells in before.items():
+        if len(cells) < 2 or not _is_whole(table, first, cells):
+            continue
+        chain = [first]
+        while len(chain) <= LONGEST:
+            end = chain[-1]
+            heirs = after.get(end, ())
+            if (len(heirs) > 1 and _is_whole(table, end, heirs)) or table.frame[end] == last:
+                yield "merged", Run(tuple((row,) for row in chain), cells, heirs if len(heirs) > 1 else ())
+                break
+            if into[end] < 0 or not _is_whole(table, int(into[end]), cells):
+                break
+            chain.append(int(into[end]))
+
+
+def _split_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Iterator[Found]:
+    """Masks that come out of one cell, up to those that fall into one."""
+    for mother, rows in _members(out_of).items():
+        chain = [rows]
+        while len(chain) <= LONGEST and len(chain[-1]) > 1:
+            heirs = {int(into[row]) for row in chain[-1]}
+            if -1 in heirs or not _is_whole(table, mother, chain[-1]):
+                break
+            if len(heirs) == 1:
+                heir = heirs.pop()
+                if _is_whole(table, heir, chain[-1]):
+                    yield "split", Run(tuple(chain), (mother,), (heir,))
+                break
+            chain.append(tuple(sorted(heirs)))
+
+
+def _look(table: DetectionTable, run: Run, shapes: list[list[Shape]], kind: str) -> Look:
+    """``frames``: how many an event lasts; ``rounder``: how much rounder several cells would be than one, in the mean."""
+    rounder = []
+    for rows, parts in zip(run.rows, shapes, strict=True):
+        masks = table.compactness[list(rows)].mean()
+        others = float(np.mean([compactness(part, table.scale) for part in parts]))
+        rounder.append(others - masks if kind == "merged" else masks - others)
+    return {"frames": float(len(shapes)), "rounder": float(np.mean(rounder))}
+
+
+class _Shapes:
+    """The pixels of the cells of a movie."""
+
+    def __init__(self, table: DetectionTable, read: Any) -> None:
+        self.table, self.read = table, read
+
+    def of(self, row: int) -> Shape:
+        """The box of a detection and its mask."""
+        table = self.table
+        corners = table.box[row].tolist()
+        box = tuple(slice(corners[axis], corners[axis + 3]) for axis in range(3 - table.ndim, 3))
+        return box, self.read(int(table.frame[row]))[box] == table.label[row]
+
+    def joined(self, run: Run) -> list[list[Shape]]:
+        """The union of the pieces of each frame."""
+        return [[union([self.of(row) for row in rows])] for rows in run.rows]
+
+    def split(self, run: Run) -> list[list[Shape]] | None:
+        """The parts of the mask of each frame; ``None`` where one of them would be much too small."""
+        scale = self.table.scale[3 - self.table.ndim :]
+        wholes = [self.of(rows[0]) for rows in run.rows]
+        forwards = (len(wholes) + 1) // 2 if run.after else len(wholes)
+        parts: list[list[Shape]] = [[] for _ in wholes]
+        cells = [self.of(row) for row in run.before]
+        for i in range(forwards):
+            cells = parts[i] = split_by(wholes[i], cells, scale)
+        cells = [self.of(row) for row in run.after]
+        for i in range(len(wholes) - 1, forwards - 1, -1):
+            cells = parts[i] = split_by(wholes[i], cells, scale)
+        return None if any(len(frame) < 2 for frame in parts) else parts

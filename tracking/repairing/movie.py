@@ -1,0 +1,153 @@
+"""Masks of a movie, with what some of them may be instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from celltrail.data.columns import row_of_cell
+from celltrail.data.files.movie import DerivedFrames
+from celltrail.data.progress import Progress, silent
+from celltrail.data.types import BoolArray, IntArray, Masks
+from celltrail.tracking.exporting.masks import relabel
+from celltrail.tracking.measuring.beside import Reading
+from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
+from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.repairing.prices import Look
+from celltrail.tracking.repairing.shapes import Shape, points
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What some masks of one frame may be instead.
+
+    Attributes
+    ----------
+    labels : tuple[int, ...]
+        Of the masks: one for a merger, several for pieces.
+    parts : tuple[Shape, ...]
+        The other reading, several for a merger, one for pieces; their labels are ``first``, ``first + 1`` …, which
+        no mask of the frame has.
+    event : int
+        The error that this frame is part of: one that lasts has several.
+    price : float
+        Nats against this frame of the error, all frames of which share the price of the event.
+    look : Mapping of str to float
+        What the price of the event was told from.
+    """
+
+    kind: Literal["merged", "split"]
+    frame: int
+    labels: tuple[int, ...]
+    parts: tuple[Shape, ...]
+    first: int
+    event: int
+    price: float
+    look: Look
+
+    @property
+    def new(self) -> range:
+        """The labels of the parts."""
+        return range(self.first, self.first + len(self.parts))
+
+
+class RepairableMovie(DerivedFrames, LayeredMovie):
+    """Masks, with what some of them may be instead in a second layer. Frame number → layers (1 or 2, …)."""
+
+    def __init__(self, masks: Masks, repairs: Sequence[Repair]) -> None:
+        super().__init__(masks)
+        self.repairs = tuple(repairs)
+
+    def __getitem__(self, number: int) -> NDArray[Any]:
+        labels = np.asarray(self.masks[number]).astype(np.int64, copy=False)
+        here = [repair for repair in self.repairs if repair.frame == number]
+        if not here:
+            return labels[np.newaxis]
+        other = np.zeros(labels.shape, dtype=np.int64)
+        for repair in here:
+            for label, (box, mask) in zip(repair.new, repair.parts, strict=True):
+                other[box][mask] = label
+        return np.stack([labels.astype(np.int64), other])
+
+    def draw(self, number: int, labels: IntArray, new: IntArray) -> NDArray[np.int64]:
+        """Label image of chosen masks and parts: ``labels`` become ``new`` (0: left out)."""
+        return np.asarray(np.max([relabel(layer, labels, new) for layer in self[number]], axis=0))
+
+    def evidence(self, frame: IntArray, label: IntArray, progress: Progress = silent) -> Evidence:
+        """What speaks against the other readings, apart from the links; each excludes the masks that it stands for.
+
+        Several parts or pieces together count for one typical cell: they must not win by having more links.
+        """
+        row_of = row_of_cell(frame, label)
+        reward, share, hypothesis = np.zeros(len(frame)), np.ones(len(frame)), np.full(len(frame), -1)
+        pairs: list[tuple[int, int]] = []
+        for repair in self.repairs:
+            old = [row_of[repair.frame, one] for one in repair.labels]
+            new = [row_of[repair.frame, one] for one in repair.new]
+            reward[new] = -repair.price / len(new)
+            share[old], share[new] = 1 / len(old), 1 / len(new)
+            hypothesis[new] = np.arange(len(new)) + repair.first - 1
+            pairs += [(a, b) for a in old for b in new]
+        rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return Evidence(
+            reward=reward,
+            share=share,
+            hypothesis=hypothesis,
+            clique_id=np.repeat(np.arange(len(rows)), 2),
+            clique_row=rows.ravel(),
+        )
+
+
+def readings_of(repairs: Sequence[Repair], table: DetectionTable) -> list[Reading]:
+    """The parts of some repairs, as they are measured beside the masks."""
+    row_of = row_of_cell(table.frame, table.label)
+    return [
+        Reading(
+            repair.frame,
+            label,
+            tuple(row_of[repair.frame, mask] for mask in repair.labels),
+            points(shape).astype(np.int64),
+        )
+        for repair in repairs
+        for label, shape in zip(repair.new, repair.parts, strict=True)
+    ]
+
+
+def list_repairs(masks: Masks, table: DetectionTable, track: IntArray) -> dict[str, Any]:
+    """What ``run.json`` says of the repairs of a movie.
+
+    Parameters
+    ----------
+    track : IntArray
+        int64 (n,), the track of each detection; 0: not used.
+
+    Returns
+    -------
+    dict
+        ``considered``: how many there were to choose from; ``merged``, ``split``: how many masks were split, and how
+        often pieces were joined; ``list``: those, each with ``kind``, ``frame``, ``masks`` (labels of the masks) and
+        ``tracks`` (labels in the result).
+    """
+    repairs = masks.repairs if isinstance(masks, RepairableMovie) else ()
+    track_of = dict(zip(zip(table.frame.tolist(), table.label.tolist(), strict=True), track.tolist(), strict=True))
+    done = [
+        {"kind": repair.kind, "frame": repair.frame, "masks": list(repair.labels), "tracks": tracks}
+        for repair in repairs
+        if any(tracks := [track_of[repair.frame, label] for label in repair.new])
+    ]
+    count = {kind: sum(repair["kind"] == kind for repair in done) for kind in ("merged", "split")}
+    return {"considered": len(repairs), **count, "list": done}
+
+
+def list_left_out(table: DetectionTable, used: BoolArray) -> list[dict[str, int]]:
+    """The masks that are no part of the result, neither as they are nor read otherwise: ``frame`` and ``label``."""
+    replaced = np.zeros(len(table), dtype=np.bool_)
+    pairs = table.clique_row.reshape(-1, 2) if table.beside.any() else np.zeros((0, 2), dtype=np.int64)
+    for one, other in ((0, 1), (1, 0)):
+        replaced[pairs[used[pairs[:, other]], one]] = True
+    rows = np.flatnonzero(~used & ~replaced & (table.hypothesis < 0))
+    return [{"frame": int(table.frame[row]), "label": int(table.label[row])} for row in rows]
