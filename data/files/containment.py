@@ -5,6 +5,7 @@ This is the one place that decides; whoever follows such a path asks here, and o
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from celltrail.data.errors import InputError
@@ -30,12 +31,15 @@ def inside(root: Path, path: Path) -> Path:
     InputError
         If it leads out of ``root``, or nowhere.
     """
+    missing = ""
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"{path} cannot be opened ({type(error).__name__}): remove the broken link.") from None
+        real, missing = Path(os.path.abspath(path)), type(error).__name__  # by its name alone
     if not real.is_relative_to(root.resolve()):
         raise InputError(
             f"{path} leads out of {root}, as a link or by its name: copy the folder, or open the one it points to."
         )
+    if missing:
+        raise InputError(f"{path} cannot be opened ({missing}): remove the broken link.")
     return real

@@ -199,7 +199,7 @@ def test_an_empty_folder_a_missing_one_and_a_data_set(tmp_path: Path) -> None:
 
 
 def test_a_date_is_no_frame_number(tmp_path: Path) -> None:
-    write_frames(tmp_path, ["cells 20240131120000.tif", "cells 20240131120500.tif"])
+    write_frames(tmp_path, ["cells 20241331120000.tif", "cells 20241331120500.tif"])  # nor a clock: no 13th month
     with pytest.raises(InputError, match="looks like a date: number the frames 0, 1, 2"):
         open_images(tmp_path)
 

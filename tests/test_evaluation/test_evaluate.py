@@ -195,7 +195,7 @@ def test_voxel_sizes_give_distances_in_micrometres(
     measures = json.loads(capsys.readouterr().out)["sequences"][0]["measures"]
     assert (measures["ADE"], measures["ADE_um"]) == (1.0, 0.25)
     assert run("evaluate", gt, res, "--voxel", "0.5") == 2
-    assert "two or three sizes" in capsys.readouterr().err
+    assert "give two numbers (Y X) or three (Z Y X), each above 0" in capsys.readouterr().err
 
 
 def test_a_sparse_truth(sequence: Write, two_tracks: Movie) -> None:

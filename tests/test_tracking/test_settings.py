@@ -117,7 +117,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest_known_name() -> None:
         ({"foi": None}, "'foi' is None: give a whole number."),
         ({"time_limit": float("nan")}, "'time_limit' is nan seconds: give a number from 0 on."),
         ({"allow_drop": "no"}, "'allow_drop' is 'no': give true or false."),
-        ({"voxel": "wide"}, "--voxel wide: give two or three numbers"),
+        ({"voxel": "wide"}, "--voxel wide: give two numbers (Y X) or three (Z Y X)"),
         ({"masks_as_given": True, "hypotheses": True}, "leave out --masks-as-given"),
     ],
 )

@@ -127,8 +127,8 @@ def test_bad_masks_get_a_sentence_and_leave_nothing(masks, tmp_path, capsys, spo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--voxel", "0 1 1"], "positive"),
-        (["--voxel", "one"], "two or three numbers"),
+        (["--voxel", "0 1 1"], "each above 0"),
+        (["--voxel", "one"], "two numbers (Y X) or three (Z Y X)"),
         (["--costs", "unknown"], "not a choice for costs"),
         (["--solver", "pulp:NONSENSE"], "NONSENSE"),
         (["--frames", "7:9"], "no frame in"),
