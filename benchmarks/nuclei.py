@@ -5,11 +5,12 @@
     python benchmarks/nuclei.py --judge nuclei sim-fluo fluo-hela --data DATA
 
 ``--make`` writes simulated nuclei of many sizes, crowded and sparse, sharp and blurred, and images without any cell, as
-folders of images and masks. ``--finish`` takes the weights of the last step and chooses the thresholds on frames that the
-training has seen, so that what it holds back judges alone. ``--judge`` takes the frames that the training holds back, resizes each so that its cells have
-the diameter that the model was trained with (the true one: this measures the net, not the search for the scale), and gives
-AP50, matches at an IoU of 0.5 over matches, false and missed cells, as the mean over images, and SEG of the true cells; then
-the number of cells found in twelve images without any, normalised by their percentiles.
+folders of images and masks. ``--finish`` takes the weights of the last step with thresholds that nothing has chosen, so that
+what the training holds back judges alone, and notes how dark the surroundings of cells are. ``--judge`` takes the frames
+that the training holds back, resizes each so that its cells have the diameter that the model was trained with (the true
+one: this measures the net, not the search for the scale), and gives AP50, matches at an IoU of 0.5 over matches, false and
+missed cells, as the mean over images, and SEG of the true cells; then the same of drawn nuclei of very unequal brightness
+(`unequal.py`), and the number of cells found in twelve images without any, normalised by their percentiles.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from unequal import draw_unequal
 
 from celltrail.data.files.tiff import write_array
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.data.writing.output import output_folder
-from celltrail.evaluation import segmentation_scores
 from celltrail.segmentation import Model, load_model, preset
 from celltrail.segmentation.net.checkpoint import save_model
 from celltrail.segmentation.net.resize import (
@@ -47,10 +48,10 @@ from celltrail.segmentation.prediction.tiles import Prediction, predict
 from celltrail.segmentation.training.annotated import AnnotatedMovie, open_movie, split_off
 from celltrail.segmentation.training.annotations import open_annotations
 from celltrail.segmentation.training.examples import TrainingTiles, typical_darkness
-from celltrail.segmentation.training.validation import calibrate, default_instances
+from celltrail.segmentation.training.validation import default_instances
 
 SIDE = 320
-SIMULATED, BLANK = 72, 24  # images
+SIMULATED, BLANK, UNEQUAL = 72, 24, 14  # images
 DIAMETERS = (14.0, 60.0)
 MATCH = 0.5  # IoU
 
@@ -124,17 +125,15 @@ def held_back(data: Path) -> list[AnnotatedMovie]:
 
 
 def finish(last: Path, data: Path, made: Path, out: Path) -> None:
-    """Choose thresholds, and measure the darkness, on what the model has learnt from."""
+    """Give the weights of the last step the usual thresholds, and the darkness of what they have learnt from."""
     model, settings = load_model(last), preset("nuclei")
     drawn = [open_annotations(made / name / "images", made / name / "masks") for name in ("simulated", "blank")]
     training = [split_off(movie)[0] for movie in [*annotated(data), *drawn]]
-    model.instances = default_instances(settings)
-    model.instances, measures = calibrate(model, training[:3], segmentation_scores, diameter=settings.diameter)
     tiles = TrainingTiles(training, settings, model.preprocessing, seed=0, count=1)
-    model.info |= {"darkness": typical_darkness(tiles), "training_measures": measures}
-    model.info.pop("validation_measures", None)
+    model.instances = default_instances(settings)
+    model.info["darkness"] = typical_darkness(tiles)
+    model.info.pop("validation_measures", None)  # of other thresholds
     save_model(out, model, half=True, overwrite=True)
-    print(json.dumps({"instances": vars(model.instances), "darkness": model.info["darkness"], **measures}))
 
 
 def segment_at(model: Model, image: NDArray[Any], diameter: float) -> NDArray[np.int32]:
@@ -191,6 +190,11 @@ def judge(names: list[str], data: Path, every: int) -> None:
                 "SEG": round(float(np.mean(cells)), 3),
             }
             print(json.dumps(row), flush=True)
+        drawn = [draw_unequal(seed) for seed in range(UNEQUAL)]
+        found = [compare(truth, segment_at(model, image, median_diameter(truth))) for image, truth in drawn]
+        scores, cells = [ap for ap, _ in found], [iou for _, each in found for iou in each]
+        row = {"model": name, "data": "unequal nuclei, drawn", "images": UNEQUAL}
+        print(json.dumps(row | {"AP50": round(float(np.mean(scores)), 3), "SEG": round(float(np.mean(cells)), 3)}))
         false = sum(int(label_cells(predict(model, draw_blank(100 + i)), model.instances).max()) for i in range(12))
         print(json.dumps({"model": name, "false cells in 12 images without cells": false}), flush=True)
 

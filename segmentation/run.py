@@ -17,9 +17,9 @@ from celltrail.segmentation.segment_settings import SegmentSettings
 
 COMMAND = "segment"
 LIBRARIES = ("celltrail", "numpy", "scipy", "scikit-image", "torch")
-REMEDY = (
-    "The masks are a guess: annotate a few frames and train ('celltrail train IMAGES --labels MASKS --start nuclei "
-    "--out MODEL'), or bring masks from elsewhere ('celltrail track MASKS')."
+WAYS_ON = (
+    "annotate a few frames and train ('celltrail train IMAGES --labels MASKS --start nuclei --out MODEL'), "
+    "or bring masks from elsewhere ('celltrail track MASKS')"
 )
 
 
@@ -82,7 +82,7 @@ def in_words(run: Mapping[str, Any]) -> list[str]:
     if run["fits"]:
         told[-1:] = [told[-1] + " The model knows such images."] if told else []
     if run["cells"] == 0:
-        told.append("No cell was found.")
+        told.append(f"No cell was found. If there are some, the model does not know them: {WAYS_ON}.")
     elif run["fits"] is False:
-        told.append(f"WARNING: these images do not look like what the model knows. {REMEDY}")
+        told.append(f"WARNING: these images do not look like what the model knows. The masks are a guess: {WAYS_ON}.")
     return told

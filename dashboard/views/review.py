@@ -85,7 +85,8 @@ def show_progress(found: Review, sampled: bool) -> None:
         return
     st.progress(
         min(1.0, found.seen),
-        text=f"**{100 * found.seen:.0f} %** of the expected errors seen, in {len(found.answers):,} answers; "
+        text=f"**{100 * found.seen:.0f} %** of the expected errors seen, in {len(found.answers):,} "
+        f"answer{'' if len(found.answers) == 1 else 's'}; "
         f"about **{found.left:,.1f}** expected at the places left",
     )
 

@@ -111,7 +111,7 @@ def darkness(plane: Float32Array, labels: NDArray[np.integer[Any]], rough: Float
     plane : Float32Array
         Grey values (Y, X).
     labels : NDArray[np.integer[Any]]
-        The cells.
+        The cells; where there are none, the brightest pixels stand for them.
     rough : Float32Array | None
         As for `contrasts`; noise is then no darkness.
 
@@ -120,11 +120,11 @@ def darkness(plane: Float32Array, labels: NDArray[np.integer[Any]], rough: Float
     float
         0 … 1; NaN where there are too few pixels of either kind.
     """
-    cells = labels > 0
+    smooth = ndimage.gaussian_filter(plane, 1)
+    cells = labels > 0 if labels.any() else smooth >= np.percentile(smooth, 99)
     outside = ~ndimage.binary_dilation(cells)
     if min(np.count_nonzero(cells), np.count_nonzero(outside)) < FEW:
         return float("nan")
-    smooth = ndimage.gaussian_filter(plane, 1)
     lowest, middle = np.percentile(smooth[outside], [1, 50])
     bright = float(np.percentile(smooth[cells], 95)) - middle
     noise = 0.0 if rough is None else float(np.median(rough[outside])) / 0.6745

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.progress import Progress, silent
 from celltrail.segmentation.net.model import Model
-from celltrail.segmentation.prediction.contrast import LEAST
-from celltrail.segmentation.prediction.grey import Limits, mend
+from celltrail.segmentation.prediction.contrast import LEAST, darkness, roughness
+from celltrail.segmentation.prediction.grey import Limits, mend, normalise
 from celltrail.segmentation.prediction.ladder import look, search
 from celltrail.segmentation.prediction.scale import GRID, Sightings, density, find_diameter, join, near
 from celltrail.segmentation.prediction.tiles import USUAL_DIAMETER, limits_at
@@ -206,15 +206,18 @@ def survey(
     near_by = near(join(list(seen.values())), factor) if seen else None
     own = [find_diameter(votes[number], seen[number], base) for number in seen] if factors is None else []
     stills = _why_stills(images, [one for one in own if one is not None], found, grey)
+    dark = _median(near_by, "darkness")
+    if dark is None and planes:  # hardly anything was found: the images as a whole
+        dark = round(float(np.median([_darkness_of(model, plane) for plane in planes.values()])), 3)
     return Survey(
         trained=trained,
         diameter=found,
         given=diameter is not None,
         factor=factor,
-        fits=_fits(model, near_by),
+        fits=_fits(model, near_by, dark),
         agreement=_median(near_by, "agreement"),
         sureness=_median(near_by, "sureness"),
-        darkness=_median(near_by, "darkness"),
+        darkness=dark,
         stand_out=native is None and _must_stand_out(near_by),
         stills=stills,
         grey=grey,
@@ -253,13 +256,19 @@ def _at_one(found: Sightings | None) -> bool:
     return (_median(found, "agreement") or 0) >= FITS or (_median(found, "sureness") or 0) >= SURE
 
 
-def _fits(model: Model, found: Sightings | None) -> bool | None:
+def _darkness_of(model: Model, plane: NDArray[Any]) -> float:
+    """`darkness` of a plane in which no cells are known; 0 where there is nothing to see."""
+    step = max(1, round(min(plane.shape) / 512))
+    seen = normalise(plane, limits_at(model, plane, 1.0))[::step, ::step]
+    return float(np.nan_to_num(darkness(seen, np.zeros(seen.shape, dtype=np.int32), roughness(seen))))
+
+
+def _fits(model: Model, found: Sightings | None, dark: float | None) -> bool | None:
     """Whether a model knows what it sees: it must be at one with itself, and what is dark and bright lie as it has learnt."""
-    if _median(found, "agreement") is None:
-        return None
-    learnt, darkness = model.info.get("darkness"), _median(found, "darkness")
-    as_learnt = learnt is None or darkness is None or darkness <= DARK * max(float(learnt), LIGHT)
-    return as_learnt and _at_one(found)
+    learnt = model.info.get("darkness")
+    if learnt is not None and dark is not None and dark > DARK * max(float(learnt), LIGHT):
+        return False
+    return None if _median(found, "agreement") is None else _at_one(found)
 
 
 def _must_stand_out(found: Sightings | None) -> bool:

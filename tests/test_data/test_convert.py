@@ -511,7 +511,7 @@ def test_the_command_and_its_refusals(tmp_path: Path, result: Path, capsys: pyte
         (str(tmp_path / "nowhere"), str(tmp_path / "c.csv")): "does not exist",
         (str(result), str(tmp_path / "c.xlsx")): "the ending .xlsx, which is not written here",
         (str(result), str(result), "--overwrite"): "must not be replaced",
-        (str(result / "mask000.tif"), str(tmp_path / "c.csv")): "has no format that is read here",
+        (str(result / "res_track.txt"), str(tmp_path / "c.csv")): "the columns 1, 0, 8, 0.1, which are not known",
         (str(result), str(tmp_path / "c.csv"), "--voxel", "0", "1"): "--voxel 0 1",
     }.items():
         assert run(*words) == 2

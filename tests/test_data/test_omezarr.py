@@ -148,6 +148,7 @@ def test_the_fields_of_a_plate_are_listed_and_chosen(tmp_path: Path) -> None:
     np.testing.assert_array_equal(open_images(tmp_path / "a.zarr" / "B" / "2")[1], MOVIE[1, 0, 0] + 1)
     with pytest.raises(InputError, match="no series 3"):
         open_images(tmp_path / "a.zarr", series=3)
+    (tmp_path / "elsewhere").mkdir()
     edit_json(tmp_path / "a.zarr" / ".zattrs", lambda c: c["plate"]["wells"].append({"path": "../elsewhere"}))
     with pytest.raises(InputError, match="leads out of"):
         open_images(tmp_path / "a.zarr", series=0)

@@ -172,7 +172,9 @@ def test_the_darkness_of_surroundings() -> None:
     noisy = (cells + random.normal(0, 0.3, cells.shape)).astype(np.float32)
     assert darkness(noisy, cells) > 0.15
     assert darkness(noisy, cells, roughness(noisy)) == 0
-    assert np.isnan(darkness(plane, np.zeros_like(cells)))
+    assert darkness(plane, np.zeros_like(cells)) < 0.1  # the brightest stand for the cells
+    assert darkness(np.hypot(y - 50, x - 50).astype(np.float32), np.zeros_like(cells)) > 0.5
+    assert np.isnan(darkness(plane, np.ones_like(cells)))
 
 
 @pytest.mark.parametrize(("diameter", "side"), [(8, 120), (20, 160), (70, 500)])
