@@ -50,7 +50,7 @@ def digest(path: Path) -> dict[str, str]:
     """The files of a result by name, each with the hash of what it holds."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in files
         if file.is_file() and file.name not in UNEQUAL
     }
@@ -103,7 +103,7 @@ def race(kind: str, place: Path, pairs: int, dice: random.Random) -> dict[str, A
     }
     alone = []
     for number, words in enumerate(KINDS[kind]):
-        out = place / f"alone{number}{ENDING.get(kind, '')}"
+        out = place / f"{kind} {number}{ENDING.get(kind, '')}"
         _, status = os.waitpid(begin(line(words, place, out, False), 0), 0)
         assert status == 0, f"{words} does not run by itself"
         alone.append((out, digest(out)))

@@ -10,6 +10,7 @@ import typer
 from celltrail.data.regular import read_json
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import FramesOption, JsonOption, OverwriteOption, SeedOption
+from celltrail.data.running.plain_text import visible
 from celltrail.data.settings_cli import takes_settings
 from celltrail.tracking.commands.review_cli import review
 from celltrail.tracking.commands.solve_cli import ResumeOption, solve
@@ -123,11 +124,13 @@ def _tell(run: dict[str, Any], out: Path) -> None:
         f"{run['filled']:,} masks filled in."
     )
     proof = "proven optimal" if run["status"] == "optimal" else f"within {run['gap']:.3g} nats of the optimum"
-    typer.echo(f"Objective {run['objective']:.6f} nats, {proof}; {run['seconds']['total']:.1f} s. Written to {out}.")
+    typer.echo(
+        f"Objective {run['objective']:.6f} nats, {proof}; {run['seconds']['total']:.1f} s. Written to {visible(str(out))}."
+    )
     if run["confidence"]:
         sentence = run["confidence"]["sentence"]
         typer.echo(f"{sentence[:1].upper()}{sentence[1:]}.")
-        typer.echo(f"celltrail review {out} shows where.")
+        typer.echo(f"celltrail review {visible(str(out))} shows where.")
 
 
 def fit(
