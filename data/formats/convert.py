@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, raise_if
-from celltrail.data.files.ctc import digits_for, track_file, write_masks, write_track_file
+from celltrail.data.files.ctc import TRACK_FILES, digits_for, track_file, write_masks, write_track_file
 from celltrail.data.files.movie import ComputedFrames
 from celltrail.data.files.opening import open_labels
 from celltrail.data.formats.btrack_hdf5 import read_btrack
@@ -68,7 +68,8 @@ def is_labels(path: Path) -> bool:
     """Whether a source is label images alone: a TIFF, or a folder of images without a track file."""
     if path.suffix.lower() in (".tif", ".tiff"):
         return path.is_file()
-    return path.is_dir() and track_file(path) is None and any(path.glob("*.tif*"))
+    tracked = any((path / name).exists() for name in TRACK_FILES)
+    return path.is_dir() and not tracked and any(path.glob("*.tif*"))
 
 
 def convert_movie(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import track_file
-from celltrail.data.files.opening import open_labels
+from celltrail.data.files.opening import open_instances, open_labels
 from celltrail.data.files.steps import find_step
 from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks, split_at_holes
 from celltrail.data.labels.overlap import count_overlap
@@ -103,9 +103,9 @@ def read_tracked_labels(path: Path, *, progress: Progress = silent) -> Points:
     Raises
     ------
     InputError
-        If the label images cannot be read, hold no cell, or no label is in two frames.
+        If the label images cannot be read, are no instance masks, hold no cell, or no label is in two frames.
     """
-    masks = open_labels(path)
+    masks = open_instances(path)
     step = find_step(masks.numbers)
     none = Tracks.from_rows([])
     found = points_of_masks(masks, none, progress=progress)
@@ -150,11 +150,19 @@ def points_of_masks(masks: Mapping[int, NDArray[Any]], tracks: Tracks, *, progre
     ----------
     masks : Mapping[int, NDArray[Any]]
         Frame number → label image, at least one.
+
+    Raises
+    ------
+    InputError
+        If a label is negative or beyond 63 bits.
     """
     frames, labels, positions, areas = [], [], [], []
     for done, number in enumerate(masks, start=1):
         mask = masks[number]
-        table = count_overlap(mask, mask)
+        try:
+            table = count_overlap(mask, mask)
+        except ValueError as error:
+            raise InputError(f"{getattr(masks, 'path', 'the masks')}, frame {number}: {error}.") from None
         frames.append(np.full(len(table.labels_a), number, dtype=np.int64))
         labels.append(table.labels_a)
         positions.append(np.pad(table.centers_a, ((0, 0), (3 - mask.ndim, 0))))
