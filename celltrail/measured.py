@@ -169,5 +169,7 @@ def count_with_intervals(graph: Path, draws: int, seed: int = 0, *, progress: Pr
     for done, other in enumerate(draw_solutions(candidates, confidence.temperature, draws, seed), start=1):
         drawn.append(count_lineages(build_lineage(candidates, other).tracks))
         progress("resample", done, draws)
-    rows = [(name, value, *interval_of_draws([one[name] for one in drawn]), draws) for name, value in own.items()]
+    rows = [
+        (name, value, *interval_of_draws([one[name] for one in drawn], value), draws) for name, value in own.items()
+    ]
     return pd.DataFrame(rows, columns=["quantity", "value", "low", "high", "draws"])

@@ -443,8 +443,8 @@ def test_what_is_counted_in_lineages() -> None:
         "mean_cycle_frames": 3,
         "last_generation": pytest.approx((1 + 2 + 2) / 3),
     }
-    assert interval_of_draws([1.0, 2.0, 3.0, float("nan")]) == pytest.approx((1.1, 2.9))
-    assert np.isnan(interval_of_draws([1.0, float("nan"), float("nan")])).all()
+    assert interval_of_draws([1.0, 2.0, 3.0, float("nan")], 5.0) == pytest.approx((4.1, 5.9))
+    assert np.isnan(interval_of_draws([1.0, float("nan"), float("nan")], 1.0)).all()
 
 
 def test_the_draws_are_as_probable_as_the_costs_say() -> None:

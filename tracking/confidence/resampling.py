@@ -91,10 +91,14 @@ def count_lineages(tracks: Tracks) -> dict[str, float]:
     }
 
 
-def interval_of_draws(values: list[float]) -> tuple[float, float]:
-    """The 90 % interval of what was drawn; NaN where fewer than half of the draws have a value."""
+def interval_of_draws(values: list[float], around: float) -> tuple[float, float]:
+    """The 90 % interval around a count of the result; NaN where fewer than half of the draws have a value.
+
+    Draws are less tidy than the truth: they have fewer divisions and more lineages than the result. So it is their
+    spread around their own median that counts, not where they lie.
+    """
     known = np.array(values)[np.isfinite(values)]
     if 2 * len(known) < len(values) or not len(known):
         return float("nan"), float("nan")
-    low, high = np.quantile(known, WITHIN)
-    return float(low), float(high)
+    low, high = around + np.quantile(known - np.median(known), WITHIN)
+    return max(float(low), 0.0), float(high)
