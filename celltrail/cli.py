@@ -29,7 +29,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"celltrail {version('celltrail')}")
+        console.say(f"celltrail {version('celltrail')}")
         raise typer.Exit
 
 

@@ -32,9 +32,9 @@ def run_demo(
         raise InputError(f"{out} was not made by a demo and is left alone: choose another folder with --out.")
     with console.show_progress() as progress, output_folder(out, overwrite=overwrite) as work:
         evaluation = _fill(work, progress)
-    typer.echo(evaluation)
-    typer.echo(f"Read {out / 'report.html'}, or look at every cell and track:")
-    typer.echo(f"celltrail dashboard {out}")
+    console.say(evaluation)
+    console.say(f"Read {out / 'report.html'}, or look at every cell and track:")
+    console.say(f"celltrail dashboard {out}")
     if serve:
         dashboard_cli.serve(out)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
 from celltrail.data.running import console
 
 
@@ -48,6 +46,6 @@ def doctor(as_json: console.JsonOption = False) -> None:
     for name, value in found.items():
         if isinstance(value, dict):
             for package, number in value.items():
-                typer.echo(f"{package:<16}{number or 'not installed'}")
+                console.say(f"{package:<16}{number or 'not installed'}")
         else:
-            typer.echo(f"{name:<16}{', '.join(value) if isinstance(value, list) else value}")
+            console.say(f"{name:<16}{', '.join(value) if isinstance(value, list) else value}")

@@ -128,9 +128,9 @@ def measure(
     for table, path in tables:
         with output_file(path, overwrite=overwrite) as file:
             table.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
-    typer.echo(f"{out}: {len(cells)} cells; {beside}: {len(tracks)} tracks.{share}")
+    console.say(f"{out}: {len(cells)} cells; {beside}: {len(tracks)} tracks.{share}")
     for row in [] if drawn is None else drawn.to_dict("records"):
-        typer.echo(f"{row['quantity']}: {row['value']:.4g} (90 % interval {row['low']:.4g} to {row['high']:.4g})")
+        console.say(f"{row['quantity']}: {row['value']:.4g} (90 % interval {row['low']:.4g} to {row['high']:.4g})")
 
 
 def count_with_intervals(graph: Path, draws: int, seed: int = 0, *, progress: Progress = silent) -> pd.DataFrame:

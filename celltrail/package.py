@@ -63,6 +63,6 @@ def package_for_ctc(
         foi=foi,
         overwrite=overwrite,
     )
-    typer.echo(
+    console.say(
         f"{out}: {', '.join(scripts)}. Put the folder beside {dataset.resolve().name}; README.txt says how to install."
     )

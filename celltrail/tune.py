@@ -86,13 +86,13 @@ def tune_segmentation(
         console.print_json({"model": out, "config": file, "study": study, "trials": rows, "validation": measures})
         return
     _show_trials(rows)
-    typer.echo(f"Model with the best settings: {out} (the search is kept in {study})")
-    typer.echo(f"Train with them again:  celltrail train … --config {file}")
+    console.say(f"Model with the best settings: {out} (the search is kept in {study})")
+    console.say(f"Train with them again:  celltrail train … --config {file}")
 
 
 def _show_trials(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        typer.echo("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
+        console.say("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
 
 
 @app.command("tracking", cls=console.Command)
@@ -173,9 +173,9 @@ def tune_tracking(
         )
         return
     _show_trials(search.trials)
-    typer.echo(verdict)
-    typer.echo(f"Settings: {out} (the search is kept in {study})")
-    typer.echo(f"Use them:  celltrail track MASKS --out RES --config {out}")
+    console.say(verdict)
+    console.say(f"Settings: {out} (the search is kept in {study})")
+    console.say(f"Use them:  celltrail track MASKS --out RES --config {out}")
 
 
 def _verdict(search: Any, measure: str) -> str:

@@ -55,7 +55,7 @@ def simulate(
         movie = simulate_scene(frames=frames, cells=cells, size=extent, modality=modality, seed=seed).movie()
         with output_folder(out, overwrite=overwrite) as work:
             write_movie(movie, work, sequence, progress=progress)
-    typer.echo(
+    console.say(
         f"{out}: {frames} frames, {len(movie.tracks)} tracks, {len(movie.tracks.divisions())} divisions (sequence {sequence})."
     )
 
@@ -85,8 +85,8 @@ def check(
         console.print_json({"path": path, "problems": [asdict(problem) for problem in problems]})
     else:
         for problem in problems:
-            typer.echo(str(problem))
-        typer.echo(f"{path}: {len(problems)} problem{'' if len(problems) == 1 else 's'} found.")
+            console.say(str(problem))
+        console.say(f"{path}: {len(problems)} problem{'' if len(problems) == 1 else 's'} found.")
     if problems:
         raise typer.Exit(2)
 
@@ -153,9 +153,9 @@ def convert_result(
             overwrite=overwrite,
             progress=progress,
         )
-    typer.echo(f"{target} written.")
+    console.say(f"{target} written.")
     for note in notes:
-        typer.echo(note)
+        console.say(note)
 
 
 def render(
@@ -227,7 +227,7 @@ def render(
         with output_file(out, overwrite=overwrite) as file:
             colours = colour_of_tracks(tracks, neighbours_in(open_labels(result)))
             write_tree(tracks, file, colours, interval=interval or None, only_divided=divided, right=right)
-        typer.echo(f"{out}: {len(tracks)} tracks.")
+        console.say(f"{out}: {len(tracks)} tracks.")
         return
     movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes, series=series)
     style = Style(
@@ -252,4 +252,4 @@ def render(
         else:
             with output_folder(out, overwrite=overwrite) as folder:
                 write_pngs(pictures, folder)
-    typer.echo(f"{out}: {len(numbers)} frames.")
+    console.say(f"{out}: {len(numbers)} frames.")

@@ -131,7 +131,7 @@ def evaluate(
                 gt, frames=wanted, truth=truth.value, voxel=size, sparse=sparse, mapper=mapper, progress=progress
             ).sequences
             for name in skipped:
-                typer.echo(f"Sequence {name} has no truth or no result: left out.", err=True)
+                console.say(f"Sequence {name} has no truth or no result: left out.", err=True)
     document = to_document(
         evaluations, settings={"frames": frames, "truth": truth.value, "only_masks": only_masks, "sparse": sparse}
     )
@@ -148,7 +148,7 @@ def evaluate(
     if screen:
         console.print_json(document)
     else:
-        typer.echo(text)
+        console.say(text)
     if json is not None and not screen:
         write_document(json, document, overwrite=overwrite)
     if errors is not None:
@@ -224,5 +224,5 @@ def compare(
     if as_json:
         console.print_json(to_plain(comparison))
     else:
-        typer.echo(format_markdown(comparison))
-        typer.echo(f"Read {out / 'report.html'}.")
+        console.say(format_markdown(comparison))
+        console.say(f"Read {out / 'report.html'}.")

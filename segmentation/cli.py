@@ -117,15 +117,15 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             log_file.write_log(work)
         if repeat is not None:
             for change in changed_inputs(read_run(repeat, COMMAND), run):
-                typer.echo(change, err=True)
+                console.say(change, err=True)
         if as_json:
             console.print_json({"masks": out, "cells": found.counts, "run": run})
             return
         for line in told:
-            typer.echo(line, err=line.startswith("WARNING"))
-        typer.echo(f"{len(found.counts)} frames, {run['cells']} cells: {out}")
+            console.say(line, err=line.startswith("WARNING"))
+        console.say(f"{len(found.counts)} frames, {run['cells']} cells: {out}")
         choose = " --hypotheses" if settings.hypotheses else ""
-        typer.echo(f"Next:  celltrail track {out} --images {images}{choose} --out RES")
+        console.say(f"Next:  celltrail track {out} --images {images}{choose} --out RES")
 
     app.add_typer(
         preview_app, name="preview", help="Pictures of what training sees and what a model makes of an image."
@@ -150,7 +150,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             for row in rows:
                 default = "  (the default of segment)" if row["name"] == DEFAULT_MODEL else ""
                 size = f"{row['diameter']} px" if row["diameter"] else ""
-                typer.echo(f"{row['name']:<14} {size:>7}  {row['about']}{default}")
+                console.say(f"{row['name']:<14} {size:>7}  {row['about']}{default}")
 
 
 def _options_from_run(context: typer.Context, path: Path | None) -> Path | None:

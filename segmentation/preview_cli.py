@@ -68,12 +68,12 @@ def weights(
             for done, (number, weight) in enumerate(weight_maps(movie, settings), start=1):
                 write_weights(work, number, weight, kind, digits_for(movie.numbers))
                 progress("weights", done, len(movie.numbers), f"frame {number}")
-        typer.echo(
+        console.say(
             f"Use them:  celltrail train {dataset} --sequence {sequence} --weights {write} --out model.safetensors"
         )
         return
     save_panels(out, show_weights(movie, _frame_of(movie.numbers, frame), settings), overwrite=overwrite)
-    typer.echo(str(out))
+    console.say(str(out))
 
 
 @preview_app.command(cls=console.Command)
@@ -102,7 +102,7 @@ def augmentation(
     movie = open_movie(dataset, sequence, truth, channel=channel, axes=axes, series=series)
     panels = show_augmentation(movie, _frame_of(movie.numbers, frame), find_preset(preset), seed=seed)
     save_panels(out, panels, overwrite=overwrite)
-    typer.echo(str(out))
+    console.say(str(out))
 
 
 @preview_app.command(cls=console.Command)
@@ -126,7 +126,7 @@ def prediction(
 
     movie = open_images(images, channel=channel, axes=axes, series=series)
     save_panels(out, show_prediction(movie[_frame_of(movie.numbers, frame)], load_model(model)), overwrite=overwrite)
-    typer.echo(str(out))
+    console.say(str(out))
 
 
 def _frame_of(numbers: tuple[int, ...], frame: int | None) -> int:

@@ -143,10 +143,10 @@ def add_train(app: typer.Typer, score: Score | None = None) -> None:
             )
             return
         for row in result.history:
-            typer.echo(describe(row))
-        typer.echo(say_how_good(result.model, held_back))
-        typer.echo(f"Model: {out}")
-        typer.echo(f"Use it:  celltrail segment IMAGES --model {out} --out MASKS")
+            console.say(describe(row))
+        console.say(say_how_good(result.model, held_back))
+        console.say(f"Model: {out}")
+        console.say(f"Use it:  celltrail segment IMAGES --model {out} --out MASKS")
 
 
 @contextmanager
@@ -156,7 +156,7 @@ def keep_on_stop(state_file: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if state_file.is_file():
-            typer.echo("What has been learnt is kept: the same command with --resume goes on.", err=True)
+            console.say("What has been learnt is kept: the same command with --resume goes on.", err=True)
         raise
 
 

@@ -10,7 +10,6 @@ import typer
 from celltrail.data.regular import read_json
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import FramesOption, JsonOption, OverwriteOption, SeedOption
-from celltrail.data.running.plain_text import visible
 from celltrail.data.settings_cli import takes_settings
 from celltrail.tracking.commands.review_cli import review
 from celltrail.tracking.commands.solve_cli import ResumeOption, solve
@@ -93,13 +92,13 @@ def track(
         run = write_result(result, out, overwrite=overwrite, graph=graph, progress=progress)
     if repeat is not None:
         for change in changes_since(read_run(repeat), run):
-            typer.echo(change, err=True)
+            console.say(change, err=True)
     if as_json:
         console.print_json(run)
     else:
         _tell(run, out)
         if unfinished:
-            typer.echo("The same command with --resume goes on from what is solved.")
+            console.say("The same command with --resume goes on from what is solved.")
     if result.solution.interrupted:  # Ctrl-C while solving: the best solution so far is written
         raise typer.Exit(130)
 
@@ -119,18 +118,16 @@ def _is_unfinished(out: Path) -> bool:
 
 def _tell(run: dict[str, Any], out: Path) -> None:
     """What the result is, in two lines."""
-    typer.echo(
+    console.say(
         f"{run['detections']:,} cells in {run['tracks']:,} tracks: {run['links']:,} links, {run['divisions']:,} divisions, "
         f"{run['filled']:,} masks filled in."
     )
     proof = "proven optimal" if run["status"] == "optimal" else f"within {run['gap']:.3g} nats of the optimum"
-    typer.echo(
-        f"Objective {run['objective']:.6f} nats, {proof}; {run['seconds']['total']:.1f} s. Written to {visible(str(out))}."
-    )
+    console.say(f"Objective {run['objective']:.6f} nats, {proof}; {run['seconds']['total']:.1f} s. Written to {out}.")
     if run["confidence"]:
         sentence = run["confidence"]["sentence"]
-        typer.echo(f"{sentence[:1].upper()}{sentence[1:]}.")
-        typer.echo(f"celltrail review {visible(str(out))} shows where.")
+        console.say(f"{sentence[:1].upper()}{sentence[1:]}.")
+        console.say(f"celltrail review {out} shows where.")
 
 
 def fit(
@@ -191,12 +188,12 @@ def fit(
     with output_file(out, overwrite=overwrite) as work:
         work.write_text(text + "\n", encoding="utf-8")
     if as_json:
-        typer.echo(text)
+        console.say(text)
         return
     for movie in model.trained_on:
-        typer.echo(f"{movie['name']}: {movie['links']:,} links, {movie['divisions']:,} divisions")
+        console.say(f"{movie['name']}: {movie['links']:,} links, {movie['divisions']:,} divisions")
     if model.calibration.movies:
-        typer.echo(
+        console.say(
             f"Costs are divided by {model.calibration.temperature:g} for probabilities, by what other data sets teach."
         )
-    typer.echo(f"Written to {out}: use it with  celltrail track … --costs {out}")
+    console.say(f"Written to {out}: use it with  celltrail track … --costs {out}")

@@ -327,6 +327,11 @@ def write_lines(pause: float = 5.0) -> Progress:
     return report
 
 
+def say(text: object, *, err: bool = False) -> None:
+    """Print lines, in which control characters and bytes of names are written out instead of obeyed."""
+    typer.echo("\n".join(visible(line) for line in str(text).split("\n")), err=err)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout (NaN becomes null)."""
     typer.echo(to_json(value))

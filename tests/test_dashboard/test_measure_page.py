@@ -42,7 +42,7 @@ def test_the_tables_are_those_of_the_command(dataset: Path, tmp_path: Path) -> N
     subprocess.run([sys.executable, "-m", "celltrail", *command], check=True, capture_output=True)
     found = measured.measure(*opened(dataset), Units(0.5, 120.0))
     for table, name in ((found.cells, "cells.csv"), (found.tracks, "cells-tracks.csv")):
-        stored = pd.read_csv(tmp_path / name)
+        stored = pd.read_csv(tmp_path / name, dtype={"repaired": str} if name == "cells.csv" else None)
         assert list(table.columns) == list(stored.columns)
         for column in stored.select_dtypes("number"):
             np.testing.assert_allclose(table[column].astype(float), stored[column].astype(float), rtol=1e-4)

@@ -182,3 +182,8 @@ def test_an_option_that_may_be_repeated_takes_a_list_from_the_file(tmp_path: Pat
         config.write_text(text + "\n")
         assert console.run(app, ["--config", str(config)]) == 0
         assert capsys.readouterr().out.strip() == said
+
+
+def test_names_are_written_out_where_a_result_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    console.say("two\nlines of \x1b[31mname\udcff")
+    assert capsys.readouterr().out == "two\nlines of \\x1b[31mname\\udcff\n"

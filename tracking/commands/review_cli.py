@@ -104,26 +104,26 @@ def review(
 def _tell(said: dict[str, Any], shown: list[Any], out: Path | None) -> None:
     if "curve" in said:
         heads = [f"{100 * share:g} %" for share in said["curve"]["shares"]]
-        typer.echo(
+        console.say(
             f"{said['curve']['wrong']} of {said['curve']['decisions']:,} decisions are wrong; found in the first"
         )
-        typer.echo(" " * 14 + "".join(f"{head:>8}" for head in heads))
+        console.say(" " * 14 + "".join(f"{head:>8}" for head in heads))
         for name, values in said["curve"]["found"].items():
-            typer.echo(f"{name:14s}" + "".join(f"{value:8.2f}" for value in values))
+            console.say(f"{name:14s}" + "".join(f"{value:8.2f}" for value in values))
     if "certificate" in said:
-        typer.echo(said["certificate"]["sentence"])
+        console.say(said["certificate"]["sentence"])
     if "pins" in said:
-        typer.echo(f"{said['pins']} pins written: repeat 'celltrail track' with --pins.")
+        console.say(f"{said['pins']} pins written: repeat 'celltrail track' with --pins.")
     if out is not None:
-        typer.echo(f"{out}: {len(shown):,} rows.")
+        console.say(f"{out}: {len(shown):,} rows.")
     elif "curve" not in said and "certificate" not in said:
         for place in shown[:SHOWN]:
-            typer.echo(
+            console.say(
                 f"{100 * place.probability_wrong:5.1f} %  frame {place.frame}, track {place.track}: {place.decision}"
                 f"\n         instead: {place.alternative or 'nothing likely'} ({100 * place.probability_alternative:.1f} %)"
             )
         if len(shown) > SHOWN:
-            typer.echo(f"{len(shown) - SHOWN:,} more: write them all with --out review.csv")
+            console.say(f"{len(shown) - SHOWN:,} more: write them all with --out review.csv")
 
 
 def _asked(places: list[Any]) -> tuple[list[Any], Any]:

@@ -93,12 +93,12 @@ def solve(
         console.print_json(summary)
     else:
         proof = "proven optimal" if solution.status == "optimal" else f"within {solution.gap:.3g} nats of the optimum"
-        typer.echo(
+        console.say(
             f"Objective {summary['objective']:.6f} nats, {proof}: {summary['links']:,} links, "
             f"{summary['divisions']:,} divisions. Written to {out}."
         )
         if unfinished:
-            typer.echo("The same command with --resume goes on from what is solved.")
+            console.say("The same command with --resume goes on from what is solved.")
     if solution.interrupted:
         raise typer.Exit(130)
 

@@ -41,11 +41,11 @@ def why(
         console.print_json(found)
         return
     cell = found["cell"]
-    typer.echo(f"{_name(cell)}, track {cell['track']}, cell {cell['label']} of the input masks")
+    console.say(f"{_name(cell)}, track {cell['track']}, cell {cell['label']} of the input masks")
     for side in ("past", "future"):
-        typer.echo(f"\n{side.capitalize()}:")
+        console.say(f"\n{side.capitalize()}:")
         for choice in found[side]:
-            typer.echo(_line(choice))
+            console.say(_line(choice))
 
 
 def _name(cell: dict[str, Any]) -> str:
