@@ -213,6 +213,23 @@ def test_a_store_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
         read_geff(tmp_path / "b.geff")
 
 
+def test_a_codec_that_runs_code_is_found_behind_a_link(tmp_path: Path) -> None:
+    """The store follows links, so whoever looks for codecs does too; and round in circles only once."""
+    from celltrail.data.files.omezarr import refuse_unsafe_codecs
+
+    array = tmp_path / "elsewhere" / "nodes" / "props" / "x" / "values"
+    array.mkdir(parents=True)
+    (array / ".zarray").write_text('{"compressor": {"id": "pickle"}}')
+    geff = tmp_path / "a.geff"
+    geff.mkdir()
+    (geff / "nodes").symlink_to(tmp_path / "elsewhere" / "nodes")
+    (tmp_path / "elsewhere" / "nodes" / "again").symlink_to(geff)
+    with pytest.raises(InputError, match=r"a\.geff.*codec 'pickle', which could run any code"):
+        refuse_unsafe_codecs(geff, deep=True)
+    (array / ".zarray").write_text('{"compressor": {"id": "zlib"}}')
+    refuse_unsafe_codecs(geff, deep=True)
+
+
 def write_v06(path: Path, array: NDArray[np.uint16], axes: str, transforms: list[dict[str, Any]]) -> Path:
     """An image of OME-Zarr 0.6: axes in coordinate systems, transformations that name input and output."""
     kinds = {"t": ("time", "second"), "c": ("channel", None)}
