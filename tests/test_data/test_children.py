@@ -58,9 +58,20 @@ def relatives(place: Path) -> list[str]:
     return found
 
 
+PATIENCE = 120.0  # seconds after which something that should end is said to hang
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
+    begin = time.monotonic()
     while not condition():
+        assert time.monotonic() - begin < PATIENCE, "it hangs"
         time.sleep(0.1)
+
+
+def hear_signals() -> None:
+    """Signals that whoever runs the tests ignores (a shell in the background, nohup) are heard in the child."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def started(script: str, place: Path) -> subprocess.Popen[str]:
@@ -72,6 +83,7 @@ def started(script: str, place: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
         env={**free_environment(), "TMPDIR": str(place / "tmp")},
+        preexec_fn=hear_signals,
     )
     assert process.stdout is not None
     assert process.stdout.readline()
@@ -83,7 +95,7 @@ def test_children_end_with_their_master(how: signal.Signals, tmp_path: Path) -> 
     process = started(SLEEPER, tmp_path)
     wait_for(lambda: sum("sleep 60" in one for one in relatives(tmp_path / "tmp")) >= 2)
     process.send_signal(how)
-    process.communicate()
+    process.communicate(timeout=PATIENCE)
     wait_for(lambda: relatives(tmp_path / "tmp") == [])
     wait_for(lambda: list((tmp_path / "tmp").iterdir()) == [])
 
@@ -94,7 +106,7 @@ def test_workers_and_solvers_end_with_their_master(script: str, name: str, tmp_p
     process = started(script, tmp_path)
     wait_for(lambda: any(name in one for one in relatives(tmp_path / "tmp")))
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=PATIENCE)
     wait_for(lambda: relatives(tmp_path / "tmp") == [])
     wait_for(lambda: list((tmp_path / "tmp").iterdir()) == [])
 
