@@ -30,12 +30,8 @@ def measure(
     ] = None,
     axes: console.AxesOption = None,
     series: console.SeriesOption = None,
-    voxel: Annotated[
-        str | None, typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False)
-    ] = None,
-    interval: Annotated[
-        float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
-    ] = None,
+    voxel: console.VoxelOption = None,
+    interval: console.IntervalOption = None,
     certain: Annotated[
         float | None,
         typer.Option(

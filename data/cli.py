@@ -113,13 +113,8 @@ def convert_result(
         float | None,
         typer.Option("--radius", min=0.5, help="Radius in pixels of discs for missing masks.", show_default=False),
     ] = None,
-    voxel: Annotated[
-        str | None,
-        typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False),
-    ] = None,
-    interval: Annotated[
-        float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
-    ] = None,
+    voxel: console.VoxelOption = None,
+    interval: console.IntervalOption = None,
     certain: Annotated[
         float | None,
         typer.Option(
@@ -180,12 +175,8 @@ def render(
     tail: Annotated[int, typer.Option("--tail", min=0, help="Frames of the past drawn as a line.")] = 10,
     ids: Annotated[bool, typer.Option("--ids/--no-ids", help="Write the label into each cell.")] = True,
     zoom: Annotated[int, typer.Option("--zoom", min=0, max=16, help="Enlargement; 0: as small images need.")] = 0,
-    voxel: Annotated[
-        str | None, typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False)
-    ] = None,
-    interval: Annotated[
-        float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
-    ] = None,
+    voxel: console.VoxelOption = None,
+    interval: console.IntervalOption = None,
     divided: Annotated[bool, typer.Option("--divided", help="In a tree, only lineages that divide.")] = False,
     colour: Annotated[
         Literal["track", "certainty"],

@@ -42,6 +42,12 @@ ChannelOption = Annotated[int | None, as_typer("channel", CHANNEL)]
 AxesOption = Annotated[str | None, as_typer("axes", AXES)]
 SeriesOption = Annotated[int | None, as_typer("series", SERIES)]
 SplitOption = Annotated[bool, as_typer("split_binary", SPLIT_BINARY)]
+VoxelOption = Annotated[
+    str | None, typer.Option("--voxel", metavar="[Z] Y X", help="Size of a pixel in µm.", show_default=False)
+]
+IntervalOption = Annotated[
+    float | None, typer.Option("--interval", min=0.0, help="Seconds between frames.", show_default=False)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 SeedOption = Annotated[int, as_typer("seed", SEED)]

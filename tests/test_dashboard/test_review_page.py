@@ -32,7 +32,9 @@ OpenPage = Callable[..., AppTest]
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A crowded simulated movie, tracked without images: ``01``, ``01_RES``."""
     folder = tmp_path_factory.mktemp("review page") / "movie"
-    movie = simulate_movie(frames=10, cells=24, size=(150, 150), speed=0.6, crowding=0.3, cycle=10.0, seed=5)
+    movie = simulate_movie(
+        frames=10, cells=24, size=(150, 150), speed=0.6, crowding=0.3, cycle=10.0, seed=6
+    )  # asks every kind of question
     write_movie(movie, folder, "01")
     masks = folder / "01_MASKS"
     masks.mkdir()
@@ -122,10 +124,7 @@ def test_the_alternative_as_the_truth_is_what_the_next_solution_has(movie: Path,
     from celltrail.tracking.solving.solver import solve_candidates
 
     _, found = opened(movie)
-    try:
-        i = first(found, kind, what)
-    except StopIteration:
-        pytest.skip("this movie asks no such question")
+    i = first(found, kind, what)
     q = found.questions
     row, other = int(q.questions.row[i]), q.alternative(i)
     pins = say(found, i, "wrong", found.correct_cell(i, other))
