@@ -13,7 +13,9 @@ from celltrail.dashboard.opening import registry, sample, state
 from celltrail.dashboard.opening.registry import Dataset, Given, Movie
 from celltrail.dashboard.opening.warm import read_arguments
 from celltrail.data import InputError
+from celltrail.data.errors import Replaced
 from celltrail.data.files.containment import inside
+from celltrail.data.held import read_whole
 
 HERE = Path(__file__).parent
 # Streamlit writes white on every primary button; the light blue of the dark theme needs dark letters.
@@ -134,8 +136,10 @@ def main() -> None:
         parts.put(dataset)
         reading_panel.ask(parts.selection().movie)
         say_where_images_are(parts.selection().movie, given)
-        page.run()
+        read_whole(page.run, tries=1)
         state.write_address()
+    except Replaced:
+        st.rerun()
     except InputError as error:
         parts.show_problems(error)
 

@@ -11,10 +11,12 @@ import math
 import os
 import stat
 import tomllib
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from celltrail.data.errors import InputError
+from celltrail.data.held import hold
 
 KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -44,32 +46,26 @@ def refuse_special(path: Path) -> None:
         raise InputError(problem)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, open for reading; never waits, and what is read is what was looked at.
 
     Raises
     ------
     InputError
         If it is a pipe, a device or a socket.
+    Replaced
+        If its folder is no longer the one in which something was read before (`celltrail.data.held`).
     OSError
         If it cannot be opened, or is a folder.
     """
     refuse_special(path)
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     stream = os.fdopen(handle, "rb")  # a folder is an OSError
+    hold(path.parent)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         stream.close()
         raise InputError(f"{path} is not a regular file: give a file.")
     return stream
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file or folder from another one under the same name; ``None`` where there is none."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:

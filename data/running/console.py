@@ -22,9 +22,10 @@ import click
 import typer
 from typer.core import TyperCommand
 
-from celltrail.data.errors import REPLACED, InputError, MissingExtra, Replaced, WorkFailed, raise_if
+from celltrail.data.errors import InputError, MissingExtra, Replaced, WorkFailed, raise_if
+from celltrail.data.held import read_whole
 from celltrail.data.progress import Progress, silent
-from celltrail.data.regular import identity, read_toml, special_problem
+from celltrail.data.regular import read_toml, special_problem
 from celltrail.data.running import log_file
 from celltrail.data.running.json_text import to_json
 from celltrail.data.running.plain_text import visible
@@ -103,16 +104,17 @@ class Command(TyperCommand):
             raise InputError(f"{source}: '{_flag(error.param)}': {error.message.rstrip('.')}.") from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, which owns what it makes; a problem with a value of the configuration file names the file."""
-        read = {path: identity(path) for path in _read_from(ctx, self.params)}
+        """Run the command, which owns what it makes; a problem with a value of the configuration file names the file.
+
+        Where another run replaces what it reads, it begins again.
+        """
+        begin, read = super().invoke, list(_read_from(ctx, self.params))
         try:
             with ExitStack() as stack:
                 for out in sorted(_made(ctx, self.params)):  # in one order, so that two commands never wait crosswise
                     stack.enter_context(owned(out))
-                return super().invoke(ctx)
+                return read_whole(lambda: begin(ctx), read, lambda note: tell([note]))
         except InputError as error:
-            if replaced := [path for path, before in read.items() if before is not None and identity(path) != before]:
-                raise Replaced(*map(REPLACED.format, replaced)) from None
             source = ctx.meta.get(CONFIG_FILE)
             if source is None:
                 raise
@@ -360,6 +362,11 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
         if status == 130:  # Ctrl-C, as the command-line library reports it
             _complain("Stopped.")
         return status if isinstance(status, int) else 0
+    except Replaced as error:  # time and again
+        if debug:
+            raise
+        _complain(f"{visible(str(error))}: run the command again to read that.")
+        return 2
     except InputError as error:
         if debug:
             raise
