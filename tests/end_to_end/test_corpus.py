@@ -300,6 +300,39 @@ def test_masks(case: Case, place: Path, try_commands: Callable) -> None:
     )
 
 
+def in_truth(case: Case) -> Case:
+    """The same, with the names of the truth."""
+
+    def breaks(folder: Path) -> None:
+        case.breaks(folder)
+        for path in folder.glob("mask*") if folder.is_dir() else ():
+            path.rename(folder / path.name.replace("mask", "man_track"))
+
+    return Case(case.name, breaks, must=False)
+
+
+def learners(place: Path) -> list[list[object]]:
+    """The commands that learn from the truth, or judge by it."""
+    return [
+        ["evaluate", place / "01_GT", place / "01_RES"],
+        ["compare", place, f"a={place / '01_RES'}", f"b={place / '01_RES'}", "--draws", "100", "--out", "OUT"],
+        ["fit", place, "--out", "OUT.json"],
+        ["tune", "tracking", place, "--trials", "1", "--out", "OUT.toml"],
+        ["train", place, "--sequence", "01", "--truth", "GT", "--steps", "1", "--out", "OUT.safetensors"],
+    ]
+
+
+@by_name([in_truth(case) for case in MASK_CASES])
+def test_truth(case: Case, place: Path, try_commands: Callable) -> None:
+    tra, seg = place / "01_GT" / "TRA", place / "01_GT" / "SEG"
+    for path in tra.glob("man_track*.tif"):
+        path.rename(tra / path.name.replace("man_track", "mask"))
+    case.breaks(tra)
+    for path in sorted(seg.iterdir()) if (tra / "man_track002.tif").is_file() else ():
+        shutil.copy(tra / "man_track002.tif", path) if path.name.startswith("man_seg002") else None
+    try_commands(learners(place), False)
+
+
 # --- track files ----------------------------------------------------------------------------------
 
 LABEL, BEGIN, END, PARENT = MOVIE.tracks.rows().tolist()[0]
@@ -364,6 +397,12 @@ def test_track_files(case: Case, place: Path, try_commands: Callable) -> None:
     if find_reader(str(result)) is not None:
         with pytest.raises(InputError):
             read_layers(str(result))
+
+
+@by_name([Case(name, put("man_track.txt", content), must=False) for name, content in BAD_TRACKS.items()])
+def test_track_files_of_the_truth(case: Case, place: Path, try_commands: Callable) -> None:
+    case.breaks(place / "01_GT" / "TRA")
+    try_commands(learners(place)[:-1], False)
 
 
 @by_name([Case(name, put("res_track.txt", content), must=False) for name, content in FINE_TRACKS.items()])

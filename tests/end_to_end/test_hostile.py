@@ -21,6 +21,7 @@ import celltrail.cli
 from celltrail.data.formats.convert import convert_movie
 from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.segmentation.net.checkpoint import find_model
 from celltrail.tracking import track, write_result
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -44,6 +45,24 @@ COMMANDS: dict[str, list[str]] = {
     "solve": ["solve", "S/01_RES/graph.npz", "--out", "OUT.npz"],
     "why": ["why", "S/01_RES", "1", "1"],
     "review": ["review", "S/01_RES", "--out", "OUT.csv"],
+    "segment": ["segment", "S/01", "--model", "sim-fluo", "--config", "S/segment.toml", "--out", "OUT"],
+    "model": ["segment", "S/01", "--model", "S/a.safetensors", "--out", "OUT"],
+    "train": [
+        "train",
+        "S/",
+        "--sequence",
+        "01",
+        "--truth",
+        "GT",
+        "--config",
+        "S/train.toml",
+        "--out",
+        "OUT.safetensors",
+    ],
+    "compare": ["compare", "S/", "a=S/01_RES", "b=S/01_RES", "--config", "S/compare.toml", "--out", "OUT"],
+    "fit": ["fit", "S/", "--out", "OUT.json"],
+    "fit pins": ["fit", "--pins", "S/pins.csv", "--masks", "S/01_GT/TRA", "--out", "OUT.json"],
+    "tune": ["tune", "tracking", "S/", "--config", "S/tune.toml", "--out", "OUT.toml"],
 }
 
 
@@ -77,6 +96,11 @@ READ = [
     *(("check", "01_RES/mask003.tif"), ("measure", "01_RES/mask003.tif"), ("render", "01/t001.tif")),
     *(("evaluate", "01_GT/TRA/man_track.txt"), ("evaluate", "01_RES/mask000.tif"), ("solve", "01_RES/graph.npz")),
     *(("why", "01_RES/graph.npz"), ("review", "01_RES/graph.npz"), ("measure", "01_RES/res_track.txt")),
+    *(("segment", "01/t002.tif"), ("segment", "segment.toml"), ("model", "a.safetensors"), ("train", "01/t001.tif")),
+    *(("train", "01_GT/SEG/man_seg002.tif"), ("train", "train.toml"), ("compare", "01_GT/TRA/man_track.txt")),
+    *(("compare", "01_RES/mask002.tif"), ("compare", "01_GT/SEG/man_seg001.tif"), ("compare", "compare.toml")),
+    *(("fit", "01_GT/TRA/man_track002.tif"), ("fit", "01_GT/TRA/man_track.txt"), ("fit pins", "pins.csv")),
+    *(("fit pins", "01_GT/TRA/man_track003.tif"), ("tune", "tune.toml"), ("tune", "01_GT/TRA/man_track.txt")),
 ]
 
 
@@ -113,6 +137,13 @@ CASES += [
         ("option of a file", "config", "run.toml", "appear = N\n"),
         ("text of a file", "config", "run.toml", 'voxel = "N N"\n'),
         ("cost file", "costs", "costs.json", '{"schema": "celltrail.costs/1", "links": {"intercept": N}}'),
+        ("label of truth", "fit", "01_GT/TRA/man_track.txt", "N 0 4 0\n"),
+        ("frame of truth", "compare", "01_GT/TRA/man_track.txt", "1 0 N 0\n"),
+        ("label of a result", "compare", "01_RES/res_track.txt", "N 0 4 0\n"),
+        ("corrections", "fit pins", "pins.csv", PINS + "link,keep,0,N,1,1,,\n"),
+        ("training", "train", "train.toml", "steps = 1\nlearning-rate = N\n"),
+        ("diameter", "segment", "segment.toml", "diameter = N\n"),
+        ("search", "tune", "tune.toml", "trials = N\n"),
         ("run file", "from", "01_RES/run.json", '{"config": {"foi": N}, "inputs": {}, "versions": {}}'),
     ]
 ]
@@ -183,7 +214,8 @@ def named(name: str, command: str) -> Case:
     return Case(f"name with {name} for {command}", f"{command}|{NAMES[name]}", lambda folder: None)
 
 
-CASES += [named(name, command) for name in NAMES for command in ("track", "convert", "solve", "out", "missing")]
+NAMED = ("track", "convert", "solve", "out", "missing", "segment", "train", "compare", "fit")
+CASES += [named(name, command) for name in NAMES for command in NAMED]
 
 # --- deep texts ------------------------------------------------------------------------------------
 
@@ -191,7 +223,10 @@ CASES += [
     Case(f"{kind} {depth} deep as {file}", command, put(file, text * depth), must=command != "check")
     for depth in (2_000, 200_000)
     for kind, text in (("lists", "["), ("objects", '{"a":'), ("tables", "a."))
-    for command, file in (("config", "run.toml"), ("costs", "costs.json"), ("from", "01_RES/run.json"))
+    for command, file in (
+        *(("config", "run.toml"), ("costs", "costs.json"), ("from", "01_RES/run.json")),
+        *(("train", "train.toml"), ("segment", "segment.toml"), ("compare", "compare.toml"), ("tune", "tune.toml")),
+    )
 ]
 
 
@@ -206,6 +241,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         convert_movie(folder / "01_RES", folder / name)
     (folder / "pins.csv").write_text(PINS)
     (folder / "run.toml").write_text("foi = 0\n")
+    (folder / "train.toml").write_text("steps = 1\n")
+    (folder / "segment.toml").write_text("threads = 1\n")
+    (folder / "compare.toml").write_text("draws = 100\n")
+    (folder / "tune.toml").write_text("trials = 1\n")
+    shutil.copy(find_model("sim-fluo"), folder / "a.safetensors")
     shutil.copy(Path(celltrail.cli.__file__).parents[1] / "tracking" / "costs" / "learned.json", folder / "costs.json")
     return folder
 
@@ -223,7 +263,7 @@ def words_of(case: Case, place: Path, out: str) -> list[str]:
     elif name:
         command, out = "track", str(place.with_name(name))
     return [
-        word.replace("S/", f"{place}/", 1) if word.startswith("S/") else word.replace("OUT", out)
+        word.replace("S/", f"{place}/", 1) if "S/" in word[:4] else word.replace("OUT", out)
         for word in COMMANDS[command]
     ]
 
