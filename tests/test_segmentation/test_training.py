@@ -248,7 +248,8 @@ def test_a_wider_net_begins_as_the_same_function() -> None:
             torch.testing.assert_close(wide(image), narrow(image))
         wide.train()(image).square().mean().backward()
         heard = wide.head.weight.grad
-        assert heard is not None and (heard[:, 4:] != 0).any()  # the new channels can be learnt to be heard
+        assert heard is not None
+        assert (heard[:, 4:] != 0).any()  # the new channels can be learnt to be heard
 
 
 def test_a_training_that_goes_on_must_have_had_the_same_start(tmp_path: Path) -> None:
