@@ -21,7 +21,7 @@ from celltrail.data.progress import Progress, silent
 from celltrail.segmentation.net.loss import total_loss
 from celltrail.segmentation.net.model import Model, Preprocessing
 from celltrail.segmentation.net.unet import UNet
-from celltrail.segmentation.net.widen import widen
+from celltrail.segmentation.net.widening import widen
 from celltrail.segmentation.training.annotated import (
     AnnotatedMovie,
     automatic_scale,
