@@ -174,7 +174,16 @@ def first(value: float) -> Callable[[np.ndarray], object]:
     return change
 
 
-KEYS = ("detection.frame", "detection.label", "detection.position", "link.source", "link.cost", "detection_track")
+KEYS = (
+    "detection.frame",
+    "detection.label",
+    "detection.position",
+    "link.source",
+    "link.cost",
+    "detection_track",
+    "confidence.link",
+    "confidence.used",
+)
 CHANGES: dict[str, Callable[[np.ndarray], object]] = {
     "gone": lambda array: None,
     "short": lambda array: array[:-1],
@@ -190,7 +199,7 @@ CASES += [
     Case(f"{key} {name} for {command}", command, graph(key, change))
     for key in KEYS
     for name, change in CHANGES.items()
-    for command in (("solve",) if len(name) % 2 else ("why",))
+    for command in (("solve", "review") if len(name) % 2 else ("why",))
 ]
 
 # --- names -----------------------------------------------------------------------------------------
