@@ -36,6 +36,8 @@ def special(path: Path) -> str | None:
 
 def special_problem(path: Path) -> str | None:
     """A sentence for a path that is neither a regular file nor a folder; ``None`` for these and for nothing."""
+    if "\0" in str(path):
+        return f"{path} holds a null byte, which no name may: give another name."
     kind = special(path)
     return None if kind is None else f"{path} is {kind}, not a file: save what it gives as a file, and give that."
 

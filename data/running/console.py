@@ -172,11 +172,12 @@ def _text_problems(context: click.Context, parameter: click.Parameter, text: str
 def _path_problems(context: click.Context, parameters: Iterable[click.Parameter]) -> Iterator[str]:
     """What is wrong with the paths of a command line: a pipe or a device is written to at most, never waited for."""
     for parameter in parameters:
-        if set(parameter.opts) & WRITTEN:
-            continue
+        written = set(parameter.opts) & WRITTEN
         value = context.params.get(parameter.name or "")
         for path in value if isinstance(value, list | tuple) else (value,):
-            if parameter.type.name == "path" and path and (problem := special_problem(Path(path))):
+            if parameter.type.name != "path" or not path or (written and "\0" not in str(path)):
+                continue
+            if problem := special_problem(Path(path)):
                 yield problem
 
 

@@ -6,13 +6,17 @@ nothing written. Every fifth is run by ``make test``, all by ``make test-all``.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import struct
 import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,6 +205,110 @@ CASES += [
     for name, change in CHANGES.items()
     for command in (("solve", "review") if len(name) % 2 else ("why",))
 ]
+
+# --- archives and models ---------------------------------------------------------------------------
+
+
+def in_archive(change: Callable[[bytearray], object]) -> Callable[[Path], object]:
+    """Change the bytes of ``graph.npz``."""
+
+    def breaks(folder: Path) -> None:
+        path = folder / "01_RES" / "graph.npz"
+        content = bytearray(path.read_bytes())
+        change(content)
+        path.write_bytes(content)
+
+    return breaks
+
+
+def flag(offset: int, value: int) -> Callable[[bytearray], None]:
+    """Set a byte in both headers of the first member of a ZIP."""
+
+    def change(content: bytearray) -> None:
+        content[content.find(b"PK\x01\x02") + offset + 2] = value
+        content[content.find(b"PK\x03\x04") + offset] = value
+
+    return change
+
+
+def with_header(text: str) -> Callable[[Path], object]:
+    """A graph whose first array has this header."""
+    line = text.encode("latin1") + b"\n"
+
+    def breaks(folder: Path) -> None:
+        with zipfile.ZipFile(folder / "01_RES" / "graph.npz", "w") as archive:
+            archive.writestr("schema.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(line)) + line + bytes(64))
+
+    return breaks
+
+
+def with_member(name: str) -> Callable[[Path], object]:
+    """A graph with one more member: an array of three numbers."""
+
+    def breaks(folder: Path) -> None:
+        stream = io.BytesIO()
+        np.save(stream, np.arange(3))
+        with warnings.catch_warnings(), zipfile.ZipFile(folder / "01_RES" / "graph.npz", "a") as archive:
+            warnings.simplefilter("ignore")
+            archive.writestr(name, stream.getvalue())
+
+    return breaks
+
+
+HEADER = "{'descr': '<i8', 'fortran_order': False, 'shape': (%s,)}"
+ARCHIVES = {
+    "encrypted": in_archive(flag(6, 1)),
+    "packed in an unknown way": in_archive(flag(8, 97)),
+    "cut in two": in_archive(lambda content: content.__delitem__(slice(len(content) // 2, None))),
+    "a name twice": with_member("link.cost.npy"),
+    "a name that climbs": with_member("../../../../climbed.npy"),
+    "an array of fewer than no items": with_header(HEADER % "-1"),
+    "an array beyond all memory": with_header(HEADER % 2**70),
+    "objects": with_header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"),
+    "code in place of a header": with_header("__import__('os').mkdir('ran')"),
+}
+CASES += [
+    Case(f"archive with {name} for {command}", command, breaks, must="climbs" not in name)
+    for name, breaks in ARCHIVES.items()
+    for command in ("solve", "review")
+]
+
+
+def in_model(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
+    """Change the header of the model; bytes take its place."""
+
+    def breaks(folder: Path) -> None:
+        path = folder / "a.safetensors"
+        content = path.read_bytes()
+        length = struct.unpack("<Q", content[:8])[0]
+        header = json.loads(content[8 : 8 + length])
+        new = change(header)
+        text = new if isinstance(new, bytes) else json.dumps(header).encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+
+    return breaks
+
+
+def tensor(key: str, value: object) -> Callable[[Path], object]:
+    """Say something else of the first tensor."""
+    return in_model(lambda header: next(one for name, one in header.items() if name[0] != "_").update({key: value}))
+
+
+MODELS = {
+    "an unknown type": tensor("dtype", "F99"),
+    "backward offsets": tensor("data_offsets", [100, 0]),
+    "far offsets": tensor("data_offsets", [0, 2**60]),
+    "a negative shape": tensor("shape", [-1]),
+    "a shape beyond all memory": tensor("shape", [2**40, 2**40]),
+    "a shape of words": tensor("shape", ["a"]),
+    "no description": in_model(lambda header: header.pop("__metadata__") and None),
+    "a list as description": in_model(lambda header: header.update({"__metadata__": []})),
+    "a text as description": in_model(lambda header: header.update({"__metadata__": {"celltrail": "\x1b[31m"}})),
+    "a deep description": in_model(lambda header: header.update({"__metadata__": {"celltrail": "[" * 50_000}})),
+    "a deep header": in_model(lambda header: b'{"a":' * 100_000),
+    "zeros": in_model(lambda header: bytes(100)),
+}
+CASES += [Case(f"model with {name}", "model", breaks, must=True) for name, breaks in MODELS.items()]
 
 # --- names -----------------------------------------------------------------------------------------
 
