@@ -31,12 +31,16 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 class Held:
-    """A file or folder as it is now. Where the system can, it is kept open, so that no other one gets its number."""
+    """A file or folder as it is now. Where the system can, it is kept open, so that no other one gets its number.
 
-    __slots__ = ("_handle", "_identity", "_path")
+    One that was ``given`` by a person counts as replaced also where nothing stands in its place, as between two renames;
+    others may be temporary.
+    """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path.absolute()
+    __slots__ = ("_given", "_handle", "_identity", "_path")
+
+    def __init__(self, path: Path, *, given: bool = True) -> None:
+        self._path, self._given = path.absolute(), given
         self._handle: int | None = None
         if hasattr(os, "O_PATH"):
             with suppress(OSError, ValueError):
@@ -47,15 +51,16 @@ class Held:
         if self._handle is not None:
             os.close(self._handle)
 
-    def __getstate__(self) -> tuple[Path, tuple[int, int] | None]:
-        return self._path, self._identity
+    def __getstate__(self) -> tuple[Path, bool, tuple[int, int] | None]:
+        return self._path, self._given, self._identity
 
-    def __setstate__(self, state: tuple[Path, tuple[int, int] | None]) -> None:
-        (self._path, self._identity), self._handle = state, None
+    def __setstate__(self, state: tuple[Path, bool, tuple[int, int] | None]) -> None:
+        (self._path, self._given, self._identity), self._handle = state, None
 
     def check(self) -> None:
         """Raise `Replaced` where something else stands under its name now."""
-        if self._identity is not None and identity(self._path) != self._identity:
+        now = identity(self._path)
+        if self._identity is not None and now != self._identity and (self._given or now is not None):
             raise Replaced(f"{self._path} was replaced by a new result while it was read")
 
 
@@ -71,7 +76,7 @@ def hold(path: Path) -> None:
     for place in (path, *path.parents):
         if place in known:
             known[place].check()
-    known.setdefault(path, Held(path))
+    known.setdefault(path, Held(path, given=False))
 
 
 def _replaced() -> Replaced | None:

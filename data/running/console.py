@@ -32,7 +32,7 @@ from celltrail.data.running.plain_text import visible
 from celltrail.data.settings import did_you_mean, number_problem, parse_numbers
 from celltrail.data.settings_cli import as_typer
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SEED, SERIES, SPLIT_BINARY
-from celltrail.data.writing.output import is_stream
+from celltrail.data.writing.output import is_stream, refuse_existing
 from celltrail.data.writing.ownership import owned
 
 PROGRESS_FILE = "CELLTRAIL_PROGRESS"
@@ -109,6 +109,9 @@ class Command(TyperCommand):
         Where another run replaces what it reads, it begins again.
         """
         begin, read = super().invoke, list(_read_from(ctx, self.params))
+        learns_from = list(_read_from(ctx, [one for one in self.params if one.param_type_name == "argument"]))
+        for out in _made(ctx, self.params):
+            refuse_existing(out, overwrite=True, inputs=learns_from)
         try:
             with ExitStack() as stack:
                 for out in sorted(_made(ctx, self.params)):  # in one order, so that two commands never wait crosswise
@@ -428,6 +431,11 @@ def _resource_problem(error: Exception) -> tuple[int, str] | None:
         return 2, f"{name} may not be read or written: change its permissions, or choose another place."
     if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.ENOTDIR):
         return 2, f"{visible(str(error.filename))}: {str(error.strerror).lower()}: choose another name or place."
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return (
+            1,
+            "Too many files are open: take fewer --jobs, or allow more (ulimit -n 1024) and run the command again.",
+        )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         place = f" ({visible(str(error.filename))})" if error.filename else ""
         return 1, f"The disk is full or a file may not grow further{place}: free some space and run the command again."

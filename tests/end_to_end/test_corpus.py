@@ -460,6 +460,7 @@ XMLS: dict[str, bytes] = {
     "edge without target": b"<TrackMate><Model><AllSpots/><AllTracks><Track TRACK_ID='0'>"
     b"<Edge SPOT_SOURCE_ID='1'/></Track></AllTracks></Model></TrackMate>",
     "very deep": b"<a>" * 5000,
+    "an endless attribute": b"<TrackMate a='" + b"x" * 20_000_000,
 }
 
 
@@ -521,6 +522,7 @@ ZARR_CASES = [
     Case("no metadata", lambda z: (z / ".zarray").unlink()),
     Case("metadata cut", lambda z: (z / ".zarray").write_text('{"shape": [')),
     Case("bomb", edited(".zarray", shape=[5, 300_000, 300_000], chunks=[1, 300_000, 300_000])),
+    Case("more frames than can be", edited(".zarray", shape=[2**62, 64, 56])),
     Case("negative shape", edited(".zarray", shape=[5, -64, 56])),
     Case("unknown codec", edited(".zarray", compressor={"id": "klingon"})),
     Case("pickles", edited(".zarray", filters=[{"id": "pickle", "protocol": 4}])),
@@ -694,6 +696,9 @@ OPTIONS: dict[str, list[str]] = {
     "compare without names": ["compare", "SET", "RES", "--out", "OUT"],
     "compare a name twice": ["compare", "SET", "a=RES", "a=RES", "--out", "OUT"],
     "compare nothing": ["compare", "SET", "a=SET/nowhere", "b=RES", "--out", "OUT"],
+    "compare onto the data set": ["compare", "SET", "a=RES", "b=RES", "--out", "SET", "--overwrite"],
+    "compare onto a result": ["compare", "SET", "a=RES", "b=RES", "--out", "RES", "--overwrite"],
+    "fit onto the truth": ["fit", "SET", "--out", "SET/01_GT/TRA/man_track.txt", "--overwrite"],
     "compare with an unknown one": ["compare", "SET", "a=RES", "b=RES", "--baseline", "c", "--out", "OUT"],
     "compare beyond": ["compare", "SET", "a=RES", "b=RES", "--frames", "50:60", "--out", "OUT"],
     "measure frames beyond": ["measure", "RES", "--frames", "50:60", "--out", "OUT.csv"],

@@ -413,7 +413,9 @@ def test_hostile(case: Case, sound: Path, tmp_path: Path, capfd: pytest.CaptureF
                     (path / file).read_text(encoding="utf-8")
             if (path / "run.json").is_file():
                 run = json.loads((path / "run.json").read_text(encoding="utf-8"))
-                assert Path(run["inputs"]["masks"]["path"]).is_dir()  # the name came back, letter by letter
+                assert Path(
+                    run["inputs"]["images" if words[0] == "segment" else "masks"]["path"]
+                ).is_dir()  # the name came back, letter by letter
 
 
 def test_there_are_enough_of_them() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,20 @@ def test_what_was_read_may_change_later(tmp_path: Path) -> None:
 
     assert read_whole(work, [tmp_path / "res"]) == [1, 2]
     check_held()  # outside of it nothing is held
+
+
+def test_what_is_temporary_may_go(tmp_path: Path) -> None:
+    calls = []
+
+    def work() -> None:
+        calls.append(write(tmp_path / "own", 1))
+        read_tracks(tmp_path / "own" / "res_track.txt")
+        shutil.rmtree(tmp_path / "own")
+        raise InputError("The work has another fault: mend it.")
+
+    with pytest.raises(InputError, match="another fault"):
+        read_whole(work)
+    assert len(calls) == 1
 
 
 def test_another_folder_never_has_the_number_of_the_one_that_was_read(tmp_path: Path) -> None:
