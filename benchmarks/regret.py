@@ -156,7 +156,8 @@ def regret(case: Case, costs: Path) -> list[dict[str, Any]]:
         default = judge(case, truth, folder, costs, {})
         rows = [{"method": DEFAULT, **default}]
         for option, given in {**GAPS, **MASKS, **OTHERS}.items():
-            touched = {"max_gap": default["may_fill"], "repair": default["may_repair"]}
+            asked = given.get("max_gap", 0) > 0  # whoever asks for gaps gets them where the default sees none
+            touched = {"max_gap": default["may_fill"] or asked, "repair": default["may_repair"]}
             touched["masks_as_given"] = any(touched.values())
             same = not all(touched.get(key, True) for key in given)
             rows.append({"method": option, **(default if same else judge(case, truth, folder, costs, given))})

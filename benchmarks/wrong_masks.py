@@ -47,7 +47,9 @@ WEIGHT = 0.25  # log-odds for each nat that the links gain: less than 1, as they
 MOST = 30.0  # nats from which a gain says no more
 RIDGE = 0.3
 NAMES = {"merged": ("often",), "split": ("frames", "rounder", "often")}  # what the price is told from
-NO_TEACHER = ("testing_dataset",)  # its truth itself holds mergers and pieces: half of its tracks have three frames or fewer
+NO_TEACHER = (
+    "testing_dataset",
+)  # its truth itself holds mergers and pieces: half of its tracks have three frames or fewer
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import NAT, SISTER_OUTSIDE, Candidates, Links, Solution
 from celltrail.data.graph.confidence import Confidence
 from celltrail.data.types import FloatArray, IntArray
-from celltrail.tracking.exporting.third_daughters import third_daughters
+from celltrail.tracking.exporting.sisters import third_daughters
 from celltrail.tracking.solving.solver import exact_margin
 
 SHOWN = 8  # candidates of a cell that are listed on either side

@@ -18,7 +18,7 @@ from celltrail.data.labels.instances import parts_apart
 from celltrail.tracking import track
 from celltrail.tracking.explain import explain_cell
 from celltrail.tracking.exporting.lineage import build_lineage
-from celltrail.tracking.exporting.third_daughters import third_daughters
+from celltrail.tracking.exporting.sisters import third_daughters
 from celltrail.tracking.solving.solver import solve_candidates
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.types import BoolArray, IntArray
-from celltrail.tracking.exporting.third_daughters import third_daughters
+from celltrail.tracking.exporting.sisters import third_daughters
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,9 @@ def third_daughters(candidates: Candidates, solution: Solution) -> dict[int, int
         return {}
     place = d.position * (candidates.voxel or (1.0, 1.0, 1.0))
     middle = (place[z.first[born]] + place[z.second[born]]) / 2
-    reach = NEAR * _diameter(d.area[z.mother[born]].astype(np.float64) * float(np.prod(candidates.voxel or 1.0)), candidates.ndim)
+    reach = NEAR * _diameter(
+        d.area[z.mother[born]].astype(np.float64) * float(np.prod(candidates.voxel or 1.0)), candidates.ndim
+    )
     usual = (d.area[z.first[born]] + d.area[z.second[born]]) / 2
     free = links.fixed == FREE
     known = set(zip(links.source[free].tolist(), links.target[free].tolist(), strict=True))
