@@ -172,4 +172,23 @@ def pins_from(
         born = (divisions.mother == earlier) & ((divisions.first == later) | (divisions.second == later))
         as_daughter = confidence.division[born].sum() > confidence.link[link].sum()
         pin("division" if as_daughter else "link", "keep", earlier, later)
-    return list(dict.fromkeys(pins))
+    return join_daughters(pins)
+
+
+def join_daughters(pins: Sequence[Pin]) -> list[Pin]:
+    """The same pins, each once, but where two cells are to be kept as what one cell becomes, she divides into them.
+
+    Answers are given one at a time: that a cell follows another one is not contradicted by a second cell that does, too.
+    """
+    becomes: dict[Cell, dict[Cell, None]] = {}
+    for pin in pins:
+        if pin.action == "keep" and pin.kind in ("link", "division") and len(pin.cells) > 1:
+            becomes.setdefault(pin.cells[0], {}).update(dict.fromkeys(pin.cells[1:]))
+
+    def joined(pin: Pin) -> Pin:
+        cells = becomes.get(pin.cells[0], {}) if pin.action == "keep" and pin.kind in ("link", "division") else {}
+        return (
+            Pin("division", "keep", (pin.cells[0], *sorted(cells))) if len(cells) == 2 and len(pin.cells) > 1 else pin
+        )
+
+    return list(dict.fromkeys(map(joined, pins)))

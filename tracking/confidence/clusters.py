@@ -124,34 +124,24 @@ def _inside_of_one(name: IntArray, cliques: Cliques) -> BoolArray:
 
 
 def _loops(name: IntArray, rows: RowArray, belief: FloatArray, cliques: Cliques) -> IntArray:
-    """Pairs of sets that a clique, or two columns or more, tie together, the strongest first; int64 (pairs, 2), rows of them."""
-    one, two = (np.concatenate([rows[:, a] for a in slots]) for slots in ((0, 0, 1), (1, 2, 2)))
-    belief = np.tile(belief, 3)
-    there = (one >= 0) & (two >= 0)
-    split = np.flatnonzero(~_inside_of_one(name, cliques))
-    head = np.repeat(cliques.row[cliques.first[:-1]], np.diff(cliques.first))
-    mine = np.isin(np.repeat(np.arange(len(cliques.first) - 1), np.diff(cliques.first)), split)
-    sets = np.sort(
-        np.stack(
-            [
-                np.concatenate([name[one[there]], name[head[mine]], name[head[mine]]]),
-                np.concatenate([name[two[there]], name[cliques.row[mine]], name[cliques.row[mine]]]),
-            ],
-            axis=1,
-        ),
-        axis=1,
-    )
-    strength = np.concatenate([belief[there], np.full(2 * mine.sum(), 2.0)])
+    """Pairs of sets that a clique, or two columns or more, tie together, the strongest first; int64 (pairs, 2)."""
+    sizes = np.diff(cliques.first)
+    split = np.repeat(~_inside_of_one(name, cliques), sizes)
+    first_of_clique = np.repeat(cliques.row[cliques.first[:-1]], sizes)[split]
+    of_cliques = np.stack([first_of_clique, cliques.row[split]], axis=1)
+    of_columns = np.concatenate([rows[:, slots] for slots in ([0, 1], [0, 2], [1, 2])])
+    there = (of_columns >= 0).all(axis=1)
+    # a clique counts as two columns that are certain
+    ties = np.concatenate([of_columns[there], of_cliques, of_cliques])
+    strength = np.concatenate([np.tile(belief, 3)[there], np.full(2 * len(of_cliques), 2.0)])
+    sets = np.sort(name[ties], axis=1)
     apart = sets[:, 0] != sets[:, 1]
     sets, strength = sets[apart], strength[apart]
     order = np.lexsort((-strength, sets[:, 1], sets[:, 0]))
     sets, strength = sets[order], strength[order]
-    second = np.flatnonzero((sets[1:] == sets[:-1]).all(axis=1)) + 1
-    second = second[
-        np.append(True, (np.diff(second) > 1) | (sets[second[1:]] != sets[second[:-1]]).any(axis=1))[: len(second)]
-    ]
-    second = second[strength[second] > LOOPED]
-    return np.asarray(sets[second[np.argsort(-strength[second], kind="stable")]])
+    again = np.append(False, (sets[1:] == sets[:-1]).all(axis=1))[: len(sets)]
+    second = np.flatnonzero(again & ~np.append(False, again[:-1])[: len(sets)] & (strength > LOOPED))
+    return np.asarray(sets[second[np.argsort(-strength[second], kind="stable")]], dtype=np.int64)
 
 
 @compiled
