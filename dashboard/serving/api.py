@@ -205,6 +205,11 @@ async def track_table(request: Request) -> Response:
     return await _answer(make)
 
 
+async def nothing(_: Request) -> Response:
+    """Any other address below ``/api``: no page."""
+    return JSONResponse({"problems": ["There is no such address."]}, 404, FRESH)
+
+
 async def script(request: Request) -> Response:
     """The viewer's own scripts."""
     path = SCRIPTS / request.path_params["name"]
@@ -218,4 +223,5 @@ ROUTES: list[BaseRoute] = [
     Route("/api/layers/{layer}/frames/{frame}", label_frame),
     Route("/api/layers/{layer}/tracks", track_table),
     Route("/api/viewer/{name}", script),
+    Route("/api/{rest:path}", nothing),
 ]

@@ -357,6 +357,9 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    for name in ("stdout", "stderr"):  # closed by who has started us
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
     log_file.begin(arguments)
     for stream in (sys.stdout, sys.stderr):  # a name that is no UTF-8 must not end the command that has made it
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":

@@ -27,6 +27,10 @@ from celltrail.data import open_images, open_labels, read_tracks
 from celltrail.data.writing.output import output_folder
 from celltrail.tracking import track, write_result
 
+STEPS = (  # up, in every way that somebody has taken for it
+    *("..", "%2e%2e", "%252e%252e", "..%2f", "..%5c", "..\\", "....//", "..;", ".%00.", "..%c1%9c", "%c0%ae%c0%ae"),
+    "%u002e%u002e",
+)
 APP = Starlette(routes=api.ROUTES)
 
 
@@ -128,6 +132,14 @@ def test_the_table_of_tracks(movie: registry.Movie, dataset: Path) -> None:
         "/api/viewer/../api.py",
         "/api/viewer/__init__.py",
         "/api/viewer/viewer.html",
+        *(f"/api/viewer/{step}/{step}/etc/passwd" for step in STEPS),
+        *(f"/api/layers/{step}/{step}/secret/frames/0" for step in STEPS),
+        *(f"/api/movies/{step}/frames/{step}" for step in STEPS),
+        "/api",
+        "/api/",
+        "/api/nothing",
+        "/api/layers/\0/tracks",
+        "/api/movies/" + "9" * 5000 + "/frames/0",
     ],
 )
 def test_unknown_addresses_are_refused(address: str) -> None:
