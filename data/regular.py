@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 import tomllib
 from io import BufferedReader
@@ -18,6 +19,7 @@ from typing import Any
 from celltrail.data.errors import InputError
 from celltrail.data.held import hold
 
+DEEPEST = 200  # parts of a dotted key
 KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
@@ -99,8 +101,13 @@ def parse_json(text: str) -> Any:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """What a TOML file holds; errors as `read_json`, but for NaN and infinity, which are judged by who takes them."""
+    text = read_text(path)
+    for line in text.splitlines():  # the parser's time grows with the square of the length of a dotted key
+        words = [] if line.lstrip().startswith("#") else [line.partition("=")[0], *re.split(r"[\s,=\[\]{}]+", line)]
+        if any(word.count(".") > DEEPEST for word in words):
+            raise ValueError("nested too deeply")
     try:
-        return tomllib.loads(read_text(path))
+        return tomllib.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -135,7 +135,6 @@ def test_the_table_of_tracks(movie: registry.Movie, dataset: Path) -> None:
         *(f"/api/viewer/{step}/{step}/etc/passwd" for step in STEPS),
         *(f"/api/layers/{step}/{step}/secret/frames/0" for step in STEPS),
         *(f"/api/movies/{step}/frames/{step}" for step in STEPS),
-        "/api",
         "/api/",
         "/api/nothing",
         "/api/layers/\0/tracks",
