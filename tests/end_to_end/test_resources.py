@@ -82,10 +82,10 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """A real file system in memory, of 4 MB."""
+    """A real file system in memory, of 64 MB."""
     place = tmp_path / "disk"
     place.mkdir()
-    line = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    line = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
     mounted = shutil.which("mount") is not None and subprocess.run(line, capture_output=True).returncode == 0
     yield Disk(place, place / "filler" if mounted else None)
     if mounted:

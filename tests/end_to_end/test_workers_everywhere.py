@@ -162,13 +162,13 @@ def test_a_lost_cluster_loses_no_part_that_is_solved(
 ) -> None:
     """Killed time and again in ``track``: told in a sentence, and the next run goes on from what is solved."""
     distributed = pytest.importorskip("distributed")
-    cloudpickle = pytest.importorskip("cloudpickle")
+    dask, cloudpickle = pytest.importorskip("dask"), pytest.importorskip("cloudpickle")
     run(*hard, "--out", tmp_path / "straight")
     calls, out, saved = tmp_path / "calls", tmp_path / "out", tmp_path / ".out.solved"
     calls.mkdir()
     original, kept = saving._save, []
-    options = {"dashboard_address": None, "scheduler_kwargs": {"allowed_failures": 1}}
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **options) as cluster:
+    few = dask.config.set({"distributed.scheduler.allowed-failures": 1})
+    with few, distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
 
         def save(file: Path, answer: Any) -> None:
             original(file, answer)
