@@ -38,7 +38,7 @@ from pathlib import Path
 import imagecodecs
 import plotly.graph_objects as go
 import streamlit as st
-from data import open_images, open_labels, read_tracks
+from celltrail.data import open_images, open_labels, read_tracks
 from celltrail.data.pictures.colours import colour_of_tracks
 from celltrail.data.pictures.render import outline_image
 

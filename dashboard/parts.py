@@ -17,6 +17,7 @@ from celltrail.data import InputError
 from celltrail.data.pictures.colours import CERTAINTY, CERTAINTY_TICKS, certainty_place, css
 
 _DATASET = "dataset"
+TILE = 165  # pixels
 
 
 def put(opened: Dataset) -> None:
@@ -67,6 +68,13 @@ def empty(title: str, what_to_do: str, command: str | None = None) -> None:
         st.text(what_to_do)
         if command is not None:
             st.code(command, language=None, wrap_lines=True)
+
+
+def show_tiles(tiles: list[tuple[str, str, str]]) -> None:
+    """Numbers side by side, as many in a row as there is room for: (name, value, what it means)."""
+    with st.container(horizontal=True):
+        for name, value, meaning in tiles:
+            st.metric(name, value, help=meaning or None, border=True, width=TILE)
 
 
 def tracked(selection: state.Selection, title: str) -> Result | None:

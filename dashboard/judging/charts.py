@@ -102,8 +102,8 @@ def draw_feature(cells: pd.DataFrame, feature: str, unit: str, *, t: int, colour
     figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
     first, last = int(cells["frame"].min()), int(cells["frame"].max())
     pad = 0.5 + 0.03 * (last - first)
-    figure.update_layout(margin_l=62)
-    figure.update_yaxes(title=feature, rangemode="tozero", automargin=False)
+    figure.update_layout(margin_l=72)
+    figure.update_yaxes(title=f"{feature}<br>({unit})", rangemode="tozero", automargin=False)
     figure.update_xaxes(showgrid=False, range=[first - pad, last + pad])
     return figure
 

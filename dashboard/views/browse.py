@@ -56,7 +56,7 @@ def show_measures(selection: state.Selection, result: content.Result) -> None:
     mine = mine.assign(speed=content.speed_of(mine))
     colours = content.colours_by(result, st.session_state.get("colour_by", "track"))
     units = "pixels" if len(result.labels.shape) == 2 else "voxels"
-    for feature, unit in (("area", units), ("speed", "pixels per frame")):
+    for feature, unit in (("area", units), ("speed", "px per frame")):
         st.plotly_chart(
             charts.draw_feature(mine, feature, unit, t=selection.t, colour=colours.get(label, charts.QUIET)),
             key=f"feature_{feature}",

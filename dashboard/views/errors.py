@@ -27,9 +27,9 @@ def list_events(selection: state.Selection, result: content.Result) -> tuple[lis
             help="The rules find what looks odd in a result by itself; they need no truth.",
         )
         if source == "Truth":
-            part = scores.part_of_movie(truth, result.layer)
+            part = scores.say_part(truth, result.layer)
             if part is not None:
-                st.caption(f"The result covers frames {part[0]} to {part[1]}: they are compared on these.")
+                st.caption(part)
             with st.spinner("Comparing with the truth …"):
                 return events.errors_of(scores.evaluation(truth, result.layer)), True
     return events.find_suspects(result), False

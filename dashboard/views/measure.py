@@ -27,15 +27,15 @@ def choose_units(result: Result) -> Units:
             placeholder="as the files say",
             help="Adds columns in µm. Empty: from the metadata, else pixels only.",
         )
-    minutes = middle.number_input(
-        "Minutes between frames",
+    seconds = middle.number_input(
+        "Seconds between frames",
         min_value=0.0,
         value=None,
-        key="measure_minutes",
+        key="measure_seconds",
         placeholder="as the files say",
         help="Adds columns in minutes. Empty: from the metadata, else frames only.",
     )
-    return Units(pixel or None, minutes * 60 if minutes else None)
+    return Units(pixel or None, seconds or None)
 
 
 def take_measures(selection: state.Selection, result: Result, units: Units) -> CellNumbers | None:
@@ -77,7 +77,7 @@ def show_tracks(result: Result, found: CellNumbers, selected: int) -> None:
     """Every track as a row, and two of its numbers against each other."""
     colours = content.colours_by(result, st.session_state.get("colour_by", "track"))
     numbers = [name for name in found.tracks.select_dtypes("number").columns if name not in ("track", "mother")]
-    left, right = st.columns([3, 2])
+    left, right = st.container(key="beside_numbers").columns([3, 2])
     with left:
         st.dataframe(
             found.tracks,

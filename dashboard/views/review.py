@@ -216,7 +216,12 @@ def show_list(found: Review, shown: list[int], zoom: float) -> None:
         height=260,
         selection_mode="single-row",
         on_select=take_row,
-        column_config={"wrong": st.column_config.ProgressColumn("wrong", format="percent", min_value=0, max_value=1)},
+        column_config={
+            "": st.column_config.TextColumn(width=28),
+            "wrong": st.column_config.ProgressColumn(
+                "probability of being wrong", format="percent", min_value=0, max_value=1, width=180
+            ),
+        },
         alt="Questions with their probabilities and answers",
     )
 
