@@ -12,6 +12,7 @@ import streamlit as st
 from celltrail.dashboard.judging import charts
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.opening.content import Result
+from celltrail.dashboard.opening.reading import is_open_choice
 from celltrail.dashboard.opening.registry import Dataset
 from celltrail.data import InputError
 from celltrail.data.pictures.colours import CERTAINTY, CERTAINTY_TICKS, certainty_place, css
@@ -44,7 +45,9 @@ def show_problems(error: InputError, title: str = "This data cannot be shown") -
             st.text(problem)
         if len(error.problems) > 10:
             st.caption(f"… and {len(error.problems) - 10} more problems.")
-        if title == "This data cannot be shown":
+        if any(map(is_open_choice, error.problems)):
+            st.caption("Or choose it in the sidebar, below 'How the images are read'.")
+        elif title == "This data cannot be shown":
             st.caption("'celltrail check FOLDER' lists every problem of a data set at once.")
 
 

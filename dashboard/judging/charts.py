@@ -25,6 +25,12 @@ CONFIG = {
 BRUSH = {"modeBarButtonsToRemove": ["lasso2d", "autoScale2d"]}  # a plot in which a box can be drawn
 
 
+def carried(point: Mapping[str, Any]) -> list[int]:
+    """The numbers that a point of a plot carries, as a selection tells them: a list, or an object with keys 0, 1 …"""
+    data = point["customdata"]
+    return [int(value) for value in (data.values() if isinstance(data, Mapping) else data)]
+
+
 def plain_figure(height: int) -> go.Figure:
     """An empty figure with the margins and fonts that all plots share."""
     figure = go.Figure()

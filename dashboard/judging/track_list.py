@@ -103,10 +103,10 @@ def chosen_tracks(result: Result) -> list[int]:
 
 def take_brush(key: str, result: Result) -> None:
     """A box was drawn in a plot: its tracks are chosen. One point that was clicked is shown."""
-    points = st.session_state[key].selection.points
-    labels = sorted({int(point["customdata"][0]) for point in points})
+    chosen = [charts.carried(point) for point in st.session_state[key].selection.points]
+    labels = sorted({track for track, _ in chosen})
     if len(labels) == 1:
-        state.look_at(t=int(points[0]["customdata"][-1]), track=labels[0])
+        state.look_at(t=chosen[0][-1], track=labels[0])
     chosen_tracks(result)
     st.session_state.brushed[result.layer.id] = labels if len(labels) > 1 else []
 

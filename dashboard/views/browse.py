@@ -90,7 +90,7 @@ def take_point(key: str) -> None:
     """A point of a plot was clicked: go to its frame, and to its track where it names one."""
     points = st.session_state[key].selection.points
     if points:
-        data = [int(value) for value in points[0]["customdata"]]
+        data = charts.carried(points[0])
         state.look_at(t=data[-1], track=data[0] if len(data) == 2 else None)
 
 

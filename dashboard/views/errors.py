@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from celltrail.dashboard import parts
@@ -43,17 +44,18 @@ def show_event(selection: state.Selection, result: content.Result, event: Event,
     if against_truth and selection.movie.truth is not None:
         rows.insert(0, (selection.movie.truth, "truth"))
         selected[selection.movie.truth.id] = event.truth_track
+    step = max(1, int(np.diff(frames).min())) if len(frames) > 1 else 1  # frames may be numbered 0, 5, 10
     mark = {"t": event.frame, "y": event.y + 0.5, "x": event.x + 0.5}
     panes = [
         Pane(
             movie=selection.movie,
             layer=layer,
-            title=f"{name}, {f'{step:+d} frame' if step else 'this frame'}",
-            offset=step,
+            title=f"{name}, {f'frame {beside:+d}' if beside else 'this frame'}",
+            offset=beside,
             marks=(mark, *panel.marks()),
         )
         for layer, name in rows
-        for step in (-1, 0, 1)
+        for beside in (-step, 0, step)
     ]
     show_viewer(
         panes,

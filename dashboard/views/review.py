@@ -233,7 +233,10 @@ def show() -> None:
     if result is None:
         return
     found = questions.open_review(result)
-    if found is None or not len(found.questions):
+    if found is not None and not len(found.questions):
+        parts.empty("Nothing to review", "Nothing had to be decided in this movie: it has a single frame with cells.")
+        return
+    if found is None:
         parts.empty(
             "No probabilities",
             "This result does not say how sure it is: another tracker or an earlier version made it. What looks odd "

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,20 +39,19 @@ def settle(page: Any) -> None:
 
 
 @contextmanager
-def served(root: Path, folder: Path, place: Path, user: int | None = None) -> Iterator[str]:
-    """The dashboard on a folder, run by a user (default: this one); its log and its jobs lie in ``place``."""
+def served(root: Path, folder: Path, place: Path, before: Sequence[str] = ()) -> Iterator[str]:
+    """The dashboard on a folder, with a command before its own; its log and its jobs lie in ``place``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = (place / "log.txt").open("w+")
-    (place / "jobs").mkdir(exist_ok=True)
+    (place / "jobs").mkdir()
     command = [sys.executable, "-m", "streamlit", "run", str(root / "dashboard" / "app.py"), "--server.port", str(port)]
     server = subprocess.Popen(
-        [*command, "--", "--data", str(folder)],
+        [*before, *command, "--", "--data", str(folder)],
         stdout=log,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "TMPDIR": str(place / "jobs"), "HOME": str(place / "jobs")},
-        user=user,
+        env={**os.environ, "TMPDIR": str(place / "jobs")},
     )
     try:
         while not answers(port):

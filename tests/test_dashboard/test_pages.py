@@ -22,7 +22,9 @@ from celltrail.data import open_labels, read_tracks
 from celltrail.data.files.ctc import write_track_file
 from celltrail.data.files.tiff import write_labels
 from celltrail.data.files.tracks import clip_tracks
+from celltrail.data.simulation.scene import simulate_movie, write_movie
 from celltrail.evaluation import evaluate_sequence
+from celltrail.tracking import track, write_result
 
 OpenPage = Callable[..., AppTest]
 
@@ -309,6 +311,17 @@ def test_a_result_of_a_part_says_so(open_page: OpenPage, copy_of: Path) -> None:
     assert "Both results cover frames 2 to 9: they are compared on these." in texts_of(compare)
     assert set(compare.dataframe[-1].value["frame"]) <= set(range(2, 10)) if len(compare.dataframe) else True
     assert not any("2 to 9" in text for text in texts_of(open_page(copy_of, "lineage")).splitlines())
+
+
+@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "review", "errors", "measure", "export"])
+def test_a_movie_of_one_frame_has_every_page(open_page: OpenPage, tmp_path: Path, page: str) -> None:
+    movie = simulate_movie(frames=1, cells=4, size=(60, 80), seed=1)
+    write_movie(movie, tmp_path)
+    write_result(track(movie.masks, images=movie.images), tmp_path / "01_RES")
+    test = open_page(tmp_path, None if page == "overview" else page)
+    assert not test.exception
+    told = {"overview": "1 frame with", "review": "it has a single frame", "lineage": "0 divisions"}
+    assert told.get(page, "") in texts_of(test)
 
 
 def test_measures_are_those_of_the_result_that_is_shown(open_page: OpenPage, copy_of: Path) -> None:
