@@ -26,6 +26,8 @@ def in_words(questions: ReviewList, choice: Choice) -> str:
     words = {"follows": "It was", "continues": "It becomes", "divides": "It divides into", "": "Nothing else is likely"}
     if choice.what in ("begins", "ends"):
         return f"It {choice.what} here"
+    if choice.what not in words:
+        return f"The mask {choice.what}"
     return " ".join([words[choice.what], " and ".join(track_of(questions, row) for row in choice.rows)]).strip()
 
 

@@ -36,6 +36,7 @@ KINDS = {
     "division": "a cell may divide otherwise, or not at all",
     "begin": "a cell that begins may follow another one",
     "end": "a cell that ends may go on",
+    "mask": "what was taken as one cell may be a part of one, several, or none",
 }
 
 

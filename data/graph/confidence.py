@@ -19,6 +19,7 @@ from celltrail.data.graph.candidates import Candidates, Solution, load_graph
 from celltrail.data.types import FloatArray, IntArray
 
 Probability = NDArray[np.float32]
+LEAST_USE = 1e-6  # probability of a detection that is used, in quotients
 NOTHING, UNUSED = -1, -2  # instead of a row: it appears or disappears; it is left out
 
 
@@ -100,6 +101,15 @@ def past_probability(candidates: Candidates, solution: Solution, confidence: Con
     frame = candidates.detections.frame
     right[frame == (frame.min() if n else 0)] = np.nan
     return right
+
+
+def past_given_used(candidates: Candidates, solution: Solution, confidence: Confidence) -> FloatArray:
+    """The same if the detection is a cell at all, as the solution says: the probability of the past over that of its use.
+
+    Whether a mask was rightly read is a question of its own, and the same for all of its links.
+    """
+    used = np.maximum(confidence.used.astype(np.float64), LEAST_USE)
+    return np.minimum(past_probability(candidates, solution, confidence) / used, 1.0)
 
 
 def future_probability(candidates: Candidates, solution: Solution, confidence: Confidence) -> FloatArray:

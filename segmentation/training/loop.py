@@ -21,6 +21,7 @@ from celltrail.data.progress import Progress, silent
 from celltrail.segmentation.net.loss import total_loss
 from celltrail.segmentation.net.model import Model, Preprocessing
 from celltrail.segmentation.net.unet import UNet
+from celltrail.segmentation.net.widening import widen
 from celltrail.segmentation.training.annotated import (
     AnnotatedMovie,
     automatic_scale,
@@ -96,20 +97,20 @@ def copy_weights(source: UNet, net: UNet) -> None:
     Raises
     ------
     InputError
-        If the two are built in another way; only dropout, which has no weights, may differ.
+        If the two are built in another way; only dropout, which has no weights, may differ, and ``net`` may be wider.
     """
     wanted, found = net.architecture, source.architecture
     different = [
         f"{key} {found.get(key)} instead of {value}"
         for key, value in wanted.items()
-        if key != "dropout" and found.get(key) != value
+        if key != "dropout" and found.get(key) != value and not (key == "width" and found[key] < value)
     ]
     if different:
         raise InputError(
             f"The model to start from is built in another way ({', '.join(different)}): choose another model, "
             "or other options of the net."
         )
-    net.load_state_dict(source.state_dict())
+    widen(source, net)
 
 
 def hash_of_weights(net: UNet) -> str:

@@ -17,12 +17,13 @@ torch = pytest.importorskip("torch")
 from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.data.settings import options_of  # noqa: E402
 from celltrail.segmentation.net.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
+from celltrail.segmentation.net.unet import UNet  # noqa: E402
 from celltrail.segmentation.prediction.movie import segment_movie  # noqa: E402
 from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
 from celltrail.segmentation.train_cli import plan_of  # noqa: E402
 from celltrail.segmentation.train_settings import TrainSettings  # noqa: E402
 from celltrail.segmentation.training.annotated import AnnotatedMovie, read_labels  # noqa: E402
-from celltrail.segmentation.training.loop import build_net, follow, rate_at, train  # noqa: E402
+from celltrail.segmentation.training.loop import build_net, copy_weights, follow, rate_at, train  # noqa: E402
 from celltrail.segmentation.training.settings import FAST, PAPER, PRESETS, preset  # noqa: E402
 
 TINY = replace(FAST, width=6, depth=2, scale=1, tile=40, batch=2, steps=60, epoch=20, rate=1e-2)
@@ -233,6 +234,22 @@ def test_a_training_may_start_from_a_model(tmp_path: Path) -> None:
         assert torch.equal(value, first.model.net.get_parameter(name))
     with pytest.raises(InputError, match="width 6 instead of 4"):
         train(*data, replace(short, width=4), seed=3, start=first.model)
+
+
+def test_a_wider_net_begins_as_the_same_function() -> None:
+    narrow = UNet(width=4, depth=2, norm="batch", distance=True, dropout=0.0)
+    for width in (5, 9):
+        wide = UNet(**narrow.architecture | {"width": width})
+        copy_weights(narrow, wide)
+        image = torch.randn(2, 1, 60, 60)
+        for net in (narrow, wide):
+            net.eval()
+        with torch.no_grad():
+            torch.testing.assert_close(wide(image), narrow(image))
+        wide.train()(image).square().mean().backward()
+        heard = wide.head.weight.grad
+        assert heard is not None
+        assert (heard[:, 4:] != 0).any()  # the new channels can be learnt to be heard
 
 
 def test_a_training_that_goes_on_must_have_had_the_same_start(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from celltrail.data.graph.candidates import load_graph, save_graph
 from celltrail.data.graph.confidence import load_with_confidence, past_probability, read_confidence
 from celltrail.data.simulation.scene import simulate_movie, write_movie
 from celltrail.tracking import track, write_result
-from celltrail.tracking.confidence.answers import Answer, pins_from, read_answers
+from celltrail.tracking.confidence.answers import Answer, join_daughters, pins_from, read_answers
 from celltrail.tracking.confidence.curve import found_by
 from celltrail.tracking.confidence.places import find_questions, list_places
 from celltrail.tracking.confidence.sampling import certify, chances, draw
@@ -174,6 +174,19 @@ def test_a_wrong_link_with_its_correct_past(tracked: Path) -> None:
     pins = pins_from([Answer((place.frame, place.label), "link", "wrong", correct)], candidates, solution, confidence)
     kept = [pin for pin in pins if pin.action == "keep"]
     assert [pin.cells for pin in kept] == [(correct, (place.frame, place.label))]
+
+
+def test_two_answers_about_what_one_cell_becomes_are_a_division() -> None:
+    mother, one, two, third = (3, 7), (4, 1), (4, 2), (5, 3)
+    other = Pin("link", "keep", ((3, 8), one))
+    pins = [Pin("link", "keep", (mother, two)), other, Pin("link", "keep", (mother, one))]
+    assert join_daughters(pins) == [Pin("division", "keep", (mother, one, two)), other]
+    pins = [Pin("division", "keep", (mother, one)), Pin("link", "keep", (mother, one))]
+    assert join_daughters(pins) == pins  # one daughter: nothing to join
+    many = [Pin("link", "keep", (mother, cell)) for cell in (one, two, third)]
+    assert join_daughters(many) == many  # no lineage obeys them: it is said when they are
+    forbidden = [Pin("link", "forbid", (mother, one)), Pin("link", "keep", (mother, two))]
+    assert join_daughters(forbidden) == forbidden
 
 
 def test_answers_that_cannot_be_used_are_all_named(tracked: Path, tmp_path: Path) -> None:

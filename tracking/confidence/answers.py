@@ -2,7 +2,8 @@
 
 An answers file is the list with the columns ``answer`` (``right``, ``wrong``, ``cannot tell``), and, where it is known,
 ``correct_frame`` and ``correct_label``: the cell (frame, and label in the input masks) that is its past in truth; of a
-division and of an end, the cell that it becomes. The label 0 stands for none: it begins here, or it ends here.
+division and of an end, the cell that it becomes; of a mask, the one of the same frame that is a cell instead. The label 0 stands
+for none: it begins here, it ends here, it is no cell.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from celltrail.tracking.confidence.places import Place
 
 ANSWERS = ("right", "wrong", "cannot tell")
 NEEDED = ("frame", "label", "kind", "decision", "answer")
-FUTURES = ("division", "end")  # questions about how a cell goes on, not about where it comes from
+FUTURES = ("division", "end")  # questions about how a cell goes on,
+PASTS = ("link", "begin")  # and about where it comes from
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Answer:
         Frame and label in the input masks.
     kind, answer : str
     correct : Cell | None
-        Its true past (of a division or an end: its true future), if it was given; label 0: it has none.
+        Its true past (of a division or an end: its true future, of a mask: what is there instead), if it was given; label 0:
+        there is none.
     times : int
         How often it was drawn.
     drawn : bool
@@ -100,7 +103,9 @@ def read_answers(path: Path, places: Sequence[Place]) -> list[Answer]:
             problems.append(f"{path}, line {number}: a correct cell needs both correct_frame and correct_label.")
         elif correct is not None and correct[1] and row["kind"] in FUTURES and correct[0] <= cell[0]:
             problems.append(f"{path}, line {number}: what the cell becomes must lie in a later frame than the cell.")
-        elif correct is not None and correct[1] and row["kind"] not in FUTURES and correct[0] >= cell[0]:
+        elif correct is not None and correct[1] and row["kind"] == "mask" and correct[0] != cell[0]:
+            problems.append(f"{path}, line {number}: what is there instead of a mask must lie in the same frame.")
+        elif correct is not None and correct[1] and row["kind"] in PASTS and correct[0] >= cell[0]:
             problems.append(f"{path}, line {number}: the correct past must lie in an earlier frame than the cell.")
         elif known.get((*cell, row["kind"])) != row["decision"]:
             strange += 1
@@ -136,7 +141,9 @@ def pins_from(
         row, right = row_of[answer.cell], answer.answer == "right"
         if answer.answer == "cannot tell":
             continue
-        if answer.kind == "division":
+        if answer.kind == "mask":
+            pin("detection", "keep" if right == bool(solution.used[row]) else "forbid", row)
+        elif answer.kind == "division":
             z = int(np.flatnonzero(solution.division_chosen & (divisions.mother == row))[0])
             pin("division", "keep" if right else "forbid", row, int(divisions.first[z]), int(divisions.second[z]))
         elif answer.kind == "link":
@@ -147,6 +154,8 @@ def pins_from(
             continue
         future = answer.kind in FUTURES
         if not answer.correct[1]:
+            if answer.kind == "mask":
+                continue
             pin("end" if future else "begin", "keep", row)
             continue
         if answer.correct not in row_of:
@@ -155,9 +164,31 @@ def pins_from(
                 "no such cell."
             )
         other = row_of[answer.correct]
+        if answer.kind == "mask":
+            pin("detection", "keep", other)
+            continue
         earlier, later = (row, other) if future else (other, row)
         link = (links.source == earlier) & (links.target == later)
         born = (divisions.mother == earlier) & ((divisions.first == later) | (divisions.second == later))
         as_daughter = confidence.division[born].sum() > confidence.link[link].sum()
         pin("division" if as_daughter else "link", "keep", earlier, later)
-    return list(dict.fromkeys(pins))
+    return join_daughters(pins)
+
+
+def join_daughters(pins: Sequence[Pin]) -> list[Pin]:
+    """The same pins, each once, but where two cells are to be kept as what one cell becomes, she divides into them.
+
+    Answers are given one at a time: that a cell follows another one is not contradicted by a second cell that does, too.
+    """
+    becomes: dict[Cell, dict[Cell, None]] = {}
+    for pin in pins:
+        if pin.action == "keep" and pin.kind in ("link", "division") and len(pin.cells) > 1:
+            becomes.setdefault(pin.cells[0], {}).update(dict.fromkeys(pin.cells[1:]))
+
+    def joined(pin: Pin) -> Pin:
+        cells = becomes.get(pin.cells[0], {}) if pin.action == "keep" and pin.kind in ("link", "division") else {}
+        return (
+            Pin("division", "keep", (pin.cells[0], *sorted(cells))) if len(cells) == 2 and len(pin.cells) > 1 else pin
+        )
+
+    return list(dict.fromkeys(map(joined, pins)))

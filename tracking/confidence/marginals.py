@@ -13,13 +13,16 @@ from celltrail.data.graph.candidates import NAT, Candidates
 from celltrail.data.graph.confidence import Confidence
 from celltrail.data.running.machine_code import compiled
 from celltrail.data.types import BoolArray, FloatArray, IntArray, RowArray
-from celltrail.tracking.confidence.clusters import LARGEST, Clusters, find_clusters, no_clusters, sum_cluster
+from celltrail.tracking.confidence.cluster_sums import sum_cluster
+from celltrail.tracking.confidence.clusters import Clusters, find_clusters, no_clusters
 from celltrail.tracking.confidence.messages import TOLERANCE, Net, beliefs_of_row, update_cliques, update_row
 from celltrail.tracking.solving.components import split
 from celltrail.tracking.solving.programme import Programme, clique_rows, pinned_model
 
 NEGLIGIBLE = 14.0  # a choice that e^14 times outweigh its ends is left out
-FIRST_ROUNDS = 4  # of plain messages, before rows that loops tie together are found
+FIRST_ROUNDS = (
+    1  # of plain messages, before rows that loops tie together are found: more of them would settle on one reading
+)
 ROUNDS = 6  # then it is enough if few rows have news
 FEW = 0.05  # share of the rows
 HOPELESS = 1e-7  # a choice that is less probable than this after the first rounds is left out
@@ -55,8 +58,7 @@ def compute_confidence(candidates: Candidates, temperature: float = 2.5) -> Conf
     belief = _beliefs(net, none)
     likely = (belief > HOPELESS) | (net.rows[:, 1] < 0) | (net.columns >= model.first_appear)
     net, belief = _only(net, likely), belief[likely]
-    clique_row = net.rows[net.clique_column, 0].astype(np.int64)
-    clusters = find_clusters(belief, net.rows, time, group, net.clique_first, clique_row)
+    clusters = find_clusters(net, belief, time, group)
     _forget_cliques(net, clusters.clique_inside)
     _pass_messages(net, clusters, order, 4 * ROUNDS, everyone)
     marginal = _spread_out(net, _beliefs(net, clusters), model)
@@ -177,7 +179,7 @@ def _pass_messages(net: Net, clusters: Clusters, order: IntArray, rounds: int, t
 
     ``told``: the rows that have something to tell at first.
     """
-    forward, backward, nothing = np.zeros(1 << LARGEST), np.zeros(1 << LARGEST), np.zeros(0)
+    forward, backward, nothing = np.zeros(clusters.states.max()), np.zeros(clusters.states.max()), np.zeros(0)
     news, change = told.copy(), 1.0
     for turn in range(rounds):
         change, damped = 1.0, turn >= 2
@@ -210,7 +212,7 @@ def _beliefs(net: Net, clusters: Clusters) -> FloatArray:
 def _ask(net: Net, clusters: Clusters) -> FloatArray:
     """What each row says of the probability of its columns, by entries."""
     belief, news = np.zeros(len(net.column_of)), np.zeros(len(clusters.of_row), dtype=np.bool_)
-    forward, backward = np.zeros(1 << LARGEST), np.zeros(1 << LARGEST)
+    forward, backward = np.zeros(clusters.states.max()), np.zeros(clusters.states.max())
     for row in range(len(clusters.of_row)):
         q = clusters.of_row[row]
         if q < 0:

@@ -1,7 +1,8 @@
 """The review list: the doubtful decisions of a result, least certain first, with what may be true instead.
 
 A row is a place. Where a cell comes from and how its mother goes on are one question, and so are the pasts of two
-daughters. Where a cell ends is a question of its own only where no single other row asks it.
+daughters. Where a cell ends is a question of its own only where no single other row asks it. Whether a mask is a cell, a part of
+one or several, is one too, once for all frames in which it is in doubt; questions about links take the masks as they were read.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from celltrail.data.graph.candidates import Candidates, Solution
-from celltrail.data.graph.confidence import NOTHING, Confidence, chosen_past, pairs_of, past_probability
+from celltrail.data.graph.confidence import LEAST_USE, NOTHING, Confidence, chosen_past, pairs_of, past_given_used
 from celltrail.data.types import FloatArray, IntArray
+from celltrail.tracking.confidence.readings import doubtful_masks, other_reading
 
 HALF = 0.5  # of the doubt about an end, from which on another row asks the same
 
@@ -48,7 +50,7 @@ class Questions:
     row : IntArray
         int64 (k,), the detection that is asked about; of a division the mother.
     kind : list of str
-        ``link``, ``division``, ``begin`` or ``end``.
+        ``link``, ``division``, ``begin``, ``end`` or ``mask``.
     doubt : FloatArray
         float64 (k,), the probability that the decision is wrong.
     errors : FloatArray
@@ -65,20 +67,22 @@ class Questions:
 def find_questions(candidates: Candidates, solution: Solution, confidence: Confidence) -> Questions:
     """Every decision of a solution, as one question a place, least certain first."""
     past, n = chosen_past(candidates, solution), len(solution.used)
-    doubt = 1 - past_probability(candidates, solution, confidence)
+    doubt = 1 - past_given_used(candidates, solution, confidence)
     divisions = candidates.divisions
     chosen = np.flatnonzero(solution.division_chosen)
     daughter = np.zeros(n, dtype=bool)
     daughter[divisions.first[chosen]] = daughter[divisions.second[chosen]] = True
     alone = np.flatnonzero(np.isfinite(doubt) & ~daughter)
     ends = _unasked_ends(candidates, solution, confidence)
-    wrong_division = 1 - confidence.division[chosen].astype(np.float64)
+    mask, misread = doubtful_masks(candidates, solution, confidence)
+    used = np.maximum(confidence.used.astype(np.float64), LEAST_USE)
+    wrong_division = 1 - confidence.division[chosen] / used[divisions.mother[chosen]]
     both = doubt[divisions.first[chosen]] + doubt[divisions.second[chosen]]
-    row = np.concatenate([alone, divisions.mother[chosen], ends])
+    row = np.concatenate([alone, divisions.mother[chosen], ends, mask])
     kind = ["begin" if past[v] == NOTHING else "link" for v in alone.tolist()]
-    kind += ["division"] * len(chosen) + ["end"] * len(ends)
-    unsure = np.concatenate([doubt[alone], wrong_division, 1 - confidence.disappear[ends].astype(np.float64)])
-    errors = np.concatenate([doubt[alone], both, np.zeros(len(ends))])
+    kind += ["division"] * len(chosen) + ["end"] * len(ends) + ["mask"] * len(mask)
+    unsure = np.concatenate([doubt[alone], wrong_division, 1 - confidence.disappear[ends] / used[ends], misread])
+    errors = np.concatenate([doubt[alone], both, np.zeros(len(ends)), misread])
     order = np.lexsort((row, -np.round(unsure, 6)))
     return Questions(row[order], [kind[i] for i in order.tolist()], np.clip(unsure[order], 0, 1), errors[order])
 
@@ -100,9 +104,9 @@ class Choice:
     Attributes
     ----------
     what : str
-        ``follows``, ``begins``, ``ends``, ``continues`` or ``divides``; empty where nothing is likely.
+        ``follows``, ``begins``, ``ends``, ``continues`` or ``divides``, of a mask what it is; empty where nothing is likely.
     rows : tuple[int, ...]
-        The past, the future, or the two daughters; rows of the detections.
+        The past, the future, the two daughters, or what is in the place of a mask; rows of the detections.
     probability : float
     """
 
@@ -126,6 +130,7 @@ class ReviewList:
         self.questions = find_questions(candidates, solution, confidence)
         self.share = np.cumsum(self.questions.errors) / max(float(self.questions.errors.sum()), 1e-12)
         self.pairs, self.past = pairs_of(candidates, confidence), chosen_past(candidates, solution)
+        self._used = np.maximum(confidence.used.astype(np.float64), LEAST_USE)
         chosen = np.flatnonzero(solution.division_chosen)
         self._division_of = dict(zip(candidates.divisions.mother[chosen].tolist(), chosen.tolist(), strict=True))
         self._by_mother = np.argsort(candidates.divisions.mother, kind="stable")
@@ -172,13 +177,17 @@ class ReviewList:
             return self._divides(self._division_of[row], right)
         if kind == "link":
             return Choice("follows", (int(self.past[row]),), right)
+        if kind == "mask":
+            return Choice("is a cell" if self.solution.used[row] else "is no cell", (), right)
         return Choice("begins" if kind == "begin" else "ends", (), right)
 
     def alternative(self, i: int) -> Choice:
         """The likeliest other answer."""
         row, kind = int(self.questions.row[i]), self.questions.kind[i]
+        if kind == "mask":
+            return Choice(*other_reading(self.candidates, self.solution, self.confidence, row))
         choices = self._other_pasts(row) if kind in ("link", "begin") else self._other_futures(row)
-        begins, ends = float(self.confidence.appear[row]), float(self.confidence.disappear[row])
+        begins, ends = (float(p[row] / self._used[row]) for p in (self.confidence.appear, self.confidence.disappear))
         if kind == "link":
             choices.append(Choice("begins", (), begins))
         if kind == "division":
@@ -193,7 +202,7 @@ class ReviewList:
         if not others.any():
             return []
         likeliest = int(np.argmax(np.where(others, value, -1.0)))
-        return [Choice("follows", (int(source[likeliest]),), float(value[likeliest]))]
+        return [Choice("follows", (int(source[likeliest]),), float(value[likeliest] / self._used[row]))]
 
     def _other_futures(self, row: int) -> list[Choice]:
         choices, links = [], self.candidates.links
@@ -201,11 +210,13 @@ class ReviewList:
         others = others[others != self._division_of.get(row, -1)]
         if len(others):
             z = int(others[np.argmax(self.confidence.division[others])])
-            choices.append(self._divides(z, float(self.confidence.division[z])))
+            choices.append(self._divides(z, float(self.confidence.division[z] / self._used[row])))
         out = self._by_source[slice(*np.searchsorted(self._sorted_source, (row, row + 1)))]
         if len(out):
             y = int(out[np.argmax(self.confidence.link[out])])
-            choices.append(Choice("continues", (int(links.target[y]),), float(self.confidence.link[y])))
+            choices.append(
+                Choice("continues", (int(links.target[y]),), float(self.confidence.link[y] / self._used[row]))
+            )
         return choices
 
     def _divides(self, z: int, probability: float) -> Choice:
@@ -217,6 +228,8 @@ class ReviewList:
         words = {"follows": "follows", "continues": "is followed by", "divides": "divides into", "": ""}
         if choice.what in ("begins", "ends"):
             return f"{choice.what} here"
+        if choice.what not in words:
+            return choice.what
         return f"{words[choice.what]} {' and '.join(map(self.name, choice.rows))}".strip()
 
     def name(self, row: int) -> str:

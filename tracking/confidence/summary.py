@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from celltrail.data.graph.candidates import Candidates, Solution
-from celltrail.data.graph.confidence import Confidence, chosen_past, pairs_of, past_probability
+from celltrail.data.graph.confidence import Confidence, chosen_past, pairs_of, past_given_used
 from celltrail.data.types import FloatArray
+from celltrail.tracking.confidence.readings import doubtful_masks
 from celltrail.tracking.confidence.temperature import Calibration, appearance_of
 
 UNLIKE = 1.25  # a movie this much beyond what calibration has seen is unlike it
@@ -33,15 +34,17 @@ def summarise(
     -------
     dict
         ``decisions`` (pasts of the cells after the first frame), ``expected_wrong``, its 90 % ``interval``,
-        ``expected_wrong_links``, ``expected_wrong_divisions``, ``expected_LNK``, ``temperature``,
+        ``expected_wrong_links``, ``expected_wrong_divisions``, ``expected_misread_masks`` (groups that stand or fall
+        together), ``expected_LNK``, ``temperature``,
         ``alternatives_to_masks`` (how many), ``unlike`` (sentences on what calibration has not seen), ``sentence``.
     """
-    doubt = 1 - past_probability(candidates, solution, confidence)
+    doubt = 1 - past_given_used(candidates, solution, confidence)
     asked = np.isfinite(doubt)
     past = chosen_past(candidates, solution)
     expected = float(doubt[asked].sum())
     unlike = compare_with_seen(appearance_of(candidates, solution), calibration)
     low, high = interval_of(expected, calibration.spread * (WIDER if unlike else 1.0), int(asked.sum()))
+    misread = float(doubtful_masks(candidates, solution, confidence)[1].sum())
     alternatives = len(np.unique(candidates.clique_detection))
     chosen = solution.division_chosen
     return {
@@ -50,11 +53,12 @@ def summarise(
         "interval": [low, high],
         "expected_wrong_links": round(float(doubt[asked & (past >= 0)].sum()), 3),
         "expected_wrong_divisions": round(float((1 - confidence.division[chosen].astype(np.float64)).sum()), 3),
+        "expected_misread_masks": round(misread, 3),
         "expected_LNK": expected_lnk(candidates, solution, confidence),
         "temperature": confidence.temperature,
         "alternatives_to_masks": alternatives,
         "unlike": unlike,
-        "sentence": _sentence(expected, int(asked.sum()), low, high, alternatives, unlike),
+        "sentence": _sentence(expected, int(asked.sum()), low, high, alternatives, misread, unlike),
     }
 
 
@@ -105,15 +109,18 @@ def _other_kind(candidates: Candidates, solution: Solution, confidence: Confiden
     return np.concatenate([as_division, as_link])
 
 
-def _sentence(expected: float, decisions: int, low: int, high: int, alternatives: int, unlike: list[str]) -> str:
-    about = f"about {expected:,.0f}" if expected >= 1.5 else "about one" if expected >= 0.5 else "fewer than one"
+def _sentence(
+    expected: float, decisions: int, low: int, high: int, alternatives: int, misread: float, unlike: list[str]
+) -> str:
     masks = (
-        f"alternatives to the masks ({alternatives:,}) were weighed as well"
+        f"alternatives to the masks ({alternatives:,}) were weighed as well ({_about(misread)} may be misread)"
         if alternatives
         else "the masks are taken as given"
     )
     odd = f"; less is known about movies like this: {' and '.join(unlike)}" if unlike else ""
     verb = "is" if expected < 1.5 else "are"
-    return (
-        f"{about} of {decisions:,} links {verb} expected to be wrong (90 % interval {low:,} to {high:,}); {masks}{odd}"
-    )
+    return f"{_about(expected)} of {decisions:,} links {verb} expected to be wrong (90 % interval {low:,} to {high:,}); {masks}{odd}"
+
+
+def _about(expected: float) -> str:
+    return f"about {expected:,.0f}" if expected >= 1.5 else "about one" if expected >= 0.5 else "fewer than one"

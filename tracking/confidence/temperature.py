@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import Candidates, Solution
-from celltrail.data.graph.confidence import NOTHING, Confidence, chosen_past, past_probability
+from celltrail.data.graph.confidence import NOTHING, Confidence, chosen_past, past_given_used
 from celltrail.data.types import BoolArray, FloatArray, IntArray
 from celltrail.tracking.confidence.marginals import compute_confidence
 
@@ -71,7 +71,7 @@ def judge(
     """
     frame = candidates.detections.frame
     truth, chosen = true_past(cell, tracks, frame), chosen_past(candidates, solution)
-    doubt = 1 - past_probability(candidates, solution, confidence)
+    doubt = 1 - past_given_used(candidates, solution, confidence)
     jump = np.where(truth >= 0, frame - frame[truth], 1)
     links = candidates.links
     reach = int((frame[links.target] - frame[links.source]).max(initial=1))
