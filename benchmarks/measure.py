@@ -104,6 +104,11 @@ def write_rows(path: Path | None, rows: list[dict[str, Any]]) -> None:
     path.write_text(json.dumps({"machine": machine, "versions": versions, "rows": rows}, indent=2) + "\n")
 
 
+def read_rows(path: Path | None) -> list[dict[str, Any]]:
+    """The rows of a run that was broken off, or none."""
+    return list(json.loads(path.read_text())["rows"]) if path is not None and path.is_file() else []
+
+
 def markdown_table(header: list[str], rows: list[list[Any]]) -> str:
     """A table in Markdown; floats with three digits after the point, ``None`` as a dash."""
 

@@ -7,6 +7,7 @@ with 3 % of the masks merged, 3 % split, or 5 % dropped; and every 2nd, 4th and 
 tracked with the defaults and with every single option that might help. The loss is the best OP_CLB less that of the
 default. Costs are learned without the kind of movie that is judged, and kept in DIR.
 
+A run that was broken off goes on from FILE, whose movies are not tracked again.
 Where an option cannot change anything (no gap and no repair was even considered) the default's result stands for it.
 Links: wrong and missing ones of 1,000 true ones, and division F1, both pooled over all movies and inputs.
 """
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from corruption import Rates, corrupted
-from measure import markdown_table, measured, parser, write_rows
+from measure import markdown_table, measured, parser, read_rows, write_rows
 from movies import SEQUENCES, find_movies, shuffled
 from shipped_costs import simulated_examples
 
@@ -155,7 +156,8 @@ def regret(case: Case, costs: Path) -> list[dict[str, Any]]:
         default = judge(case, truth, folder, costs, {})
         rows = [{"method": DEFAULT, **default}]
         for option, given in {**GAPS, **MASKS, **OTHERS}.items():
-            touched = {"max_gap": default["may_fill"], "repair": default["may_repair"]}
+            asked = given.get("max_gap", 0) > 0  # whoever asks for gaps gets them where the default sees none
+            touched = {"max_gap": default["may_fill"] or asked, "repair": default["may_repair"]}
             touched["masks_as_given"] = any(touched.values())
             same = not all(touched.get(key, True) for key in given)
             rows.append({"method": option, **(default if same else judge(case, truth, folder, costs, given))})
@@ -215,11 +217,14 @@ def main() -> None:
     movies = [Sequence(given.data / name, number) for name, number in JUDGED]
     movies = [movie for movie in movies if movie.gt_tra]
     costs = costs_without(movies, given.data, given.cache)
-    rows: list[dict[str, Any]] = []
+    rows = read_rows(given.json)
+    known = {row["case"] for row in rows}
     for movie in movies:
         if not any(word in movie.dataset.name for word in given.movies):
             continue
         for case in cases(movie, given.inputs, given.cells):
+            if case.name in known:
+                continue
             rows += regret(case, costs[movie.dataset.name])
             write_rows(given.json, rows)
             of = {row["method"]: row["OP_CLB"] for row in rows if row["case"] == case.name}

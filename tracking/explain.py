@@ -11,6 +11,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import NAT, SISTER_OUTSIDE, Candidates, Links, Solution
 from celltrail.data.graph.confidence import Confidence
 from celltrail.data.types import FloatArray, IntArray
+from celltrail.tracking.exporting.sisters import third_daughters
 from celltrail.tracking.solving.solver import exact_margin
 
 SHOWN = 8  # candidates of a cell that are listed on either side
@@ -41,7 +42,7 @@ def explain_cell(
     dict
         ``cell``; ``past`` and ``future``: choices, best first, each with ``kind`` (appears, link,
         division, disappears), ``cells`` (of a division: mother and daughters; a daughter alone: her sister is
-        outside the image), ``cost`` in nats, ``odds`` in words, ``chosen``, ``terms`` (nats),
+        outside the image; a mother alone: the cell is her third daughter, for what it costs to appear), ``cost`` in nats, ``odds`` in words, ``chosen``, ``terms`` (nats),
         and for those that were chosen ``margin``: the nats by which the best solution without it is worse.
 
     Raises
@@ -75,6 +76,8 @@ def explain_cell(
         side.append(_division(candidates, solution, track, index))
         if confidence is not None:
             side[-1]["probability"] = float(confidence.division[index])
+    if (division := third_daughters(candidates, solution).get(row)) is not None:
+        past[0] |= {"kind": "division", "cells": [_cell(candidates, track, int(z.mother[division]))]}
     return {
         "cell": _cell(candidates, track, row),
         "component": int(solution.component[row]),
@@ -100,7 +103,9 @@ def list_divisions(candidates: Candidates, solution: Solution, track: IntArray) 
     order = np.argsort(margin, kind="stable")
     lone, margin = lone[order], margin[order]
 
-    def row(rows: tuple[np.int64, ...], cost: np.int64, margin: np.float64) -> dict[str, Any]:
+    third = {division: row for row, division in third_daughters(candidates, solution).items()}
+
+    def row(rows: tuple[np.int64 | int, ...], cost: np.int64, margin: np.float64) -> dict[str, Any]:
         cells = [_cell(candidates, track, int(r)) for r in rows]
         return {
             "mother": cells[0],
@@ -111,7 +116,8 @@ def list_divisions(candidates: Candidates, solution: Solution, track: IntArray) 
         }
 
     def division(i: int) -> dict[str, Any]:
-        return row((z.mother[i], z.first[i], z.second[i]), z.cost[i], solution.division_margin[i])
+        daughters = (z.first[i], z.second[i], *([third[i]] if i in third else []))
+        return row((z.mother[i], *daughters), z.cost[i], solution.division_margin[i])
 
     return {
         "chosen": [division(i) for i in chosen.tolist()],

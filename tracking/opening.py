@@ -23,6 +23,8 @@ from celltrail.data.running.workers import Mapper
 from celltrail.data.types import Masks
 from celltrail.tracking.measuring.beside import add_readings
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
+from celltrail.tracking.measuring.overlapping import LayeredMovie
+from celltrail.tracking.measuring.separated import SeparatedMasks, find_doubles
 from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
 from celltrail.tracking.repairing.finding import find_repairs
 from celltrail.tracking.repairing.movie import RepairableMovie, readings_of
@@ -177,10 +179,30 @@ def measure(
     with _naming(movie.masks):
         step = _say_step(movie.masks, settings.step)
         table = seen(movie.masks)
-        if settings.may_repair and (repairs := find_repairs(movie.masks, table)):
+        merged = {(pin.cells[0][0], min(label for _, label in pin.cells)) for pin in movie.pins if pin.kind == "merge"}
+        if doubles := _doubles_of(movie, table, merged):
+            movie = replace(movie, masks=SeparatedMasks(movie.masks, doubles))
+            table = seen(movie.masks)
+        if settings.may_repair and (repairs := find_repairs(movie.masks, table, believed=merged)):
             masks = RepairableMovie(movie.masks, repairs)
             movie, table = replace(movie, masks=masks), add_readings(table, readings_of(repairs, table), masks)
     return movie, table
+
+
+def _doubles_of(movie: OpenedMovie, table: DetectionTable, merged: set[tuple[int, int]]) -> dict[int, list[int]]:
+    """The labels that lie on several cells of a frame, said aloud; not those that pins have merged."""
+    if isinstance(movie.masks, LayeredMovie):
+        return {}
+    doubles = find_doubles(movie.masks, table, merged)
+    for number, labels in list(doubles.items())[:1]:
+        logger.warning(
+            "%d labels lie on cells that are far apart (first: label %d in frame %d): each of these cells is tracked as one "
+            "of its own. 'celltrail check' lists them.",
+            sum(map(len, doubles.values())),
+            labels[0],
+            number,
+        )
+    return doubles
 
 
 def _say_step(masks: Masks, step: int | None) -> int:

@@ -146,7 +146,8 @@ class Tracks:
                 child & ~own & known & (ends >= self.begin),
                 1,
                 "Track {0} begins in frame {1}, but its parent {3} ends in frame {4}: "
-                "a parent must end before its child begins.",
+                "a parent must end before its child begins (where a mother lives on, as in budding, end her there and let "
+                "her go on under a label of her own, as another daughter).",
             ),
         ]
         table = np.column_stack([self.rows(), ends])

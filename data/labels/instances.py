@@ -23,6 +23,7 @@ SMALLEST_REGION = 20  # pixels of a region of one value, on average: what is sma
 MANY_CLASSES = 8  # a map of classes has fewer
 LARGE_PART = 0.25  # of the largest part with the same number; smaller ones are crumbs
 DISTANT = 2.0  # parts further apart than this many of their radii together are two cells
+PAIR = 2  # cells that have the same number by mistake; in a map of classes more have
 BACKGROUND = 0.5  # share of the frame from which a "cell" that touches three sides is the background
 
 Array = NDArray[Any]
@@ -58,8 +59,10 @@ class Parts:
 
     @property
     def is_semantic(self) -> bool:
-        """Whether more than half of the parts share their label with others."""
-        return 2 * int(self.shared.sum()) > len(self.value)
+        """Whether more than half of the parts share their label with others, one of them with many, or all share it."""
+        several = 2 * int(self.shared.sum()) > len(self.value)
+        many = np.unique(self.value, return_counts=True)[1].max(initial=0) > PAIR
+        return bool(several and (many or self.shared.all()))
 
     @property
     def doubles(self) -> list[int]:
@@ -98,6 +101,34 @@ def find_parts(labels: Array) -> Parts:
     kept = area >= LARGE_PART * largest[index]
     radius = np.sqrt(area / np.pi) if ndim == 2 else np.cbrt(3 * area / (4 * np.pi))
     return Parts(value[kept], area[kept], radius[kept], centre[kept], _background_of(labels))
+
+
+def parts_apart(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The cells of a mask that lie far from each other: 0 for the largest (and outside), 1, 2 … for the others.
+
+    What is too small for a cell, or near one, belongs to the nearest. The rule is that of `Parts.doubles`.
+    """
+    parts = find_parts(mask.astype(np.uint8))
+    main = int(np.argmax(parts.area)) if len(parts.area) else 0
+    away = np.linalg.norm(parts.centre - parts.centre[main], axis=1) if len(parts.area) else np.zeros(0)
+    far = np.flatnonzero(away > DISTANT * (parts.radius + parts.radius[main])) if len(away) else np.zeros(0, np.int64)
+    result = np.zeros(mask.shape, np.int64)
+    if len(far):
+        centre = np.concatenate([parts.centre[[main]], parts.centre[far]])
+        where = np.argwhere(mask)
+        result[tuple(where.T)] = _owner(mask, where, centre)
+    return result
+
+
+def _owner(mask: NDArray[np.bool_], where: NDArray[np.int64], centre: NDArray[np.float64]) -> NDArray[np.int64]:
+    """To which of some centres each connected part of a mask is nearest, for each of its voxels ``where``."""
+    from skimage.measure import label as connect
+
+    number = connect(mask, connectivity=mask.ndim)[tuple(where.T)] - 1
+    count = np.bincount(number)
+    middle = np.stack([np.bincount(number, weights=axis) / count for axis in where.T], axis=1)
+    nearest = np.linalg.norm(middle[:, np.newaxis] - centre, axis=2).argmin(axis=1)
+    return np.asarray(nearest[number])
 
 
 def _background_of(labels: Array) -> tuple[int, float] | None:

@@ -62,6 +62,8 @@ def _line(choice: dict[str, Any]) -> str:
     text += f"  {cells}" if cells else ""
     if choice["kind"] == "division" and len(choice["cells"]) == 2:
         text += "; the other daughter is outside the image"
+    if choice["kind"] == "division" and len(choice["cells"]) == 1:
+        text += "; a third daughter, for what it costs to appear"
     if "margin" in choice:
         text += f"\n     without it the best solution is {choice['margin']:.2f} nats worse"
     terms = ", ".join(f"{name} {value:+.2f}" for name, value in list(choice["terms"].items())[:TERMS])

@@ -1,6 +1,6 @@
 """From the solver's choice to tracks: who is the same cell, who is whose daughter.
 
-A chosen link continues a track; a division ends it and begins one for each daughter. A link over
+A chosen link continues a track; a division ends it and begins one for each daughter, a third one too. A link over
 unseen frames continues the track if its missing masks are filled, otherwise it ends it and begins
 one whose parent it is, as the CTC wants it written. So does a link to a daughter whose sister is outside the image.
 """
@@ -14,6 +14,7 @@ import numpy as np
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.types import BoolArray, IntArray
+from celltrail.tracking.exporting.sisters import third_daughters
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,9 @@ def build_lineage(
         mother = divisions.mother[chosen]
         both = used[mother] & used[daughter]
         parent[track[daughter[both]]] = track[mother[both]]
+    for row, division in third_daughters(candidates, solution).items():
+        if used[row] and used[divisions.mother[division]]:
+            parent[track[row]] = track[divisions.mother[division]]
 
     filled = np.flatnonzero(gap & joined)
     jumps = [(a, b, int(frame[b])) for a, b in zip(source[filled].tolist(), target[filled].tolist(), strict=True)]

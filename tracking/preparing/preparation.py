@@ -116,7 +116,8 @@ def prepare(
     gap_rate = None
     longest, fixed = settings.longest_gap, "gap" in given
     if longest and masks is not None:
-        unseen = look_for_gaps(problem, candidates, first, model, settled, masks, longest, fixed=fixed)
+        asked = settings.max_gap is not None
+        unseen = look_for_gaps(problem, candidates, first, model, settled, masks, longest, fixed=fixed, asked=asked)
         gap_rate, settled = unseen.rate, unseen.constants
         if len(unseen.links):
             links = join_links([problem.links, unseen.links])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from celltrail.data.columns import take
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.types import Masks
 from celltrail.tracking.candidates.features import link_features
@@ -17,6 +18,7 @@ from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable
 
 RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
+CHANCE = 0.002  # of the links look like a gap in masks that miss no cell: one cell ends, and another begins (benchmarks/chance.py)
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,15 @@ def look_for_gaps(
     max_gap: int,
     *,
     fixed: bool,
+    asked: bool = False,
 ) -> Unseen:
     """Ask a solution without gaps where cells may have gone unseen, and set the price of that.
 
     The price of a frame is minus the logarithm of how often it happens: the rate of ends and beginnings that nothing
     but a gap explains, with a prior of one gap in a hundred links that weighs as much as 50 links. It is never taken
-    from a solution that was allowed gaps, which would confirm itself.
+    from a solution that was allowed gaps, which would confirm itself. Some ends and beginnings look like a gap in any
+    movie. Where there are not more of them than twice what chance brings, apart from the prior, gaps are believed only over frames without
+    any cell.
 
     Parameters
     ----------
@@ -70,6 +75,8 @@ def look_for_gaps(
         Frames in which a cell may go unseen.
     fixed : bool
         Keep the price of a gap as it is.
+    asked : bool
+        Somebody said that cells go unseen here, so it is no question of chance.
     """
     loose = find_loose(candidates, first, problem.table.area, problem.table.typical_area)
     table, links = find_gaps(problem.table, loose, Glimpses(masks, problem.table, first.used), max_gap=max_gap)
@@ -79,5 +86,7 @@ def look_for_gaps(
     price_of_gap = constants.gap if fixed else -float(np.log((count + seen) / (chosen + all_links)))
     constants = replace(constants, gap=price_of_gap)
     found = plausible(links, loose, unseen_cost(links, constants) - logit, 2 * constants.appear)
+    if seen + count < 2 * CHANCE * chosen and not (asked or fixed):
+        found = take(found, found.missed == found.blank)
     rate = count / max(chosen + count, 1)
     return Unseen(table, found, rate, constants if len(found) or fixed else replace(constants, gap=Constants.gap))

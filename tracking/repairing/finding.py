@@ -12,25 +12,31 @@ precedes it, and its daughters are no pieces, as they do not become one again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
+from celltrail.data.columns import row_of_cell
 from celltrail.data.types import IntArray, Masks
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.repairing.movie import Repair
 from celltrail.tracking.repairing.prices import Look, Prices, load_prices
 from celltrail.tracking.repairing.shapes import Shape, compactness, split_by, union
 
-LONGEST = 5  # frames that such an error lasts at most
+RATE_PRIOR = (0.5, 50.0)  # events among masks that are believed in before any has been seen
+UNKNOWN = 0.2  # what cells are taken to have changed in size where the movie ends before they are seen again
+LONGEST = 10  # frames that such an error lasts at most
+SHARED = 0.3  # of a cell, at least, lies in the mask that it falls into
 LARGER = 1.2  # a whole is at least that many times as large as the largest of its parts …
 ALIKE = 1.5  # … and as large as all of them together, up to this factor
 
 
-def find_repairs(masks: Masks, table: DetectionTable, prices: Prices | None = None) -> list[Repair]:
+def find_repairs(
+    masks: Masks, table: DetectionTable, prices: Prices | None = None, *, believed: Collection[tuple[int, int]] = ()
+) -> list[Repair]:
     """Mergers and pieces of a movie of plain masks, ordered by frame; no mask is in two of them.
 
     Parameters
@@ -39,6 +45,8 @@ def find_repairs(masks: Masks, table: DetectionTable, prices: Prices | None = No
         The detections of ``masks``, with the overlaps between adjacent frames.
     prices : Prices | None
         ``None``: those that come with Celltrail.
+    believed : collection of (frame, label)
+        Masks that are one cell each, because a pin says so.
     """
     prices = prices or load_prices()
     into, out_of = _heirs(table)
@@ -48,23 +56,33 @@ def find_repairs(masks: Masks, table: DetectionTable, prices: Prices | None = No
     free = top + 1
     read = lru_cache(maxsize=LONGEST + 2)(lambda number: np.asarray(masks[number]).astype(np.int64, copy=False))
     shape_of = _Shapes(table, read)
-    taken: set[int] = set()
-    found: list[Repair] = []
+    row_of = row_of_cell(table.frame, table.label) if believed else {}
+    taken = {row_of[cell] for cell in believed}
+    events: list[tuple[Kind, Run, list[list[Shape]]]] = []
     for kind, frames in sorted(runs, key=lambda run: (int(table.frame[run[1].rows[0][0]]), run[1].rows)):
-        if taken & {row for rows in frames.rows for row in rows}:
-            continue
-        shapes = shape_of.split(frames) if kind == "merged" else shape_of.joined(frames)
-        if shapes is None:
-            continue
-        look = _look(table, frames, shapes, kind)
-        price, event = prices.of(kind, look) / len(shapes), len({repair.event for repair in found})
+        own = {row for rows in frames.rows for row in rows}
+        shapes = None if taken & own else shape_of.split(frames) if kind == "merged" else shape_of.joined(frames)
+        if shapes is not None:
+            events.append((kind, frames, shapes))
+            taken |= own
+    often = {kind: _often(sum(one == kind for one, *_ in events), len(table)) for kind in ("merged", "split")}
+    found: list[Repair] = []
+    for event, (kind, frames, shapes) in enumerate(events):
+        look = {**_look(table, frames, shapes, kind), "often": often[kind]}
+        price = prices.of(kind, look) / len(shapes)
         for rows, parts in zip(frames.rows, shapes, strict=True):
             number = int(table.frame[rows[0]])
             labels = tuple(sorted(table.label[list(rows)].tolist()))
             found.append(Repair(kind, number, labels, tuple(parts), int(free[number]), event, price, look))
             free[number] += len(parts)
-            taken |= set(rows)
     return sorted(found, key=lambda repair: (repair.frame, repair.labels))
+
+
+def _often(events: int, masks: int) -> float:
+    """How often a movie has places of this kind at all, log of the share of its masks: cells that happen to look like an error are
+    rare in any movie, so where such places abound, most of them are errors."""
+    seen, all_masks = RATE_PRIOR
+    return float(np.log((events + seen) / (masks + all_masks)))
 
 
 @dataclass(frozen=True)
@@ -76,21 +94,24 @@ class Run:
     after: tuple[int, ...]
 
 
-Found = tuple[Literal["merged", "split"], Run]
+Kind = Literal["merged", "split"]
+Found = tuple[Kind, Run]
 
 
 def _heirs(table: DetectionTable) -> tuple[IntArray, IntArray]:
-    """For each detection the one of the next frame that it falls into by more than half, and the one of the frame
-    before out of which more than half of it comes; −1: none."""
+    """For each detection the one of the next frame that most of it falls into, and the one of the frame before out of which
+    most of it comes; −1: none takes as much as `SHARED` of it."""
     rank = np.searchsorted(table.frames_with_cells(), table.frame)
     source, target, count = table.overlap_source, table.overlap_target, table.overlap_count
     near = rank[target] - rank[source] == 1
     source, target, count = source[near], target[near], count[near]
+    order = np.argsort(count, kind="stable")  # the largest share is written last
+    source, target, count = source[order], target[order], count[order]
     into, out_of = np.full(len(table), -1), np.full(len(table), -1)
-    most = 2 * count > table.area[source]
-    into[source[most]] = target[most]
-    most = 2 * count > table.area[target]
-    out_of[target[most]] = source[most]
+    enough = count > SHARED * table.area[source]
+    into[source[enough]] = target[enough]
+    enough = count > SHARED * table.area[target]
+    out_of[target[enough]] = source[enough]
     return into, out_of
 
 
@@ -144,13 +165,17 @@ def _split_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Iter
 
 
 def _look(table: DetectionTable, run: Run, shapes: list[list[Shape]], kind: str) -> Look:
-    """``frames``: how many an event lasts; ``rounder``: how much rounder several cells would be than one, in the mean."""
+    """``frames``: how many an event lasts; ``rounder``: how much rounder several cells would be than one, in the mean;
+    ``resized``: how much the sizes of the cells behind it differ from those before it, log of their ratio in the mean."""
     rounder = []
     for rows, parts in zip(run.rows, shapes, strict=True):
         masks = table.compactness[list(rows)].mean()
         others = float(np.mean([compactness(part, table.scale) for part in parts]))
         rounder.append(others - masks if kind == "merged" else masks - others)
-    return {"frames": float(len(shapes)), "rounder": float(np.mean(rounder))}
+    before, after = (np.log(np.sort(table.area[list(rows)])[::-1]) for rows in (run.before, run.after))
+    pairs = min(len(before), len(after))
+    resized = float(np.abs(before[:pairs] - after[:pairs]).mean()) if pairs else UNKNOWN
+    return {"frames": float(len(shapes)), "rounder": float(np.mean(rounder)), "resized": resized}
 
 
 class _Shapes:
