@@ -273,6 +273,11 @@ def track_feature(result: Result, name: str) -> dict[int, float]:
     The certainty of a track is the probability that all its pasts are right (a product, on the safe side where one
     error makes another).
     """
+    return _track_feature(result, name, stamp(result.layer.folder))
+
+
+@lru_cache(maxsize=16)
+def _track_feature(result: Result, name: str, _stamp: str) -> dict[int, float]:
     tracks = result.tracks
     labels = tracks.label.tolist()
     if name == "certainty":
