@@ -15,6 +15,8 @@ from celltrail.dashboard.opening.content import Result
 from celltrail.dashboard.opening.reading import is_open_choice
 from celltrail.dashboard.opening.registry import Dataset
 from celltrail.data import InputError
+from celltrail.data.errors import Replaced
+from celltrail.data.held import read_whole
 from celltrail.data.pictures.colours import CERTAINTY, CERTAINTY_TICKS, certainty_place, css
 
 _DATASET = "dataset"
@@ -57,7 +59,9 @@ def guarded(show: Callable[[], None]) -> Callable[[], None]:
     @wraps(show)
     def run() -> None:
         try:
-            show()
+            read_whole(show, tries=1)
+        except Replaced:
+            st.rerun()
         except InputError as error:
             show_problems(error)
 

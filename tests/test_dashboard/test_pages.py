@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,14 @@ from streamlit.testing.v1 import AppTest
 
 from celltrail.dashboard import parts
 from celltrail.dashboard.judging import charts, events
-from celltrail.dashboard.opening import sample
+from celltrail.dashboard.opening import content, registry, sample
 from celltrail.dashboard.working import jobs
 from celltrail.data import open_labels, read_tracks
 from celltrail.data.files.ctc import write_track_file
 from celltrail.data.files.tiff import write_labels
 from celltrail.data.files.tracks import clip_tracks
 from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.data.writing.output import output_folder
 from celltrail.evaluation import evaluate_sequence
 from celltrail.tracking import track, write_result
 
@@ -456,3 +458,27 @@ def test_plots_of_one_track_have_one_axis_of_time() -> None:
     ((low, high),) = ranges
     assert 2 < low < 3
     assert 5 < high < 6
+
+
+def test_a_page_is_drawn_again_where_the_result_was_replaced_meanwhile(
+    copy_of: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = open_labels(copy_of / "01_RES", frames=(0, 5))
+    write_result(track(few), copy_of.parent / "few")
+    original, asked = content.read_json, []
+
+    def replaced_meanwhile(path: Path) -> dict[str, Any] | None:
+        if not asked:
+            with output_folder(copy_of / "01_RES", overwrite=True) as work:
+                shutil.copytree(copy_of.parent / "few", work, dirs_exist_ok=True)
+        asked.append(path)
+        return original(path)
+
+    monkeypatch.setattr(content, "read_json", replaced_meanwhile)
+    page = open_page(copy_of)
+    assert not page.exception
+    assert len(asked) > 1
+    shown = content.open_result(registry.open_dataset(copy_of).movies[0].results[0])
+    assert len(shown.labels) == 6
+    assert shown.run is not None
+    assert shown.tracks.end.max() == 5
