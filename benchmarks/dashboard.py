@@ -9,7 +9,8 @@ step is the time from the key press (the click on "Next") until the next picture
 step in turn, so that a busy machine slows both. Needs Chromium and Playwright.
 
 With ``--scale`` it opens two results of 1,500 frames and 700,000 detections instead, and prints the seconds
-from the first visit, or the click, until the page shows its content, and the server's peak memory.
+from the first visit, or the click, until the page shows its content, with the server's CPU and peak memory: every page, then a
+click on a cell, steps, and pointing at and clicking a branch of the tree.
 """
 
 from __future__ import annotations
@@ -32,13 +33,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 FRAMES, CELLS, SIZE = 60, 300, (1024, 1024)
+SIDE, PITCH, LIFE = 22, 24, 60  # of the large movie: cells in a row, pixels between them, frames that they live
 PLOTLY_PAGE = """
 import base64, sys
 from pathlib import Path
 import imagecodecs
 import plotly.graph_objects as go
 import streamlit as st
-from data import open_images, open_labels, read_tracks
+from celltrail.data import open_images, open_labels, read_tracks
 from celltrail.data.pictures.colours import colour_of_tracks
 from celltrail.data.pictures.render import outline_image
 
@@ -99,13 +101,13 @@ def make_movie(folder: Path, frames: int) -> None:
     write_track_file(folder / "01_RES" / "res_track.txt", movie.tracks)
 
 
-def make_large(folder: Path, frames: int = 1500, side: int = 22) -> None:
-    """Two results with ``side``² cells in each frame: cells on a grid that wobble, each replaced after 60 or 50 frames."""
+def make_large(folder: Path, frames: int = 1500, side: int = SIDE) -> None:
+    """Two results with ``side``² cells in each frame: cells on a grid that wobble, each replaced after a while."""
     import numpy as np
 
     from celltrail.data.files.tiff import write_array
 
-    pitch, radius = 24, 9
+    pitch, radius = PITCH, 9
     grid = np.stack(np.mgrid[:side, :side], axis=-1).reshape(-1, 2) * pitch + pitch // 2
     rng = np.random.default_rng(0)
     centres = grid + rng.integers(-2, 3, (frames, *grid.shape))
@@ -116,7 +118,7 @@ def make_large(folder: Path, frames: int = 1500, side: int = 22) -> None:
         image = np.zeros((side * pitch,) * 2, dtype=np.uint8)
         image[y, x] = 160
         write_array(folder / "01" / f"t{frame:04d}.tif", image)
-    for name, life in (("01_RES", 60), ("other/01_RES", 50)):
+    for name, life in (("01_RES", LIFE), ("other/01_RES", 50)):
         write_large(folder / name, centres, pixels, side * pitch, life)
 
 
@@ -224,18 +226,47 @@ def measure_scale(folder: Path) -> list[dict[str, object]]:
         time.sleep(5)  # nobody clicks while the server starts
         for name, sign in visits.items():
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.set_default_timeout(120_000)
+            page.set_default_timeout(900_000)
             measure_one(f"first visit: /{name}", partial(page.goto, f"{address}/{name}"), sign)
             page.close()
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(120_000)
+        page.set_default_timeout(900_000)
         page.goto(address)
         page.wait_for_selector(plot)
         for name, sign in clicks.items():
             measure_one(f"click on {name}", page.get_by_role("link", name=name).click, sign)
             page.wait_for_load_state("networkidle")
+        page.goto(f"{address}/browse?t=700")
+        page.wait_for_selector(f'{viewer}[data-frame="700"]')
+        page.wait_for_load_state("networkidle")
+        for number in range(3):
+            label = 1 + number + SIDE**2 * (700 // LIFE)
+            measure_one("Browse: click on a cell", partial(click_cell, page, number), f"text='Track {label}'")
+            page.wait_for_load_state("networkidle")
+        steps = [float(page.evaluate(VIEWER_STEP)) for _ in range(11)]
+        rows.append(
+            {"case": "Browse: a step, median of 11", "method": "celltrail", "wall_s": statistics.median(steps) / 1000}
+        )
+        page.goto(f"{address}/lineage?t=700")
+        page.wait_for_selector(f"{tree}")
+        page.wait_for_load_state("networkidle")
+        box = page.locator(".tree .scroll").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        measure_one("Lineage: point at a branch", partial(page.mouse.move, x, y), '.tree:not([data-hover=""])')
+        measure_one("Lineage: click there", partial(page.mouse.click, x, y), "text=/^Track .* selected, frame/")
         browser.close()
     return rows
+
+
+def click_cell(page, number: int) -> None:
+    """Click a cell of the first row of the large movie, in the viewer."""
+    canvas = page.get_by_role("application").first
+    box, size = canvas.bounding_box(), SIDE * PITCH
+    zoom = min(box["width"], box["height"]) / size
+    x, y = PITCH * (number + 0.5), PITCH / 2
+    canvas.click(
+        position={"x": box["width"] / 2 + (x - size / 2) * zoom, "y": box["height"] / 2 + (y - size / 2) * zoom}
+    )
 
 
 @contextmanager
@@ -364,7 +395,8 @@ def main() -> None:
             rows = measure_scale(Path(temporary) / "movie")
         for row in rows:
             print(
-                f"{row['case']:60} {row['wall_s']:6.2f} s   server CPU {row['cpu_s']:6.2f} s   peak {row['peak_mb']:6.0f} MB"
+                f"{row['case']:45} {row['wall_s']:6.2f} s   server CPU {row.get('cpu_s', 0):6.2f} s   "
+                f"peak {row.get('peak_mb', 0):6.0f} MB"
             )
         save(arguments.json, rows)
         return

@@ -1,4 +1,4 @@
-"""Two commands, one result: what stands there in the end is that of one of them, whole, or one of them is refused.
+"""Two commands, one result: what is written is that of one of them, whole, and what is read is one result, whole.
 
     python benchmarks/races.py [--pairs 200] [--json FILE]
 
@@ -6,6 +6,10 @@ Pairs of different commands write into the same ``--out`` at the same time, with
 nothing and over an older result. Each runs in a fork of this process, so that they meet in
 their work and not in their imports. ``mixed``: a result with files of two. ``lost``: nothing stands though a command
 said that it had ended well, or an older result is gone though both were refused. One row per kind of pair.
+
+Then as many pairs of commands read one result, of which every second is the opening of the dashboard, while it is
+replaced by another. ``met``: reads during which that happened. ``mixed``: what was read is neither that of the older
+nor that of the newer result. ``lost``: a command that read nothing.
 """
 
 from __future__ import annotations
@@ -20,14 +24,20 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import celltrail.cli
+from celltrail.dashboard.opening import content, registry
 from celltrail.data.formats.convert import convert_movie
+from celltrail.data.held import read_whole
 from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.data.writing.output import output_folder
 from celltrail.tracking import track, write_result
 
 KINDS = {
@@ -44,6 +54,14 @@ KINDS = {
 }
 ENDING = {"convert and convert": ".csv", "solve and solve": ".npz"}
 UNEQUAL = ("run.json", "run.log")  # hold the time
+READERS = {
+    "measure": ["measure", "RES", "--images", "{set}/01", "--out", "OUT.csv"],
+    "convert": ["convert", "RES", "OUT.xml"],
+    "review": ["review", "RES", "--out", "OUT.csv"],
+    "evaluate": ["evaluate", "{set}/01_GT", "RES", "--json", "OUT.json"],
+    "render": ["render", "RES", "--images", "{set}/01", "--out", "OUT"],
+    "why": ["why", "RES", "1", "1", "--json"],  # to the standard output
+}
 
 
 def digest(path: Path) -> dict[str, str]:
@@ -56,21 +74,51 @@ def digest(path: Path) -> dict[str, str]:
     }
 
 
-def begin(words: list[str], wait: float) -> int:
-    """Run a command in a fork after so many seconds; returns its process."""
+def begin(work: Callable[[], int], wait: float, printed: str = os.devnull) -> int:
+    """Work in a fork after so many seconds; returns its process."""
     child = os.fork()
     if child:
         return child
     os.setsid()
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
+    os.dup2(os.open(printed, os.O_WRONLY | os.O_CREAT), 1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
     time.sleep(wait)
     status = 1
     try:
-        status = console.run(celltrail.cli.app, words)
+        status = work()
+        sys.stdout.flush()
     finally:
         os._exit(status)
+
+
+def command(words: list[str]) -> Callable[[], int]:
+    """A command with these words, as work for `begin`."""
+    return lambda: console.run(celltrail.cli.app, words)
+
+
+def looking(place: Path, note: Path) -> Callable[[], int]:
+    """What the dashboard opens of a result, as work for `begin`: tracks, cells, certainty and frames, hashed."""
+
+    def look() -> str:
+        movie = registry.open_dataset(place).movies[0]
+        result = content.open_result(next(layer for layer in movie.layers if layer.name == "01_RES"))
+        seen = [content.cell_table(result).to_csv(), str(content.certainty_table(result)), str(result.tracks.rows())]
+        seen += [hashlib.sha256(result.labels[number].tobytes()).hexdigest() for number in result.labels]
+        return hashlib.sha256("".join(seen).encode()).hexdigest()
+
+    return lambda: (note.write_text(read_whole(look)), 0)[1]
+
+
+def replacing(out: Path, source: Path) -> Callable[[], int]:
+    """To put another result in the place of one, as work for `begin`."""
+
+    def replace() -> int:
+        with output_folder(out, overwrite=True) as work:
+            shutil.copytree(source, work, dirs_exist_ok=True)
+        return 0
+
+    return replace
 
 
 def line(words: list[str], place: Path, out: Path, overwrite: bool) -> list[str]:
@@ -87,6 +135,9 @@ def prepare(place: Path) -> None:
     write_result(track(movie.masks, images=movie.images), place / "01_RES")
     write_result(track(movie.masks, method="greedy"), place / "other")
     convert_movie(place / "01_RES", place / "warm.csv")
+    write_result(track(movie.masks, images=movie.images), place / "one")
+    without = {number: np.where(frame == 2, 0, frame) for number, frame in movie.masks.items()}
+    write_result(track(without, images=movie.images), place / "two")
 
 
 def race(kind: str, place: Path, pairs: int, dice: random.Random) -> dict[str, Any]:
@@ -104,7 +155,7 @@ def race(kind: str, place: Path, pairs: int, dice: random.Random) -> dict[str, A
     alone = []
     for number, words in enumerate(KINDS[kind]):
         out = place / f"{kind} {number}{ENDING.get(kind, '')}"
-        _, status = os.waitpid(begin(line(words, place, out, False), 0), 0)
+        _, status = os.waitpid(begin(command(line(words, place, out, False)), 0), 0)
         assert status == 0, f"{words} does not run by itself"
         alone.append((out, digest(out)))
     seconds = 0.3
@@ -116,7 +167,8 @@ def race(kind: str, place: Path, pairs: int, dice: random.Random) -> dict[str, A
             (shutil.copytree if alone[0][0].is_dir() else shutil.copy)(alone[0][0], out)
         overwrite = pair % 2 == 0
         begun = time.monotonic()
-        children = [begin(line(words, place, out, overwrite), dice.uniform(0, seconds)) for words in KINDS[kind]]
+        lines = [line(words, place, out, overwrite) for words in KINDS[kind]]
+        children = [begin(command(words), dice.uniform(0, seconds)) for words in lines]
         ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
         seconds = 0.5 * (seconds + min(1.0, (time.monotonic() - begun) / 2))
         found = digest(out) if out.exists() else None
@@ -128,24 +180,64 @@ def race(kind: str, place: Path, pairs: int, dice: random.Random) -> dict[str, A
     return row
 
 
+def read_while_replaced(kind: str, place: Path, pairs: int, dice: random.Random) -> dict[str, Any]:
+    """So many pairs of readers, a command and the dashboard, of a result that is replaced; what they read, counted."""
+    row = {"case": f"{kind} and dashboard", "method": "celltrail", "pairs": pairs, "met": 0, "mixed": 0, "lost": 0}
+    res, results = place / "01_RES", [place / "one", place / "two"]
+    out, note = place / "read", place / "looked"
+    filled = [str(res) if word == "RES" else word.replace("OUT", str(out / "out")) for word in READERS[kind]]
+    words = [word.replace("{set}", str(place)) for word in filled]
+    known: list[tuple[object, object]] = []
+    seconds = 0.0
+    for pair in range(-2, pairs):  # the first two alone
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        note.unlink(missing_ok=True)
+        with output_folder(res, overwrite=True) as work:
+            shutil.copytree(results[pair % 2], work, dirs_exist_ok=True)
+        begun = time.time()
+        readers = {begin(command(words), 0, str(out / "printed")): kind, begin(looking(place, note), 0): "dashboard"}
+        writer = begin(replacing(res, results[1 - pair % 2]), dice.uniform(0, seconds)) if pair >= 0 else 0
+        ended, codes = {}, {}
+        for _ in range(len(readers) + (pair >= 0)):
+            child, status = os.wait()
+            ended[child], codes[child] = time.time(), os.waitstatus_to_exitcode(status)
+        assert not codes.get(writer), "the result could not be replaced"
+        found = (digest(out), note.read_text() if note.exists() else "")
+        if pair < 0:
+            assert set(codes.values()) == {0}, f"{words} does not run by itself"
+            known.append(found)
+            seconds = max(end - begun for end in ended.values())  # of the second, which compiles nothing
+            continue
+        row["lost"] += sum(codes[child] != 0 for child in readers)
+        row["met"] += sum(begun < res.stat().st_ctime < ended[child] for child in readers)
+        whole = [one in alone for one, alone in zip(found, zip(*known, strict=True), strict=True)]
+        row["mixed"] += sum(codes[child] == 0 and not its for child, its in zip(readers, whole, strict=True))
+    assert known[0][0] != known[1][0], "the two results cannot be told apart"
+    return row
+
+
 def main() -> None:
     """Race, and print what was found."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--pairs", type=int, default=200, help="pairs in all (default 200)")
+    arguments.add_argument(
+        "--pairs", type=int, default=200, help="pairs of writers, and as many of readers (default 200)"
+    )
     arguments.add_argument("--json", type=Path, help="write the rows here")
     chosen = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "set"
         prepare(place)
         rows = []
-        for kind in KINDS:
-            rows.append(race(kind, place, max(1, chosen.pairs // len(KINDS)), random.Random(kind)))
-            print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
+        for kinds, run in ((KINDS, race), (READERS, read_while_replaced)):
+            for kind in kinds:
+                rows.append(run(kind, place, -(-chosen.pairs // len(kinds)), random.Random(kind)))
+                print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
     if chosen.json:
         about = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
         document = {"machine": about, "versions": {"celltrail": version("celltrail")}, "rows": rows}
         chosen.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    sys.exit(any(row["mixed"] + row["lost"] + row["failed"] + row["left"] for row in rows))
+    sys.exit(any(row.get(fault) for row in rows for fault in ("mixed", "lost", "failed", "left")))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 Measured, in CPU seconds of one core of this machine: segmenting a frame (model ``sim-fluo``), measuring a stretch of
 24 frames, finding the links of 15,000 cells, pricing 50,000 links, comparing a frame with its truth; what the process that
-leads a run does itself: asking an excerpt of the movie about its gaps, solving and writing the
+leads a run does itself: asking an excerpt of the movie about its gaps, solving, summing up probabilities and writing the
 graph (per detection), writing a frame of the result;
 and what a Dask scheduler and a client on this machine spend on a task that does nothing.
 
@@ -32,7 +32,9 @@ FRAMES = 1441  # of each simulated movie
 DETECTIONS = (10**6, 10**7, 10**8, 10**9)
 WORKERS = (1, 10, 100, 1000)
 EMPTY_TASKS = 400
-NUMBERS = ("detections per frame", "links per detection")  # measured, but no times
+SUMS = "probabilities, per detection"
+SHARE = "probabilities, share of costs and solver"
+NUMBERS = ("detections per frame", "links per detection", SHARE)  # measured, but no times
 CELLS_SEARCHED, LINKS_PRICED = 15_000, 50_000  # of a task of a long movie
 
 
@@ -59,6 +61,7 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
     from celltrail.segmentation.prediction.movie import label_frame
     from celltrail.tracking.candidates.links import find_links
     from celltrail.tracking.candidates.parts import FEW, PART, UnpricedCandidates, find_candidates
+    from celltrail.tracking.confidence.marginals import compute_confidence
     from celltrail.tracking.costs.learned import load_costs
     from celltrail.tracking.costs.pricing import Constants, price, price_part, with_terms
     from celltrail.tracking.exporting.lineage import build_lineage
@@ -97,6 +100,9 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
             lambda: save_graph(folder / "graph.npz", explained, solution),
         )
     )
+    asked_for = prepare(table, solve_candidates, explained=False).candidates  # as `track` does it by default
+    sums = cpu_seconds(lambda: compute_confidence(asked_for))
+    solved = cpu_seconds(lambda: solve_candidates(asked_for))
     (folder / "out").mkdir()
     labels, one = truth[first], truth.between(range(first, first + 1))
     return {
@@ -109,6 +115,8 @@ def measure_tasks(folder: Path, frames: int, cells: int, size: int) -> dict[str,
         "ask 40,000 cells about gaps": asked / len(table) * EXCERPT,
         "solve and write graph.npz, per detection": max(prepared - links - pricing, 0.0) / len(table)
         + solving / len(table),
+        SUMS: sums / len(table),
+        SHARE: sums / (pricing + solved),
         "write a frame": cpu_seconds(lambda: write_masks(folder / "out", [(0, labels)])),
         "compare a frame": cpu_seconds(lambda: tabulate_many([one], [one], look=score_shapes, looks={(0, 0): {}})),
         "detections per frame": len(table) / frames,
@@ -140,7 +148,7 @@ def stages_of_movie(task: dict[str, float], chunk: int) -> list[Stage]:
     groups = -(-FRAMES // chunk)
     detections = FRAMES * task["detections per frame"]
     parts = round(detections * task["links per detection"] / LINKS_PRICED)
-    lead = task["solve and write graph.npz, per detection"] * detections + task["write a frame"] * FRAMES
+    lead = (task["solve and write graph.npz, per detection"] + task[SUMS]) * detections + task["write a frame"] * FRAMES
     lead += 2 * parts * task["send these links to a worker and their costs back"]
     return [
         (groups, task["segment a frame"] * chunk, chunk),
@@ -210,6 +218,7 @@ def main() -> None:
     shown = [(name, value) for name, value in task.items() if name not in NUMBERS]
     shown.append(("hand out a task (scheduler and client)", call))
     print(markdown_table(["task", "CPU ms"], [[name, f"{1000 * value:.3f}"] for name, value in shown]))
+    print(f"\nProbabilities take {task[SHARE]:.2f} of the CPU seconds of costs and solver together.")
     rows = list(simulated_rows(task, call, CHUNK))
     print("\nSimulated, hours (share of the time that workers are busy):\n")
     table = []

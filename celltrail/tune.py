@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,8 +65,7 @@ def tune_segmentation(
     if not held_back:
         raise InputError("A search needs frames to judge by: choose --validation other than 'none'.")
     study = study or out.with_suffix(".sqlite")
-    study.parent.mkdir(parents=True, exist_ok=True)
-    with console.show_progress() as progress:
+    with _new_study(study), console.show_progress() as progress:
         best, rows = search_settings(
             training,
             held_back,
@@ -88,6 +89,19 @@ def tune_segmentation(
     _show_trials(rows)
     console.say(f"Model with the best settings: {out} (the search is kept in {study})")
     console.say(f"Train with them again:  celltrail train … --config {file}")
+
+
+@contextmanager
+def _new_study(file: Path) -> Iterator[None]:
+    """A search that is refused leaves no file; one that goes on in an older file leaves that."""
+    is_new = not file.exists()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except InputError:
+        if is_new:
+            file.unlink(missing_ok=True)
+        raise
 
 
 def _show_trials(rows: list[dict[str, Any]]) -> None:
@@ -138,8 +152,7 @@ def tune_tracking(
     if not found:
         raise InputError(f"{dataset[0]} holds no sequence with a known lineage (NN_GT/TRA) to judge settings by.")
     study = study or out.with_suffix(".sqlite")
-    study.parent.mkdir(parents=True, exist_ok=True)
-    with console.show_progress(quiet=as_json) as progress:
+    with _new_study(study), console.show_progress(quiet=as_json) as progress:
         movies = []
         for done, (s, gt, usual) in enumerate(found):
             progress("measure", done, len(found), f"{s.dataset.name} {s.name}")

@@ -12,11 +12,15 @@ import streamlit as st
 from celltrail.dashboard.judging import charts
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.opening.content import Result
+from celltrail.dashboard.opening.reading import is_open_choice
 from celltrail.dashboard.opening.registry import Dataset
 from celltrail.data import InputError
+from celltrail.data.errors import Replaced
+from celltrail.data.held import read_whole
 from celltrail.data.pictures.colours import CERTAINTY, CERTAINTY_TICKS, certainty_place, css
 
 _DATASET = "dataset"
+TILE = 165  # pixels
 
 
 def put(opened: Dataset) -> None:
@@ -43,7 +47,9 @@ def show_problems(error: InputError, title: str = "This data cannot be shown") -
             st.text(problem)
         if len(error.problems) > 10:
             st.caption(f"… and {len(error.problems) - 10} more problems.")
-        if title == "This data cannot be shown":
+        if any(map(is_open_choice, error.problems)):
+            st.caption("Or choose it in the sidebar, below 'How the images are read'.")
+        elif title == "This data cannot be shown":
             st.caption("'celltrail check FOLDER' lists every problem of a data set at once.")
 
 
@@ -53,7 +59,9 @@ def guarded(show: Callable[[], None]) -> Callable[[], None]:
     @wraps(show)
     def run() -> None:
         try:
-            show()
+            read_whole(show, tries=1)
+        except Replaced:
+            st.rerun()
         except InputError as error:
             show_problems(error)
 
@@ -67,6 +75,13 @@ def empty(title: str, what_to_do: str, command: str | None = None) -> None:
         st.text(what_to_do)
         if command is not None:
             st.code(command, language=None, wrap_lines=True)
+
+
+def show_tiles(tiles: list[tuple[str, str, str]]) -> None:
+    """Numbers side by side, as many in a row as there is room for: (name, value, what it means)."""
+    with st.container(horizontal=True):
+        for name, value, meaning in tiles:
+            st.metric(name, value, help=meaning or None, border=True, width=TILE)
 
 
 def tracked(selection: state.Selection, title: str) -> Result | None:

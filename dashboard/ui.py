@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -13,7 +14,9 @@ from celltrail.dashboard.opening import registry, sample, state
 from celltrail.dashboard.opening.registry import Dataset, Given, Movie
 from celltrail.dashboard.opening.warm import read_arguments
 from celltrail.data import InputError
+from celltrail.data.errors import Replaced
 from celltrail.data.files.containment import inside
+from celltrail.data.held import read_whole
 
 HERE = Path(__file__).parent
 # Streamlit writes white on every primary button; the light blue of the dark theme needs dark letters.
@@ -121,23 +124,30 @@ def main() -> None:
     ]
     page = st.navigation(pages)
     try:
-        given = read_arguments(sys.argv[1:])
-        dataset = open_data(given)
-        state.start(dataset)
-        take_new_result(dataset)
-        choose(dataset, "Sample" if given is None else dataset.root.name)
-        state.start(dataset)
-        if given is None:
-            parts.sample_banner()
-        else:
-            choose_folder(given)
-        parts.put(dataset)
-        reading_panel.ask(parts.selection().movie)
-        say_where_images_are(parts.selection().movie, given)
-        page.run()
-        state.write_address()
+        read_whole(lambda: show(page.run), tries=1)
+    except Replaced:
+        st.rerun()
     except InputError as error:
         parts.show_problems(error)
+
+
+def show(run_page: Callable[[], None]) -> None:
+    """Open the data, ask in the sidebar what is to be seen, and run a page."""
+    given = read_arguments(sys.argv[1:])
+    dataset = open_data(given)
+    state.start(dataset)
+    take_new_result(dataset)
+    choose(dataset, "Sample" if given is None else dataset.root.name)
+    state.start(dataset)
+    if given is None:
+        parts.sample_banner()
+    else:
+        choose_folder(given)
+    parts.put(dataset)
+    reading_panel.ask(parts.selection().movie)
+    say_where_images_are(parts.selection().movie, given)
+    run_page()
+    state.write_address()
 
 
 main()

@@ -23,11 +23,11 @@ class InputError(ValueError):
         return type(self), self.problems
 
 
-class Replaced(InputError):
-    """What is read was replaced by another result meanwhile; reading it again gives the new one."""
+class Replaced(Exception):
+    """What is read was replaced by another result meanwhile; reading it again gives the new one.
 
-
-REPLACED = "{} was replaced by a new result while it was read: run the command again to read that."
+    No `InputError`: nothing is wrong with the files, and nobody may list it as a problem of theirs.
+    """
 
 
 class WorkFailed(RuntimeError):

@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 import tomllib
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from celltrail.data.errors import InputError
+from celltrail.data.held import hold
 
+DEEPEST = 200  # parts of a dotted key
 KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
@@ -34,6 +38,8 @@ def special(path: Path) -> str | None:
 
 def special_problem(path: Path) -> str | None:
     """A sentence for a path that is neither a regular file nor a folder; ``None`` for these and for nothing."""
+    if "\0" in str(path):
+        return f"{path} holds a null byte, which no name may: give another name."
     kind = special(path)
     return None if kind is None else f"{path} is {kind}, not a file: save what it gives as a file, and give that."
 
@@ -44,32 +50,26 @@ def refuse_special(path: Path) -> None:
         raise InputError(problem)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, open for reading; never waits, and what is read is what was looked at.
 
     Raises
     ------
     InputError
         If it is a pipe, a device or a socket.
+    Replaced
+        If its folder is no longer the one in which something was read before (`celltrail.data.held`).
     OSError
         If it cannot be opened, or is a folder.
     """
     refuse_special(path)
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     stream = os.fdopen(handle, "rb")  # a folder is an OSError
+    hold(path.parent)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         stream.close()
         raise InputError(f"{path} is not a regular file: give a file.")
     return stream
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file or folder from another one under the same name; ``None`` where there is none."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
@@ -101,8 +101,13 @@ def parse_json(text: str) -> Any:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """What a TOML file holds; errors as `read_json`, but for NaN and infinity, which are judged by who takes them."""
+    text = read_text(path)
+    for line in text.splitlines():  # the parser's time grows with the square of the length of a dotted key
+        words = [] if line.lstrip().startswith("#") else [line.partition("=")[0], *re.split(r"[\s,=\[\]{}]+", line)]
+        if any(word.count(".") > DEEPEST for word in words):
+            raise ValueError("nested too deeply")
     try:
-        return tomllib.loads(read_text(path))
+        return tomllib.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.movie import Frames
-from celltrail.data.regular import read_json
+from celltrail.data.regular import open_regular, read_json
 
 RUN_FILE = "run.json"
 SCHEMA = "celltrail.run/1"
@@ -24,14 +24,15 @@ def fingerprint(movie: Mapping[int, Any]) -> dict[str, Any]:
     digest = hashlib.sha256()
     for path in movie.files:
         digest.update(path.name.encode())
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return {"path": str(movie.path), "frames": len(movie), "files": len(movie.files), "sha256": digest.hexdigest()}
 
 
 def fingerprint_of_file(path: Path) -> dict[str, Any]:
     """Where a file lies, and the hash of its bytes."""
-    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    with open_regular(path) as stream:
+        return {"path": str(path), "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
 
 
 def peak_memory_mb() -> float | None:

@@ -205,7 +205,7 @@ def compare(
         named[name] = Path(folder)
     if problems:
         raise InputError(*problems)
-    refuse_existing(out, overwrite=overwrite)
+    refuse_existing(out, overwrite=overwrite, inputs=named.values())
     with console.show_progress() as progress:
         comparison = compare_variants(
             dataset,

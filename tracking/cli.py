@@ -165,6 +165,8 @@ def fit(
     from celltrail.tracking.costs.pricing import Constants
     from celltrail.tracking.cross_fitting import calibrate_costs
 
+    if out.suffix != ".json":
+        raise InputError(f"{out}: costs are .json files, for example --out {out.stem or 'costs'}.json.")
     refuse_existing(out, overwrite=overwrite)
     if not datasets and pins is None:
         raise InputError("There is nothing to learn from: give data sets with a known lineage, or --pins with --masks.")

@@ -153,7 +153,7 @@ def search_settings(
         If Optuna is not installed.
     """
     optuna = import_extra("optuna", "tune")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a trial that fails ends the search, and is told
     study = optuna.create_study(
         study_name="tracking",
         storage=f"sqlite:///{study_file}",

@@ -21,6 +21,12 @@ HOW = {
     "draw": "Draw around a cell that has no mask.",
     "erase": "Draw over the mask that is no cell.",
 }
+DEEP = {
+    "split": " The cut goes through all planes.",
+    "join": " They become one in all planes.",
+    "draw": " Choose its plane with Depth first; the cell becomes as deep as the others are.",
+    "erase": " It goes from all planes.",
+}
 SHOWN = 6
 
 
@@ -46,9 +52,11 @@ def take_stroke(viewer: str) -> None:
     folder = origin_folder(result)
     points = tuple((round(float(y), 1), round(float(x), 1)) for y, x in drawn["points"])
     state.take_frame(drawn["frame"])
-    edits = through_frames(result, Edit(chosen, int(drawn["frame"]), points), st.session_state.get("mend_more", 0))
+    plane = int(drawn["plane"]) if len(result.labels.shape) == 3 and drawn["plane"] != "max" else None
+    edit = Edit(chosen, int(drawn["frame"]), points, plane)
     known = read_edits(folder)
     try:
+        edits = through_frames(result, edit, st.session_state.get("mend_more", 0))
         for edit in edits:
             masks_of(result, [*known, edit])[edit.frame]
             write_edit(folder, "added", edit)
@@ -60,8 +68,8 @@ def take_stroke(viewer: str) -> None:
 
 
 def show_mending(result: Result) -> None:
-    """The panel; a movie of volumes is not mended here."""
-    if not (result.layer.folder / "graph.npz").is_file() or len(result.labels.shape) != 2:
+    """The panel."""
+    if not (result.layer.folder / "graph.npz").is_file():
         return
     folder = origin_folder(result)
     edits = read_edits(folder)
@@ -72,7 +80,7 @@ def show_mending(result: Result) -> None:
         )
         chosen = tool()
         if chosen is not None:
-            st.caption(HOW[chosen])
+            st.caption(HOW[chosen] + (DEEP[chosen] if len(result.labels.shape) == 3 else ""))
             st.number_input(
                 "Also in the next frames",
                 min_value=0,

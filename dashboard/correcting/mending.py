@@ -11,6 +11,7 @@ import io
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,11 @@ def read_edits(folder: Path) -> list[Edit]:
     for number, row in enumerate(list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))[1:], start=2):
         try:
             _, act, tool, frame, points = row
-            places = tuple((float(y), float(x)) for y, x in (place.split() for place in points.split(";")))
+            places = [place.split() for place in points.split(";")]  # "y x", or "z y x" on a plane of a volume
             if tool not in TOOLS or act not in ("added", "taken back"):
                 raise ValueError
-            edit = Edit(tool, int(frame), places)
+            plane = int(places[0][0]) if len(places[0]) == 3 else None
+            edit = Edit(tool, int(frame), tuple((float(y), float(x)) for *_, y, x in places), plane)
         except ValueError:
             raise InputError(f"{path}, line {number} is no edit of a mask: remove the line.") from None
         if act == "added":
@@ -65,7 +67,8 @@ def read_edits(folder: Path) -> list[Edit]:
 
 def write_edit(folder: Path, act: str, edit: Edit) -> None:
     """Add an act to the strokes of a result."""
-    points = ";".join(f"{y:.1f} {x:.1f}" for y, x in edit.points)
+    depth = "" if edit.plane is None else f"{edit.plane} "
+    points = ";".join(f"{depth}{y:.1f} {x:.1f}" for y, x in edit.points)
     append_line(folder / MENDS, [now(), act, edit.tool, edit.frame, points], begun=[COLUMNS])
 
 
@@ -97,20 +100,20 @@ def through_frames(result: Result, edit: Edit, count: int) -> list[Edit]:
     track = cell_under(labels[edit.frame], edit)
     numbers = [number for number in labels.numbers if edit.frame <= number][: count + 1]
     if not track:
-        return [edit.moved(number, (0.0, 0.0)) for number in numbers]
+        return [replace(edit, frame=number) for number in numbers]
     edits = []
     begun = _centre(labels[edit.frame], track)
     for number in numbers:
         here = _centre(labels[number], track)
         if begun is None or here is None:
             break
-        edits.append(edit.moved(number, (here[0] - begun[0], here[1] - begun[1])))
+        edits.append(edit.moved(number, tuple((here - begun).tolist())))
     return edits
 
 
-def _centre(labels: NDArray[Any], track: int) -> tuple[float, float] | None:
+def _centre(labels: NDArray[Any], track: int) -> NDArray[np.float64] | None:
     places = np.argwhere(labels == track)
-    return None if not len(places) else (float(places[:, 0].mean()), float(places[:, 1].mean()))
+    return None if not len(places) else places.mean(axis=0)
 
 
 def save_and_track(result: Result, edits: Sequence[Edit], pins: Sequence[Pin]) -> Path:

@@ -19,7 +19,7 @@ from celltrail.dashboard.correcting.words import Change, compare_solutions, in_w
 from celltrail.dashboard.opening import registry, state
 from celltrail.dashboard.opening.content import Result
 from celltrail.data import InputError
-from celltrail.data.files.pins import Cell, Pin
+from celltrail.data.files.pins import Cell, Pin, format_pins
 from celltrail.data.writing.ownership import owned
 
 SHOWN = 6  # corrections and changes that are listed; the others are counted
@@ -262,7 +262,11 @@ def _show_log(result: Result, graph: Graph, desk: Desk, *, keys: bool = True) ->
             if any(pin.kind == "merge" for pin in done):
                 st.caption("What merged masks change is known when they are measured, as you solve again.")
     if not desk.saved:
-        st.caption("This folder is read-only: your corrections are kept only while this page is open.")
+        st.caption(
+            "This folder is read-only: your corrections are kept only while this page is open. Take them with you, and "
+            "track the masks with --pins pins.csv to a folder of your own."
+        )
+        st.download_button("Download pins.csv", format_pins(done), file_name="pins.csv", key="pins", on_click="ignore")
     seen = st.session_state.setdefault("corrections_seen", {})
     before, seen[desk.folder] = seen.get(desk.folder, done), done
     if pressed and before != done:

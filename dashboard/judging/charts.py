@@ -25,6 +25,12 @@ CONFIG = {
 BRUSH = {"modeBarButtonsToRemove": ["lasso2d", "autoScale2d"]}  # a plot in which a box can be drawn
 
 
+def carried(point: Mapping[str, Any]) -> list[int]:
+    """The numbers that a point of a plot carries, as a selection tells them: a list, or an object with keys 0, 1 …"""
+    data = point["customdata"]
+    return [int(value) for value in (data.values() if isinstance(data, Mapping) else data)]
+
+
 def plain_figure(height: int) -> go.Figure:
     """An empty figure with the margins and fonts that all plots share."""
     figure = go.Figure()
@@ -102,8 +108,8 @@ def draw_feature(cells: pd.DataFrame, feature: str, unit: str, *, t: int, colour
     figure.add_vline(x=t, line={"color": QUIET, "width": 1, "dash": "dot"})
     first, last = int(cells["frame"].min()), int(cells["frame"].max())
     pad = 0.5 + 0.03 * (last - first)
-    figure.update_layout(margin_l=62)
-    figure.update_yaxes(title=feature, rangemode="tozero", automargin=False)
+    figure.update_layout(margin_l=72)
+    figure.update_yaxes(title=f"{feature}<br>({unit})", rangemode="tozero", automargin=False)
     figure.update_xaxes(showgrid=False, range=[first - pad, last + pad])
     return figure
 

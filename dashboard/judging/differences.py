@@ -21,7 +21,7 @@ from celltrail.data.labels.overlap import count_overlap
 
 
 def disagreements(a: Result, b: Result) -> list[Event]:
-    """Cells and links that only one of two results has, in order of frames.
+    """Cells and links that only one of two results has, in order of frames; on the frames that both cover.
 
     ``track`` of an event is the track in ``a``, ``truth_track`` the track in ``b`` (0: none).
     """
@@ -31,7 +31,8 @@ def disagreements(a: Result, b: Result) -> list[Event]:
 @lru_cache(maxsize=8)
 def _disagreements(a: Result, b: Result, _a_stamp: str, _b_stamp: str) -> list[Event]:
     pairs = match_cells(a, b)
-    own, other = _placed(a), _placed(b)
+    shared = common_frames(a, b)
+    own, other = _placed(a, shared), _placed(b, shared)
     rows_a, rows_b = (
         _rows(cells, pairs["frame"], pairs[name]) for cells, name in ((own.cells, "a"), (other.cells, "b"))
     )
@@ -39,6 +40,13 @@ def _disagreements(a: Result, b: Result, _a_stamp: str, _b_stamp: str) -> list[E
     rows_a, rows_b = rows_a[there], rows_b[there]
     found = [*_only_in(own, other, rows_a, rows_b, "A"), *_only_in(other, own, rows_b, rows_a, "B")]
     return sorted(found, key=lambda event: (event.frame, event.kind, event.y, event.x))
+
+
+def common_frames(a: Result, b: Result) -> tuple[int, int] | None:
+    """First and last of the frames that both results cover; ``None`` where they have none in common."""
+    first = max(min(one.labels.numbers, default=0) for one in (a, b))
+    last = min(max(one.labels.numbers, default=-1) for one in (a, b))
+    return (first, last) if first <= last else None
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,9 @@ def match_cells(a: Result, b: Result) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"frame": [], "a": [], "b": []}, dtype=int)
 
 
-def _placed(result: Result) -> Placed:
+def _placed(result: Result, frames: tuple[int, int] | None) -> Placed:
     cells = content.cell_table(result)
+    cells = cells[cells["frame"].between(*(frames or (0, -1)))].reset_index(drop=True)
     track = cells["track"].to_numpy()
     previous = np.arange(len(cells)) - 1
     born = np.flatnonzero(np.diff(track, prepend=0))  # first cell of each track

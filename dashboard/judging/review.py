@@ -78,7 +78,7 @@ def step_through(key: str, shown: list[Event], zoom: float, about: object, show:
     table = pd.DataFrame(
         {
             "": ["▸" if first + i == index else "" for i in range(len(part))],
-            "kind": [one.kind for one in part],
+            "kind": [events.NAMES.get(one.kind, one.kind) for one in part],
             "frame": [one.frame for one in part],
             "track": [str(one.track or "") for one in part],
             "cost": [one.cost for one in part],
@@ -94,5 +94,6 @@ def step_through(key: str, shown: list[Event], zoom: float, about: object, show:
         height=240,
         selection_mode="single-row",
         on_select=take_row,
+        column_config={"": st.column_config.TextColumn(width=28)},
         alt="Events with kind, frame and track",
     )

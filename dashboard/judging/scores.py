@@ -1,10 +1,8 @@
-"""The measures of a result against its truth: from ``evaluation.json`` where there is one, else computed here."""
+"""The measures of a result against its truth, computed from the files as they are."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.registry import Layer, Movie
@@ -22,23 +20,6 @@ NAMES = {
 Measures = dict[str, float | None]
 
 
-def stored_measures(movie: Movie, layer: Layer) -> Measures | None:
-    """The measures in ``evaluation.json`` beside the result; ``None`` where it does not speak of this result."""
-    stored = content.read_json(movie.root / "evaluation.json")
-    if stored is None:
-        return None
-    sequences = stored.get("sequences")
-    for entry in sequences if isinstance(sequences, list) else []:
-        if isinstance(entry, dict) and Path(str(entry.get("res", ""))).name == layer.folder.name:
-            measures: Any = entry.get("measures")
-            return measures if isinstance(measures, dict) and all(map(_is_measure, measures.values())) else None
-    return None
-
-
-def _is_measure(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
 def measures(movie: Movie, layer: Layer) -> Measures | None:
     """All measures of a result by name; ``None`` where there is no truth to compare with.
 
@@ -47,9 +28,8 @@ def measures(movie: Movie, layer: Layer) -> Measures | None:
     InputError
         If truth or result cannot be evaluated.
     """
-    stored = stored_measures(movie, layer)
-    if stored is not None or movie.truth is None or layer.id == movie.truth.id:
-        return stored
+    if movie.truth is None or layer.id == movie.truth.id:
+        return None
     return dict(evaluation(movie.truth, layer).measures)
 
 
@@ -74,6 +54,15 @@ def part_of_movie(truth: Layer, layer: Layer) -> tuple[int, int] | None:
     mine, all_frames = content.open_result(layer).labels.numbers, content.open_result(truth).labels.numbers
     first, last = min(mine), max(mine)
     return None if first <= min(all_frames) and last >= max(all_frames) else (first, last)
+
+
+def say_part(truth: Layer, layer: Layer) -> str | None:
+    """That a result was compared on a part of the movie only; ``None`` where it covers all of it."""
+    part = part_of_movie(truth, layer)
+    if part is None:
+        return None
+    where = f"frame {part[0]}" if part[0] == part[1] else f"frames {part[0]} to {part[1]}"
+    return f"This result covers {where} of the movie: it is compared with the truth on this part only."
 
 
 def in_order(names: Measures) -> list[str]:

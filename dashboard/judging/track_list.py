@@ -103,10 +103,10 @@ def chosen_tracks(result: Result) -> list[int]:
 
 def take_brush(key: str, result: Result) -> None:
     """A box was drawn in a plot: its tracks are chosen. One point that was clicked is shown."""
-    points = st.session_state[key].selection.points
-    labels = sorted({int(point["customdata"][0]) for point in points})
+    chosen = [charts.carried(point) for point in st.session_state[key].selection.points]
+    labels = sorted({track for track, _ in chosen})
     if len(labels) == 1:
-        state.look_at(t=int(points[0]["customdata"][-1]), track=labels[0])
+        state.look_at(t=chosen[0][-1], track=labels[0])
     chosen_tracks(result)
     st.session_state.brushed[result.layer.id] = labels if len(labels) > 1 else []
 
@@ -125,7 +125,7 @@ def show(result: Result, selected: int) -> None:
             st.button(
                 "Colour all again", key="forget_brush", on_click=st.session_state.brushed.pop, args=(result.layer.id,)
             )
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = st.container(key="beside_tracks").columns([3, 2], gap="medium")
     with left:
         _show_table(passed, selected)
     with right:
@@ -148,8 +148,13 @@ def _show_table(table: pd.DataFrame, selected: int) -> None:
         on_select=take_row,
         selection_mode="single-row",
         height=300,
-        column_config={"speed": st.column_config.NumberColumn(format="%.2f")}
-        | {"certainty": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)},
+        column_config={
+            "": st.column_config.TextColumn(width=28),
+            "speed": st.column_config.NumberColumn(format="%.2f", help="Pixels per frame, the mean."),
+            "certainty": st.column_config.ProgressColumn(
+                format="percent", min_value=0, max_value=1, width=120, help="That the whole track is right."
+            ),
+        },
         alt="Tracks with first and last frame, mother, daughters, speed and certainty",
     )
 

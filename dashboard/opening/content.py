@@ -23,6 +23,7 @@ from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_instances
 from celltrail.data.graph.candidates import Detections
 from celltrail.data.graph.confidence import past_probability, read_confidence
+from celltrail.data.held import hold
 from celltrail.data.pictures.colours import (
     CERTAINTY_UNIT,
     SURE,
@@ -50,6 +51,7 @@ class Result:
 
 def stamp(folder: Path) -> str:
     """A short text that changes when the folder or its track file changes."""
+    hold(folder)  # what is read of it from now on is of this one
     status = folder.stat()
     parts = [str(status.st_mtime_ns), str(status.st_ino)]
     file = track_file(folder)
@@ -273,6 +275,11 @@ def track_feature(result: Result, name: str) -> dict[int, float]:
     The certainty of a track is the probability that all its pasts are right (a product, on the safe side where one
     error makes another).
     """
+    return _track_feature(result, name, stamp(result.layer.folder))
+
+
+@lru_cache(maxsize=16)
+def _track_feature(result: Result, name: str, _stamp: str) -> dict[int, float]:
     tracks = result.tracks
     labels = tracks.label.tolist()
     if name == "certainty":

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.opening.cache import ByteCache
 from celltrail.data import InputError
 from celltrail.data.errors import Replaced
+from celltrail.data.held import read_whole
 from celltrail.data.pictures.render import flatten_stack, grey_picture
 
 SCRIPTS = Path(__file__).parents[1] / "viewer"
@@ -44,17 +44,10 @@ def _limiter() -> anyio.CapacityLimiter:
 
 async def _answer(make: Callable[[], Response]) -> Response:
     """Run ``make`` in a thread; an unknown id is 404, a wrong question 400, a file that cannot be shown 422."""
-    for _ in range(3):  # a result may be replaced while it is read: then the new one is
-        with suppress(Replaced, FileNotFoundError):
-            return await _attempt(make)
-    return JSONResponse({"problems": ["These files are being replaced."]}, 503, FRESH)  # the viewer asks again
-
-
-async def _attempt(make: Callable[[], Response]) -> Response:
     try:
-        return await anyio.to_thread.run_sync(make, limiter=_limiter())
+        return await anyio.to_thread.run_sync(partial(read_whole, make), limiter=_limiter())
     except (Replaced, FileNotFoundError):
-        raise
+        return JSONResponse({"problems": ["These files are being replaced."]}, 503, FRESH)  # the viewer asks again
     except KeyError:
         return JSONResponse({"problems": ["There is no such frame or data set here."]}, 404, FRESH)
     except InputError as error:
@@ -212,6 +205,11 @@ async def track_table(request: Request) -> Response:
     return await _answer(make)
 
 
+async def nothing(_: Request) -> Response:
+    """Any other address below ``/api``: no page."""
+    return JSONResponse({"problems": ["There is no such address."]}, 404, FRESH)
+
+
 async def script(request: Request) -> Response:
     """The viewer's own scripts."""
     path = SCRIPTS / request.path_params["name"]
@@ -225,4 +223,5 @@ ROUTES: list[BaseRoute] = [
     Route("/api/layers/{layer}/frames/{frame}", label_frame),
     Route("/api/layers/{layer}/tracks", track_table),
     Route("/api/viewer/{name}", script),
+    Route("/api/{rest:path}", nothing),
 ]

@@ -92,7 +92,11 @@ class Viewer {
       this.build();
     }
     this.data = data;
-    this.part("panes").style.height = data.height;
+    const [rows, columns] = data.shape.slice(-2);
+    // One picture is as high as it is at full width, several share the whole height.
+    Object.assign(this.part("panes").style, data.panes.length > 1 ? { height: data.height } : {
+      height: "auto", aspectRatio: `${columns} / ${rows}`, minHeight: "200px", maxHeight: data.height,
+    });
     this.part("more").hidden = Boolean(data.compact);
     if (data.revision !== this.revision) {
       this.revision = data.revision;
@@ -709,7 +713,9 @@ class Viewer {
     const points = pane.stroke;
     pane.stroke = null;
     clearTimeout(this.waiting);
-    this.trigger("stroke", { layer: pane.spec.layer, frame: this.number() + (pane.spec.offset || 0), points });
+    this.trigger("stroke", {
+      layer: pane.spec.layer, frame: this.number() + (pane.spec.offset || 0), points, plane: this.settings.z,
+    });
   }
 
   select(pane, label, place, second) {

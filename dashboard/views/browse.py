@@ -56,7 +56,7 @@ def show_measures(selection: state.Selection, result: content.Result) -> None:
     mine = mine.assign(speed=content.speed_of(mine))
     colours = content.colours_by(result, st.session_state.get("colour_by", "track"))
     units = "pixels" if len(result.labels.shape) == 2 else "voxels"
-    for feature, unit in (("area", units), ("speed", "pixels per frame")):
+    for feature, unit in (("area", units), ("speed", "px per frame")):
         st.plotly_chart(
             charts.draw_feature(mine, feature, unit, t=selection.t, colour=colours.get(label, charts.QUIET)),
             key=f"feature_{feature}",
@@ -90,7 +90,7 @@ def take_point(key: str) -> None:
     """A point of a plot was clicked: go to its frame, and to its track where it names one."""
     points = st.session_state[key].selection.points
     if points:
-        data = [int(value) for value in points[0]["customdata"]]
+        data = charts.carried(points[0])
         state.look_at(t=data[-1], track=data[0] if len(data) == 2 else None)
 
 

@@ -139,6 +139,12 @@ def show_stored(selection: state.Selection) -> None:
 
 def show_differences(selection: state.Selection, a: content.Result, b: content.Result) -> None:
     """Step through the places where two results differ."""
+    part = differences.common_frames(a, b)
+    if part is None:
+        st.info("The two results have no frame in common.")
+        return
+    if any(tuple(one.labels.numbers[i] for i in (0, -1)) != part for one in (a, b)):
+        st.caption(f"Both results cover frames {part[0]} to {part[1]}: they are compared on these.")
     with st.spinner("Looking for differences …"):
         found = differences.disagreements(a, b)
     if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from celltrail.dashboard import parts
@@ -27,9 +28,9 @@ def list_events(selection: state.Selection, result: content.Result) -> tuple[lis
             help="The rules find what looks odd in a result by itself; they need no truth.",
         )
         if source == "Truth":
-            part = scores.part_of_movie(truth, result.layer)
+            part = scores.say_part(truth, result.layer)
             if part is not None:
-                st.caption(f"The result covers frames {part[0]} to {part[1]}: they are compared on these.")
+                st.caption(part)
             with st.spinner("Comparing with the truth …"):
                 return events.errors_of(scores.evaluation(truth, result.layer)), True
     return events.find_suspects(result), False
@@ -43,17 +44,18 @@ def show_event(selection: state.Selection, result: content.Result, event: Event,
     if against_truth and selection.movie.truth is not None:
         rows.insert(0, (selection.movie.truth, "truth"))
         selected[selection.movie.truth.id] = event.truth_track
+    step = max(1, int(np.diff(frames).min())) if len(frames) > 1 else 1  # frames may be numbered 0, 5, 10
     mark = {"t": event.frame, "y": event.y + 0.5, "x": event.x + 0.5}
     panes = [
         Pane(
             movie=selection.movie,
             layer=layer,
-            title=f"{name}, {f'{step:+d} frame' if step else 'this frame'}",
-            offset=step,
+            title=f"{name}, {f'frame {beside:+d}' if beside else 'this frame'}",
+            offset=beside,
             marks=(mark, *panel.marks()),
         )
         for layer, name in rows
-        for step in (-1, 0, 1)
+        for beside in (-step, 0, step)
     ]
     show_viewer(
         panes,

@@ -48,12 +48,10 @@ def show_files(selection: state.Selection, result: Result) -> None:
             )
         )
     for title, meaning, file, make in kinds:
-        left, right = st.columns([4, 1], vertical_alignment="center")
-        left.markdown(f"**{title}**")
-        left.caption(meaning)
-        right.download_button(
-            f"Download {title}", make, file_name=file, key=f"export_{title}", on_click="ignore", width="stretch"
-        )
+        st.markdown(f"**{title}**")
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.caption(meaning, width="content")
+            st.download_button(f"Download {title}", make, file_name=file, key=f"export_{title}", on_click="ignore")
 
 
 def show_film(selection: state.Selection, result: Result) -> None:

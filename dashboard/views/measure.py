@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pandas as pd
 import streamlit as st
 
 from celltrail.dashboard import parts
@@ -27,15 +30,15 @@ def choose_units(result: Result) -> Units:
             placeholder="as the files say",
             help="Adds columns in µm. Empty: from the metadata, else pixels only.",
         )
-    minutes = middle.number_input(
-        "Minutes between frames",
+    seconds = middle.number_input(
+        "Seconds between frames",
         min_value=0.0,
         value=None,
-        key="measure_minutes",
+        key="measure_seconds",
         placeholder="as the files say",
         help="Adds columns in minutes. Empty: from the metadata, else frames only.",
     )
-    return Units(pixel or None, minutes * 60 if minutes else None)
+    return Units(pixel or None, seconds or None)
 
 
 def take_measures(selection: state.Selection, result: Result, units: Units) -> CellNumbers | None:
@@ -69,15 +72,25 @@ def take_point(key: str) -> None:
     """A point of a plot was clicked: go to its frame, and to its track where it names one."""
     points = st.session_state[key].selection.points
     if points:
-        data = [int(value) for value in points[0]["customdata"]]
+        data = charts.carried(points[0])
         state.look_at(t=data[-1], track=data[0] if len(data) == 2 else None)
+
+
+def numbers_of(table: pd.DataFrame, but: Sequence[str]) -> list[str]:
+    """The columns that hold numbers: in a movie of one frame there is no speed."""
+    return [name for name in table.select_dtypes("number").columns if name not in but and table[name].notna().any()]
+
+
+def place_of(names: list[str], wanted: str) -> int:
+    """Where a column stands; the first, where it is missing."""
+    return names.index(wanted) if wanted in names else 0
 
 
 def show_tracks(result: Result, found: CellNumbers, selected: int) -> None:
     """Every track as a row, and two of its numbers against each other."""
     colours = content.colours_by(result, st.session_state.get("colour_by", "track"))
-    numbers = [name for name in found.tracks.select_dtypes("number").columns if name not in ("track", "mother")]
-    left, right = st.columns([3, 2])
+    numbers = numbers_of(found.tracks, ("track", "mother"))
+    left, right = st.container(key="beside_numbers").columns([3, 2])
     with left:
         st.dataframe(
             found.tracks,
@@ -91,7 +104,7 @@ def show_tracks(result: Result, found: CellNumbers, selected: int) -> None:
     with right:
         across, up = st.columns(2)
         x = across.selectbox("Across", numbers, index=numbers.index("frames"), key="measure_x")
-        y = up.selectbox("Up", numbers, index=numbers.index("mean_speed_px"), key="measure_y")
+        y = up.selectbox("Up", numbers, index=place_of(numbers, "mean_speed_px"), key="measure_y")
         st.plotly_chart(
             charts.draw_scatter(found.tracks, x, y, selected=selected, colours=colours),
             key="measure_scatter",
@@ -106,8 +119,8 @@ def show_tracks(result: Result, found: CellNumbers, selected: int) -> None:
 
 def show_cells(selection: state.Selection, result: Result, found: CellNumbers, selected: int) -> None:
     """A number of the selected track over time, in front of all cells."""
-    columns = [name for name in found.cells.select_dtypes("number").columns if name not in HIDDEN]
-    column = st.selectbox("Over time", columns, index=columns.index("speed_px"), key="measure_column", width=220)
+    columns = numbers_of(found.cells, HIDDEN)
+    column = st.selectbox("Over time", columns, index=place_of(columns, "speed_px"), key="measure_column", width=220)
     mine = found.cells[found.cells["track"] == selected].sort_values("frame")
     colour = content.track_colours(result).get(selected, charts.ACCENT)
     if mine.empty:

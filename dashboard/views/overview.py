@@ -15,7 +15,6 @@ from celltrail.data import InputError
 from celltrail.data.files.check import find_problems
 from celltrail.evaluation.measures.catalogue import definition
 
-TILE = 165  # pixels
 CERTIFICATE = {
     "status": (
         "Status",
@@ -36,9 +35,12 @@ def verdict(selection: state.Selection, result: Result) -> tuple[str, str]:
     """What is in the movie and how sure it is, and what to do next; Markdown."""
     tracks = result.tracks
     divisions = len(tracks.divisions())
-    frames = len(state.clock_of(selection)[0])
+    clock, mine = state.clock_of(selection)[0], result.labels.numbers
+    frames = f"{len(clock):,} frame{'' if len(clock) == 1 else 's'}"
+    if 0 < len(mine) < len(clock):
+        frames = f"Frames {min(mine)} to {max(mine)} of {frames},"
     words = [
-        f"**{frames:,} frames with {len(tracks):,} tracks of cells and {divisions:,} "
+        f"**{frames} with {len(tracks):,} track{'' if len(tracks) == 1 else 's'} of cells and {divisions:,} "
         f"division{'' if divisions == 1 else 's'}.**"
     ]
     said = (result.run or {}).get("confidence")
@@ -106,14 +108,7 @@ def show_data(selection: state.Selection, result: Result | None) -> None:
     ]
     if result is not None and len(result.tracks):
         tiles += [("Tracks", len(result.tracks)), ("Divisions", len(result.tracks.divisions()))]
-    show_tiles([(name, parts.figure(value), "") for name, value in tiles])
-
-
-def show_tiles(tiles: list[tuple[str, str, str]]) -> None:
-    """Numbers side by side, as many in a row as there is room for: (name, value, what it means)."""
-    with st.container(horizontal=True):
-        for name, value, meaning in tiles:
-            st.metric(name, value, help=meaning or None, border=True, width=TILE)
+    parts.show_tiles([(name, parts.figure(value), "") for name, value in tiles])
 
 
 def show_measures(selection: state.Selection, result: Result) -> None:
@@ -130,10 +125,14 @@ def show_measures(selection: state.Selection, result: Result) -> None:
             "There is no truth for this result. Put it into NN_GT/TRA and NN_GT/SEG, as the Cell Tracking Challenge does."
         )
         return
+    truth = selection.movie.truth
+    part = None if truth is None else scores.say_part(truth, result.layer)
+    if part is not None:
+        st.caption(part)
     names = scores.in_order(values)
-    first = [name for name in names if name in scores.FIRST]
-    show_tiles([(scores.NAMES.get(name, name), parts.figure(values[name]), definition(name)) for name in first])
-    rest = [name for name in names if name not in scores.FIRST]
+    first = [name for name in names if name in scores.FIRST and values[name] is not None]
+    parts.show_tiles([(scores.NAMES.get(name, name), parts.figure(values[name]), definition(name)) for name in first])
+    rest = [name for name in names if name not in first]
     if rest:
         with st.expander(f"{len(rest)} more measures"):
             rows = [
@@ -158,7 +157,7 @@ def show_certificate(run: dict[str, Any] | None) -> None:
             value = run[key]
             shown = f"{value:.2g}" if key == "relative_gap" and isinstance(value, float) else parts.figure(value)
             tiles.append((name, shown, meaning))
-    show_tiles(tiles)
+    parts.show_tiles(tiles)
 
 
 def show_counts(result: Result) -> None:

@@ -216,7 +216,12 @@ def show_list(found: Review, shown: list[int], zoom: float) -> None:
         height=260,
         selection_mode="single-row",
         on_select=take_row,
-        column_config={"wrong": st.column_config.ProgressColumn("wrong", format="percent", min_value=0, max_value=1)},
+        column_config={
+            "": st.column_config.TextColumn(width=28),
+            "wrong": st.column_config.ProgressColumn(
+                "probability of being wrong", format="percent", min_value=0, max_value=1, width=180
+            ),
+        },
         alt="Questions with their probabilities and answers",
     )
 
@@ -228,7 +233,10 @@ def show() -> None:
     if result is None:
         return
     found = questions.open_review(result)
-    if found is None or not len(found.questions):
+    if found is not None and not len(found.questions):
+        parts.empty("Nothing to review", "Nothing had to be decided in this movie: it has a single frame with cells.")
+        return
+    if found is None:
         parts.empty(
             "No probabilities",
             "This result does not say how sure it is: another tracker or an earlier version made it. What looks odd "

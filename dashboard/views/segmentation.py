@@ -49,13 +49,14 @@ def show_objects(selection: state.Selection, truth: content.Result, result: cont
     if table.empty:
         parts.empty("No common frame", "The truth and these masks have no frame in common.")
         return
-    columns = st.columns(4)
-    columns[0].metric("True cells", parts.figure(len(table)), border=True)
-    columns[1].metric(
-        "Mean IoU", parts.figure(float(table["IoU"].mean())), border=True, help="With the best mask of each."
+    parts.show_tiles(
+        [
+            ("True cells", parts.figure(len(table)), ""),
+            ("Mean IoU", parts.figure(float(table["IoU"].mean())), "With the best mask of each."),
+            ("IoU below 0.5", parts.figure(int((table["IoU"] <= 0.5).sum())), "Cells whose best mask fits badly."),
+            ("Missed", parts.figure(int((table["mask"] == 0).sum())), "Cells that no mask touches."),
+        ]
     )
-    columns[2].metric("Below 0.5", parts.figure(int((table["IoU"] <= 0.5).sum())), border=True)
-    columns[3].metric("Missed", parts.figure(int((table["mask"] == 0).sum())), border=True)
 
     def take_row() -> None:
         rows = st.session_state.objects_table.selection.rows
@@ -91,7 +92,7 @@ def show_objects(selection: state.Selection, truth: content.Result, result: cont
         focus=st.session_state.get("focus"),
         place=f"{selection.movie.id} objects",
     )
-    left, right = st.columns([3, 2])
+    left, right = st.container(key="beside_objects").columns([3, 2])
     with left:
         st.dataframe(
             table.drop(columns=["y", "x"]),
@@ -186,8 +187,7 @@ def show_training() -> None:
     tiles += [
         (key, parts.figure(reached.get(key)), f"On frames held back. {definition(key)}") for key in model_cards.MEASURES
     ]
-    for column, (title, value, meaning) in zip(st.columns(len(tiles)), tiles, strict=True):
-        column.metric(title, value, help=meaning, border=True)
+    parts.show_tiles(tiles)
     if table is None:
         st.caption("The learning curve of this model was not kept; 'celltrail train' writes it beside the model.")
         return

@@ -19,6 +19,7 @@ from celltrail.data.files.omezarr import is_zarr
 from celltrail.data.files.opening import inspect_folder, open_frames
 from celltrail.data.files.steps import find_step
 from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks
+from celltrail.data.held import check_held
 from celltrail.data.labels.instances import Parts, find_parts, looks_like_masks, mask_problem, mask_warning
 from celltrail.data.progress import Progress, silent
 from celltrail.data.readers.stacks import Kind
@@ -75,8 +76,12 @@ def find_problems(path: Path, part: Section = WHOLE, *, progress: Progress = sil
         except InputError:
             sequences = []
         if sequences:
-            return [problem for sequence in sequences for problem in _check_sequence(sequence, part, progress)]
-    return _Movie(path, _role_of(path, part), part, progress).problems
+            found = [problem for sequence in sequences for problem in _check_sequence(sequence, part, progress)]
+            check_held()  # what was found is wrong with what stands there still
+            return found
+    found = _Movie(path, _role_of(path, part), part, progress).problems
+    check_held()
+    return found
 
 
 def _check_sequence(sequence: Sequence, part: Section, progress: Progress) -> list[Problem]:

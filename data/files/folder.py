@@ -10,6 +10,7 @@ from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.file_formats import FORMATS, SlicesSource, format_of, read_file_header, source_of
 from celltrail.data.files.movie import AnySource, Frames
 from celltrail.data.files.one_file import Wish, movie_of_file, understand
+from celltrail.data.held import hold
 from celltrail.data.readers.file_names import OWN_NAMES, NamedMovie, choose_files, frame_number
 from celltrail.data.readers.stacks import Header, Kind, choose_series, cut_problem, whole_frames
 from celltrail.data.regular import special_problem
@@ -18,6 +19,7 @@ from celltrail.data.regular import special_problem
 def image_files(folder: Path) -> list[Path]:
     """The files of a folder that may hold frames, by name; `InputError` where it cannot be read or has none."""
     folder = Path(folder)
+    hold(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: give the folder that holds the frames.")
     try:

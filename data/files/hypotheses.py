@@ -20,6 +20,7 @@ from scipy import sparse
 from celltrail.data.errors import InputError
 from celltrail.data.files.npz import read_arrays
 from celltrail.data.labels.outlines import close_gaps
+from celltrail.data.regular import open_regular
 from celltrail.data.types import BoolArray, IntArray
 from celltrail.data.writing.output import output_file
 
@@ -287,7 +288,7 @@ def read_hypotheses(path: Path) -> Hypotheses:
 def read_mask_hash(path: Path) -> str:
     """`Hypotheses.mask_sha256` of a file, without reading more of it; "" where it holds none, or cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_regular(path) as stream, np.load(stream, allow_pickle=False) as arrays:
             return str(arrays["mask_sha256"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return ""

@@ -13,12 +13,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.errors import REPLACED, InputError, Replaced
+from celltrail.data.errors import InputError
 from celltrail.data.files.file_formats import SlicesSource, Source
 from celltrail.data.files.omezarr import ZarrSource
+from celltrail.data.held import Held
 from celltrail.data.labels.instances import split_parts
 from celltrail.data.readers.stacks import Kind
-from celltrail.data.regular import identity
 from celltrail.data.settings import number_problem
 from celltrail.data.types import Masks
 
@@ -89,8 +89,7 @@ class Frames(LazyFrames):
         # what a file says that nobody can mean (NaN, 1e300) is as good as not said
         self.voxel = None if voxel is None or any(map(number_problem, voxel)) else voxel
         self.interval = None if number_problem(interval) else interval
-        self._opened = path.absolute()  # ``path`` may come to name the folder around it
-        self._identity = identity(self._opened)
+        self._held = Held(path)  # ``path`` may come to name the folder around it
 
     def __getstate__(self) -> dict[str, Any]:
         """A movie that travels to another process names its files from the root: that one may work elsewhere."""
@@ -102,8 +101,7 @@ class Frames(LazyFrames):
         try:
             array = source.read()
         finally:  # a result that is replaced meanwhile is told, not read half and half, nor blamed
-            if self._identity is not None and identity(self._opened) != self._identity:
-                raise Replaced(REPLACED.format(self.path)) from None
+            self._held.check()
         if array.dtype.kind == "b":
             array = array.astype(np.uint8)
         if self.kind == "labels" and array.dtype.kind == "f":

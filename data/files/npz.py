@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import math
-import stat
 import struct
 import zipfile
 import zlib
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.regular import open_regular
 
 SMALL = 64 << 20  # bytes that may be inflated whatever the size of the file
 FLATE = 100  # times its size that a larger file may become; tables of real movies stay under 30
@@ -40,9 +40,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     ValueError, OSError, zipfile.BadZipFile
         If it is damaged, or holds anything but plain arrays.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise InputError(f"{path} is not a regular file: give the .npz file that Celltrail wrote.")
-    with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+    with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
         members = archive.infolist()
         total = sum(member.file_size for member in members)
         if total > max(SMALL, FLATE * path.stat().st_size):

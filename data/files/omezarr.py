@@ -22,6 +22,7 @@ from celltrail.data.files.zarr_metadata import (
     read_multiscale,
     voxel_of,
 )
+from celltrail.data.readers.file_names import LAST_FRAME
 from celltrail.data.readers.stacks import Header, lay_out, name_axes
 from celltrail.data.regular import refuse_special
 
@@ -116,6 +117,8 @@ def open_zarr(
     array = _open_array(array_path)
     if 0 in array.shape:
         raise InputError(f"{path} holds an image without pixels: write it again.")
+    if max(array.shape) > LAST_FRAME:
+        raise InputError(f"{path} declares the shape {array.shape}, which no movie has: it is damaged, write it again.")
     header = Header(
         path,
         tuple(int(n) for n in array.shape),

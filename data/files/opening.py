@@ -12,6 +12,7 @@ from celltrail.data.files.folder import inspect_folder, list_frame_files
 from celltrail.data.files.movie import Frames
 from celltrail.data.files.omezarr import is_zarr, open_zarr
 from celltrail.data.files.one_file import Wish, dtype_problem, open_file
+from celltrail.data.held import hold
 from celltrail.data.labels.instances import judge_masks, refuse_masks
 from celltrail.data.readers.file_names import frame_number
 from celltrail.data.readers.stacks import Header, Kind
@@ -132,6 +133,7 @@ def open_frames(
         positions of which none is chosen.
     """
     path, wish, frames = Path(path), Wish(channel, axes, series), as_frames(frames)
+    hold(path)
     if path.is_dir() and is_zarr(path):
         movie = _open_zarr(path, kind, wish)
     elif path.is_dir():
@@ -140,6 +142,7 @@ def open_frames(
         movie = open_file(path, kind, wish, frames)
     else:
         raise InputError(f"{path} does not exist: give a folder of frames, or an image file.")
+    hold(path)  # all headers are of one movie
     return movie.between(frames)
 
 

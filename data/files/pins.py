@@ -13,6 +13,7 @@ import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Literal, cast
 
@@ -135,7 +136,12 @@ def parse_pin(text: str) -> Pin:
 
 def write_pins(path: Path, pins: Iterable[Pin], *, overwrite: bool = False) -> None:
     """Write ``pins.csv``, whole or not at all."""
-    with output_file(path, overwrite=overwrite) as work, work.open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(HEADER)
-        table.writerows(map(fields_of, pins))
+    with output_file(path, overwrite=overwrite) as work:
+        work.write_text(format_pins(pins), encoding="utf-8", newline="")
+
+
+def format_pins(pins: Iterable[Pin]) -> str:
+    """The text of ``pins.csv``."""
+    stream = StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([HEADER, *map(fields_of, pins)])
+    return stream.getvalue()

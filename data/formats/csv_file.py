@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 NOTHING = ("", "nan", "none", "null", "na", "<na>")  # how programs write that a cell of a table is empty
+WIDEST = 10_000  # columns; every further one would take as long to read as a thousand cells
 
 
 def plain(name: str) -> str:
@@ -55,6 +56,10 @@ def read_csv(path: Path) -> pd.DataFrame:
         with path.open(encoding="utf-8-sig") as stream:
             lines = list(islice(stream, 4))
         mark = separator((lines or [""])[0].strip())
+        if lines and lines[0].count(mark) >= WIDEST:
+            raise InputError(
+                f"{path} has more than {WIDEST:,} columns, which no table of cells has: give another file."
+            )
         blanks = any(f"{mark} " in line for line in lines)  # to look for them takes time
         options: dict[str, Any] = {"sep": mark, "encoding": "utf-8-sig", "skipinitialspace": blanks}
         top: pd.DataFrame = pd.read_csv(path, dtype=str, nrows=3, keep_default_na=False, **options)
@@ -65,6 +70,8 @@ def read_csv(path: Path) -> pd.DataFrame:
             table: pd.DataFrame = pd.read_csv(path, skiprows=below, decimal="." if mark == "," else ",", **options)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give a table of points as CSV.") from None
+    except InputError:
+        raise
     except (UnicodeDecodeError, OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         text = " ".join(str(error).split())[:80]
         raise InputError(f"{path} is not a table ({text}): save it as CSV with commas, in UTF-8.") from None

@@ -18,6 +18,7 @@ from celltrail.data.types import FloatArray
 SPOT = ("ID", "FRAME", "POSITION_Z", "POSITION_Y", "POSITION_X")
 NOT_TRACKMATE = "{} is not a TrackMate file with spots and tracks: save it in TrackMate after tracking."
 EDGE = ("SPOT_SOURCE_ID", "SPOT_TARGET_ID")
+PART = 4 << 20  # bytes
 
 
 def read_trackmate(
@@ -100,7 +101,9 @@ class _File:
         parser.StartDoctypeDeclHandler = self._refuse_entities
         try:
             with open_regular(self.path) as stream:
-                parser.ParseFile(stream)
+                while part := stream.read(PART):  # what a part leaves open is read again with the next
+                    parser.Parse(part)
+                parser.Parse(b"", True)
         except FileNotFoundError:
             raise InputError(f"{self.path} does not exist: give a TrackMate XML file.") from None
         except (OSError, expat.ExpatError, LookupError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 from xml.sax.saxutils import quoteattr
@@ -90,7 +91,7 @@ def _write_spots(stream: TextIO, points: Points, voxel: tuple[float, float, floa
     stream.write(f'    <AllSpots nspots="{len(points)}">\n')
     radii = (radii_of(points) * voxel[2]).tolist()
     starts = np.flatnonzero(np.diff(points.frame, prepend=-1)).tolist()
-    for low, high in zip(starts, [*starts[1:], len(points)], strict=True):
+    for low, high in pairwise([*starts, len(points)]):
         frame = int(points.frame[low])
         time = frame * step
         stream.write(f'      <SpotsInFrame frame="{frame}">\n')
@@ -118,7 +119,7 @@ def _write_tracks(stream: TextIO, points: Points) -> None:
     starts = np.flatnonzero(np.diff(of_link[order], prepend=-1)).tolist()
     spots = dict(zip(*(column.tolist() for column in np.unique(lineage, return_counts=True)), strict=True))
     stream.write("    <AllTracks>\n")
-    for index, (low, high) in enumerate(zip(starts, [*starts[1:], len(order)], strict=True)):
+    for index, (low, high) in enumerate(pairwise([*starts, len(order)])):
         root = int(of_link[order[low]])
         stream.write(
             f'      <Track name="Track_{index}" TRACK_INDEX="{index}" TRACK_ID="{index}" NUMBER_SPOTS="{spots[root]}">\n'

@@ -340,7 +340,8 @@ def load_graph(path: Path) -> tuple[Candidates, Solution | None, IntArray | None
         raise InputError(f"{path} has the schema {schema}, expected {SCHEMA}: run 'celltrail track' again.")
     try:
         candidates, solution, track = _from_arrays(arrays)
-        faults = find_faults(candidates, solution, track)
+        of = {name.removeprefix("confidence."): array for name, array in arrays.items() if "confidence." in name}
+        faults = find_faults(candidates, solution, track, of)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} lacks a part of the graph ({error}): run 'celltrail track' again.") from None
     if faults:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import Candidates, Solution, load_graph
+from celltrail.data.regular import open_regular
 from celltrail.data.types import FloatArray, IntArray
 
 Probability = NDArray[np.float32]
@@ -142,7 +143,7 @@ def load_with_confidence(path: Path) -> tuple[Candidates, Solution, IntArray, Co
 
 def read_confidence(path: Path) -> Confidence | None:
     """What ``graph.npz`` says of it; ``None`` for a result of an earlier version."""
-    with np.load(path, allow_pickle=False) as archive:
+    with open_regular(path) as stream, np.load(stream, allow_pickle=False) as archive:
         if any(f"confidence.{column.name}" not in archive for column in fields(Confidence)):
             return None
         values = {column.name: archive[f"confidence.{column.name}"] for column in fields(Confidence)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,12 @@ LARGEST_COST = 1 << 50  # units; sums of a million of them still fit into 64 bit
 WHOLE = "iu"  # kinds of whole numbers
 
 
-def find_faults(candidates: Candidates, solution: Solution | None, track: NDArray[Any] | None) -> list[str]:
+def find_faults(
+    candidates: Candidates,
+    solution: Solution | None,
+    track: NDArray[Any] | None,
+    confidence: Mapping[str, NDArray[Any]],
+) -> list[str]:
     """Everything in which a graph does not hold together.
 
     Parameters
@@ -27,6 +32,8 @@ def find_faults(candidates: Candidates, solution: Solution | None, track: NDArra
         Its solution.
     track : NDArray or None
         The track of each detection.
+    confidence : Mapping[str, NDArray]
+        Its probabilities, by name; empty if there are none.
 
     Returns
     -------
@@ -37,6 +44,7 @@ def find_faults(candidates: Candidates, solution: Solution | None, track: NDArra
         *_faults_of_tables(candidates),
         *_faults_of_solution(candidates, solution),
         *_faults_of_track(candidates, track),
+        *_faults_of_confidence(candidates, confidence),
     ]
 
 
@@ -117,6 +125,21 @@ def _faults_of_solution(candidates: Candidates, solution: Solution | None) -> It
 def _faults_of_track(candidates: Candidates, track: NDArray[Any] | None) -> Iterator[str]:
     if track is not None:
         yield from _faults("detection_track", track, (len(candidates.detections.frame),), WHOLE)
+
+
+def _faults_of_confidence(candidates: Candidates, confidence: Mapping[str, NDArray[Any]]) -> Iterator[str]:
+    n = len(candidates.detections.frame)
+    m, d = candidates.links.source.size, candidates.divisions.mother.size
+    rows = {"link": m, "division": d, "appear": n, "disappear": n, "used": n}
+    for name, value in confidence.items():
+        if name == "temperature" and (value.shape or value.dtype.kind not in "fiu" or not 0 < value < np.inf):
+            yield "confidence.temperature is no number above 0"
+        if name not in rows:
+            continue
+        faults = list(_faults(f"confidence.{name}", value, (rows[name],), "f"))
+        yield from faults
+        if not faults and value.size and not (value.min() >= 0 and value.max() <= 1 + 1e-6):
+            yield f"confidence.{name} holds values that are no probabilities"
 
 
 def _faults(name: str, value: Any, shape: tuple[int, ...], kinds: str, *, finite: bool = True) -> Iterator[str]:

@@ -22,16 +22,17 @@ import click
 import typer
 from typer.core import TyperCommand
 
-from celltrail.data.errors import REPLACED, InputError, MissingExtra, Replaced, WorkFailed, raise_if
+from celltrail.data.errors import InputError, MissingExtra, Replaced, WorkFailed, raise_if
+from celltrail.data.held import read_whole
 from celltrail.data.progress import Progress, silent
-from celltrail.data.regular import identity, read_toml, special_problem
+from celltrail.data.regular import read_toml, special_problem
 from celltrail.data.running import log_file
 from celltrail.data.running.json_text import to_json
 from celltrail.data.running.plain_text import visible
 from celltrail.data.settings import did_you_mean, number_problem, parse_numbers
 from celltrail.data.settings_cli import as_typer
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SEED, SERIES, SPLIT_BINARY
-from celltrail.data.writing.output import is_stream
+from celltrail.data.writing.output import is_stream, refuse_existing
 from celltrail.data.writing.ownership import owned
 
 PROGRESS_FILE = "CELLTRAIL_PROGRESS"
@@ -103,16 +104,20 @@ class Command(TyperCommand):
             raise InputError(f"{source}: '{_flag(error.param)}': {error.message.rstrip('.')}.") from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, which owns what it makes; a problem with a value of the configuration file names the file."""
-        read = {path: identity(path) for path in _read_from(ctx, self.params)}
+        """Run the command, which owns what it makes; a problem with a value of the configuration file names the file.
+
+        Where another run replaces what it reads, it begins again.
+        """
+        begin, read = super().invoke, list(_read_from(ctx, self.params))
+        learns_from = list(_read_from(ctx, [one for one in self.params if one.param_type_name == "argument"]))
+        for out in _made(ctx, self.params):
+            refuse_existing(out, overwrite=True, inputs=learns_from)
         try:
             with ExitStack() as stack:
                 for out in sorted(_made(ctx, self.params)):  # in one order, so that two commands never wait crosswise
                     stack.enter_context(owned(out))
-                return super().invoke(ctx)
+                return read_whole(lambda: begin(ctx), read, lambda note: tell([note]))
         except InputError as error:
-            if replaced := [path for path, before in read.items() if before is not None and identity(path) != before]:
-                raise Replaced(*map(REPLACED.format, replaced)) from None
             source = ctx.meta.get(CONFIG_FILE)
             if source is None:
                 raise
@@ -170,11 +175,12 @@ def _text_problems(context: click.Context, parameter: click.Parameter, text: str
 def _path_problems(context: click.Context, parameters: Iterable[click.Parameter]) -> Iterator[str]:
     """What is wrong with the paths of a command line: a pipe or a device is written to at most, never waited for."""
     for parameter in parameters:
-        if set(parameter.opts) & WRITTEN:
-            continue
+        written = set(parameter.opts) & WRITTEN
         value = context.params.get(parameter.name or "")
         for path in value if isinstance(value, list | tuple) else (value,):
-            if parameter.type.name == "path" and path and (problem := special_problem(Path(path))):
+            if parameter.type.name != "path" or not path or (written and "\0" not in str(path)):
+                continue
+            if problem := special_problem(Path(path)):
                 yield problem
 
 
@@ -351,6 +357,9 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    for name in ("stdout", "stderr"):  # closed by who has started us
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
     log_file.begin(arguments)
     for stream in (sys.stdout, sys.stderr):  # a name that is no UTF-8 must not end the command that has made it
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
@@ -360,6 +369,11 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
         if status == 130:  # Ctrl-C, as the command-line library reports it
             _complain("Stopped.")
         return status if isinstance(status, int) else 0
+    except Replaced as error:  # time and again
+        if debug:
+            raise
+        _complain(f"{visible(str(error))}: run the command again to read that.")
+        return 2
     except InputError as error:
         if debug:
             raise
@@ -420,6 +434,11 @@ def _resource_problem(error: Exception) -> tuple[int, str] | None:
         return 2, f"{name} may not be read or written: change its permissions, or choose another place."
     if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.ENOTDIR):
         return 2, f"{visible(str(error.filename))}: {str(error.strerror).lower()}: choose another name or place."
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return (
+            1,
+            "Too many files are open: take fewer --jobs, or allow more (ulimit -n 1024) and run the command again.",
+        )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         place = f" ({visible(str(error.filename))})" if error.filename else ""
         return 1, f"The disk is full or a file may not grow further{place}: free some space and run the command again."

@@ -7,6 +7,7 @@ follow their number.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 from collections import deque
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from celltrail.data.errors import InputError, WorkFailed, import_extra
@@ -24,6 +26,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 PATIENCE = 10  # seconds until a scheduler must have answered
 AHEAD = 4  # tasks per worker that wait for it
+LONELY = 3  # times that patience until a cluster on this machine is given up that has lost all workers
 LEAST_AHEAD = 64  # tasks that wait on a cluster, however small it is: one that grows on demand must see some
 
 
@@ -55,7 +58,8 @@ def open_workers(jobs: int = 1, dask: str | None = None) -> Iterator[Mapper]:
     MissingExtra
         If Dask is not installed.
     WorkFailed
-        From the function given, if a process dies, or a task kills one Dask worker after the other.
+        From the function given, if a process dies, if a task kills one Dask worker after the other, if all of them
+        are gone from this machine, or if the scheduler is.
     """
     if jobs > 1 or dask is not None:
         watch_children()
@@ -88,10 +92,23 @@ def _leave_interrupts_to_the_parent() -> None:
 
 
 @contextmanager
+def _silent(library: str) -> Iterator[None]:
+    """What a library logs while it copes with what has died, tracebacks among it; what ends the work is told by us."""
+    logger = logging.getLogger(library)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
 def _client(jobs: int, address: str) -> Iterator[Any]:
     distributed = import_extra("distributed", "cluster")
     if address == "local":
         with (
+            _silent("distributed"),
             distributed.LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) as cluster,
             distributed.Client(cluster) as client,
         ):
@@ -104,7 +121,7 @@ def _client(jobs: int, address: str) -> Iterator[Any]:
             f"no Dask scheduler answers at {address} ({type(error).__name__}): start one with 'dask scheduler', "
             "give its address, or use 'local'."
         ) from None
-    with client:
+    with _silent("distributed"), client:
         if not client.nthreads():
             log_file.logger.warning("The Dask scheduler at %s has no worker yet: waiting for one.", address)
         yield client
@@ -112,6 +129,7 @@ def _client(jobs: int, address: str) -> Iterator[Any]:
 
 def _in_order(
     submit: Callable[[Callable[[Item], Result], Item], Any],
+    result_of: Callable[[Any], Result],
     ahead: int,
     function: Callable[[Item], Result],
     items: Iterable[Item],
@@ -122,9 +140,9 @@ def _in_order(
         for item in items:
             waiting.append(submit(function, item))
             if len(waiting) >= ahead:
-                yield waiting.popleft().result()
+                yield result_of(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield result_of(waiting.popleft())
     finally:
         for future in waiting:
             with suppress(Exception):  # whoever ends early has no use for them
@@ -135,11 +153,29 @@ def _in_pool(
     pool: ProcessPoolExecutor, jobs: int, function: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[Result]:
     try:
-        yield from _in_order(pool.submit, AHEAD * jobs, function, items)
+        yield from _in_order(pool.submit, lambda future: future.result(), AHEAD * jobs, function, items)
     except BrokenProcessPool:
         raise WorkFailed(
             "A worker process has died, most likely for lack of memory: run again with fewer --jobs or fewer --frames."
         ) from None
+
+
+def _wait_for(client: Any, future: Any) -> Any:
+    """The result of a task on a cluster; while there is nobody to work on it, that is told."""
+    alone = 0
+    while True:
+        try:
+            return future.result(timeout=PATIENCE)
+        except TimeoutError:
+            if future.done():  # the task's own
+                raise
+        alone = 0 if client.nthreads() else alone + 1
+        if alone == 1:
+            log_file.logger.warning("No Dask worker is left: waiting for one. Ctrl-C keeps what is done.")
+        if alone > LONELY and client.cluster is not None:  # our own cluster: nobody will start more
+            raise WorkFailed(
+                "All Dask workers have died, most likely for lack of memory: run again with fewer --jobs or --frames."
+            )
 
 
 def _on_cluster(client: Any, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -150,7 +186,7 @@ def _on_cluster(client: Any, function: Callable[[Item], Result], items: Iterable
 
     ahead = max(AHEAD * sum(client.nthreads().values()), LEAST_AHEAD)
     try:
-        yield from _in_order(submit, ahead, function, items)
+        yield from _in_order(submit, partial(_wait_for, client), ahead, function, items)
     except distributed.KilledWorker:
         raise WorkFailed(
             "One task has killed several Dask workers, one after the other, most likely for lack of memory: "

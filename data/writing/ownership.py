@@ -38,9 +38,11 @@ def owned(out: Path) -> Iterator[None]:
     Raises
     ------
     InputError
-        If somebody else is writing it: who, and since when. Or if the place cannot be written.
+        If somebody else is writing it: who, and since when. Or if the place cannot be written, or is no name.
     """
     out = Path(out)
+    if out.name in ("", ".."):
+        raise InputError(f"'{out}' is a place and no name for a result: give one, for example {out / 'RES'}.")
     mine: set[Path] = _held.__dict__.setdefault("paths", set())
     path = lock_path(Path(os.path.abspath(out)))
     if path in mine:

@@ -45,6 +45,7 @@ HOW = (
     "variant; sequences are not drawn again. A value is bold where its difference to the second best excludes zero. "
     "p: share of draws on the far side of zero, two-sided, corrected for the number of variants (Holm)."
 )
+WRITTEN_OUT = "backslashreplace"  # of names that are no UTF-8
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
@@ -52,15 +53,15 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     ``errors.csv`` and, for each ordered pair of variants, ``only_A_not_B.csv``; where traccuracy was asked, its
     results as it writes them.
     """
-    (folder / "results.json").write_text(to_json(to_plain(comparison)) + "\n", encoding="utf-8")
+    (folder / "results.json").write_text(to_json(to_plain(comparison)) + "\n", encoding="utf-8", errors=WRITTEN_OUT)
     _write_long_table(comparison, folder / "results.csv")
     _write_errors(comparison, folder)
     for sequence, row in comparison.opinions.items():
         for variant, opinion in row.items():
             path = folder / f"traccuracy_{sequence}_{_file_name(variant)}.json"
-            path.write_text(to_json(opinion.results) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(format_markdown(comparison), encoding="utf-8")
-    (folder / "report.html").write_text(format_html(comparison), encoding="utf-8")
+            path.write_text(to_json(opinion.results) + "\n", encoding="utf-8", errors=WRITTEN_OUT)
+    (folder / "report.md").write_text(format_markdown(comparison), encoding="utf-8", errors=WRITTEN_OUT)
+    (folder / "report.html").write_text(format_html(comparison), encoding="utf-8", errors=WRITTEN_OUT)
 
 
 def _places(comparison: Comparison) -> list[str]:
@@ -70,7 +71,7 @@ def _places(comparison: Comparison) -> list[str]:
 
 
 def _write_long_table(comparison: Comparison, path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
+    with path.open("w", encoding="utf-8", errors=WRITTEN_OUT, newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(
             [
@@ -108,7 +109,7 @@ def _three(found: Interval | None) -> tuple[float | None, float | None, float | 
 
 def _write_errors(comparison: Comparison, folder: Path) -> None:
     def write(path: Path, rows: Sequence[tuple[str, Error]]) -> None:
-        with path.open("w", encoding="utf-8", newline="") as stream:
+        with path.open("w", encoding="utf-8", errors=WRITTEN_OUT, newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(["variant", *Error._fields])
             writer.writerows([variant, *error] for variant, error in rows)

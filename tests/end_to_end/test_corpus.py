@@ -300,6 +300,39 @@ def test_masks(case: Case, place: Path, try_commands: Callable) -> None:
     )
 
 
+def in_truth(case: Case) -> Case:
+    """The same, with the names of the truth."""
+
+    def breaks(folder: Path) -> None:
+        case.breaks(folder)
+        for path in folder.glob("mask*") if folder.is_dir() else ():
+            path.rename(folder / path.name.replace("mask", "man_track"))
+
+    return Case(case.name, breaks, must=False)
+
+
+def learners(place: Path) -> list[list[object]]:
+    """The commands that learn from the truth, or judge by it."""
+    return [
+        ["evaluate", place / "01_GT", place / "01_RES"],
+        ["compare", place, f"a={place / '01_RES'}", f"b={place / '01_RES'}", "--draws", "100", "--out", "OUT"],
+        ["fit", place, "--out", "OUT.json"],
+        ["tune", "tracking", place, "--trials", "1", "--out", "OUT.toml"],
+        ["train", place, "--sequence", "01", "--truth", "GT", "--steps", "1", "--out", "OUT.safetensors"],
+    ]
+
+
+@by_name([in_truth(case) for case in MASK_CASES])
+def test_truth(case: Case, place: Path, try_commands: Callable) -> None:
+    tra, seg = place / "01_GT" / "TRA", place / "01_GT" / "SEG"
+    for path in tra.glob("man_track*.tif"):
+        path.rename(tra / path.name.replace("man_track", "mask"))
+    case.breaks(tra)
+    for path in sorted(seg.iterdir()) if (tra / "man_track002.tif").is_file() else ():
+        shutil.copy(tra / "man_track002.tif", path) if path.name.startswith("man_seg002") else None
+    try_commands(learners(place), False)
+
+
 # --- track files ----------------------------------------------------------------------------------
 
 LABEL, BEGIN, END, PARENT = MOVIE.tracks.rows().tolist()[0]
@@ -366,6 +399,12 @@ def test_track_files(case: Case, place: Path, try_commands: Callable) -> None:
             read_layers(str(result))
 
 
+@by_name([Case(name, put("man_track.txt", content), must=False) for name, content in BAD_TRACKS.items()])
+def test_track_files_of_the_truth(case: Case, place: Path, try_commands: Callable) -> None:
+    case.breaks(place / "01_GT" / "TRA")
+    try_commands(learners(place)[:-1], False)
+
+
 @by_name([Case(name, put("res_track.txt", content), must=False) for name, content in FINE_TRACKS.items()])
 def test_track_files_that_editors_have_touched(case: Case, place: Path, tmp_path: Path) -> None:
     from celltrail.cli import app
@@ -398,6 +437,12 @@ TABLES: dict[str, bytes] = {
     "semicolons": (HEAD + "1,0,0,5,5,-1\n").replace(",", ";").encode(),
     "ragged": (HEAD + "1,0,0,5,5,-1,7,7,7\n1,2\n").encode(),
     "open quote": (HEAD + '"1,0,0,5,5,-1\n').encode(),
+    "300,000 columns": b"a," * 300_000 + b"\n",
+    "null byte": (HEAD + "1,0,0,\0,5,-1\n").encode(),
+    "a place beyond all measure": (HEAD + "1,0,0,1e200,5,-1\n").encode(),
+    "a formula": (HEAD + "=cmd(),0,0,5,5,-1\n").encode(),
+    "digits of another script": (HEAD + "١,٠,0,5,5,-1\n").encode(),
+    "a million digits": (HEAD + f"1,0,0,{'9' * 1_000_000},5,-1\n").encode(),
     "trackmate without ids": b"POSITION_X,FRAME\n1,2\n",
     "trackmate in inches": b"ID,TRACK_ID,POSITION_X,POSITION_Y,POSITION_Z,FRAME\na,a,(inch),(inch),(inch),\n1,0,1,1,0,0\n",
 }
@@ -415,6 +460,7 @@ XMLS: dict[str, bytes] = {
     "edge without target": b"<TrackMate><Model><AllSpots/><AllTracks><Track TRACK_ID='0'>"
     b"<Edge SPOT_SOURCE_ID='1'/></Track></AllTracks></Model></TrackMate>",
     "very deep": b"<a>" * 5000,
+    "an endless attribute": b"<TrackMate a='" + b"x" * 20_000_000,
 }
 
 
@@ -476,6 +522,7 @@ ZARR_CASES = [
     Case("no metadata", lambda z: (z / ".zarray").unlink()),
     Case("metadata cut", lambda z: (z / ".zarray").write_text('{"shape": [')),
     Case("bomb", edited(".zarray", shape=[5, 300_000, 300_000], chunks=[1, 300_000, 300_000])),
+    Case("more frames than can be", edited(".zarray", shape=[2**62, 64, 56])),
     Case("negative shape", edited(".zarray", shape=[5, -64, 56])),
     Case("unknown codec", edited(".zarray", compressor={"id": "klingon"})),
     Case("pickles", edited(".zarray", filters=[{"id": "pickle", "protocol": 4}])),
@@ -590,6 +637,13 @@ OPTIONS: dict[str, list[str]] = {
     "unknown costs": ["track", "RES", "--out", "OUT", "--costs", "magic"],
     "voxel of nothing": ["track", "RES", "--out", "OUT", "--voxel", "0", "0"],
     "output is the input": ["track", "RES", "--out", "RES", "--overwrite"],
+    "output is the place where one works": ["track", "RES", "--out", "."],
+    "output is nothing": ["track", "RES", "--out", ""],
+    "output is the root": ["track", "RES", "--out", "/", "--overwrite"],
+    "output with a null byte": ["track", "RES", "--out", "OUT\0"],
+    "pins with a null byte": ["track", "RES", "--pins", "SET/a\0b", "--out", "OUT"],
+    "output is the input by another name": ["track", "RES", "--out", "SET/01/../01_RES/", "--overwrite"],
+    "output inside a device": ["track", "RES", "--out", "/dev/null"],
     "output holds the input": ["track", "RES", "--out", "SET", "--overwrite"],
     "output inside a file": ["track", "RES", "--out", "SET/01/t000.tif/OUT"],
     "segment frames beyond": ["segment", "SET/01", "--model", "sim-fluo", "--out", "OUT", "--frames", "50:60"],
@@ -642,6 +696,9 @@ OPTIONS: dict[str, list[str]] = {
     "compare without names": ["compare", "SET", "RES", "--out", "OUT"],
     "compare a name twice": ["compare", "SET", "a=RES", "a=RES", "--out", "OUT"],
     "compare nothing": ["compare", "SET", "a=SET/nowhere", "b=RES", "--out", "OUT"],
+    "compare onto the data set": ["compare", "SET", "a=RES", "b=RES", "--out", "SET", "--overwrite"],
+    "compare onto a result": ["compare", "SET", "a=RES", "b=RES", "--out", "RES", "--overwrite"],
+    "fit onto the truth": ["fit", "SET", "--out", "SET/01_GT/TRA/man_track.txt", "--overwrite"],
     "compare with an unknown one": ["compare", "SET", "a=RES", "b=RES", "--baseline", "c", "--out", "OUT"],
     "compare beyond": ["compare", "SET", "a=RES", "b=RES", "--frames", "50:60", "--out", "OUT"],
     "measure frames beyond": ["measure", "RES", "--frames", "50:60", "--out", "OUT.csv"],

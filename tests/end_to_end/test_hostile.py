@@ -6,13 +6,17 @@ nothing written. Every fifth is run by ``make test``, all by ``make test-all``.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import struct
 import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +25,7 @@ import celltrail.cli
 from celltrail.data.formats.convert import convert_movie
 from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.segmentation.net.checkpoint import find_model
 from celltrail.tracking import track, write_result
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -44,6 +49,24 @@ COMMANDS: dict[str, list[str]] = {
     "solve": ["solve", "S/01_RES/graph.npz", "--out", "OUT.npz"],
     "why": ["why", "S/01_RES", "1", "1"],
     "review": ["review", "S/01_RES", "--out", "OUT.csv"],
+    "segment": ["segment", "S/01", "--model", "sim-fluo", "--config", "S/segment.toml", "--out", "OUT"],
+    "model": ["segment", "S/01", "--model", "S/a.safetensors", "--out", "OUT"],
+    "train": [
+        "train",
+        "S/",
+        "--sequence",
+        "01",
+        "--truth",
+        "GT",
+        "--config",
+        "S/train.toml",
+        "--out",
+        "OUT.safetensors",
+    ],
+    "compare": ["compare", "S/", "a=S/01_RES", "b=S/01_RES", "--config", "S/compare.toml", "--out", "OUT"],
+    "fit": ["fit", "S/", "--out", "OUT.json"],
+    "fit pins": ["fit", "--pins", "S/pins.csv", "--masks", "S/01_GT/TRA", "--out", "OUT.json"],
+    "tune": ["tune", "tracking", "S/", "--config", "S/tune.toml", "--out", "OUT.toml"],
 }
 
 
@@ -77,6 +100,11 @@ READ = [
     *(("check", "01_RES/mask003.tif"), ("measure", "01_RES/mask003.tif"), ("render", "01/t001.tif")),
     *(("evaluate", "01_GT/TRA/man_track.txt"), ("evaluate", "01_RES/mask000.tif"), ("solve", "01_RES/graph.npz")),
     *(("why", "01_RES/graph.npz"), ("review", "01_RES/graph.npz"), ("measure", "01_RES/res_track.txt")),
+    *(("segment", "01/t002.tif"), ("segment", "segment.toml"), ("model", "a.safetensors"), ("train", "01/t001.tif")),
+    *(("train", "01_GT/SEG/man_seg002.tif"), ("train", "train.toml"), ("compare", "01_GT/TRA/man_track.txt")),
+    *(("compare", "01_RES/mask002.tif"), ("compare", "01_GT/SEG/man_seg001.tif"), ("compare", "compare.toml")),
+    *(("fit", "01_GT/TRA/man_track002.tif"), ("fit", "01_GT/TRA/man_track.txt"), ("fit pins", "pins.csv")),
+    *(("fit pins", "01_GT/TRA/man_track003.tif"), ("tune", "tune.toml"), ("tune", "01_GT/TRA/man_track.txt")),
 ]
 
 
@@ -113,6 +141,13 @@ CASES += [
         ("option of a file", "config", "run.toml", "appear = N\n"),
         ("text of a file", "config", "run.toml", 'voxel = "N N"\n'),
         ("cost file", "costs", "costs.json", '{"schema": "celltrail.costs/1", "links": {"intercept": N}}'),
+        ("label of truth", "fit", "01_GT/TRA/man_track.txt", "N 0 4 0\n"),
+        ("frame of truth", "compare", "01_GT/TRA/man_track.txt", "1 0 N 0\n"),
+        ("label of a result", "compare", "01_RES/res_track.txt", "N 0 4 0\n"),
+        ("corrections", "fit pins", "pins.csv", PINS + "link,keep,0,N,1,1,,\n"),
+        ("training", "train", "train.toml", "steps = 1\nlearning-rate = N\n"),
+        ("diameter", "segment", "segment.toml", "diameter = N\n"),
+        ("search", "tune", "tune.toml", "trials = N\n"),
         ("run file", "from", "01_RES/run.json", '{"config": {"foi": N}, "inputs": {}, "versions": {}}'),
     ]
 ]
@@ -143,7 +178,16 @@ def first(value: float) -> Callable[[np.ndarray], object]:
     return change
 
 
-KEYS = ("detection.frame", "detection.label", "detection.position", "link.source", "link.cost", "detection_track")
+KEYS = (
+    "detection.frame",
+    "detection.label",
+    "detection.position",
+    "link.source",
+    "link.cost",
+    "detection_track",
+    "confidence.link",
+    "confidence.used",
+)
 CHANGES: dict[str, Callable[[np.ndarray], object]] = {
     "gone": lambda array: None,
     "short": lambda array: array[:-1],
@@ -159,8 +203,112 @@ CASES += [
     Case(f"{key} {name} for {command}", command, graph(key, change))
     for key in KEYS
     for name, change in CHANGES.items()
-    for command in (("solve",) if len(name) % 2 else ("why",))
+    for command in (("solve", "review") if len(name) % 2 else ("why",))
 ]
+
+# --- archives and models ---------------------------------------------------------------------------
+
+
+def in_archive(change: Callable[[bytearray], object]) -> Callable[[Path], object]:
+    """Change the bytes of ``graph.npz``."""
+
+    def breaks(folder: Path) -> None:
+        path = folder / "01_RES" / "graph.npz"
+        content = bytearray(path.read_bytes())
+        change(content)
+        path.write_bytes(content)
+
+    return breaks
+
+
+def flag(offset: int, value: int) -> Callable[[bytearray], None]:
+    """Set a byte in both headers of the first member of a ZIP."""
+
+    def change(content: bytearray) -> None:
+        content[content.find(b"PK\x01\x02") + offset + 2] = value
+        content[content.find(b"PK\x03\x04") + offset] = value
+
+    return change
+
+
+def with_header(text: str) -> Callable[[Path], object]:
+    """A graph whose first array has this header."""
+    line = text.encode("latin1") + b"\n"
+
+    def breaks(folder: Path) -> None:
+        with zipfile.ZipFile(folder / "01_RES" / "graph.npz", "w") as archive:
+            archive.writestr("schema.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(line)) + line + bytes(64))
+
+    return breaks
+
+
+def with_member(name: str) -> Callable[[Path], object]:
+    """A graph with one more member: an array of three numbers."""
+
+    def breaks(folder: Path) -> None:
+        stream = io.BytesIO()
+        np.save(stream, np.arange(3))
+        with warnings.catch_warnings(), zipfile.ZipFile(folder / "01_RES" / "graph.npz", "a") as archive:
+            warnings.simplefilter("ignore")
+            archive.writestr(name, stream.getvalue())
+
+    return breaks
+
+
+HEADER = "{'descr': '<i8', 'fortran_order': False, 'shape': (%s,)}"
+ARCHIVES = {
+    "encrypted": in_archive(flag(6, 1)),
+    "packed in an unknown way": in_archive(flag(8, 97)),
+    "cut in two": in_archive(lambda content: content.__delitem__(slice(len(content) // 2, None))),
+    "a name twice": with_member("link.cost.npy"),
+    "a name that climbs": with_member("../../../../climbed.npy"),
+    "an array of fewer than no items": with_header(HEADER % "-1"),
+    "an array beyond all memory": with_header(HEADER % 2**70),
+    "objects": with_header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"),
+    "code in place of a header": with_header("__import__('os').mkdir('ran')"),
+}
+CASES += [
+    Case(f"archive with {name} for {command}", command, breaks, must="climbs" not in name)
+    for name, breaks in ARCHIVES.items()
+    for command in ("solve", "review")
+]
+
+
+def in_model(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
+    """Change the header of the model; bytes take its place."""
+
+    def breaks(folder: Path) -> None:
+        path = folder / "a.safetensors"
+        content = path.read_bytes()
+        length = struct.unpack("<Q", content[:8])[0]
+        header = json.loads(content[8 : 8 + length])
+        new = change(header)
+        text = new if isinstance(new, bytes) else json.dumps(header).encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+
+    return breaks
+
+
+def tensor(key: str, value: object) -> Callable[[Path], object]:
+    """Say something else of the first tensor."""
+    return in_model(lambda header: next(one for name, one in header.items() if name[0] != "_").update({key: value}))
+
+
+MODELS = {
+    "an unknown type": tensor("dtype", "F99"),
+    "backward offsets": tensor("data_offsets", [100, 0]),
+    "far offsets": tensor("data_offsets", [0, 2**60]),
+    "a negative shape": tensor("shape", [-1]),
+    "a shape beyond all memory": tensor("shape", [2**40, 2**40]),
+    "a shape of words": tensor("shape", ["a"]),
+    "no description": in_model(lambda header: header.pop("__metadata__") and None),
+    "a list as description": in_model(lambda header: header.update({"__metadata__": []})),
+    "a text as description": in_model(lambda header: header.update({"__metadata__": {"celltrail": "\x1b[31m"}})),
+    "a deep description": in_model(lambda header: header.update({"__metadata__": {"celltrail": "[" * 50_000}})),
+    "a deep header": in_model(lambda header: b'{"a":' * 100_000),
+    "zeros": in_model(lambda header: bytes(100)),
+}
+CASES += [Case(f"model with {name}", "model", breaks, must=True) for name, breaks in MODELS.items()]
 
 # --- names -----------------------------------------------------------------------------------------
 
@@ -183,7 +331,8 @@ def named(name: str, command: str) -> Case:
     return Case(f"name with {name} for {command}", f"{command}|{NAMES[name]}", lambda folder: None)
 
 
-CASES += [named(name, command) for name in NAMES for command in ("track", "convert", "solve", "out", "missing")]
+NAMED = ("track", "convert", "solve", "out", "missing", "segment", "train", "compare", "fit")
+CASES += [named(name, command) for name in NAMES for command in NAMED]
 
 # --- deep texts ------------------------------------------------------------------------------------
 
@@ -191,7 +340,10 @@ CASES += [
     Case(f"{kind} {depth} deep as {file}", command, put(file, text * depth), must=command != "check")
     for depth in (2_000, 200_000)
     for kind, text in (("lists", "["), ("objects", '{"a":'), ("tables", "a."))
-    for command, file in (("config", "run.toml"), ("costs", "costs.json"), ("from", "01_RES/run.json"))
+    for command, file in (
+        *(("config", "run.toml"), ("costs", "costs.json"), ("from", "01_RES/run.json")),
+        *(("train", "train.toml"), ("segment", "segment.toml"), ("compare", "compare.toml"), ("tune", "tune.toml")),
+    )
 ]
 
 
@@ -206,6 +358,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         convert_movie(folder / "01_RES", folder / name)
     (folder / "pins.csv").write_text(PINS)
     (folder / "run.toml").write_text("foi = 0\n")
+    (folder / "train.toml").write_text("steps = 1\n")
+    (folder / "segment.toml").write_text("threads = 1\n")
+    (folder / "compare.toml").write_text("draws = 100\n")
+    (folder / "tune.toml").write_text("trials = 1\n")
+    shutil.copy(find_model("sim-fluo"), folder / "a.safetensors")
     shutil.copy(Path(celltrail.cli.__file__).parents[1] / "tracking" / "costs" / "learned.json", folder / "costs.json")
     return folder
 
@@ -223,7 +380,7 @@ def words_of(case: Case, place: Path, out: str) -> list[str]:
     elif name:
         command, out = "track", str(place.with_name(name))
     return [
-        word.replace("S/", f"{place}/", 1) if word.startswith("S/") else word.replace("OUT", out)
+        word.replace("S/", f"{place}/", 1) if "S/" in word[:4] else word.replace("OUT", out)
         for word in COMMANDS[command]
     ]
 
@@ -256,7 +413,9 @@ def test_hostile(case: Case, sound: Path, tmp_path: Path, capfd: pytest.CaptureF
                     (path / file).read_text(encoding="utf-8")
             if (path / "run.json").is_file():
                 run = json.loads((path / "run.json").read_text(encoding="utf-8"))
-                assert Path(run["inputs"]["masks"]["path"]).is_dir()  # the name came back, letter by letter
+                assert Path(
+                    run["inputs"]["images" if words[0] == "segment" else "masks"]["path"]
+                ).is_dir()  # the name came back, letter by letter
 
 
 def test_there_are_enough_of_them() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +56,91 @@ def test_a_full_disk(movie: Path, tmp_path: Path, words: list[str]) -> None:
     if words[0] == "track":  # with room again, what was solved is taken over
         assert celltrail(*words, "--resume", limit=lambda: None).returncode == 0
         assert {p.name for p in tmp_path.iterdir()} == {"set", "out"}
+
+
+@dataclass
+class Disk:
+    """A file system of its own with ``room`` bytes left, or where none may be mounted a limit to the size of a file."""
+
+    place: Path
+    filler: Path | None
+
+    @contextmanager
+    def full(self, room: int = 20_000) -> Iterator[None]:
+        """There is no more room than this inside the block."""
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if self.filler is None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1500, before[1]))
+        else:
+            free = os.statvfs(self.place)
+            self.filler.write_bytes(bytes(free.f_bavail * free.f_frsize - room))
+        yield
+        if self.filler is not None:
+            self.filler.unlink()
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A real file system in memory, of 64 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    line = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
+    mounted = shutil.which("mount") is not None and subprocess.run(line, capture_output=True).returncode == 0
+    yield Disk(place, place / "filler" if mounted else None)
+    if mounted:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set with a result."""
+    folder = tmp_path_factory.mktemp("tracked")
+    write_movie(simulate_movie(frames=6, cells=30, size=(256, 256), seed=3), folder)
+    assert run("track", folder / "01_GT" / "TRA", "--images", folder / "01", "--out", folder / "01_RES") == 0
+    return folder
+
+
+def run(*words: object) -> int:
+    from celltrail.cli import app
+
+    return console.run(app, [str(word) for word in words])
+
+
+FILLING = {
+    "track": ["track", "SET/01_GT/TRA", "--images", "SET/01", "--out", "OUT"],
+    "segment": ["segment", "SET/01", "--model", "sim-fluo", "--out", "OUT"],
+    "simulate": ["simulate", "OUT", "--size", "256", "256"],
+    "convert to tracks": ["convert", "SET/01_RES", "OUT"],
+    "convert to a table": ["convert", "SET/01_RES", "OUT.csv", "--columns", "trackmate"],
+    "convert to GEFF": ["convert", "SET/01_RES", "OUT.geff"],
+    "measure": ["measure", "SET/01_RES", "--images", "SET/01", "--out", "OUT.csv"],
+    "render": ["render", "SET/01_RES", "--images", "SET/01", "--out", "OUT"],
+    "solve": ["solve", "SET/01_RES/graph.npz", "--out", "OUT.npz"],
+    "review": ["review", "SET/01_RES", "--out", "OUT.csv"],
+    "evaluate": ["evaluate", "SET/01_GT", "SET/01_RES", "--report", "OUT.html"],
+    "fit": ["fit", "SET", "--out", "OUT.json"],
+    "train": ["train", "SET", "--sequence", "01", "--truth", "GT", "--steps", "1", "--out", "OUT.safetensors"],
+}
+KEPT = {"track": ".out.solved", "solve": ".out.npz.solved", "segment": ".out.partial"}  # of those with --resume
+
+
+@pytest.mark.parametrize("name", FILLING)
+def test_a_full_file_system(name: str, tracked: Path, disk: Disk, capfd: pytest.CaptureFixture[str]) -> None:
+    words = [word.replace("SET", str(tracked)).replace("OUT", str(disk.place / "out")) for word in FILLING[name]]
+    room = {"review": 4_096, "evaluate": 8_192, "fit": 0}.get(name, 20_000)
+    with disk.full(room):
+        code = run(*words)
+        said = capfd.readouterr().err
+    assert (code, "disk is full" in said, "Traceback" in said) == (1, True, False), said
+    left = {path.name for path in disk.place.iterdir() if not path.name.startswith("out.failed")}
+    assert left <= {KEPT.get(name)}
+    before = {path: path.stat().st_mtime_ns for path in (disk.place / ".out.partial").glob("mask*")}
+    assert before or name != "segment"
+    assert run(*words, *(["--resume"] if name in KEPT else [])) == 0  # with room again
+    for path, written in list(before.items())[:-1]:
+        assert (disk.place / "out" / path.name).stat().st_mtime_ns == written
+    assert not any(path.name.startswith(".out") for path in disk.place.iterdir())
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

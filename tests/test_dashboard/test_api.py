@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from starlette.applications import Starlette
 
-from celltrail.dashboard.opening import registry
+from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.opening.cache import ByteCache
 from celltrail.dashboard.serving import api
 from celltrail.data import open_images, open_labels, read_tracks
+from celltrail.data.writing.output import output_folder
+from celltrail.tracking import track, write_result
 
+STEPS = (  # up, in every way that somebody has taken for it
+    *("..", "%2e%2e", "%252e%252e", "..%2f", "..%5c", "..\\", "....//", "..;", ".%00.", "..%c1%9c", "%c0%ae%c0%ae"),
+    "%u002e%u002e",
+)
 APP = Starlette(routes=api.ROUTES)
 
 
@@ -125,6 +132,13 @@ def test_the_table_of_tracks(movie: registry.Movie, dataset: Path) -> None:
         "/api/viewer/../api.py",
         "/api/viewer/__init__.py",
         "/api/viewer/viewer.html",
+        *(f"/api/viewer/{step}/{step}/etc/passwd" for step in STEPS),
+        *(f"/api/layers/{step}/{step}/secret/frames/0" for step in STEPS),
+        *(f"/api/movies/{step}/frames/{step}" for step in STEPS),
+        "/api/",
+        "/api/nothing",
+        "/api/layers/\0/tracks",
+        "/api/movies/" + "9" * 5000 + "/frames/0",
     ],
 )
 def test_unknown_addresses_are_refused(address: str) -> None:
@@ -194,3 +208,25 @@ def test_the_cache_drops_what_was_not_used_for_longest() -> None:
     for key in ("a", "b", "a", "c", "a", "b"):
         get_it(key)
     assert made == ["a", "b", "c", "b"]  # "b" went when "c" came, because "a" had been used since
+
+
+def test_of_a_result_that_is_replaced_meanwhile_the_new_one_is_served(
+    copy_of: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tracks of the old result with the cells of the new one would be neither."""
+    movie, few = registry.open_dataset(copy_of).movies[0], open_labels(copy_of / "01_RES", frames=(0, 5))
+    write_result(track(few), copy_of / "few")
+    expected = read_tracks(copy_of / "few" / "res_track.txt").label.tolist()
+    original, asked = content.track_feature, []
+
+    def replaced_meanwhile(result: content.Result, name: str) -> dict[int, float]:
+        asked.append(len(result.tracks))
+        if len(asked) == 1:
+            with output_folder(copy_of / "01_RES", overwrite=True) as work:
+                shutil.copytree(copy_of / "few", work, dirs_exist_ok=True)
+        return original(result, name)
+
+    monkeypatch.setattr(content, "track_feature", replaced_meanwhile)
+    status, _, body = get(f"/api/layers/{movie.results[0].id}/tracks?by=area")
+    assert (status, json.loads(body)["label"]) == (200, expected)
+    assert len(asked) == 2

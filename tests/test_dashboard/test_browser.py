@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
-import subprocess
-import sys
-import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,107 +16,15 @@ import imageio_ffmpeg
 import numpy as np
 import pandas as pd
 import pytest
+from in_browser import PATIENCE, VIEWER, acts, central_cell, click_cell, input_label, served, settle, show_frame
 
 from celltrail.dashboard.judging.lineage_layout import arrange
 from celltrail.dashboard.opening import registry
-from celltrail.dashboard.opening.content import measure_cells
-from celltrail.data import load_graph, open_labels, read_tracks
+from celltrail.data import open_labels, read_tracks
+from celltrail.data.files.pins import Pin, read_pins
 from celltrail.data.formats.convert import convert_movie
 from celltrail.evaluation import evaluate_sequence
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 240_000  # ms for anything that is waited for; a loaded machine is slow, not wrong
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One Chromium for all tests here."""
-    if CHROMIUM is None:
-        reason = "no Chromium: install the package 'chromium' (Debian) to test the pages in a browser"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET), timeout=PATIENCE)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def shown(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the data set with a second, worse result: one daughter has lost her mother."""
-    folder = Path(shutil.copytree(dataset, tmp_path_factory.mktemp("browser") / "movie"))
-    worse = Path(shutil.copytree(folder / "01_RES", folder / "worse" / "01_RES"))
-    rows = [list(map(int, line.split())) for line in (worse / "res_track.txt").read_text().splitlines()]
-    next(row for row in rows if row[3])[3] = 0
-    (worse / "res_track.txt").write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(browser: Any, shown: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The dashboard, served on a free port."""
-    with served(root, shown, tmp_path_factory.mktemp("server")) as found:
-        yield found
-
-
-@contextmanager
-def served(root: Path, folder: Path, place: Path) -> Iterator[str]:
-    """The dashboard on a folder; its log and its jobs lie in ``place``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (place / "log.txt").open("w+")
-    (place / "jobs").mkdir()
-    command = [sys.executable, "-m", "streamlit", "run", str(root / "dashboard" / "app.py"), "--server.port", str(port)]
-    server = subprocess.Popen(
-        [*command, "--", "--data", str(folder)],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "TMPDIR": str(place / "jobs")},
-    )
-    try:
-        while not answers(port):
-            assert server.poll() is None, Path(log.name).read_text()
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        log.close()
-
-
-def answers(port: int) -> bool:
-    """Whether a server listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A page of 1280 × 720; its console must stay free of errors."""
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    errors: list[str] = []
-    # Streamlit itself asks for its health under the page's own address first, and gets 404.
-    page.on(
-        "console", lambda m: errors.append(m.text) if m.type == "error" and "_stcore" not in str(m.location) else None
-    )
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert errors == []
-
-
-VIEWER = "[...document.querySelectorAll('*')].map((e) => e.shadowRoot?.querySelector('.viewer')).find(Boolean)"
 FRAME_TOLD = b'"frame":'  # stands in a message to the server once the viewer has told it where it came to rest
 RECORD_FRAMES = f"""() => {{
   const viewer = {VIEWER};
@@ -128,44 +32,6 @@ RECORD_FRAMES = f"""() => {{
   new MutationObserver(() => window.seen.push(Number(viewer.dataset.frame)))
     .observe(viewer, {{attributes: true, attributeFilter: ['data-frame']}});
 }}"""
-
-
-def settle(page: Any) -> None:
-    """Wait until the page script has run to its end and nothing more comes of it, over half a second."""
-    page.get_by_role("heading", level=1).wait_for()
-    page.wait_for_load_state("networkidle")
-    page.evaluate("window.settledSince = undefined")
-    page.wait_for_function("""() => {
-      const app = document.querySelector('[data-testid="stApp"]');
-      const still = app?.dataset.testScriptState === 'notRunning' && app.dataset.testConnectionState === 'CONNECTED'
-        && !document.querySelector('[data-testid="stStatusWidget"], [data-testid="stSkeleton"], [data-stale="true"]');
-      window.settledSince = still ? window.settledSince ?? performance.now() : undefined;
-      return still && performance.now() - window.settledSince > 500;
-    }""")
-
-
-def show_frame(page: Any, number: int) -> None:
-    page.wait_for_selector(f'.viewer[data-frame="{number}"]')
-
-
-def click_cell(page: Any, labels: Any, frame: int, label: int, **options: Any) -> None:
-    """Click the centre of a cell in the first pane of the viewer."""
-    canvas = page.get_by_role("application").first
-    height, width = labels.shape
-    box = canvas.bounding_box()
-    zoom = min(box["width"] / width, box["height"] / height)
-    y, x = np.argwhere(labels[frame] == label).mean(axis=0) + 0.5
-    canvas.click(
-        position={"x": box["width"] / 2 + (x - width / 2) * zoom, "y": box["height"] / 2 + (y - height / 2) * zoom},
-        **options,
-    )
-
-
-def central_cell(labels: Any, frame: int) -> int:
-    """The label of the cell nearest to the centre of the image."""
-    cells = measure_cells(frame, labels[frame])
-    height, width = labels.shape
-    return int(cells.loc[((cells["y"] - height / 2) ** 2 + (cells["x"] - width / 2) ** 2).idxmin(), "track"])
 
 
 def test_a_click_on_a_cell_selects_its_track_and_keys_step(page: Any, address: str, dataset: Path) -> None:
@@ -222,22 +88,6 @@ def test_a_correction_is_made_and_solved(page: Any, address: str, shown: Path) -
     corrected = open_labels(shown / "01_RES_corrected")
     assert not corrected[5][labels[5] == label].any()
     assert corrected[4][labels[4] == label].all()
-
-
-@pytest.fixture
-def desk(shown: Path) -> Iterator[Path]:
-    """The history of corrections of the result that is shown; empty before and after."""
-    history = shown / "01_RES" / "pins.history.csv"
-    history.unlink(missing_ok=True)
-    yield history
-    history.unlink(missing_ok=True)
-
-
-def acts(history: Path) -> list[str]:
-    """What was done so far: act, kind and action of each line."""
-    if not history.exists():
-        return []
-    return [" ".join(line.split(",")[1:4]) for line in history.read_text().splitlines()[1:]]
 
 
 @pytest.mark.slow
@@ -383,17 +233,10 @@ def test_a_stroke_on_the_image_mends_a_mask(page: Any, address: str, shown: Path
     mended = open_labels(shown / "01_MASKS_mended")
     assert len(np.unique(mended[5])) == len(np.unique(labels[5])) + 1
     assert len(np.unique(mended[4])) == len(np.unique(labels[4]))
+    page.goto("about:blank")  # nobody looks at what goes now
     shutil.rmtree(shown / "01_RES_mended")
     shutil.rmtree(shown / "01_MASKS_mended")
     (shown / "01_RES" / "mends.csv").unlink()
-
-
-def input_label(shown: Path, frame: int, track: int) -> int:
-    """The label that a track has in the masks that were tracked."""
-    candidates, _, tracks = load_graph(shown / "01_RES" / "graph.npz")
-    assert tracks is not None
-    here = (candidates.detections.frame == frame) & (tracks == track)
-    return int(candidates.detections.label[here][0])
 
 
 def test_errors_are_stepped_through_with_a_key(page: Any, address: str, shown: Path) -> None:
@@ -479,58 +322,6 @@ def test_two_results_share_one_clock(page: Any, address: str, shown: Path) -> No
     after = page.evaluate(PICTURES)
     assert len(before) == len(after) == 2
     assert all(new != old for old, new in zip(before, after, strict=True))
-
-
-PAGES = [
-    "",
-    "browse?track=2",
-    "lineage?track=2",
-    "review",
-    "errors",
-    "compare",
-    "segmentation",
-    "measure?track=2",
-    "export",
-    "run",
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_are_accessible_and_fit_a_small_screen(browser: Any, address: str, name: str, scheme: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    context = browser.new_context(viewport={"width": 1280, "height": 720}, color_scheme=scheme)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(f"{address}/{name}")
-    settle(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    found = Axe().run(page).response["violations"]
-    grave = [
-        (rule["id"], [node["html"][:200] for node in rule["nodes"]])
-        for rule in found
-        if rule["impact"] in ("serious", "critical")
-    ]
-    context.close()
-    assert grave == []
-
-
-@pytest.mark.slow
-def test_pages_use_a_large_screen(browser: Any, address: str) -> None:
-    context = browser.new_context(viewport={"width": 3840, "height": 2160})
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    for name in PAGES:
-        page.goto(f"{address}/{name}")
-        settle(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
-        if name.startswith(("browse", "errors", "compare", "segmentation")):
-            box = page.wait_for_selector(".viewer[data-frame]").bounding_box()
-            assert box["width"] > 2000, name
-            assert 500 < box["height"] < 2000, name  # large, and still on the screen
-    context.close()
 
 
 @pytest.mark.slow
@@ -701,3 +492,137 @@ def test_tree_and_image_show_each_other(page: Any, address: str, shown: Path) ->
     page.wait_for_selector(f'.tree[data-frame="{middle + 1}"]')  # the frame in view is a line through the tree
     page.get_by_role("application").first.press("[")
     page.wait_for_selector(f'.tree[data-track="{mother}"]')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "plot"), [("browse", "tracks_plot"), ("measure", "measure_scatter")])
+def test_a_box_drawn_in_a_plot_chooses_tracks_in_the_viewer(
+    page: Any, address: str, shown: Path, name: str, plot: str
+) -> None:
+    count = len(read_tracks(shown / "01_RES" / "res_track.txt"))
+    first = registry.opaque_id(shown / "01_RES")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"{address}/browse?run={first}&t=5")
+    show_frame(page, 5)
+    settle(page)
+    before = page.evaluate(PICTURES)
+    if name != "browse":
+        page.get_by_role("link", name=name.capitalize()).click()
+    settle(page)
+    told = page.get_by_text(re.compile(r"\d+( tracks)? chosen")).first
+    for _ in range(5):  # while the page still moves, the box may miss the plot
+        area = page.locator(f".st-key-{plot} .nsewdrag").first
+        area.scroll_into_view_if_needed()
+        box = area.bounding_box()
+        page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=8)
+        page.mouse.up()
+        page.wait_for_timeout(2000)
+        settle(page)
+        if told.count():
+            break
+    (chosen,) = re.findall(r"(\d+)(?: tracks)? chosen", told.inner_text())
+    assert 1 < int(chosen) < count
+    if name != "browse":
+        page.get_by_role("link", name="Browse").click()
+    show_frame(page, 5)
+    settle(page)
+    page.wait_for_function(f"(before) => ({PICTURES})()[0] !== before", arg=before[0])  # the others are grey now
+    page.get_by_role("button", name="Colour all again").click()
+    page.wait_for_function(f"(before) => ({PICTURES})()[0] === before", arg=before[0])
+
+
+# Root may write everywhere, unless it gives that right away.
+RIGHTS = "-dac_override,-dac_read_search"
+WITHOUT_RIGHTS = ["setpriv", f"--bounding-set={RIGHTS}", f"--inh-caps={RIGHTS}"] if os.getuid() == 0 else []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(WITHOUT_RIGHTS != [] and shutil.which("setpriv") is None, reason="root cannot give rights away")
+def test_corrections_in_a_folder_that_cannot_be_written(page: Any, root: Path, shown: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(shown, tmp_path / "movie"))
+    place = tmp_path / "place"
+    place.mkdir()
+    for one in [folder, *folder.rglob("*")]:
+        one.chmod(0o555 if one.is_dir() else 0o444)
+    listing = sorted(folder.rglob("*"))
+    label = central_cell(open_labels(folder / "01_RES"), 5)
+    with served(root, folder, place, before=WITHOUT_RIGHTS) as address:
+        page.goto(f"{address}/browse?run={registry.opaque_id(folder / '01_RES')}&t=5&track={label}")
+        show_frame(page, 5)
+        settle(page)
+        page.keyboard.press("n")
+        page.get_by_text(f"Track {label} is no cell in frame 5 (new)").wait_for()
+        page.get_by_text("This folder is read-only").wait_for()
+        page.get_by_role("button", name="Solve again").click()
+        page.get_by_text("Not solved; your corrections are kept").wait_for()
+        page.get_by_text(f"Track {label} is no cell in frame 5 (new)").wait_for()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download pins.csv").click()
+        download.value.save_as(tmp_path / "pins.csv")
+        page.keyboard.press("u")
+        page.get_by_text(f"Track {label} is no cell in frame 5 (new)").wait_for(state="detached")
+        page.goto(f"{address}/review?run={registry.opaque_id(folder / '01_RES')}")
+        settle(page)
+        page.keyboard.press("y")
+        page.get_by_text("Nothing can be written beside this result").wait_for()
+    for one in [folder, *folder.rglob("*")]:
+        one.chmod(0o755 if one.is_dir() else 0o644)
+    assert sorted(folder.rglob("*")) == listing
+    assert read_pins(tmp_path / "pins.csv") == [Pin("detection", "forbid", ((5, input_label(folder, 5, label)),))]
+
+
+@pytest.mark.slow
+def test_every_key_of_the_viewer(page: Any, address: str, shown: Path) -> None:
+    tracks = read_tracks(shown / "01_RES" / "res_track.txt")
+    mother, (daughter, *_) = min(tracks.divisions().items())
+    at = int(tracks.end[tracks.row_of(mother)])
+    page.goto(f"{address}/browse?run={registry.opaque_id(shown / '01_RES')}&t={at}&track={mother}")
+    show_frame(page, at)
+    settle(page)
+
+    def picture() -> str:
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        return str(page.evaluate("() => " + VIEWER + ".querySelectorAll('canvas')[1].toDataURL()"))
+
+    for key in "oti+":  # each changes what is drawn; 0 shows the whole frame again
+        before = picture()
+        page.keyboard.press(key)
+        page.wait_for_function(
+            "(before) => " + VIEWER + ".querySelectorAll('canvas')[1].toDataURL() !== before", arg=before
+        )
+    before = picture()
+    page.keyboard.press("-")
+    assert picture() != before
+    page.keyboard.press("+")
+    page.keyboard.press("0")
+    page.keyboard.press("]")
+    page.wait_for_selector(f'.viewer[data-track="{daughter}"]')
+    show_frame(page, int(tracks.begin[tracks.row_of(daughter)]))
+    page.keyboard.press("[")
+    page.wait_for_selector(f'.viewer[data-track="{mother}"]')
+    for key, frame in [("Home", 0), ("Shift+ArrowRight", 10), ("ArrowRight", 11), ("ArrowRight", 11), ("End", 11)]:
+        page.keyboard.press(key)
+        show_frame(page, frame)
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Pause").wait_for()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Play").wait_for()
+
+
+@pytest.mark.slow
+def test_keys_in_a_field_are_letters(page: Any, address: str, shown: Path, desk: Path) -> None:
+    label = central_cell(open_labels(shown / "01_RES"), 5)
+    page.goto(f"{address}/browse?run={registry.opaque_id(shown / '01_RES')}&t=5&track={label}")
+    show_frame(page, 5)
+    settle(page)
+    field = page.get_by_role("textbox", name="Open folder")
+    field.click()
+    page.keyboard.type("nebx ou", delay=30)
+    page.keyboard.press("ArrowLeft")
+    settle(page)
+    assert acts(desk) == []
+    assert field.input_value() == "nebx ou"
+    show_frame(page, 5)
+    assert page.get_by_role("button", name="Play").is_visible()

@@ -65,14 +65,64 @@ def test_a_stroke_erases_a_cell() -> None:
         apply_edit(two_cells(), Edit("erase", 0, ((1.0, 1.0),)))
 
 
+def two_deep_cells() -> np.ndarray:
+    """Seven planes: cell 3 on the left in planes 1 to 5, cell 7 on the right in planes 2 to 4."""
+    volume = np.zeros((7, 20, 40), dtype=np.uint16)
+    for plane in range(1, 6):
+        volume[plane][two_cells() == 3] = 3
+    for plane in range(2, 5):
+        volume[plane][two_cells() == 7] = 7
+    return volume
+
+
+@pytest.mark.parametrize("plane", [None, 1, 3])
+def test_in_a_volume_a_stroke_means_whole_cells(plane: int | None) -> None:
+    volume = two_deep_cells()
+    split = apply_edit(volume, Edit("split", 0, ((2.5, 6.5), (17.5, 6.5)), plane))
+    flat = apply_edit(two_cells(), Edit("split", 0, ((2.5, 6.5), (17.5, 6.5))))
+    for depth in range(7):
+        expected = np.where(np.isin(flat, (3, 8)) & (1 <= depth <= 5), flat, 0) + np.where(volume[depth] == 7, 7, 0)
+        np.testing.assert_array_equal(split[depth], expected)
+    erased = apply_edit(volume, Edit("erase", 0, ((10.0, 8.0),), plane))
+    np.testing.assert_array_equal(erased, np.where(volume == 3, 0, volume))
+
+
+def test_cells_of_a_volume_are_joined_where_a_plane_holds_both() -> None:
+    volume = two_deep_cells()
+    stroke = ((10.0, 8.0), (10.0, 28.0))
+    for plane in (None, 3):
+        after = apply_edit(volume, Edit("join", 0, stroke, plane))
+        assert np.unique(after).tolist() == [0, 3]
+        assert [bool((after[depth, 10, 14:22] == 3).all()) for depth in range(7)] == [2 <= d <= 4 for d in range(7)]
+        assert (after[volume > 0] == 3).all()
+    with pytest.raises(InputError, match="fewer than two cells"):
+        apply_edit(volume, Edit("join", 0, stroke, 1))  # plane 1 holds one of them
+
+
+def test_a_cell_of_a_volume_is_drawn_on_its_plane_as_deep_as_the_others() -> None:
+    outline = ((2.0, 15.0), (2.0, 20.0), (17.0, 20.0), (17.0, 15.0), (2.0, 15.0))
+    volume = two_deep_cells()
+    after = apply_edit(volume, Edit("draw", 0, outline, 2))
+    assert np.flatnonzero((after == 8).any(axis=(1, 2))).tolist() == [0, 1, 2, 3, 4]  # 5 and 3 planes: 4, two each way
+    np.testing.assert_array_equal(after[volume > 0], volume[volume > 0])
+    with pytest.raises(InputError, match="choose the plane"):
+        apply_edit(volume, Edit("draw", 0, outline))
+    with pytest.raises(InputError, match="below the last plane"):
+        apply_edit(volume, Edit("draw", 0, outline, 7))
+
+
 def test_strokes_are_kept_on_disk_and_taken_back(tmp_path: Path) -> None:
     first, second = Edit("split", 2, ((1.0, 2.5), (3.0, 4.0))), Edit("erase", 3, ((5.0, 6.0),))
     for act, edit in [("added", first), ("added", second), ("taken back", first)]:
         mending.write_edit(tmp_path, act, edit)
     assert mending.read_edits(tmp_path) == [second]
+    deep = Edit("draw", 3, ((5.0, 6.0), (7.5, 8.0)), plane=4)
+    mending.write_edit(tmp_path, "added", deep)
+    assert mending.read_edits(tmp_path) == [second, deep]
+    assert deep.moved(5, (-1.2, 2.0, 3.0)) == Edit("draw", 5, ((7.0, 9.0), (9.5, 11.0)), plane=3)
     with (tmp_path / mending.MENDS).open("a") as stream:
         stream.write("now,added,melt,3,1 2\n")
-    with pytest.raises(InputError, match="line 5 is no edit"):
+    with pytest.raises(InputError, match="line 6 is no edit"):
         mending.read_edits(tmp_path)
 
 

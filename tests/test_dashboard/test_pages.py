@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +16,28 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from celltrail.dashboard import parts
-from celltrail.dashboard.judging import charts
-from celltrail.dashboard.opening import sample
+from celltrail.dashboard.judging import charts, events
+from celltrail.dashboard.opening import content, registry, sample
 from celltrail.dashboard.working import jobs
 from celltrail.data import open_labels, read_tracks
+from celltrail.data.files.ctc import write_track_file
 from celltrail.data.files.tiff import write_labels
+from celltrail.data.files.tracks import clip_tracks
+from celltrail.data.simulation.scene import simulate_movie, write_movie
+from celltrail.data.writing.output import output_folder
 from celltrail.evaluation import evaluate_sequence
+from celltrail.tracking import track, write_result
 
 OpenPage = Callable[..., AppTest]
+
+
+def keep_part(result: Path, frames: range) -> None:
+    """Remove the other frames of a result, as if it had been made of a part of the movie."""
+    tracks = read_tracks(result / "res_track.txt")
+    for number in set(range(int(tracks.begin.min()), int(tracks.end.max()) + 1)) - set(frames):
+        (result / f"mask{number:03d}.tif").unlink()
+    write_track_file(result / "res_track.txt", clip_tracks(tracks, frames))
+    (result / "graph.npz").unlink()
 
 
 def metrics_of(test: AppTest) -> dict[str, str]:
@@ -61,9 +76,6 @@ def test_values_of_files_are_text_and_never_markdown(open_page: OpenPage, copy_o
     result = Path(shutil.move(copy_of / "01_RES", copy_of / named))
     run = json.loads((result / "run.json").read_text())
     (result / "run.json").write_text(json.dumps({key: evil for key in run} | {"schema": run["schema"]}))
-    measures = {"SEG": evil, evil: 0.5, "TRA": 0.5}
-    stored = {"sequences": [{"res": f"x/{named}", "measures": measures}]}
-    (copy_of / "evaluation.json").write_text(json.dumps(stored))
     test = open_page(copy_of, page)
     assert not test.exception
     told = [*test.metric, *test.markdown, *test.caption, *test.subheader, *test.info, *test.warning, *test.success]
@@ -101,14 +113,6 @@ def test_overview_shows_the_data_and_the_certificate(open_page: OpenPage, datase
 )
 def test_numbers_are_rounded_but_never_to_nothing(value: object, shown: str) -> None:
     assert parts.figure(value) == shown
-
-
-def test_overview_takes_measures_from_a_stored_evaluation(open_page: OpenPage, copy_of: Path) -> None:
-    entry = {"gt": "01_GT", "res": "01_RES", "measures": {"SEG": 0.25, "TRA": 0.5, "JACT": None}}
-    stored = {"schema": "celltrail.evaluation/1", "sequences": [entry]}
-    (copy_of / "evaluation.json").write_text(json.dumps(stored))
-    shown = metrics_of(open_page(copy_of))
-    assert (shown["SEG"], shown["TRA"], shown["JACT"]) == ("0.250", "0.500", "–")
 
 
 def test_overview_checks_the_files_on_request(open_page: OpenPage, copy_of: Path) -> None:
@@ -269,7 +273,7 @@ def test_errors_are_stepped_through(open_page: OpenPage, copy_of: Path) -> None:
     next(button for button in test.button if button.label == "Next").click().run()
     assert any(f"2 of {len(expected)}" in part.value for part in test.markdown)
     assert test.session_state.t == expected[1].frame
-    assert test.dataframe[0].value["kind"].tolist() == [error.type for error in expected]
+    assert test.dataframe[0].value["kind"].tolist() == [events.NAMES[error.type] for error in expected]
 
 
 def test_without_truth_the_rules_are_used(open_page: OpenPage, copy_of: Path) -> None:
@@ -296,6 +300,45 @@ def test_two_results_are_compared(open_page: OpenPage, copy_of: Path) -> None:
     assert not test.exception
     assert "<b>worse/01_RES" in test.selectbox(key="compare_B").options  # text, not markup
     assert set(test.dataframe[-1].value["kind"]) == {"link only in A"}
+
+
+def test_a_result_of_a_part_says_so(open_page: OpenPage, copy_of: Path) -> None:
+    keep_part(copy_of / "01_RES", range(2, 10))
+    told = "This result covers frames 2 to 9 of the movie: it is compared with the truth on this part only."
+    overview = open_page(copy_of)
+    assert told in texts_of(overview)
+    assert "Frames 2 to 9 of 12 frames" in texts_of(overview)
+    assert told in texts_of(open_page(copy_of, "errors"))
+    compare = open_page(copy_of, "compare")
+    assert "Both results cover frames 2 to 9: they are compared on these." in texts_of(compare)
+    assert set(compare.dataframe[-1].value["frame"]) <= set(range(2, 10)) if len(compare.dataframe) else True
+    assert not any("2 to 9" in text for text in texts_of(open_page(copy_of, "lineage")).splitlines())
+
+
+@pytest.mark.parametrize("page", ["overview", "browse", "lineage", "review", "errors", "measure", "export"])
+def test_a_movie_of_one_frame_has_every_page(open_page: OpenPage, tmp_path: Path, page: str) -> None:
+    movie = simulate_movie(frames=1, cells=4, size=(60, 80), seed=1)
+    write_movie(movie, tmp_path)
+    write_result(track(movie.masks, images=movie.images), tmp_path / "01_RES")
+    test = open_page(tmp_path, None if page == "overview" else page)
+    assert not test.exception
+    told = {"overview": "1 frame with", "review": "it has a single frame", "lineage": "0 divisions"}
+    assert told.get(page, "") in texts_of(test)
+
+
+def test_measures_are_those_of_the_result_that_is_shown(open_page: OpenPage, copy_of: Path) -> None:
+    """An ``evaluation.json`` beside two results of one name says nothing about the second."""
+    shutil.copytree(copy_of / "01_RES", copy_of / "worse" / "01_RES")
+    worsen(copy_of / "worse" / "01_RES")
+    entry = {"gt": "01_GT", "res": "01_RES", "measures": {"LNK": 0.125}}
+    document = {"schema": "celltrail.evaluation/1", "sequences": [entry]}
+    (copy_of / "evaluation.json").write_text(json.dumps(document))
+    test = open_page(copy_of)
+    shown = [metrics_of(test)["LNK"]]
+    test.selectbox(key="run").select_index(1).run()
+    shown.append(metrics_of(test)["LNK"])
+    results = [copy_of / "01_RES", copy_of / "worse" / "01_RES"]
+    assert shown == [f"{evaluate_sequence(copy_of / '01_GT', one).measures['LNK']:.3f}" for one in results]
 
 
 def test_comparing_needs_two_results(open_page: OpenPage, copy_of: Path) -> None:
@@ -415,3 +458,27 @@ def test_plots_of_one_track_have_one_axis_of_time() -> None:
     ((low, high),) = ranges
     assert 2 < low < 3
     assert 5 < high < 6
+
+
+def test_a_page_is_drawn_again_where_the_result_was_replaced_meanwhile(
+    copy_of: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = open_labels(copy_of / "01_RES", frames=(0, 5))
+    write_result(track(few), copy_of.parent / "few")
+    original, asked = content.read_json, []
+
+    def replaced_meanwhile(path: Path) -> dict[str, Any] | None:
+        if not asked:
+            with output_folder(copy_of / "01_RES", overwrite=True) as work:
+                shutil.copytree(copy_of.parent / "few", work, dirs_exist_ok=True)
+        asked.append(path)
+        return original(path)
+
+    monkeypatch.setattr(content, "read_json", replaced_meanwhile)
+    page = open_page(copy_of)
+    assert not page.exception
+    assert len(asked) > 1
+    shown = content.open_result(registry.open_dataset(copy_of).movies[0].results[0])
+    assert len(shown.labels) == 6
+    assert shown.run is not None
+    assert shown.tracks.end.max() == 5

@@ -88,6 +88,12 @@ def test_a_box_in_a_plot_chooses_its_tracks_and_a_point_is_shown(open_page: Open
     assert test.dataframe[0].value["track"].tolist() == [2]
 
 
+@pytest.mark.parametrize("told", [[7, 3], {"0": 7, "1": 3}])
+def test_what_a_point_of_a_plot_carries(told: object) -> None:
+    """The browser tells an array of numbers as a list or as an object."""
+    assert charts.carried({"x": 1.0, "customdata": told}) == [7, 3]
+
+
 def test_the_plot_is_coloured_and_can_be_brushed() -> None:
     points = pd.DataFrame({"track": [1, 2], "begin": [0, 3], "length": [4, 5], "speed": [1.0, 2.0]})
     figure = charts.draw_scatter(points, "length", "speed", selected=2, colours={1: "#111111"}, names=track_list.AXES)

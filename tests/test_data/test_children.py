@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from celltrail.data.graph.candidates import load_graph
 from celltrail.data.running.children import free_environment, watch_children
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
@@ -109,6 +111,49 @@ def test_workers_and_solvers_end_with_their_master(script: str, name: str, tmp_p
     process.communicate(timeout=PATIENCE)
     wait_for(lambda: relatives(tmp_path / "tmp") == [])
     wait_for(lambda: list((tmp_path / "tmp").iterdir()) == [])
+
+
+HARD = """
+import sys
+from pathlib import Path
+import networkx as nx
+import numpy as np
+from celltrail.data.graph.candidates import save_graph
+from celltrail.data.graph.networkx_graph import from_networkx
+rng, graph = np.random.default_rng(0), nx.DiGraph()
+for k in range(160):  # which of many masks that overlap at random? half of each, says the relaxation
+    free = dict(frame=0, y=float(k), x=0.0, optional=True, appear=0.0, disappear=0.0)
+    graph.add_node(k, cost=-1.0 - 0.01 * rng.random(), **free)
+graph.graph["cliques"] = [[i, j] for i in range(160) for j in range(i) if rng.random() < 0.1]
+save_graph(Path(sys.argv[1]), from_networkx(graph))
+"""
+
+
+@pytest.mark.slow
+def test_cbc_at_its_time_limit_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    graph, out = tmp_path / "graph.npz", tmp_path / "out.npz"
+    subprocess.run([sys.executable, "-c", HARD, str(graph)], check=True)
+    (tmp_path / "tmp").mkdir()
+    words = ["solve", graph, "--out", out, "--solver", "pulp:CBC", "--time-limit", 15]
+    done = subprocess.run(
+        [sys.executable, "-m", "celltrail", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env={**free_environment(), "TMPDIR": str(tmp_path / "tmp")},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " nats of the optimum" in done.stdout
+    assert "--resume goes on" in done.stdout
+    candidates, solution, _ = load_graph(out)  # what CBC had found until then is kept
+    assert solution is not None
+    assert solution.status == "gap"
+    assert solution.bound < solution.objective < 0
+    used = solution.used[candidates.clique_detection].astype(int)
+    assert np.bincount(candidates.clique_id, used).max() <= 1
+    wait_for(lambda: relatives(tmp_path / "tmp") == [])
+    wait_for(lambda: list((tmp_path / "tmp").iterdir()) == [])
+    assert {path.name for path in tmp_path.iterdir()} - {".out.npz.solved"} == {"graph.npz", "out.npz", "tmp"}
 
 
 def test_what_shall_go_on_carries_no_mark() -> None:

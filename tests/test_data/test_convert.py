@@ -400,6 +400,15 @@ def test_trackmate_xml(tmp_path: Path) -> None:
     assert (read_points(tmp_path / "b.xml").voxel, read_points(tmp_path / "b.xml").position[1, 2]) == (None, 5.0)
 
 
+@pytest.mark.parametrize("rows", ["1,0,5,5\n", "1,0,5,5\n2,0,9,9\n3,4,9,9\n", ""])
+def test_cells_without_a_link_are_written_as_trackmate_xml(rows: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("track_id,t,y,x\n" + rows)
+    convert_movie(tmp_path / "a.csv", tmp_path / "a.xml")
+    assert (tmp_path / "a.xml").read_text().count("<Spot ") == len(rows.splitlines())
+    if rows:
+        assert_same(read_points(tmp_path / "a.xml"), read_points(tmp_path / "a.csv"), labels=False)
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [

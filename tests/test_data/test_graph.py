@@ -97,6 +97,24 @@ def test_everything_is_read_back(tmp_path: Path) -> None:
     assert load_graph(tmp_path / "bare.npz")[1:] == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("link", np.zeros(2, np.float32), "confidence.link has the shape"),
+        ("used", np.array([1, 1, 1, 1, 7.0]), "confidence.used holds values that are no probabilities"),
+        ("appear", np.array([1, 1, np.nan, 1, 1]), "confidence.appear holds values that are no numbers"),
+        ("disappear", np.ones(5, np.int64), "confidence.disappear holds int64 values"),
+        ("temperature", np.array(-1.0), "confidence.temperature is no number above 0"),
+        ("temperature", np.array([1.0, 2.0]), "confidence.temperature is no number above 0"),
+    ],
+)
+def test_probabilities_that_are_none(name: str, value: np.ndarray, said: str, tmp_path: Path) -> None:
+    candidates, solution = small_problem()
+    save_graph(tmp_path / "graph.npz", candidates, solution, confidence={f"confidence.{name}": value})
+    with pytest.raises(InputError, match=said):
+        load_graph(tmp_path / "graph.npz")
+
+
 def test_status_and_gap() -> None:
     _, solution = small_problem()
     assert (solution.status, solution.gap, solution.relative_gap, solution.components) == ("optimal", 0.0, 0.0, 1)

@@ -104,5 +104,5 @@ def test_headers_that_lie_allocate_nothing(tmp_path: Path, read: Any) -> None:
 @pytest.mark.parametrize("read", [load_graph, read_hypotheses])
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, read: Any) -> None:
     os.mkfifo(tmp_path / "graph.npz")
-    with pytest.raises(InputError, match="not a regular file"):
+    with pytest.raises(InputError, match="is a pipe, not a file"):
         read(tmp_path / "graph.npz")

@@ -98,9 +98,11 @@ def test_overwriting_never_replaces_the_place_one_works_in(tmp_path: Path, monke
     here.mkdir(parents=True)
     (here / "notes.txt").write_text("dear")
     monkeypatch.chdir(here)
-    for out in (here, here.parent, Path(".."), Path.home()):
+    for out in (here, here.parent, Path("../../project"), Path.home()):
         with pytest.raises(InputError, match="must not be replaced"), output_folder(out, overwrite=True):
             pass
+    with pytest.raises(InputError, match="no name for a result"), output_folder(Path(".."), overwrite=True):
+        pass
 
 
 def test_a_file_does_not_replace_a_folder_nor_the_other_way_round(tmp_path: Path) -> None:

@@ -107,6 +107,14 @@ def test_a_failure_leaves_no_folder_behind(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/..", "/"])
+def test_a_place_is_no_name_for_a_result(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="is a place and no name for a result"), owned(Path(name)):
+        pass
+    assert names(tmp_path) == []
+
+
 def test_many_writers_at_once_leave_one_whole_result(tmp_path: Path) -> None:
     out, outcomes = tmp_path / "out", []
 

@@ -16,6 +16,7 @@ from celltrail.data.files.tracks import Tracks
 from celltrail.data.formats.measurements import measure_cells, read_repaired
 from celltrail.data.formats.points import read_result
 from celltrail.data.graph.candidates import KEPT, NAT, load_graph
+from celltrail.data.simulation.scene import simulate_movie
 from celltrail.tracking import track, write_result
 from celltrail.tracking.costs.examples import read_example
 from celltrail.tracking.costs.logistic import Linear
@@ -246,6 +247,30 @@ def test_parts_are_the_mask_and_disjoint():
     assert b.all()
     far = ((slice(2, 6), slice(140, 152)), np.ones((4, 12), bool))
     assert split_by(whole, [cells[0], cells[1], far], np.ones(2)) == []
+    assert split_by(whole, [], np.ones(2)) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_masks_that_are_wrong_in_any_way_are_tracked(seed):
+    """Cells take the labels of their neighbours, or lose half of themselves, for one to four frames in a row."""
+    rng = np.random.default_rng(seed)
+    movie = simulate_movie(frames=12, cells=25, size=(150, 150), crowding=0.5, seed=seed).masks
+    for _ in range(25):
+        number, lasting = int(rng.integers(1, 11)), int(rng.integers(1, 5))
+        labels = np.unique(movie[number])[1:]
+        one = int(rng.choice(labels))
+        centre = np.argwhere(movie[number] == one).mean(axis=0)
+        near = min(
+            (int(k) for k in labels if k != one),
+            key=lambda k: np.abs(np.argwhere(movie[number] == k).mean(axis=0) - centre).sum(),
+        )
+        for later in range(number, min(number + lasting, 12)):
+            mask = movie[later] == one
+            if rng.random() < 0.3:
+                mask[: round(centre[0])] = False
+            movie[later] = np.where(mask, near, movie[later])
+    result = track(movie)
+    assert result.solution.objective == result.solution.bound
 
 
 def test_masks_are_put_right_by_default_and_believed_where_that_is_said():

@@ -92,7 +92,9 @@ def test_the_list_as_a_table_and_on_the_screen(tracked: Path, tmp_path: Path) ->
         "share_of_expected_errors"
     )
     assert list(rows[0])[:13] == header.split(",")
-    first = run("review", tracked / "01_RES").splitlines()[0]
+    said, first = run("review", tracked / "01_RES").splitlines()[:2]
+    assert said == "How probably each decision is wrong, the most doubtful first:"
+    assert first.strip().startswith(f"{100 * float(rows[0]['probability_wrong']):.1f} % wrong")
     assert rows[0]["decision"] in first
 
 

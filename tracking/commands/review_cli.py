@@ -117,10 +117,12 @@ def _tell(said: dict[str, Any], shown: list[Any], out: Path | None) -> None:
     if out is not None:
         console.say(f"{out}: {len(shown):,} rows.")
     elif "curve" not in said and "certificate" not in said:
+        if shown:
+            console.say("How probably each decision is wrong, the most doubtful first:")
         for place in shown[:SHOWN]:
             console.say(
-                f"{100 * place.probability_wrong:5.1f} %  frame {place.frame}, track {place.track}: {place.decision}"
-                f"\n         instead: {place.alternative or 'nothing likely'} ({100 * place.probability_alternative:.1f} %)"
+                f"{100 * place.probability_wrong:5.1f} % wrong  frame {place.frame}, track {place.track}: {place.decision}"
+                f"\n               instead: {place.alternative or 'nothing likely'} ({100 * place.probability_alternative:.1f} %)"
             )
         if len(shown) > SHOWN:
             console.say(f"{len(shown) - SHOWN:,} more: write them all with --out review.csv")

@@ -235,7 +235,9 @@ class ReviewList:
     def name(self, row: int) -> str:
         """A cell in words, by its label in the input masks and its track."""
         d = self.candidates.detections
-        return f"cell {int(d.label[row])} of frame {int(d.frame[row])} (track {int(self.track[row])})"
+        track = int(self.track[row])
+        where = f"track {track}" if track else "in no track"
+        return f"cell {int(d.label[row])} of frame {int(d.frame[row])} ({where})"
 
 
 def list_places(

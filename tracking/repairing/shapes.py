@@ -28,8 +28,10 @@ def split_by(whole: Shape, cells: Sequence[Shape], scale: FloatArray) -> list[Sh
 
     Returns
     -------
-    The parts, disjoint and together the mask; none if one is less than `SMALLEST` of its cell.
+    The parts, disjoint and together the mask; none if one is less than `SMALLEST` of its cell, or there are no cells.
     """
+    if not cells:
+        return []
     inside = points(whole)
     given = [points(cell) for cell in cells]
     move = inside.mean(axis=0) - np.concatenate(given).mean(axis=0)
