@@ -65,10 +65,13 @@ def open_regular(path: Path) -> BufferedReader:
     refuse_special(path)
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     stream = os.fdopen(handle, "rb")  # a folder is an OSError
-    hold(path.parent)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    try:
+        hold(path.parent)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise InputError(f"{path} is not a regular file: give a file.")
+    except BaseException:
         stream.close()
-        raise InputError(f"{path} is not a regular file: give a file.")
+        raise
     return stream
 
 

@@ -70,7 +70,9 @@ def add_train(app: typer.Typer, score: Score | None = None) -> None:
         start: Annotated[
             str | None,
             typer.Option(
-                "--start", help="Begin with the weights of this model (file, or shipped name), not with random ones."
+                "--start",
+                help="Begin with the weights of this model (file, or shipped name), not with random ones; "
+                "with a larger --width the net grows, and begins as the same function.",
             ),
         ] = None,
         *,
