@@ -147,7 +147,7 @@ def price(
     """
     table, n = problem.table, len(problem.table)
     appear, disappear = end_costs(table, constants)
-    best, likely = np.full(n, -np.inf), np.zeros(n, dtype=bool)
+    best, inner, likely = np.full(n, -np.inf), np.full(n, -np.inf), np.zeros(n, dtype=bool)
     link_cost = np.empty(len(problem.links), dtype=np.int64)
     rows, division_cost, link_terms, division_terms = [], [], [], []
     done = 0
@@ -159,12 +159,13 @@ def price(
         link_terms.append(priced.link_terms)
         division_terms.append(priced.division_terms)
         best[cells] = np.maximum(best[cells], priced.best)
+        inner[cells] = np.maximum(inner[cells], priced.inner)
         likely[cells] |= priced.likely
     alternative = table.alternatives
     usual = usual_gain(best) if alternative.any() else 0.0
     specks = doubtful(table, likely, constants) & allow_drop & ~alternative
-    gain = table.reward - usual * (1 - table.share) + np.where(specks, constants.false, 0.0)
-    gain += _stake(table, float((appear + disappear).max(initial=0)) + usual)
+    gain = table.reward - np.where(inner > 0, inner, usual * (1 - table.share)) + np.where(specks, constants.false, 0.0)
+    gain += _stake(table, float((appear + disappear).max(initial=0)) + max(usual, float(inner.max(initial=0))))
     mother, one, two = np.concatenate(rows, axis=1)
     return Candidates(
         Detections(
@@ -249,6 +250,9 @@ class Priced:
         float16, in nats; empty where they were not asked for.
     best : FloatArray
         float64 (n,), log-odds of the best link to the past of each of its cells, −inf: none.
+    inner : FloatArray
+        float64 (n,), the same of links within a merger that lasts. How long two cells stay one mask says nothing for either
+        reading; but pieces that stay apart for long are cells.
     likely : NDArray[np.bool_]
         bool (n,), whether a link that is likelier than not begins or ends there.
     """
@@ -260,6 +264,7 @@ class Priced:
     link_terms: Terms
     division_terms: Terms
     best: FloatArray
+    inner: FloatArray
     likely: NDArray[np.bool_]
 
 
@@ -284,6 +289,11 @@ def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Co
     triplets, its_cost, its_terms = _price_divisions(part, model, constants, cost, appear)
     best, likely = np.full(len(part.table), -np.inf), np.zeros(len(part.table), dtype=bool)
     np.maximum.at(best, part.links.target, logit)
+    inner = np.full(len(part.table), -np.inf)
+    if part.table.beside.any():
+        merged = part.table.alternatives & (part.table.beside == (part.table.share < 1))  # masks, and parts of them
+        within = np.flatnonzero(merged[part.links.source] & merged[part.links.target])
+        np.maximum.at(inner, part.links.target[within], logit[within])
     likely[part.links.source[cost < 0]] = likely[part.links.target[cost < 0]] = True
     link_terms, division_terms = (
         {name: term.astype(np.float16) for name, term in of.items()} if explained else {} for of in (terms, its_terms)
@@ -297,6 +307,7 @@ def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Co
         link_terms=link_terms,
         division_terms=division_terms,
         best=best,
+        inner=inner,
         likely=likely,
     )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +28,7 @@ from celltrail.tracking.repairing.prices import Look, Prices, load_prices
 from celltrail.tracking.repairing.shapes import Shape, compactness, split_by, union
 
 RATE_PRIOR = (0.5, 50.0)  # events among masks that are believed in before any has been seen
-UNKNOWN = 0.2  # what cells are taken to have changed in size where the movie ends before they are seen again
+TWICE = 2  # how many times as long one explanation is as another, from where the shorter one is believed
 LONGEST = 10  # frames that such an error lasts at most
 SHARED = 0.3  # of a cell, at least, lies in the mask that it falls into
 LARGER = 1.2  # a whole is at least that many times as large as the largest of its parts …
@@ -50,7 +51,7 @@ def find_repairs(
     """
     prices = prices or load_prices()
     into, out_of = _heirs(table)
-    runs = [*_merged_runs(table, into, out_of), *_split_runs(table, into, out_of)]
+    runs = _without_longer([*_merged_runs(table, into, out_of), *_split_runs(table, into, out_of)])
     top = np.zeros(int(table.frame.max(initial=0)) + 1, dtype=np.int64)
     np.maximum.at(top, table.frame, table.label)
     free = top + 1
@@ -98,6 +99,23 @@ Kind = Literal["merged", "split"]
 Found = tuple[Kind, Run]
 
 
+def _without_longer(runs: list[Found]) -> list[Found]:
+    """The runs without those that one beside them explains which is less than half as long.
+
+    A cell that is in pieces twice looks like a merger in between, and two cells that are merged twice like pieces.
+    """
+    lasts: dict[tuple[Kind, int], int] = {}
+    for kind, run in runs:
+        for row in chain.from_iterable(run.rows):
+            lasts[kind, row] = min(len(run.rows), lasts.get((kind, row), LONGEST))
+    other: dict[Kind, Kind] = {"merged": "split", "split": "merged"}
+    return [
+        (kind, run)
+        for kind, run in runs
+        if all(TWICE * lasts.get((other[kind], row), LONGEST) >= len(run.rows) for row in (*run.before, *run.after))
+    ]
+
+
 def _heirs(table: DetectionTable) -> tuple[IntArray, IntArray]:
     """For each detection the one of the next frame that most of it falls into, and the one of the frame before out of which
     most of it comes; −1: none takes as much as `SHARED` of it."""
@@ -136,46 +154,42 @@ def _merged_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Ite
     for first, cells in before.items():
         if len(cells) < 2 or not _is_whole(table, first, cells):
             continue
-        chain = [first]
-        while len(chain) <= LONGEST:
-            end = chain[-1]
+        masks = [first]
+        while len(masks) <= LONGEST:
+            end = masks[-1]
             heirs = after.get(end, ())
             if (len(heirs) > 1 and _is_whole(table, end, heirs)) or table.frame[end] == last:
-                yield "merged", Run(tuple((row,) for row in chain), cells, heirs if len(heirs) > 1 else ())
+                yield "merged", Run(tuple((row,) for row in masks), cells, heirs if len(heirs) > 1 else ())
                 break
             if into[end] < 0 or not _is_whole(table, int(into[end]), cells):
                 break
-            chain.append(int(into[end]))
+            masks.append(int(into[end]))
 
 
 def _split_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Iterator[Found]:
     """Masks that come out of one cell, up to those that fall into one."""
     for mother, rows in _members(out_of).items():
-        chain = [rows]
-        while len(chain) <= LONGEST and len(chain[-1]) > 1:
-            heirs = {int(into[row]) for row in chain[-1]}
-            if -1 in heirs or not _is_whole(table, mother, chain[-1]):
+        pieces = [rows]
+        while len(pieces) <= LONGEST and len(pieces[-1]) > 1:
+            heirs = {int(into[row]) for row in pieces[-1]}
+            if -1 in heirs or not _is_whole(table, mother, pieces[-1]):
                 break
             if len(heirs) == 1:
                 heir = heirs.pop()
-                if _is_whole(table, heir, chain[-1]):
-                    yield "split", Run(tuple(chain), (mother,), (heir,))
+                if _is_whole(table, heir, pieces[-1]):
+                    yield "split", Run(tuple(pieces), (mother,), (heir,))
                 break
-            chain.append(tuple(sorted(heirs)))
+            pieces.append(tuple(sorted(heirs)))
 
 
 def _look(table: DetectionTable, run: Run, shapes: list[list[Shape]], kind: str) -> Look:
-    """``frames``: how many an event lasts; ``rounder``: how much rounder several cells would be than one, in the mean;
-    ``resized``: how much the sizes of the cells behind it differ from those before it, log of their ratio in the mean."""
+    """``frames``: how many an event lasts; ``rounder``: how much rounder several cells would be than one, in the mean."""
     rounder = []
     for rows, parts in zip(run.rows, shapes, strict=True):
         masks = table.compactness[list(rows)].mean()
         others = float(np.mean([compactness(part, table.scale) for part in parts]))
         rounder.append(others - masks if kind == "merged" else masks - others)
-    before, after = (np.log(np.sort(table.area[list(rows)])[::-1]) for rows in (run.before, run.after))
-    pairs = min(len(before), len(after))
-    resized = float(np.abs(before[:pairs] - after[:pairs]).mean()) if pairs else UNKNOWN
-    return {"frames": float(len(shapes)), "rounder": float(np.mean(rounder)), "resized": resized}
+    return {"frames": float(len(shapes)), "rounder": float(np.mean(rounder))}
 
 
 class _Shapes:
