@@ -494,6 +494,9 @@ def test_tree_and_image_show_each_other(page: Any, address: str, shown: Path) ->
     page.wait_for_selector(f'.tree[data-track="{mother}"]')
 
 
+OVERLAY = f"{VIEWER}.querySelectorAll('canvas')[1].toDataURL()"  # outlines, tails and numbers
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "plot"), [("browse", "tracks_plot"), ("measure", "measure_scatter")])
 def test_a_box_drawn_in_a_plot_chooses_tracks_in_the_viewer(
@@ -505,7 +508,6 @@ def test_a_box_drawn_in_a_plot_chooses_tracks_in_the_viewer(
     page.goto(f"{address}/browse?run={first}&t=5")
     show_frame(page, 5)
     settle(page)
-    before = page.evaluate(PICTURES)
     if name != "browse":
         page.get_by_role("link", name=name.capitalize()).click()
     settle(page)
@@ -528,9 +530,9 @@ def test_a_box_drawn_in_a_plot_chooses_tracks_in_the_viewer(
         page.get_by_role("link", name="Browse").click()
     show_frame(page, 5)
     settle(page)
-    page.wait_for_function(f"(before) => ({PICTURES})()[0] !== before", arg=before[0])  # the others are grey now
+    few = page.evaluate(f"() => {OVERLAY}")
     page.get_by_role("button", name="Colour all again").click()
-    page.wait_for_function(f"(before) => ({PICTURES})()[0] === before", arg=before[0])
+    page.wait_for_function(f"(few) => {OVERLAY} !== few", arg=few)  # the others were grey
 
 
 # Root may write everywhere, unless it gives that right away.
@@ -584,14 +586,12 @@ def test_every_key_of_the_viewer(page: Any, address: str, shown: Path) -> None:
 
     def picture() -> str:
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        return str(page.evaluate("() => " + VIEWER + ".querySelectorAll('canvas')[1].toDataURL()"))
+        return str(page.evaluate(f"() => {OVERLAY}"))
 
     for key in "oti+":  # each changes what is drawn; 0 shows the whole frame again
         before = picture()
         page.keyboard.press(key)
-        page.wait_for_function(
-            "(before) => " + VIEWER + ".querySelectorAll('canvas')[1].toDataURL() !== before", arg=before
-        )
+        page.wait_for_function(f"(before) => {OVERLAY} !== before", arg=before)
     before = picture()
     page.keyboard.press("-")
     assert picture() != before
