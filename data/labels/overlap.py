@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from celltrail.data.errors import InputError
 from celltrail.data.running.machine_code import compiled
 from celltrail.data.types import FloatArray, IntArray
 
@@ -102,7 +103,7 @@ def _largest_label(labels: NDArray[np.integer[Any]]) -> int:
     if low < 0:
         raise ValueError(f"label {low}: labels must not be negative")
     if top >= 2**63:
-        raise ValueError(f"label {top} is too large: labels must be below 2⁶³")
+        raise InputError(f"The label {top} is too large: number the cells below 2⁶³.")
     return top
 
 
