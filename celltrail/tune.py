@@ -150,7 +150,7 @@ def tune_tracking(
     known = [s for folder in dataset for s in find_sequences(folder) if not sequence or s.name in sequence]
     found = [(s, gt, s.st_seg or tra) for s in known if (gt := s.gt) and (tra := s.gt_tra)]
     if not found:
-        raise InputError(f"{dataset[0]} holds no sequence with a known lineage (NN_GT/TRA) to judge settings by.")
+        raise InputError(f"{dataset[0]} holds no sequence with a known lineage (NN_GT/TRA) to judge settings by: give a data set in CTC layout.")
     study = study or out.with_suffix(".sqlite")
     with _new_study(study), console.show_progress(quiet=as_json) as progress:
         movies = []

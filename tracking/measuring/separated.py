@@ -54,7 +54,7 @@ def find_doubles(masks: Masks, table: DetectionTable, known: Collection[tuple[in
     rows = np.flatnonzero(table.compactness < LOOSE ** (table.ndim / 2))
     for number in np.unique(table.frame[rows]).tolist():
         here = rows[table.frame[rows] == number]
-        labels = np.asarray(masks[number])
+        labels = np.asarray(masks[number]).astype(np.int64, copy=False)  # as in the table
         for row in here.tolist():
             low, high = table.box[row, 3 - table.ndim : 3], table.box[row, 6 - table.ndim :]
             box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
