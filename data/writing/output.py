@@ -34,7 +34,8 @@ def refuse_existing(out: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) 
     here = out.resolve()
     for kept in (Path.cwd(), Path.home(), *inputs):
         if kept.resolve().is_relative_to(here):
-            raise InputError(f"{out} holds {kept}, which must not be replaced: choose another name for the result.")
+            what = "is what is read, and" if kept.resolve() == here else f"holds {kept}, which"
+            raise InputError(f"{out} {what} must not be replaced: choose another name for the result.")
 
 
 def is_stream(out: Path) -> bool:

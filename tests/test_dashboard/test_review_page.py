@@ -103,7 +103,10 @@ def test_an_answer_becomes_pins_and_a_row_and_can_be_taken_back(movie: Path) -> 
     table = q.candidates.detections
     past = int(q.past[q.questions.row[i]])
     before = (int(table.frame[past]), int(table.label[past]))
-    assert say(found, i, "wrong", other) == [Pin("link", "forbid", (before, cell)), Pin("link", "keep", (other, cell))]
+    forbidden, kept = say(found, i, "wrong", other)
+    assert forbidden == Pin("link", "forbid", (before, cell))
+    assert (kept.action, kept.cells) == ("keep", (other, cell))
+    assert kept.kind in ("link", "division")  # whichever of the two is likelier
     begin = first(found, "begin", "follows")
     assert say(found, begin, "right") == [Pin("begin", "keep", ((q.place(begin).frame, q.place(begin).label),))]
     rows = list(csv.DictReader(StringIO(found.file.read_text())))

@@ -68,8 +68,12 @@ def test_the_same_costs_give_the_same_solution(graph: Path, tmp_path: Path, caps
 def test_an_existing_graph_is_not_replaced(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = graph.read_bytes()
     assert command("solve", graph, "--out", graph) == 2
+    assert f"{graph} is what is read, and must not be replaced" in capsys.readouterr().err
+    (other := graph.with_name("other.npz")).write_bytes(before)
+    assert command("solve", graph, "--out", other) == 2
     assert "exists already" in capsys.readouterr().err
-    assert graph.read_bytes() == before
+    assert graph.read_bytes() == other.read_bytes() == before
+    other.unlink()
 
 
 @pytest.mark.parametrize("nats", ["nan", "inf", "1e9"])
