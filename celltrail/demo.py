@@ -34,7 +34,7 @@ def run_demo(
         evaluation = _fill(work, progress)
     console.say(evaluation)
     console.say(f"Read {out / 'report.html'}, or look at every cell and track:")
-    console.say(f"celltrail dashboard {out}")
+    console.say(f"celltrail dashboard {console.quoted(out)}")
     if serve:
         dashboard_cli.serve(out)
 

@@ -88,7 +88,7 @@ def tune_segmentation(
         return
     _show_trials(rows)
     console.say(f"Model with the best settings: {out} (the search is kept in {study})")
-    console.say(f"Train with them again:  celltrail train … --config {file}")
+    console.say(f"Train with them again:  celltrail train … --config {console.quoted(file)}")
 
 
 @contextmanager
@@ -190,7 +190,7 @@ def tune_tracking(
     _show_trials(search.trials)
     console.say(verdict)
     console.say(f"Settings: {out} (the search is kept in {study})")
-    console.say(f"Use them:  celltrail track MASKS --out RES --config {out}")
+    console.say(f"Use them:  celltrail track MASKS --out RES --config {console.quoted(out)}")
 
 
 def _verdict(search: Any, measure: str) -> str:

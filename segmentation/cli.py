@@ -124,8 +124,9 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
         for line in told:
             console.say(line, err=line.startswith("WARNING"))
         console.say(f"{len(found.counts)} frames, {run['cells']} cells: {out}")
-        choose = " --hypotheses" if settings.hypotheses else ""
-        console.say(f"Next:  celltrail track {out} --images {images}{choose} --out RES")
+        choose = "" if settings.channel is None else f" --channel {settings.channel}"
+        choose += " --hypotheses" if settings.hypotheses else ""
+        console.say(f"Next:  celltrail track {console.quoted(out)} --images {console.quoted(images)}{choose} --out RES")
 
     app.add_typer(
         preview_app, name="preview", help="Pictures of what training sees and what a model makes of an image."

@@ -69,7 +69,7 @@ def weights(
                 write_weights(work, number, weight, kind, digits_for(movie.numbers))
                 progress("weights", done, len(movie.numbers), f"frame {number}")
         console.say(
-            f"Use them:  celltrail train {dataset} --sequence {sequence} --weights {write} --out model.safetensors"
+            f"Use them:  celltrail train {console.quoted(dataset)} --sequence {sequence} --weights {console.quoted(write)} --out model.safetensors"
         )
         return
     save_panels(out, show_weights(movie, _frame_of(movie.numbers, frame), settings), overwrite=overwrite)

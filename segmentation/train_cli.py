@@ -148,7 +148,7 @@ def add_train(app: typer.Typer, score: Score | None = None) -> None:
             console.say(describe(row))
         console.say(say_how_good(result.model, held_back))
         console.say(f"Model: {out}")
-        console.say(f"Use it:  celltrail segment IMAGES --model {out} --out MASKS")
+        console.say(f"Use it:  celltrail segment IMAGES --model {console.quoted(out)} --out MASKS")
 
 
 @contextmanager

@@ -127,7 +127,7 @@ def _tell(run: dict[str, Any], out: Path) -> None:
     if run["confidence"]:
         sentence = run["confidence"]["sentence"]
         console.say(f"{sentence[:1].upper()}{sentence[1:]}.")
-        console.say(f"celltrail review {out} shows where.")
+        console.say(f"celltrail review {console.quoted(out)} shows where.")
 
 
 def fit(
@@ -198,4 +198,4 @@ def fit(
         console.say(
             f"Costs are divided by {model.calibration.temperature:g} for probabilities, by what other data sets teach."
         )
-    console.say(f"Written to {out}: use it with  celltrail track … --costs {out}")
+    console.say(f"Written to {out}: use it with  celltrail track … --costs {console.quoted(out)}")

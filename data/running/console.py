@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -337,6 +338,11 @@ def write_lines(pause: float = 5.0) -> Progress:
         typer.echo(f"{stage}: {', '.join(word for word in words if word)}", err=True)
 
     return report
+
+
+def quoted(path: Path | str) -> str:
+    """A path as a shell takes it, for commands that are shown to be copied."""
+    return shlex.quote(str(path))
 
 
 def say(text: object, *, err: bool = False) -> None:

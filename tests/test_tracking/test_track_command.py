@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -35,6 +36,14 @@ def test_track_writes_a_ctc_result(masks, tmp_path, capsys):
     names = sorted(path.name for path in (tmp_path / "RES").iterdir())
     assert names == ["graph.npz", *(f"mask{t:03d}.tif" for t in range(4)), "res_track.txt", "run.json", "run.log"]
     assert (tmp_path / "RES" / "res_track.txt").read_text() == "1 0 3 0\n2 0 3 0\n"
+
+
+def test_a_command_that_is_shown_can_be_copied(masks, tmp_path, capsys):
+    assert run("track", masks, "--out", tmp_path / "my result") == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "celltrail review" in line)
+    shown = shlex.split(line)[1:3]
+    assert shown == ["review", str(tmp_path / "my result")]
+    assert run(*shown) == 0
 
 
 def test_json_goes_to_stdout_and_to_run_json(masks, tmp_path, capsys):
