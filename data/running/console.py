@@ -98,6 +98,12 @@ class Command(TyperCommand):
             rest = super().parse_args(ctx, _join_numbers(args))
             raise_if([*_number_problems(ctx, self.params), *_path_problems(ctx, self.params)])
             return rest
+        except ValueError as error:  # of the operating system, which is asked about paths here
+            if "null" not in str(error):
+                raise
+            raise InputError(
+                "A path on the command line or in the configuration holds a null byte, which no name may: give another name."
+            ) from None
         except click.BadParameter as error:
             source = ctx.meta.get(CONFIG_FILE)
             if source is None or error.param is None or not _is_from_file(ctx, error.param):
