@@ -99,7 +99,7 @@ class Command(TyperCommand):
             raise_if([*_number_problems(ctx, self.params), *_path_problems(ctx, self.params)])
             return rest
         except ValueError as error:  # of the operating system, which is asked about paths here
-            if "null" not in str(error):
+            if isinstance(error, InputError) or "null" not in str(error):
                 raise
             raise InputError(
                 "A path on the command line or in the configuration holds a null byte, which no name may: give another name."
