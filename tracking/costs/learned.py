@@ -7,7 +7,6 @@ movies are shown again with masks taken away: then a cell may have no right part
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from celltrail.data.errors import InputError
 from celltrail.data.regular import read_json
+from celltrail.data.running.json_text import to_json
 from celltrail.data.settings import LARGEST
 from celltrail.data.types import BoolArray, FloatArray
 from celltrail.tracking.candidates.features import Features
@@ -102,7 +102,7 @@ def _fit(parts: list[tuple[Features, BoolArray, FloatArray]]) -> Linear:
 
 def costs_as_json(model: LearnedCosts, constants: Mapping[str, Any], sentences: Sequence[str], version: str) -> str:
     """The text of a cost file (schema ``celltrail.costs/1``)."""
-    return json.dumps(
+    return to_json(
         {
             "schema": SCHEMA,
             "version": version,
@@ -112,9 +112,7 @@ def costs_as_json(model: LearnedCosts, constants: Mapping[str, Any], sentences: 
             "constants": {**constants, "in_words": list(sentences)},
             "confidence": model.calibration.as_json(),
             "trained_on": list(model.trained_on),
-        },
-        indent=2,
-        ensure_ascii=False,
+        }
     )
 
 
