@@ -131,7 +131,9 @@ def scheduler_seconds() -> float:
     from celltrail.data.running.workers import open_workers
 
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
+        ) as cluster,
         open_workers(dask=cluster.scheduler_address) as mapper,
     ):
         list(mapper(abs, range(50)))

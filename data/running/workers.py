@@ -109,7 +109,12 @@ def _client(jobs: int, address: str) -> Iterator[Any]:
     if address == "local":
         with (
             _silent("distributed"),
-            distributed.LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.LocalCluster(
+                n_workers=jobs,
+                threads_per_worker=1,
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": ":0"},  # any free port: two runs at once do not want the same
+            ) as cluster,
             distributed.Client(cluster) as client,
         ):
             yield client

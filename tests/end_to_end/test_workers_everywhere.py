@@ -28,7 +28,9 @@ OWN = ("seconds", "peak_memory_mb")  # of each run alone
 def cluster() -> Iterator[Any]:
     """A real scheduler with two worker processes on this machine, which do not work in our folder."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
+    ) as cluster:
         yield cluster
 
 
@@ -139,7 +141,9 @@ def test_a_lost_cluster_loses_no_part_that_is_solved(
     distributed = pytest.importorskip("distributed")
     run(*hard, "--out", tmp_path / "straight")
     original, kept, out = saving._save, [], tmp_path / "out"
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
+    ) as cluster:
 
         def save(file: Path, answer: Any) -> None:
             original(file, answer)

@@ -29,7 +29,7 @@ PAGES = [
 # Text that its own box cuts off, and parts of the page that lie on each other.
 FAULTS = """() => {
   const main = document.querySelector('[data-testid="stMain"]') || document.body;
-  const shown = (e) => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== 'hidden';
+  const shown = (e) => e.getClientRects().length > 0 && e.checkVisibility({ visibilityProperty: true });
   const cut = [...main.querySelectorAll('*')].filter((e) => shown(e) && e.clientWidth > 1 && e.innerText?.trim()
     && ['hidden', 'clip'].includes(getComputedStyle(e).overflowX) && e.scrollWidth > e.clientWidth + 2
     && !e.closest('pre, [role=combobox], .js-plotly-plot'));

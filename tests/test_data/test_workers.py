@@ -26,7 +26,9 @@ quiet = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::Deprecati
 def scheduler() -> Iterator[Any]:
     """A real scheduler with two worker processes on this machine."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
+    ) as cluster:
         yield cluster
 
 
