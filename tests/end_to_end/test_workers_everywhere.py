@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import celltrail.cli
-from celltrail.data.files.ctc import write_masks
 from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie, write_movie
 from celltrail.tracking import saved as saving
@@ -119,27 +116,15 @@ def test_workers_change_nothing(
         assert content(result) == expected, way
 
 
-@pytest.fixture
-def hard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
-    """A command that solves a problem in many parts."""
-    monkeypatch.setattr("celltrail.tracking.solving.regions.BATCH", 20)
-    rng, masks = np.random.default_rng(0), tmp_path / "masks"
-    masks.mkdir()
-    for t in range(5):
-        labels = np.zeros((60, 60), np.uint16)
-        for k, (y, x) in enumerate(itertools.product(range(0, 60, 12), repeat=2)):
-            dy, dx = rng.integers(0, 5, 2)
-            labels[y + dy : y + dy + 7, x + dx : x + dx + 7] = k + 1
-        write_masks(masks, [(t, labels)])
-    return ("track", masks, "--solver", "pulp:HiGHS", "--max-gap", 0)
-
-
 def test_a_lost_cluster_loses_no_part_that_is_solved(
-    hard: tuple[object, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    track_in_parts: tuple[object, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Scheduler and workers end in the middle of ``track``: told in a sentence, and the next run goes on from there."""
     distributed = pytest.importorskip("distributed")
-    run(*hard, "--out", tmp_path / "straight")
+    run(*track_in_parts, "--out", tmp_path / "straight")
     original, kept, out = saving._save, [], tmp_path / "out"
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
@@ -152,7 +137,7 @@ def test_a_lost_cluster_loses_no_part_that_is_solved(
                 cluster.close(timeout=5)
 
         monkeypatch.setattr(saving, "_save", save)
-        words = [*map(str, hard), "--out", str(out), "--dask", cluster.scheduler_address]
+        words = [*map(str, track_in_parts), "--out", str(out), "--dask", cluster.scheduler_address]
         capsys.readouterr()
         code = console.run(celltrail.cli.app, words)
     told = capsys.readouterr().err
@@ -162,7 +147,7 @@ def test_a_lost_cluster_loses_no_part_that_is_solved(
     assert len(before) >= 2
     kept.clear()
     monkeypatch.setattr(saving, "_save", lambda file, answer: (kept.append(file), original(file, answer)))
-    run(*hard, "--out", out, "--resume")
+    run(*track_in_parts, "--out", out, "--resume")
     assert before.isdisjoint(file.name for file in kept)  # those were not solved again
     assert content(out) == content(tmp_path / "straight")
 

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 import celltrail.cli
-from celltrail.data.files.ctc import write_masks
 from celltrail.data.files.pins import Pin, write_pins
 from celltrail.data.graph.candidates import Candidates, load_graph, save_graph
 from celltrail.data.graph.networkx_graph import from_networkx
@@ -213,21 +212,12 @@ def result_of(folder: Path) -> dict[str, Any]:
 
 
 def test_track_goes_on(
+    track_in_parts: tuple[object, ...],
     tmp_path: Path,
     stop_after: Callable[[int | None], list[Task]],
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("celltrail.tracking.solving.regions.BATCH", 20)
-    rng, masks, out = np.random.default_rng(0), tmp_path / "masks", tmp_path / "RES"
-    masks.mkdir()
-    for t in range(5):
-        labels = np.zeros((60, 60), np.uint16)
-        for k, (y, x) in enumerate(itertools.product(range(0, 60, 12), repeat=2)):
-            dy, dx = rng.integers(0, 5, 2)
-            labels[y + dy : y + dy + 7, x + dx : x + dx + 7] = k + 1
-        write_masks(masks, [(t, labels)])
-    words: tuple[object, ...] = ("track", masks, "--solver", "pulp:HiGHS", "--max-gap", 0)
+    words, out = track_in_parts, tmp_path / "RES"
     done = stop_after(None)
     assert command(*words, "--out", tmp_path / "free") == 0
     without_pins = len(done)
