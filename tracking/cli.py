@@ -118,9 +118,11 @@ def _is_unfinished(out: Path) -> bool:
 
 def _tell(run: dict[str, Any], out: Path) -> None:
     """What the result is, in two lines."""
+    cells = run["links"] + run["tracks"]  # not the detections: some of these are other readings of a mask
+    repairs = run.get("repairs") or {}
     console.say(
-        f"{run['detections']:,} cells in {run['tracks']:,} tracks: {run['links']:,} links, {run['divisions']:,} divisions, "
-        f"{run['filled']:,} masks filled in."
+        f"{cells:,} cells in {run['tracks']:,} tracks: {run['links']:,} links, {run['divisions']:,} divisions; "
+        f"{run['filled']:,} masks filled in, {repairs.get('merged', 0):,} split, {repairs.get('split', 0):,} joined."
     )
     proof = "proven optimal" if run["status"] == "optimal" else f"within {run['gap']:.3g} nats of the optimum"
     console.say(f"Objective {run['objective']:.6f} nats, {proof}; {run['seconds']['total']:.1f} s. Written to {out}.")

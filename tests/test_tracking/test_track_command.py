@@ -32,7 +32,9 @@ def run(*arguments):
 
 def test_track_writes_a_ctc_result(masks, tmp_path, capsys):
     assert run("track", masks, "--out", tmp_path / "RES") == 0
-    assert "proven optimal" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "8 cells in 2 tracks: 6 links, 0 divisions; 0 masks filled in, 0 split, 0 joined." in said
+    assert "proven optimal" in said
     names = sorted(path.name for path in (tmp_path / "RES").iterdir())
     assert names == ["graph.npz", *(f"mask{t:03d}.tif" for t in range(4)), "res_track.txt", "run.json", "run.log"]
     assert (tmp_path / "RES" / "res_track.txt").read_text() == "1 0 3 0\n2 0 3 0\n"
@@ -187,3 +189,20 @@ def test_masks_and_images_have_axes_of_their_own(masks, tmp_path, capsys):
     capsys.readouterr()
     assert run(*stacks, "--images", tmp_path / "images.tif", "--image-axes", "TYX", "--out", tmp_path / "RES3") == 2
     assert "TYX does not fit" in capsys.readouterr().err
+
+
+def test_what_is_said_counts_the_cells_of_the_result(masks, tmp_path, capsys):
+    """In one frame a cell is in two pieces: other readings of masks are no cells."""
+    for t in range(4, 8):
+        labels = np.zeros((40, 40), np.uint16)
+        labels[5:11, 4 + t : 10 + t], labels[24:30, 20 - t : 26 - t] = 7, 10
+        tifffile.imwrite(masks / f"mask{t:03d}.tif", labels)
+    labels = tifffile.imread(masks / "mask004.tif")
+    labels[24:27][labels[24:27] == 10] = 11
+    tifffile.imwrite(masks / "mask004.tif", labels)
+    assert run("track", masks, "--out", tmp_path / "RES") == 0
+    said = capsys.readouterr().out
+    cells = sum(len(np.unique(tifffile.imread(file))) - 1 for file in (tmp_path / "RES").glob("mask*.tif"))
+    assert f"{cells} cells in " in said
+    joined = json.loads((tmp_path / "RES" / "run.json").read_text())["repairs"]["split"]
+    assert f" {joined} joined." in said
