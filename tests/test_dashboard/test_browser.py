@@ -205,6 +205,22 @@ def test_two_people_correct_at_once_and_lose_nothing(browser: Any, address: str,
         page.context.close()
 
 
+def test_one_step_back_leads_to_the_page_before(page: Any, address: str) -> None:
+    page.goto(address)
+    settle(page)
+    for name in ("Browse", "Lineage", "Export"):
+        page.get_by_role("link", name=name).click()
+        page.get_by_role("heading", level=1, name=name).wait_for()
+        settle(page)
+    for name in ("Lineage", "Browse", "Overview"):
+        page.go_back()
+        page.get_by_role("heading", level=1, name=name).wait_for()
+        settle(page)
+    page.go_forward()
+    page.get_by_role("heading", level=1, name="Browse").wait_for()
+    settle(page)
+
+
 def test_errors_are_stepped_through_with_a_key(page: Any, address: str, shown: Path) -> None:
     worse = next(layer.id for layer in registry.open_dataset(shown).movies[0].layers if layer.name == "worse/01_RES")
     errors = evaluate_sequence(shown / "01_GT", shown / "worse" / "01_RES").errors
