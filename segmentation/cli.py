@@ -125,7 +125,6 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             console.say(line, err=line.startswith("WARNING"))
         console.say(f"{len(found.counts)} frames, {run['cells']} cells: {out}")
         choose = "" if settings.channel is None else f" --channel {settings.channel}"
-        choose += " --hypotheses" if settings.hypotheses else ""
         console.say(f"Next:  celltrail track {console.quoted(out)} --images {console.quoted(images)}{choose} --out RES")
 
     app.add_typer(

@@ -34,7 +34,14 @@ class SegmentSettings:
     tta: bool | None = setting(
         None, Option("Average over 8 rotations and reflections; otherwise as the model says.", off="no-tta")
     )
-    hypotheses: bool = setting(False, Option("Also write overlapping candidates (hypTTT.npz) for tracking."))
+    hypotheses: bool | None = setting(
+        None,
+        Option(
+            "Also write overlapping candidates (hypTTT.npz), among which tracking chooses.",
+            off="no-hypotheses",
+            shown="where the image fits into memory",
+        ),
+    )
     binary: bool = setting(False, Option("Also write the foreground (binaryTTT.png)."))
     probability: bool = setting(False, Option("Also write the map of probabilities (probabilityTTT.tif)."))
     memory: float = setting(

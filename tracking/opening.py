@@ -22,7 +22,7 @@ from celltrail.data.running.log_file import logger
 from celltrail.data.running.workers import Mapper
 from celltrail.data.types import Masks
 from celltrail.tracking.measuring.beside import add_readings
-from celltrail.tracking.measuring.hypotheses import HypothesisMovie
+from celltrail.tracking.measuring.hypotheses import HypothesisMovie, have_hypotheses
 from celltrail.tracking.measuring.overlapping import LayeredMovie
 from celltrail.tracking.measuring.separated import SeparatedMasks, find_doubles
 from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
@@ -81,16 +81,25 @@ def open_movie(
     given = open_masks(masks, settings)
     labels, ndim = given, dimensions_of(given)
     wanted = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
+    merging = any(pin.kind == "merge" for pin in wanted)
     if settings.hypotheses:
         if not isinstance(given, Frames):
-            raise InputError("Hypotheses need a folder made by 'celltrail segment --hypotheses'.")
-        if any(pin.kind == "merge" for pin in wanted):
+            raise InputError("Hypotheses need a folder made by 'celltrail segment'.")
+        if merging:
             raise InputError(
                 "Pins that merge masks do not go together with --hypotheses: pin the hypothesis that is both, or leave "
                 "out --hypotheses."
             )
-        labels = HypothesisMovie(given)
-    if any(pin.kind == "merge" for pin in wanted):
+    if settings.hypotheses or (
+        settings.hypotheses is None and settings.may_repair and not merging and have_hypotheses(given)
+    ):
+        movie = HypothesisMovie(given)
+        if settings.hypotheses is None and 2 * len(movie.edited) > len(movie):
+            logger.warning("The hypotheses beside the masks belong to other masks: they are not used.")
+        else:
+            movie.say_edited()
+            labels = movie
+    if merging:
         labels = MergedMasks(labels, wanted)
         raise_if(labels.missing())
     grey = open_images_of(labels, images, settings)
@@ -183,7 +192,8 @@ def measure(
         if doubles := _doubles_of(movie, table, merged):
             movie = replace(movie, masks=SeparatedMasks(movie.masks, doubles))
             table = seen(movie.masks)
-        if settings.may_repair and (repairs := find_repairs(movie.masks, table, believed=merged)):
+        repairable = settings.may_repair and not isinstance(movie.masks, LayeredMovie)
+        if repairable and (repairs := find_repairs(movie.masks, table, believed=merged)):
             masks = RepairableMovie(movie.masks, repairs)
             movie, table = replace(movie, masks=masks), add_readings(table, readings_of(repairs, table), masks)
     return movie, table

@@ -39,6 +39,7 @@ from celltrail.tracking.explain import list_divisions
 from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
+from celltrail.tracking.measuring.hypotheses import HypothesisMovie
 from celltrail.tracking.measuring.jumps import list_jumps
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.obedience import require_obedience
@@ -251,9 +252,12 @@ def track(
     )
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["division_list"] = list_divisions(candidates, solution, lineage.track)
-    if settings.may_repair:
-        run["repairs"] = list_repairs(movie.masks, table, lineage.track)
-    run["left_out_masks"] = list_left_out(table, solution.used)
+    if isinstance(movie.masks, HypothesisMovie):
+        run["repairs"], run["left_out_masks"] = movie.masks.compare_with_masks(table, lineage.track)
+    else:
+        if settings.may_repair:
+            run["repairs"] = list_repairs(movie.masks, table, lineage.track)
+        run["left_out_masks"] = list_left_out(table, solution.used)
     files = {"pins": pins, "costs": settings.costs if Path(settings.costs).is_file() else None}
     run["inputs"] = {
         **inputs,

@@ -58,7 +58,14 @@ class TrackSettings:
         None, nats("Cost of each frame in which a cell goes unseen.", shown="from the movie")
     )
     late: float | None = setting(None, nats("Cost of a daughter seen a frame after her sister.", shown="6"))
-    hypotheses: bool = setting(False, Option("Choose among the overlapping hypotheses beside the masks (hypTTT.npz)."))
+    hypotheses: bool | None = setting(
+        None,
+        Option(
+            "Choose among the overlapping hypotheses beside the masks (hypTTT.npz).",
+            off="no-hypotheses",
+            shown="where they are there",
+        ),
+    )
     repair: bool = setting(
         True,
         Option(
@@ -128,8 +135,8 @@ class TrackSettings:
 
     @property
     def may_repair(self) -> bool:
-        """Whether masks may be split and joined: by the programme, and where no hypotheses hold such repairs already."""
-        return self.repair and self.method == "ilp" and not (self.masks_as_given or self.hypotheses)
+        """Whether a mask may be read as something else: by the programme, and not where masks are believed."""
+        return self.repair and self.method == "ilp" and not self.masks_as_given
 
 
 def choose(settings: TrackSettings | None, options: Mapping[str, Any]) -> TrackSettings:

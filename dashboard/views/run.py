@@ -56,8 +56,8 @@ def choose_cells(selection: state.Selection) -> tuple[Layer | None, str | None]:
     return folders[key], None
 
 
-def choose_segmentation(model: str) -> tuple[list[str], list[str]]:
-    """Options of ``segment`` and those of ``track`` that go with them; one frame can be tried before."""
+def choose_segmentation(model: str) -> list[str]:
+    """Options of ``segment``; one frame can be tried before."""
     selection = parts.selection()
     diameter = st.number_input(
         "Diameter of a cell (pixels)",
@@ -75,16 +75,9 @@ def choose_segmentation(model: str) -> tuple[list[str], list[str]]:
         with st.spinner("Segmenting one frame …"):
             found = trial.try_model(selection.movie, model, selection.t, diameter)
         st.image(found.picture, caption=found.in_words, width=560)
-    left, right = st.columns(2)
-    careful = left.toggle("Average over rotations and mirror images", key="run_tta", help="Slower, a little better.")
-    doubtful = right.toggle(
-        "Leave doubtful outlines open",
-        key="run_hypotheses",
-        help="Where cells touch, several outlines are kept, and the tracker chooses among them.",
-    )
-    both = ["--hypotheses"] if doubtful else []
+    careful = st.toggle("Average over rotations and mirror images", key="run_tta", help="Slower, a little better.")
     size = [] if diameter is None else ["--diameter", f"{diameter:g}"]
-    return size + (["--tta"] if careful else []) + both, both
+    return size + (["--tta"] if careful else [])
 
 
 def choose_scale() -> tuple[list[float], float | None]:
@@ -153,7 +146,7 @@ def plan_tracks() -> Plan | None:
     if masks is None and model is None:
         parts.empty("Nothing to run", "This movie has neither images nor masks, or no model was named.")
         return None
-    segment, further = ([], []) if model is None else choose_segmentation(model)
+    segment = [] if model is None else choose_segmentation(model)
     voxel, interval = choose_scale()
     track = choose_tracking()
     left, right = st.columns([2, 1], vertical_alignment="bottom")
@@ -171,7 +164,7 @@ def plan_tracks() -> Plan | None:
         masks=None if masks is None else masks.folder,
         model=model,
         segment=segment,
-        track=[*track, *further],
+        track=track,
         evaluate=evaluate,
         voxel=voxel,
         interval=interval,

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.npz import read_arrays
@@ -132,27 +131,45 @@ def from_labels(labels: NDArray[np.integer[Any]], score: float = 0.0) -> Hypothe
     return pack_hypotheses(labels.shape, boxes, masks, [score] * n, [-1] * n, range(n))
 
 
-def find_conflicts(hypotheses: Hypotheses, shared: float = SHARED) -> IntArray:
+def find_conflicts(hypotheses: Hypotheses, shared: float = SHARED, rows: IntArray | None = None) -> IntArray:
     """Pairs of candidates that cannot both be cells: they share more than ``shared`` of the smaller one's pixels.
+
+    ``rows`` : int64 (k,), only among these (None: all).
 
     Returns
     -------
     int64 (k, 2), rows (i, j) with i < j, in order.
     """
-    if len(hypotheses) == 0:
-        return np.zeros((0, 2), dtype=np.int64)
-    pixels = [hypotheses.pixels(row) for row in range(len(hypotheses))]
-    areas = np.array([len(p) for p in pixels])
-    rows = np.repeat(np.arange(len(pixels)), areas)
-    table = sparse.csr_array(
-        (np.ones(len(rows), dtype=np.int64), (rows, np.concatenate(pixels))),
-        shape=(len(pixels), np.prod(hypotheses.shape)),
-    )
-    common = sparse.triu(table @ table.T, k=1).tocoo()
-    a, b = common.coords
-    keep = common.data > shared * np.minimum(areas[a], areas[b])
-    pairs = np.stack([a[keep], b[keep]], axis=1).astype(np.int64)
-    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    asked = np.arange(len(hypotheses)) if rows is None else np.unique(rows)
+    masks = {row: hypotheses.mask(row) for row in asked.tolist()}
+    areas = {row: int(np.count_nonzero(mask)) for row, mask in masks.items()}
+    found = []
+    for one, two in _neighbours(hypotheses, asked):
+        first, second = _in_common(hypotheses, one, two)
+        common = np.count_nonzero(masks[one][first] & masks[two][second])
+        if common > shared * min(areas[one], areas[two]):
+            found.append((one, two))
+    return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+
+def _neighbours(hypotheses: Hypotheses, rows: IntArray) -> Iterator[tuple[int, int]]:
+    """Pairs of rows whose boxes overlap, in order."""
+    ndim = len(hypotheses.shape)
+    low, high = hypotheses.bbox[rows, :ndim], hypotheses.bbox[rows, ndim:]
+    for index, row in enumerate(rows.tolist()):
+        later = slice(index + 1, None)
+        meet = ((low[later] < high[index]) & (low[index] < high[later])).all(axis=1)
+        for other in rows[later][meet].tolist():
+            yield row, other
+
+
+def _in_common(hypotheses: Hypotheses, one: int, two: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The part of two boxes that both have, to index the mask of either with."""
+    pairs = list(zip(hypotheses.box(one), hypotheses.box(two), strict=True))
+    shared = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in pairs]
+    first = tuple(slice(low - a.start, high - a.start) for (low, high), (a, _) in zip(shared, pairs, strict=True))
+    second = tuple(slice(low - b.start, high - b.start) for (low, high), (_, b) in zip(shared, pairs, strict=True))
+    return first, second
 
 
 def find_cliques(hypotheses: Hypotheses, rows: IntArray | None = None) -> list[IntArray]:
@@ -162,9 +179,7 @@ def find_cliques(hypotheses: Hypotheses, rows: IntArray | None = None) -> list[I
     """
     import networkx as nx
 
-    conflicts = find_conflicts(hypotheses)
-    if rows is not None:
-        conflicts = conflicts[np.isin(conflicts, rows).all(axis=1)]
+    conflicts = find_conflicts(hypotheses, rows=rows)
     graph: nx.Graph[int] = nx.Graph()
     graph.add_edges_from(conflicts.tolist())
     return [np.array(clique, dtype=np.int64) for clique in sorted(sorted(c) for c in nx.find_cliques(graph))]
@@ -258,8 +273,7 @@ def read_hypotheses(path: Path) -> Hypotheses:
         arrays = read_arrays(path)
         if str(arrays["schema"]) != SCHEMA:
             raise InputError(
-                f"{path} has the schema {arrays['schema']}, expected {SCHEMA}: "
-                "run 'celltrail segment --hypotheses' again."
+                f"{path} has the schema {arrays['schema']}, expected {SCHEMA}: run 'celltrail segment' again."
             )
         result = Hypotheses(
             shape=tuple(arrays["shape"].tolist()),
@@ -273,15 +287,15 @@ def read_hypotheses(path: Path) -> Hypotheses:
             mask_sha256=str(arrays.get("mask_sha256", "")),
         )
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist: run 'celltrail segment --hypotheses'.") from None
+        raise InputError(f"{path} does not exist: run 'celltrail segment'.") from None
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 (numpy and zipfile raise many kinds for a damaged archive)
         raise InputError(
-            f"{path} is not a hypotheses file ({type(error).__name__}): run 'celltrail segment --hypotheses' again."
+            f"{path} is not a hypotheses file ({type(error).__name__}): run 'celltrail segment' again."
         ) from None
     if problem := _problem_of(result):
-        raise InputError(f"{path} does not fit together ({problem}): run 'celltrail segment --hypotheses' again.")
+        raise InputError(f"{path} does not fit together ({problem}): run 'celltrail segment' again.")
     return result
 
 

@@ -90,10 +90,15 @@ def view(found: Survey, model: Model, number: int, image: NDArray[Any]) -> dict[
     }
 
 
+def is_large(image: NDArray[Any], factor: float) -> bool:
+    """Whether the maps of a frame would take so much memory that it is segmented in blocks."""
+    return image.ndim == 2 and image.size * max(factor, 1.0) ** 2 > LARGE
+
+
 def label_frame(model: Model, image: NDArray[Any], **options: Any) -> NDArray[np.int32]:
     """Label image of one frame: as a whole, or in blocks if it is very large; options of ``predict``."""
     factor = options.get("factor", 1.0)
-    if image.ndim == 2 and image.size * max(factor, 1.0) ** 2 > LARGE:
+    if is_large(image, factor):
         return label_in_blocks(model, image, **options)
     return label_cells(predict(model, image, **options), scaled_settings(model.instances, factor))
 
@@ -104,15 +109,16 @@ class Output:
 
     Attributes
     ----------
-    hypotheses : bool
-        ``hypTTT.npz``; the masks are then the best disjoint choice among them.
+    hypotheses : bool | None
+        ``hypTTT.npz``; the masks are then the best disjoint choice among them. ``None``: where that is what the masks
+        are anyhow, for a movie whose frames are not so large that they are segmented in blocks.
     binary : bool
         The foreground, ``binaryTTT.png`` (255 is cell; a TIFF for stacks).
     probability : bool
         ``probabilityTTT.tif``, float32, 0 … 1.
     """
 
-    hypotheses: bool = False
+    hypotheses: bool | None = False
     binary: bool = False
     probability: bool = False
 
@@ -288,6 +294,9 @@ def _segment_frame(settings: FrameSettings, frame: Mapping[int, NDArray[Any]]) -
     own = survey_of_still(found, number, whole, model, settings.device) if found.stills else None
     options: dict[str, Any] = {"tta": settings.tta, "memory_mb": settings.memory_mb, "device": settings.device}
     options |= view(own or found, model, number, whole)
+    if wanted.hypotheses is None:
+        usual = model.instances.method == "tree" and not found.stills and not is_large(whole, options["factor"])
+        wanted = replace(wanted, hypotheses=usual)
     if wanted == Output():
         labels = label_frame(model, whole, **options)
     else:

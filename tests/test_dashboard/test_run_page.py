@@ -86,13 +86,11 @@ def test_images_are_segmented_with_a_shipped_model(open_page: OpenPage, copy_of:
     test = open_page(copy_of, "run")
     test.selectbox(key="run_model").select("sim-fluo").run()
     test.toggle(key="run_tta").set_value(True).run()
-    test.toggle(key="run_hypotheses").set_value(True).run()
     assert not test.exception
     first, second = test.code[0].value.splitlines()
     masks = f"{copy_of}/run1/01_MASKS"
-    assert first == f"celltrail segment {copy_of}/01 --model sim-fluo --out {masks} --tta --hypotheses"
+    assert first == f"celltrail segment {copy_of}/01 --model sim-fluo --out {masks} --tta"
     assert second.startswith(f"celltrail track {masks} --out {copy_of}/run1/01_RES")
-    assert second.endswith("--hypotheses")
 
 
 def test_scale_tables_and_film_become_commands(open_page: OpenPage, copy_of: Path) -> None:

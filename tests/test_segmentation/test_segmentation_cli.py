@@ -80,7 +80,8 @@ def test_train_then_segment(dataset: Path, model: Path, tmp_path: Path, capsys: 
     out = tmp_path / "masks"
     assert celltrail("segment", dataset / "01", "--model", model, "--frames", "6:7", "--out", out, "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert sorted(p.name for p in out.iterdir()) == ["mask006.tif", "mask007.tif", "run.json", "run.log"]
+    names = ["hyp006.npz", "hyp007.npz", "mask006.tif", "mask007.tif", "run.json", "run.log"]
+    assert sorted(p.name for p in out.iterdir()) == names
     masks = open_labels(out)
     assert masks[6].dtype == np.uint16
     assert told["cells"] == {str(k): int(masks[k].max()) for k in masks}
@@ -196,8 +197,9 @@ def test_more_files_per_frame(dataset: Path, model: Path, tmp_path: Path, capsys
     from celltrail.data.files.hypotheses import read_hypotheses
 
     plain, more = tmp_path / "plain", tmp_path / "more"
-    assert celltrail("segment", dataset / "01", "--frames", "0:1", "--model", model, "--out", plain) == 0
-    assert "--hypotheses" not in capsys.readouterr().out
+    usual = ("segment", dataset / "01", "--frames", "0:1", "--model", model)
+    assert celltrail(*usual, "--no-hypotheses", "--out", plain) == 0
+    assert {p.name for p in plain.iterdir()} == {"mask000.tif", "mask001.tif", "run.log", "run.json"}
     assert (
         celltrail(
             "segment",
@@ -214,7 +216,7 @@ def test_more_files_per_frame(dataset: Path, model: Path, tmp_path: Path, capsys
         )
         == 0
     )
-    assert f"celltrail track {more} --images {dataset / '01'} --hypotheses --out RES" in capsys.readouterr().out
+    assert f"celltrail track {more} --images {dataset / '01'} --out RES" in capsys.readouterr().out
     names = {p.name for p in more.iterdir()} - {"run.log", "run.json"}
     assert names == {
         f"{kind}00{n}.{end}"

@@ -75,7 +75,16 @@ def test_the_frames_around_decide(two_cells, tmp_path):
     assert result.run["status"] == "optimal"
     painted = dict(result.masks())
     assert len({painted[2][15, 12], painted[2][15, 28], painted[2][35, 50]}) == 3
-    alone = track(two_cells)
+    pair = sorted({int(painted[2][15, 12]), int(painted[2][15, 28])})
+    split = [{"kind": "merged", "frame": t, "masks": [1], "tracks": pair} for t in range(5)]
+    assert result.run["repairs"]["list"] == split
+    assert result.run["left_out_masks"] == []
+    by_default = track(two_cells)  # for they are there
+    assert by_default.tracks == result.tracks
+    assert by_default.run["repairs"] == result.run["repairs"]
+    for believed in ({"hypotheses": False, "repair": False}, {"masks_as_given": True}, {"repair": False}):
+        assert not np.diff(dict(track(two_cells, **believed).masks())[2][15, [12, 28]])
+    alone = track(two_cells, hypotheses=False)
     assert dict(alone.masks())[2][15, 12] == dict(alone.masks())[2][15, 28]
     write_result(result, tmp_path / "RES")
     assert open_labels(tmp_path / "RES")[2].max() == 3
@@ -86,8 +95,19 @@ def test_one_cell_stays_one_cell(tmp_path):
     assert len(track(folder, hypotheses=True).tracks) == 2
 
 
+def test_hypotheses_of_other_masks_are_not_used_by_default(two_cells, caplog):
+    for t in (0, 1, 3):
+        found = read_hypotheses(two_cells / f"hyp{t:03d}.npz")
+        write_hypotheses(two_cells / f"hyp{t:03d}.npz", replace(found, mask_sha256="of another mask"))
+    by_default, alone = track(two_cells), track(two_cells, hypotheses=False)
+    assert "belong to other masks" in caplog.text
+    assert by_default.run["repairs"] == alone.run["repairs"]
+    assert by_default.tracks == alone.tracks
+
+
 def test_hypotheses_must_be_there_and_fit(two_cells):
     (two_cells / "hyp003.npz").unlink()
+    assert track(two_cells).tracks == track(two_cells, hypotheses=False).tracks
     with pytest.raises(InputError, match="no hypotheses for 1 frames"):
         track(two_cells, hypotheses=True)
     small = pack_hypotheses((8, 8), [(slice(0, 4), slice(0, 4))], [np.ones((4, 4), bool)], [1.0], [-1], [0])

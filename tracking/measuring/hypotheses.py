@@ -9,6 +9,7 @@ hypotheses are ignored, aloud: its masks are all there is to choose from.
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -31,11 +32,24 @@ from celltrail.data.files.hypotheses import (
 from celltrail.data.files.movie import Frames, LazyFrames
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.log_file import logger
-from celltrail.data.types import IntArray
+from celltrail.data.types import IntArray, Masks
 from celltrail.tracking.measuring.hypothesis_weights import weigh
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
+from celltrail.tracking.measuring.table import DetectionTable
 
 BELIEVED = 5.0  # log-odds of a mask that somebody has drawn
+
+
+def files_of(folder: Path) -> dict[int, Path]:
+    """The hypotheses in a folder, by the number of their frame."""
+    return {int(path.stem.removeprefix("hyp")): path for path in folder.glob("hyp*.npz") if path.stem[3:].isdigit()}
+
+
+def have_hypotheses(masks: Masks) -> bool:
+    """Whether there are hypotheses for all frames beside these masks."""
+    return (
+        isinstance(masks, Frames) and len(masks) > 0 and masks.path.is_dir() and set(masks) <= set(files_of(masks.path))
+    )
 
 
 class HypothesisMovie(LayeredMovie):
@@ -50,20 +64,20 @@ class HypothesisMovie(LayeredMovie):
     def __init__(self, masks: Frames) -> None:
         folder = masks.path
         self.path, self.voxel, self.shape, self.given = folder, masks.voxel, masks.shape, masks
-        known = {
-            int(path.stem.removeprefix("hyp")): path for path in folder.glob("hyp*.npz") if path.stem[3:].isdigit()
-        }
+        known = files_of(folder)
         missing = [number for number in masks if number not in known]
         if missing:
             raise InputError(
                 f"{folder} has no hypotheses for {len(missing)} frames (first: frame {missing[0]}): "
-                "run 'celltrail segment --hypotheses'."
+                "run 'celltrail segment'."
             )
         self.file_of: dict[int, Path] = {number: known[number] for number in masks}
         self.files = list(self.file_of.values())
         super().__init__(self.file_of)
         self._keep_what_is_read()
-        self._say_edited()
+        self.edited = [
+            number for number, path in known.items() if number in masks and not self._fits(read_mask_hash(path), number)
+        ]
 
     def between(self, frames: range) -> HypothesisMovie:
         """The same movie, only the frames whose number is in ``frames``."""
@@ -85,17 +99,18 @@ class HypothesisMovie(LayeredMovie):
 
     def _keep_what_is_read(self) -> None:
         self.read = lru_cache(maxsize=4)(self._read)
-        self.weighed = lru_cache(maxsize=4)(lambda number: weigh(self.read(number)))
-        self.labels = lru_cache(maxsize=4)(lambda number: labels_of(self.read(number), self.given[number]))
+        # These are small, and asked for again and again.
+        self.weighed = lru_cache(maxsize=None)(lambda number: weigh(self.read(number)))
+        self.labels = lru_cache(maxsize=None)(lambda number: labels_of(self.read(number), self.given[number]))
 
-    def _say_edited(self) -> None:
-        edited = [number for number, path in self.file_of.items() if not self._fits(read_mask_hash(path), number)]
-        if edited:
+    def say_edited(self) -> None:
+        """Tell which frames have other masks than those that their hypotheses were made with."""
+        if self.edited:
             logger.warning(
                 "The masks of %d frames (first: frame %d) are not those that their hypotheses were made with: they have "
                 "been edited, so these hypotheses are ignored and the masks believed.",
-                len(edited),
-                edited[0],
+                len(self.edited),
+                self.edited[0],
             )
 
     def _fits(self, sha256: str, number: int) -> bool:
@@ -106,7 +121,7 @@ class HypothesisMovie(LayeredMovie):
         if found.shape != self.shape:
             raise InputError(
                 f"{self.file_of[number]} has the shape {found.shape}, its mask has {self.shape}: "
-                "run 'celltrail segment --hypotheses' again."
+                "run 'celltrail segment' again."
             )
         if not self._fits(found.mask_sha256, number):
             return from_labels(np.asarray(self.given[number]).astype(np.int64), BELIEVED)
@@ -155,3 +170,49 @@ class HypothesisMovie(LayeredMovie):
             clique_id=np.array(ids, dtype=np.int64),
             clique_row=np.array(members, dtype=np.int64),
         )
+
+    def compare_with_masks(self, table: DetectionTable, track: IntArray) -> tuple[dict[str, Any], list[dict[str, int]]]:
+        """Where what was chosen is something else than the masks, as ``run.json`` says it of repairs; and masks left out.
+
+        A mask was split where several of the chosen lie in it, masks were joined where one of the chosen holds several:
+        each time by more than half of what is smaller. A mask is left out where none of the chosen has a pixel of it.
+
+        Parameters
+        ----------
+        table : DetectionTable
+            Of this movie.
+        track : IntArray
+            int64 (n,), the track of each detection; 0: not used.
+        """
+        done: list[dict[str, Any]] = []
+        left_out: list[dict[str, int]] = []
+        considered = 0
+        for number in self:
+            found, labels, mask = self.read(number), self.labels(number), np.asarray(self.given[number])
+            size = np.bincount(mask.ravel())
+            here = np.flatnonzero(table.frame == number)
+            considered += int((table.label[here] >= len(size)).sum())
+            row_of = {label: row for row, label in enumerate(labels.tolist())}
+            within: dict[int, list[int]] = {}
+            seen = np.zeros(len(size), dtype=np.bool_)
+            for detection in here[track[here] > 0].tolist():
+                row, name = row_of[int(table.label[detection])], int(track[detection])
+                inside = mask[found.box(row)][found.mask(row)]
+                met = np.bincount(inside, minlength=len(size))[1:]
+                seen[1:] |= met > 0
+                whole = np.flatnonzero(met > size[1:] / 2) + 1
+                if len(whole) > 1:
+                    done.append({"kind": "split", "frame": number, "masks": whole.tolist(), "tracks": [name]})
+                if len(met) and 2 * met.max() > len(inside):
+                    within.setdefault(int(met.argmax()) + 1, []).append(name)
+            done += [
+                {"kind": "merged", "frame": number, "masks": [label], "tracks": sorted(names)}
+                for label, names in sorted(within.items())
+                if len(names) > 1
+            ]
+            left_out += [
+                {"frame": number, "label": int(label)} for label in np.flatnonzero((size > 0) & ~seen) if label
+            ]
+        count = Counter(one["kind"] for one in done)
+        repairs = {"considered": considered, "merged": count["merged"], "split": count["split"], "list": done}
+        return repairs, left_out
