@@ -37,6 +37,7 @@ class Architecture:
     norm: str = setting("none", Option("Normalisation.", choices=("none", "batch")))
     dropout: float = setting(0.5, Option("Ratio of dropout.", minimum=0, maximum=0.99))
     distance: bool = setting(False, Option("Whether there is a distance head."))
+    neighbour: bool = setting(False, Option("Whether there is a head for the nearness of other cells."))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every weight by name; nothing is allocated."""

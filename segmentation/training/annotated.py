@@ -20,6 +20,7 @@ from celltrail.data.labels.instances import judge_masks
 
 CELL_SIZE = 28  # diameter in pixels to which automatic reduction brings the cells
 FAR = 10  # frames after which two pictures of a movie are no longer nearly equal
+MARGIN_FRAMES, INSIDE = 10, 10
 TRUTHS = ("auto", "ST", "GT", "mixed")
 
 
@@ -198,6 +199,25 @@ def unknown_region(labels: NDArray[np.integer[Any]], markers: NDArray[np.integer
     to_cell = ndimage.distance_transform_edt(labels == 0)
     unknown: NDArray[np.bool_] = (labels == 0) & (to_marker < to_cell) & (to_marker <= 2 * longest)
     return unknown
+
+
+def unlabelled_margin(movie: AnnotatedMovie) -> int:
+    """Pixels at the sides of the frames in which cells have no label, as in the movies of the Cell Tracking Challenge.
+
+    No cell lies wholly in this margin, but `INSIDE` or more do not reach further in than twice as far: that is no
+    chance. 0 where it may be chance. Looked for on up to `MARGIN_FRAMES` frames.
+    """
+    chosen = np.linspace(0, len(movie.numbers) - 1, min(len(movie.numbers), MARGIN_FRAMES)).round().astype(int)
+    reach: list[NDArray[np.integer[Any]]] = []  # how far from the side each cell comes
+    for index in np.unique(chosen):
+        for plane in planes_of(read_labels(movie, movie.numbers[index])):
+            height, width = plane.shape
+            rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in (height, width))
+            inner = np.minimum(rows[:, None], columns[None])
+            reach.append(np.asarray(ndimage.maximum(inner, plane, np.unique(plane[plane > 0])), dtype=np.int64))
+    far = np.concatenate(reach) if reach else np.zeros(0, dtype=np.int64)
+    margin = int(far.min()) if len(far) else 0
+    return margin if np.count_nonzero(far < 2 * margin) >= INSIDE else 0
 
 
 def typical_diameter(movies: Iterable[AnnotatedMovie], frames_each: int = 5) -> float:
