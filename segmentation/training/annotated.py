@@ -202,22 +202,22 @@ def unknown_region(labels: NDArray[np.integer[Any]], markers: NDArray[np.integer
 
 
 def unlabelled_margin(movie: AnnotatedMovie) -> int:
-    """Pixels at the sides of the frames in which cells have no label, as in the movies of the Cell Tracking Challenge.
+    """Pixels at the sides of the frames in which cells have no label, as in movies of the Cell Tracking Challenge.
 
-    No cell lies wholly in this margin, but `INSIDE` or more do not reach further in than twice as far: that is no
-    chance. 0 where it may be chance. Looked for on up to `MARGIN_FRAMES` frames.
+    No cell lies wholly in this margin, but `INSIDE` cells or more, in up to `MARGIN_FRAMES` frames, come no further in
+    than twice as far: that is no chance. 0 where it may be, or the margin is wider than an eighth of a frame.
     """
     chosen = np.linspace(0, len(movie.numbers) - 1, min(len(movie.numbers), MARGIN_FRAMES)).round().astype(int)
-    reach: list[NDArray[np.integer[Any]]] = []  # how far from the side each cell comes
-    for index in np.unique(chosen):
+    reach: list[int] = []  # of each cell, how far in it comes
+    widest = 0
+    for index in chosen:
         for plane in planes_of(read_labels(movie, movie.numbers[index])):
-            height, width = plane.shape
-            rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in (height, width))
-            inner = np.minimum(rows[:, None], columns[None])
-            reach.append(np.asarray(ndimage.maximum(inner, plane, np.unique(plane[plane > 0])), dtype=np.int64))
-    far = np.concatenate(reach) if reach else np.zeros(0, dtype=np.int64)
-    margin = int(far.min()) if len(far) else 0
-    return margin if np.count_nonzero(far < 2 * margin) >= INSIDE else 0
+            rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in plane.shape)
+            inwards = np.minimum(rows[:, None], columns)
+            reach += list(ndimage.maximum(inwards, plane, np.unique(plane[plane > 0])))
+            widest = min(plane.shape) // 8
+    margin = int(min(reach, default=0))
+    return margin if margin <= widest and np.count_nonzero(np.array(reach) < 2 * margin) >= INSIDE else 0
 
 
 def typical_diameter(movies: Iterable[AnnotatedMovie], frames_each: int = 5) -> float:
