@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Part = TypeVar("Part", bound="DataclassInstance")
+LENGTHS = (len(ROUND) - 1, len(ROUND))  # of scores: models made before one was added have one less
 LARGEST_DIAMETER = 1e5  # pixels
 
 
@@ -99,8 +100,8 @@ def _further(preprocessing: Preprocessing, instances: InstanceSettings, info: An
     if preprocessing.low >= preprocessing.high:
         yield f"'low' is {preprocessing.low} and 'high' is {preprocessing.high}: the second must be larger."
     score = instances.score
-    if not isinstance(score, list | tuple) or len(score) != len(ROUND) or not all(map(_is_weight, score)):
-        yield f"'score' must hold {len(ROUND)} numbers."
+    if not isinstance(score, list | tuple) or len(score) not in LENGTHS or not all(map(_is_weight, score)):
+        yield f"'score' must hold {LENGTHS[0]} or {LENGTHS[1]} numbers."
     if not isinstance(info, dict):
         yield "its header has no part 'info'."
         return
