@@ -64,9 +64,9 @@ def test_solidity_of_balls_that_touch(ndim: int) -> None:
     away = [np.sqrt((axes[:-1] ** 2).sum(axis=0) + (axes[-1] - x) ** 2) for x in (0, 16)]
     ball = np.pi * 8**2 if ndim == 2 else 4 / 3 * np.pi * 8**3
     hull = ball + (4 * 8**2 if ndim == 2 else 2 * np.pi * 8**3)
-    one, two = solidity(away[0] <= 8), solidity((away[0] <= 8) | (away[1] <= 8))
-    assert one > (0.98 if ndim == 2 else 0.93)  # a ball of voxels has steps
-    assert two / one == pytest.approx(2 * ball / hull, abs=0.015)
+    steps = 0.02 if ndim == 2 else 0.07  # of pixels, of voxels
+    assert solidity(away[0] <= 8) == pytest.approx(1, abs=steps)
+    assert solidity((away[0] <= 8) | (away[1] <= 8)) == pytest.approx(2 * ball / hull, abs=steps)
     assert solidity(np.ones((3,) * ndim, bool)) == 1
     assert solidity(np.ones((1,) * ndim, bool)) == 1
 
