@@ -76,6 +76,19 @@ def test_a_model_with_fewer_weights_does_not_hear_of_the_last_features() -> None
     assert score_of((1.0, 2.0, 3.0), (0.5, 1.0, 10.0, 100.0)) == 321.5
 
 
+def test_a_notch_makes_two_of_what_would_be_one() -> None:
+    """Two discs that meet at three quarters of their height are two cells; what fills the notch between them is one."""
+    low = maps_of([(20, 20), (20, 38)], 12)
+    assert low.distance is not None
+    high = np.where(low.distance > 0, 0.6 + 0.4 * low.distance, 0).astype(np.float32)
+    filled = high.copy()
+    filled[8:33, 20:39] = np.maximum(filled[8:33, 20:39], 0.6)
+    assert len(find_hypotheses(Prediction(low.probability, high), SETTINGS).best) == 2
+    found = find_hypotheses(Prediction((filled > 0) * np.float32(0.98), filled), SETTINGS)
+    assert len(found.best) == 1
+    assert len(found.hypotheses) >= 3  # two parts were candidates
+
+
 def test_regions_never_conflict_with_each_other() -> None:
     found = find_hypotheses(maps_of([(12, 12), (12, 50), (30, 56)], 10), SETTINGS).hypotheses
     assert len(set(found.region.tolist())) >= 2

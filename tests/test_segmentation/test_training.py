@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.data.settings import options_of  # noqa: E402
 from celltrail.segmentation.net.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
+from celltrail.segmentation.net.model import Model  # noqa: E402
 from celltrail.segmentation.net.unet import NOWHERE_NEAR, UNet  # noqa: E402
 from celltrail.segmentation.prediction.movie import segment_movie  # noqa: E402
 from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
@@ -271,6 +272,7 @@ def test_a_net_that_learns_of_neighbours_begins_as_the_one_without() -> None:
         assert more(image)[:, 3].unique().tolist() == [NOWHERE_NEAR]
     with pytest.raises(InputError, match="neighbour True instead of False"):
         copy_weights(more, plain)
+    assert plan_of(TrainSettings(), Model(more)).neighbours > 0 == plan_of(TrainSettings(), Model(plain)).neighbours
 
 
 def test_a_training_that_goes_on_must_have_had_the_same_start(tmp_path: Path) -> None:
