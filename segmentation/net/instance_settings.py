@@ -10,7 +10,7 @@ from celltrail.data.settings import Option, described, setting
 # isolated cell of the usual size stands at about 6. ROUND was chosen on the training images of `nuclei` (either half of
 # them found as much for the other) and rounded; FLAT, for large flat cells with faint common edges, by cross-validation
 # on DIC-C2DH-HeLa 01 (each half of the movie chose for the other), likewise, and such cells may be of any shape.
-ROUND = (-3.0, 10.0, 2.0, 2.0, -1.0, 12.0)
+ROUND = (-0.5, 8.0, 1.5, 1.5, -0.8, 10.0)
 FLAT = (-5.0, 4.0, 3.0, 6.0, -1.3, 0.0)
 SCORES = {"round": ROUND, "flat": FLAT}
 
