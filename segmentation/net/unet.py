@@ -119,7 +119,7 @@ class UNet(nn.Module):
         initialise(self)
         if neighbour:
             nn.init.zeros_(self.head.weight[-1])
-            nn.init.constant_(self.head.bias[-1:], NOWHERE_NEAR)  # type: ignore[index]
+            nn.init.constant_(self.head.bias[-1:], NOWHERE_NEAR)
         if width < 64:  # faster on a processor for narrow nets, slower for wide ones; the numbers are the same
             self.to(memory_format=torch.channels_last)
 

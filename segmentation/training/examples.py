@@ -144,7 +144,11 @@ def make_targets(
     weight = balance[target]
     if settings.w0 > 0:
         weight = weight + border_weights(carved, settings.w0, settings.sigma)
-    targets = {"target": target, "weight": weight * known, "distance": relative_distance(carved)}
+    targets: dict[str, NDArray[Any]] = {
+        "target": target,
+        "weight": weight * known,
+        "distance": relative_distance(carved),
+    }
     if settings.neighbours:
         targets["nearness"] = border_weights(carved, 1.0, NEAR)
     return targets
