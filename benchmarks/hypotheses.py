@@ -63,7 +63,7 @@ def tracked(sequence: Sequence, arguments: argparse.Namespace) -> Iterator[dict[
     with TemporaryDirectory() as folder:
         masks = Path(folder) / "masks"
         celltrail("segment", sequence.images, "--model", arguments.model, *frames, "--hypotheses", "--out", masks)
-        for method, options in (("tracked masks", []), ("tracked hypotheses", ["--hypotheses"])):
+        for method, options in (("tracked masks", ["--no-hypotheses"]), ("tracked hypotheses", ["--hypotheses"])):
             result = Path(folder) / method.replace(" ", "_")
             usage, _ = celltrail(
                 "track",
