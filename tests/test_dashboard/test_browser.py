@@ -205,6 +205,22 @@ def test_two_people_correct_at_once_and_lose_nothing(browser: Any, address: str,
         page.context.close()
 
 
+def test_one_step_back_leads_to_the_page_before(page: Any, address: str) -> None:
+    page.goto(address)
+    settle(page)
+    for name in ("Browse", "Lineage", "Export"):
+        page.get_by_role("link", name=name).click()
+        page.get_by_role("heading", level=1, name=name).wait_for()
+        settle(page)
+    for name in ("Lineage", "Browse", "Overview"):
+        page.go_back()
+        page.get_by_role("heading", level=1, name=name).wait_for()
+        settle(page)
+    page.go_forward()
+    page.get_by_role("heading", level=1, name="Browse").wait_for()
+    settle(page)
+
+
 def test_errors_are_stepped_through_with_a_key(page: Any, address: str, shown: Path) -> None:
     worse = next(layer.id for layer in registry.open_dataset(shown).movies[0].layers if layer.name == "worse/01_RES")
     errors = evaluate_sequence(shown / "01_GT", shown / "worse" / "01_RES").errors
@@ -398,7 +414,7 @@ def test_the_viewer_shows_a_frame_whose_first_request_failed(browser: Any, addre
     context.close()
 
 
-def test_questions_are_answered_by_one_key_each(page: Any, address: str, shown: Path) -> None:
+def test_questions_are_answered_by_one_key_each(page: Any, address: str, shown: Path, desk: Path) -> None:
     answers = shown / "01_RES_answers.csv"
     page.goto(f"{address}/review?run={registry.opaque_id(shown / '01_RES')}")
     page.get_by_text("1 of ").first.wait_for()
@@ -508,7 +524,9 @@ WITHOUT_RIGHTS = ["setpriv", f"--bounding-set={RIGHTS}", f"--inh-caps={RIGHTS}"]
 
 @pytest.mark.slow
 @pytest.mark.skipif(WITHOUT_RIGHTS != [] and shutil.which("setpriv") is None, reason="root cannot give rights away")
-def test_corrections_in_a_folder_that_cannot_be_written(page: Any, root: Path, shown: Path, tmp_path: Path) -> None:
+def test_corrections_in_a_folder_that_cannot_be_written(
+    page: Any, root: Path, shown: Path, desk: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(shown, tmp_path / "movie"))
     place = tmp_path / "place"
     place.mkdir()
