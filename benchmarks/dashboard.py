@@ -129,6 +129,7 @@ def write_large(result: Path, centres, pixels, size: int, life: int) -> None:
     from celltrail.data import Candidates, Solution, Tracks, save_graph
     from celltrail.data.files.ctc import write_masks, write_track_file
     from celltrail.data.graph.candidates import Detections, Divisions, Links
+    from celltrail.data.graph.confidence import Confidence
 
     frames, count = centres.shape[:2]
     area = pixels.shape[1] // count
@@ -178,7 +179,20 @@ def write_large(result: Path, centres, pixels, size: int, life: int) -> None:
         np.zeros(0),
         solver="none",
     )
-    save_graph(result / "graph.npz", Candidates(detections, links, divisions), solution, track=track)
+    rng = np.random.default_rng(1)
+    link = 1 - rng.beta(0.05, 2, len(source)).astype(np.float32)  # most are sure, some are not
+    past = np.bincount(source + count, weights=link, minlength=n)
+    future = np.bincount(source, weights=link, minlength=n)
+    confidence = Confidence(
+        link=link,
+        division=np.zeros(0, dtype=np.float32),
+        appear=(1 - past).astype(np.float32),
+        disappear=(1 - future).astype(np.float32),
+        used=np.ones(n, dtype=np.float32),
+        temperature=1.0,
+    )
+    graph = Candidates(detections, links, divisions)
+    save_graph(result / "graph.npz", graph, solution, track=track, confidence=confidence.arrays())
 
 
 def measure_scale(folder: Path) -> list[dict[str, object]]:
@@ -222,15 +236,16 @@ def measure_scale(folder: Path) -> list[dict[str, object]]:
                     "peak_mb": round(peak_megabytes(server), 1),
                 }
             )
+            show(rows[-1])
 
         time.sleep(5)  # nobody clicks while the server starts
         for name, sign in visits.items():
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.set_default_timeout(900_000)
+            page.set_default_timeout(120_000)
             measure_one(f"first visit: /{name}", partial(page.goto, f"{address}/{name}"), sign)
             page.close()
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(900_000)
+        page.set_default_timeout(120_000)
         page.goto(address)
         page.wait_for_selector(plot)
         for name, sign in clicks.items():
@@ -247,15 +262,26 @@ def measure_scale(folder: Path) -> list[dict[str, object]]:
         rows.append(
             {"case": "Browse: a step, median of 11", "method": "celltrail", "wall_s": statistics.median(steps) / 1000}
         )
+        show(rows[-1])
         page.goto(f"{address}/lineage?t=700")
         page.wait_for_selector(f"{tree}")
         page.wait_for_load_state("networkidle")
         box = page.locator(".tree .scroll").bounding_box()
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        pitch = float(page.locator(".tree").get_attribute("data-pitch"))
+        x, y = box["x"] + 20, box["y"] + 20 * pitch  # the twentieth branch, which begins in the first frame
         measure_one("Lineage: point at a branch", partial(page.mouse.move, x, y), '.tree:not([data-hover=""])')
         measure_one("Lineage: click there", partial(page.mouse.click, x, y), "text=/^Track .* selected, frame/")
         browser.close()
     return rows
+
+
+def show(row: dict[str, object]) -> None:
+    """Print a row as soon as it is measured."""
+    print(
+        f"{row['case']:45} {row['wall_s']:6.2f} s   server CPU {row.get('cpu_s', 0):6.2f} s   "
+        f"peak {row.get('peak_mb', 0):6.0f} MB",
+        flush=True,
+    )
 
 
 def click_cell(page, number: int) -> None:
@@ -393,11 +419,6 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             make_large(Path(temporary) / "movie")
             rows = measure_scale(Path(temporary) / "movie")
-        for row in rows:
-            print(
-                f"{row['case']:45} {row['wall_s']:6.2f} s   server CPU {row.get('cpu_s', 0):6.2f} s   "
-                f"peak {row.get('peak_mb', 0):6.0f} MB"
-            )
         save(arguments.json, rows)
         return
     with tempfile.TemporaryDirectory() as temporary:

@@ -14,10 +14,12 @@ from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.opening.content import Result
 from celltrail.dashboard.opening.reading import is_open_choice
 from celltrail.dashboard.opening.registry import Dataset
+from celltrail.dashboard.working import plans
 from celltrail.data import InputError
 from celltrail.data.errors import Replaced
 from celltrail.data.held import read_whole
 from celltrail.data.pictures.colours import CERTAINTY, CERTAINTY_TICKS, certainty_place, css
+from celltrail.segmentation.segment_settings import DEFAULT_MODEL
 
 _DATASET = "dataset"
 TILE = 165  # pixels
@@ -89,8 +91,24 @@ def tracked(selection: state.Selection, title: str) -> Result | None:
     result = selection.result
     if result is not None and len(result.tracks):
         return result
-    empty(title, "Track the movie first.", "celltrail track 01_MASKS --out 01_RES")
+    invite(selection, title)
     return None
+
+
+def invite(selection: state.Selection, title: str) -> None:
+    """A card that says how this movie gets its first lineages: on the page Run, or by these commands."""
+    movie = selection.movie
+    masks = selection.layer if selection.layer is not None else next(iter(movie.of_kind("masks", "truth")), None)
+    if masks is None and movie.images is None:
+        empty(title, "This movie has neither images nor masks.")
+        return
+    plan = plans.plan_tracks(
+        movie, plans.free_name(movie.root, "run"), masks=None if masks is None else masks.folder, model=DEFAULT_MODEL
+    )
+    what = "Segment and track" if masks is None else "Track"
+    empty(title, f"{what} the movie: on the page Run, or in a terminal.", plan.command_line)
+    if st.button("Open the page Run", key="invited", icon=":material/play_arrow:"):
+        st.switch_page("views/run.py")
 
 
 def sample_banner() -> None:

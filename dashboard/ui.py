@@ -13,6 +13,7 @@ from celltrail.dashboard import parts, reading_panel
 from celltrail.dashboard.opening import registry, sample, state
 from celltrail.dashboard.opening.registry import Dataset, Given, Movie
 from celltrail.dashboard.opening.warm import read_arguments
+from celltrail.dashboard.viewer import keep_history_short
 from celltrail.data import InputError
 from celltrail.data.errors import Replaced
 from celltrail.data.files.containment import inside
@@ -123,6 +124,7 @@ def main() -> None:
         st.Page(HERE / "views/run.py", title="Run", icon=":material/play_arrow:"),
     ]
     page = st.navigation(pages)
+    keep_history_short()
     try:
         read_whole(lambda: show(page.run), tries=1)
     except Replaced:

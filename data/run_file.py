@@ -35,6 +35,17 @@ def fingerprint_of_file(path: Path) -> dict[str, Any]:
         return {"path": str(path), "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
 
 
+def are_a_guess(masks: Mapping[int, Any]) -> bool:
+    """Whether masks were made by a model that does not know such images, as the ``run.json`` among them says."""
+    if not isinstance(masks, Frames):
+        return False
+    try:
+        run = read_json(masks.path / RUN_FILE)
+    except (InputError, OSError, ValueError):  # none, or one of something else: nothing is known
+        return False
+    return isinstance(run, dict) and run.get("command") == "segment" and run.get("fits") is False
+
+
 def peak_memory_mb() -> float | None:
     """Largest memory of this process so far in MB; ``None`` where the system does not tell."""
     if sys.platform == "win32":

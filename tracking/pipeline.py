@@ -22,7 +22,7 @@ from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
 from celltrail.data.graph.confidence import Confidence
 from celltrail.data.progress import Progress, silent
-from celltrail.data.run_file import RUN_FILE, SCHEMA, fingerprint, fingerprint_of_file, peak_memory_mb
+from celltrail.data.run_file import RUN_FILE, SCHEMA, are_a_guess, fingerprint, fingerprint_of_file, peak_memory_mb
 from celltrail.data.running.json_text import to_json
 from celltrail.data.running.log_file import logger, write_log
 from celltrail.data.running.workers import open_workers
@@ -182,7 +182,8 @@ def track(
     clock = _Clock()
     with clock.stage("open"):
         movie = open_movie(masks, images, settings, pins)
-        inputs = {"masks": fingerprint(movie.given)}
+        guessed = are_a_guess(movie.given)
+        inputs = {"masks": fingerprint(movie.given) | ({"fits": False} if guessed else {})}
     with open_workers(settings.jobs, settings.dask) as mapper:
         with clock.stage("measure"):
             workers = None if settings.jobs == 1 and settings.dask is None else mapper
@@ -245,7 +246,9 @@ def track(
     run["jumps"] = list_jumps(table)
     _say_jumps(run["jumps"])
     run["costs"] = prepared.model.name
-    run["confidence"] = None if confidence is None else summarise(candidates, solution, confidence, calibration)
+    run["confidence"] = (
+        None if confidence is None else summarise(candidates, solution, confidence, calibration, guessed=guessed)
+    )
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["division_list"] = list_divisions(candidates, solution, lineage.track)
     if settings.may_repair:

@@ -142,7 +142,9 @@ def _solve_pinned(shown: Result, graph: Graph, origin: Result, problem: Graph, p
         cells = [row for pin in pins for cell in pin.cells if (row := problem.row(cell)) is not None]
         sure = confidence_with(problem.candidates, problem.solution, sure, pinned, np.array(cells, dtype=np.int64))
         calibration = replace(calibration_of(None), temperature=sure.temperature)
-        run["confidence"] = summarise(pinned, solution, sure, calibration)
+        masks = part_of_run(origin, "inputs").get("masks")
+        guessed = isinstance(masks, dict) and masks.get("fits") is False
+        run["confidence"] = summarise(pinned, solution, sure, calibration, guessed=guessed)
     return TrackResult(
         tracks=lineage.tracks,
         track=lineage.track,

@@ -12,17 +12,16 @@ from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.registry import Dataset
 from celltrail.data import InputError
 from celltrail.data.regular import open_regular, parse_json
+from celltrail.segmentation.segment_settings import DEFAULT_MODEL
 
 LONGEST_HEADER = 4 * 2**20  # bytes
 LOSSES, MEASURES = ("train_loss", "loss"), ("IoU", "SEG", "DET")
 
 
 def list_models(dataset: Dataset) -> dict[str, Path]:
-    """Models that lie beside the data, then those that come with Celltrail: name → file."""
-    shipped = {
-        path.stem: path
-        for path in sorted((Path(celltrail.segmentation.__file__).parent / "models").glob("*.safetensors"))
-    }
+    """Models that lie beside the data, then those that come with Celltrail, the usual one first: name → file."""
+    files = (Path(celltrail.segmentation.__file__).parent / "models").glob("*.safetensors")
+    shipped = {path.stem: path for path in sorted(files, key=lambda file: (file.stem != DEFAULT_MODEL, file.stem))}
     beside = {path.relative_to(dataset.root.resolve()).as_posix(): path for path in registry.models_in(dataset)}
     return beside | shipped
 

@@ -34,8 +34,9 @@ export default function (component) {
 
 
 def component(name: str, script: str) -> Any:
-    """A part of a page that ``SCRIPT.html``, ``.css`` and ``.js`` of this folder make, under this name."""
-    texts = {kind: (_HERE / f"{script}.{kind}").read_text(encoding="utf-8") for kind in ("html", "css")}
+    """A part of a page that ``SCRIPT.js``, and ``.html`` and ``.css`` where there are some, of this folder make."""
+    files = {kind: _HERE / f"{script}.{kind}" for kind in ("html", "css")}
+    texts = {kind: file.read_text(encoding="utf-8") for kind, file in files.items() if file.is_file()}
     return st.components.v2.component(name, js=_LOADER.replace("SCRIPT", script), **texts)
 
 
@@ -46,6 +47,13 @@ def api_address() -> str:
 
 
 _component = component("celltrail_viewer", "viewer")
+_history = component("celltrail_history", "history")
+
+
+def keep_history_short() -> None:
+    """One step back in the browser leads to the page before; nothing is shown for it."""
+    with st.container(key="history"):
+        _history(key="history_steps", data={"api": api_address()})
 
 
 @dataclass(frozen=True)

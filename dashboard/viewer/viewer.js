@@ -93,8 +93,9 @@ class Viewer {
     }
     this.data = data;
     const [rows, columns] = data.shape.slice(-2);
-    // One picture is as high as it is at full width, several share the whole height.
-    Object.assign(this.part("panes").style, data.panes.length > 1 ? { height: data.height } : {
+    // One picture is as high as it is at full width, several share the whole height where they do not become slits.
+    const slits = 125 * Math.ceil(data.panes.length / data.columns) / data.columns;
+    Object.assign(this.part("panes").style, data.panes.length > 1 ? { height: `min(${data.height}, ${slits}cqw)` } : {
       height: "auto", aspectRatio: `${columns} / ${rows}`, minHeight: "200px", maxHeight: data.height,
     });
     this.part("more").hidden = Boolean(data.compact);

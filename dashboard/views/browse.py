@@ -102,7 +102,7 @@ def show() -> None:
     result = selection.result
     frames, shape = state.clock_of(selection)
     if not frames:
-        parts.empty("Nothing to browse", "This movie has neither images nor a result.", "celltrail demo --out demo")
+        parts.empty("Nothing to browse", "This movie has neither images nor a result.")
         return
     left, right = st.container(key="beside").columns([7, 3], gap="medium")
     with left:
@@ -138,10 +138,9 @@ def show() -> None:
         )
     with right:
         if result is None:
-            parts.empty("No result yet", "Track the movie to see its cells.", "celltrail track 01_MASKS --out 01_RES")
+            parts.invite(selection, "No result yet")
         elif not len(result.tracks):
-            st.subheader("Masks without tracks")
-            st.code("celltrail track MASKS --out RES", language=None, wrap_lines=True)
+            parts.invite(selection, "Masks without tracks")
         else:
             show_track(selection, result)
             panel.show_panel(selection, result)

@@ -198,7 +198,7 @@ def show() -> None:
     selection = parts.selection()
     result = selection.result
     if result is None:
-        parts.empty("No result yet", "Segment and track this movie to see its lineages.", "celltrail demo --out demo")
+        parts.invite(selection, "No result yet")
     elif len(result.tracks):
         show_verdict(selection, result)
     show_pictures(selection, result)

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from celltrail.data.errors import InputError, WorkFailed, import_extra
@@ -26,7 +25,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 PATIENCE = 10  # seconds until a scheduler must have answered
 AHEAD = 4  # tasks per worker that wait for it
-LONELY = 3  # times that patience until a cluster on this machine is given up that has lost all workers
+LONELY = 3  # times that patience until a cluster is given up that has lost all its workers
 LEAST_AHEAD = 64  # tasks that wait on a cluster, however small it is: one that grows on demand must see some
 
 
@@ -58,8 +57,8 @@ def open_workers(jobs: int = 1, dask: str | None = None) -> Iterator[Mapper]:
     MissingExtra
         If Dask is not installed.
     WorkFailed
-        From the function given, if a process dies, if a task kills one Dask worker after the other, if all of them
-        are gone from this machine, or if the scheduler is.
+        If workers cannot be started; from the function given, if a process dies, if a task kills one Dask worker
+        after the other, if all of them are gone and none has come back, or if the scheduler is gone.
     """
     if jobs > 1 or dask is not None:
         watch_children()
@@ -109,12 +108,7 @@ def _client(jobs: int, address: str) -> Iterator[Any]:
     if address == "local":
         with (
             _silent("distributed"),
-            distributed.LocalCluster(
-                n_workers=jobs,
-                threads_per_worker=1,
-                dashboard_address=None,
-                scheduler_kwargs={"dashboard_address": ":0"},  # any free port: two runs at once do not want the same
-            ) as cluster,
+            _own_cluster(distributed, jobs) as cluster,
             distributed.Client(cluster) as client,
         ):
             yield client
@@ -130,6 +124,21 @@ def _client(jobs: int, address: str) -> Iterator[Any]:
         if not client.nthreads():
             log_file.logger.warning("The Dask scheduler at %s has no worker yet: waiting for one.", address)
         yield client
+
+
+def _own_cluster(distributed: Any, jobs: int) -> Any:
+    try:
+        return distributed.LocalCluster(
+            n_workers=jobs,
+            threads_per_worker=1,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": ":0"},  # any free port: two runs at once do not want the same
+        )
+    except (OSError, RuntimeError) as error:
+        raise WorkFailed(
+            f"Dask could not start {jobs} workers on this machine ({error}), most likely for lack of memory: run again "
+            "with fewer --jobs."
+        ) from None
 
 
 def _in_order(
@@ -165,22 +174,36 @@ def _in_pool(
         ) from None
 
 
-def _wait_for(client: Any, future: Any) -> Any:
-    """The result of a task on a cluster; while there is nobody to work on it, that is told."""
-    alone = 0
-    while True:
-        try:
-            return future.result(timeout=PATIENCE)
-        except TimeoutError:
-            if future.done():  # the task's own
-                raise
-        alone = 0 if client.nthreads() else alone + 1
-        if alone == 1:
-            log_file.logger.warning("No Dask worker is left: waiting for one. Ctrl-C keeps what is done.")
-        if alone > LONELY and client.cluster is not None:  # our own cluster: nobody will start more
-            raise WorkFailed(
-                "All Dask workers have died, most likely for lack of memory: run again with fewer --jobs or --frames."
-            )
+def _waiting_for(client: Any) -> Callable[[Any], Any]:
+    """A function that waits for the result of a task; while there is nobody to work on it, that is told.
+
+    A cluster that had workers and has lost them all is given up after a while. For the first worker we wait as long
+    as it takes: on a shared cluster it may stand in a queue.
+    """
+    had_workers = bool(client.nthreads())
+
+    def wait_for(future: Any) -> Any:
+        nonlocal had_workers
+        alone = 0
+        while True:
+            with suppress(TimeoutError):
+                result = future.result(timeout=PATIENCE)
+                had_workers = True
+                return result
+            if future.done():  # the task's own TimeoutError
+                return future.result()
+            present = bool(client.nthreads())
+            had_workers |= present
+            alone = 0 if present else alone + 1
+            if alone == 1:
+                log_file.logger.warning("No Dask worker is left: waiting for one. Ctrl-C keeps what is done.")
+            if alone > LONELY and had_workers:
+                raise WorkFailed(
+                    "All Dask workers have died and none has come back, most likely for lack of memory: run again with "
+                    "fewer --jobs or --frames, or with workers that have more memory."
+                )
+
+    return wait_for
 
 
 def _on_cluster(client: Any, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -191,7 +214,7 @@ def _on_cluster(client: Any, function: Callable[[Item], Result], items: Iterable
 
     ahead = max(AHEAD * sum(client.nthreads().values()), LEAST_AHEAD)
     try:
-        yield from _in_order(submit, partial(_wait_for, client), ahead, function, items)
+        yield from _in_order(submit, _waiting_for(client), ahead, function, items)
     except distributed.KilledWorker:
         raise WorkFailed(
             "One task has killed several Dask workers, one after the other, most likely for lack of memory: "

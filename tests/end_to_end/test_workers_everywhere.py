@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +172,37 @@ def test_a_scheduler_that_does_not_answer(
         assert (code, len(told)) == (2, 1), told
         assert told[0].startswith("no Dask scheduler answers at tcp://127.0.0.1:9")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_killed_again_and_again_lose_nothing(
+    track_in_parts: tuple[object, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is killed when: the result as ever, or a sentence, and the next run goes on from there."""
+    distributed = pytest.importorskip("distributed")
+    run(*track_in_parts, "--out", tmp_path / "straight")
+    expected, ended, killed = content(tmp_path / "straight"), threading.Event(), 0
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
+    ) as cluster:
+
+        def kill_workers() -> None:
+            nonlocal killed
+            while not ended.wait(0.7) and killed < 8:
+                for nanny in list(cluster.workers.values()):
+                    with suppress(AttributeError, ProcessLookupError, TypeError):  # it is being replaced
+                        os.kill(nanny.pid, signal.SIGKILL)
+                        killed += 1
+
+        killer = threading.Thread(target=kill_workers)
+        killer.start()
+        words = [*map(str, track_in_parts), "--out", str(tmp_path / "out"), "--dask", cluster.scheduler_address]
+        code = console.run(celltrail.cli.app, words)
+        ended.set()
+        killer.join()
+    told = capsys.readouterr().err
+    assert killed
+    assert "Traceback" not in told
+    if code:
+        assert (code, "Dask" in told, (tmp_path / "out").exists()) == (1, True, False)
+        run(*track_in_parts, "--out", tmp_path / "out", "--resume")
+    assert content(tmp_path / "out") == expected

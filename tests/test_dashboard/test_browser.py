@@ -205,38 +205,20 @@ def test_two_people_correct_at_once_and_lose_nothing(browser: Any, address: str,
         page.context.close()
 
 
-@pytest.mark.slow
-def test_a_stroke_on_the_image_mends_a_mask(page: Any, address: str, shown: Path) -> None:
-    labels = open_labels(shown / "01_RES")
-    label = central_cell(labels, 5)
-    first = registry.opaque_id(shown / "01_RES")
-    page.goto(f"{address}/browse?run={first}&t=5&track={label}")
-    show_frame(page, 5)
+def test_one_step_back_leads_to_the_page_before(page: Any, address: str) -> None:
+    page.goto(address)
     settle(page)
-    page.get_by_role("radio", name="Split").click()
+    for name in ("Browse", "Lineage", "Export"):
+        page.get_by_role("link", name=name).click()
+        page.get_by_role("heading", level=1, name=name).wait_for()
+        settle(page)
+    for name in ("Lineage", "Browse", "Overview"):
+        page.go_back()
+        page.get_by_role("heading", level=1, name=name).wait_for()
+        settle(page)
+    page.go_forward()
+    page.get_by_role("heading", level=1, name="Browse").wait_for()
     settle(page)
-    box = page.get_by_role("application").bounding_box()
-    height, width = labels.shape
-    zoom = min(box["width"] / width, box["height"] / height)
-    y, x = np.argwhere(labels[5] == label).mean(axis=0) + 0.5
-    at_x, at_y = box["x"] + box["width"] / 2 + (x - width / 2) * zoom, box["y"] + box["height"] / 2
-    at_y += (y - height / 2) * zoom
-    page.mouse.move(at_x, at_y - 18 * zoom)
-    page.mouse.down()
-    page.mouse.move(at_x, at_y, steps=4)
-    page.mouse.move(at_x, at_y + 18 * zoom, steps=4)
-    page.mouse.up()
-    page.get_by_text("Frame 5: split").wait_for()
-    page.get_by_role("button", name="Save and track").click()
-    page.wait_for_url(lambda url: registry.opaque_id(shown / "01_RES_mended") in url)
-    settle(page)
-    mended = open_labels(shown / "01_MASKS_mended")
-    assert len(np.unique(mended[5])) == len(np.unique(labels[5])) + 1
-    assert len(np.unique(mended[4])) == len(np.unique(labels[4]))
-    page.goto("about:blank")  # nobody looks at what goes now
-    shutil.rmtree(shown / "01_RES_mended")
-    shutil.rmtree(shown / "01_MASKS_mended")
-    (shown / "01_RES" / "mends.csv").unlink()
 
 
 def test_errors_are_stepped_through_with_a_key(page: Any, address: str, shown: Path) -> None:

@@ -26,13 +26,16 @@ PAGES = [
 ]
 
 
-# Text that its own box cuts off, and parts of the page that lie on each other.
+# Text that its own box cuts off, parts of the page that lie on each other, pictures that are too narrow to be of use.
 FAULTS = """() => {
   const main = document.querySelector('[data-testid="stMain"]') || document.body;
   const shown = (e) => e.getClientRects().length > 0 && e.checkVisibility({ visibilityProperty: true });
   const cut = [...main.querySelectorAll('*')].filter((e) => shown(e) && e.clientWidth > 1 && e.innerText?.trim()
     && ['hidden', 'clip'].includes(getComputedStyle(e).overflowX) && e.scrollWidth > e.clientWidth + 2
     && !e.closest('pre, [role=combobox], .js-plotly-plot'));
+  cut.push(...[...main.querySelectorAll('[role=radiogroup], [role=toolbar]')].filter((e) => shown(e)
+    && e.scrollWidth > e.clientWidth + 2));  // choices that one would have to scroll for
+  const slits = [...main.querySelectorAll('.pane')].filter((e) => shown(e) && e.clientHeight > 1.5 * e.clientWidth);
   const parts = [...main.querySelectorAll('[data-testid="stElementContainer"]')].filter((e) => shown(e)
     && !e.querySelector('[data-testid="stElementContainer"]') && e.getBoundingClientRect().height > 1);
   const over = [];
@@ -45,10 +48,10 @@ FAULTS = """() => {
   const outside = parts.filter((e) => e.getBoundingClientRect().right > window.innerWidth + 1);
   return {
     cut: cut.map((e) => e.innerText.slice(0, 60)), over, outside: outside.map((e) => e.innerText.slice(0, 60)),
-    wide: document.documentElement.scrollWidth > window.innerWidth,
+    slits: slits.length, wide: document.documentElement.scrollWidth > window.innerWidth,
   };
 }"""
-SOUND = {"cut": [], "over": [], "outside": [], "wide": False}
+SOUND = {"cut": [], "over": [], "outside": [], "slits": 0, "wide": False}
 
 
 def grave_faults(page: Any) -> list[tuple[str, list[str]]]:
@@ -71,7 +74,7 @@ def open_page(browser: Any, width: int, scheme: str = "light") -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (800, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (800, "dark"), (800, "light")])
 def test_pages_are_whole_and_accessible(browser: Any, address: str, name: str, width: int, scheme: str) -> None:
     page = open_page(browser, width, scheme)
     page.goto(f"{address}/{name}")

@@ -26,6 +26,7 @@ from celltrail.data.files.tracks import clip_tracks
 from celltrail.data.simulation.scene import simulate_movie, write_movie
 from celltrail.data.writing.output import output_folder
 from celltrail.evaluation import evaluate_sequence
+from celltrail.segmentation.segment_settings import DEFAULT_MODEL
 from celltrail.tracking import track, write_result
 
 OpenPage = Callable[..., AppTest]
@@ -172,7 +173,19 @@ def test_a_movie_without_result_says_what_to_do(open_page: OpenPage, copy_of: Pa
         shutil.rmtree(copy_of / folder)
     test = open_page(copy_of, page)
     assert not test.exception
-    assert "celltrail" in "\n".join(code.value for code in test.code)
+    shown = "\n".join(code.value for code in test.code)
+    if page == "compare":
+        assert "celltrail track" in shown
+    else:  # commands that can be run as they stand
+        out = copy_of / "run1" / "01_MASKS"
+        assert f"celltrail segment {copy_of / '01'} --model nuclei --out {out}\ncelltrail track {out} --out " in shown
+
+
+def test_the_page_run_offers_the_usual_model_first(open_page: OpenPage, copy_of: Path) -> None:
+    for folder in ("01_RES", "01_GT"):
+        shutil.rmtree(copy_of / folder)
+    test = open_page(copy_of, "run")
+    assert test.selectbox(key="run_model").value == DEFAULT_MODEL
 
 
 def test_masks_without_tracks_are_shown(open_page: OpenPage, copy_of: Path) -> None:

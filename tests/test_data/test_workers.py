@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -33,6 +35,11 @@ def scheduler() -> Iterator[Any]:
 
 
 def square(number: int) -> int:
+    return number * number
+
+
+def slow_square(number: int) -> int:
+    time.sleep(0.05)
     return number * number
 
 
@@ -140,6 +147,55 @@ def test_a_task_that_kills_every_dask_worker_is_one_sentence(scheduler: Any) -> 
         with pytest.raises(WorkFailed, match=r"^One task has killed several Dask workers"):
             list(mapper(die, [1]))
         assert list(mapper(square, [3])) == [9]
+
+
+@quiet
+def test_a_cluster_that_has_lost_all_its_workers_is_given_up(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("celltrail.data.running.workers.PATIENCE", 0.3)
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
+    ) as cluster:
+
+        def items() -> Iterator[int]:
+            yield from range(100)
+            cluster.scale(0)
+            yield 100
+
+        address = cluster.scheduler_address
+        with pytest.raises(WorkFailed, match=r"^All Dask workers have died"), open_workers(dask=address) as mapper:
+            list(mapper(slow_square, items()))
+        assert caplog.text.count("No Dask worker is left: waiting for one.") == 1
+
+
+@quiet
+def test_the_first_worker_of_a_cluster_is_waited_for(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("celltrail.data.running.workers.PATIENCE", 0.2)
+    with distributed.LocalCluster(
+        n_workers=0, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
+    ) as cluster:
+        starter = threading.Timer(2.0, cluster.scale, [1])
+        starter.start()
+        with open_workers(dask=cluster.scheduler_address) as mapper:
+            assert list(mapper(square, range(3))) == [0, 1, 4]
+        starter.join()
+    assert "has no worker yet: waiting for one." in caplog.text
+
+
+def test_workers_that_cannot_be_started_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+
+    def refuse_to_start(**_: object) -> None:
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr(distributed, "LocalCluster", refuse_to_start)
+    with pytest.raises(WorkFailed, match=r"^Dask could not start 2 workers .*Nanny failed"), open_workers(2, "local"):
+        pass
 
 
 @quiet

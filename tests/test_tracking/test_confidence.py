@@ -389,6 +389,11 @@ def test_what_is_said_of_a_movie_is_the_sum_over_its_decisions() -> None:
     assert said["unlike"]
     assert "less is known" in said["sentence"]
     assert "masks are taken as given" in said["sentence"]
+    seen = Calibration(1.5, 0.4, {}, 3)
+    plain, guessed = (summarise(candidates, solution, found, seen, guessed=here) for here in (False, True))
+    assert "does not know such images" not in plain["sentence"]
+    assert "does not know such images" in guessed["sentence"]
+    assert guessed["interval"][1] >= plain["interval"][1]
 
 
 def test_true_pasts_follow_cells_and_mothers() -> None:

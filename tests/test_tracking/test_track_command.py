@@ -48,6 +48,23 @@ def test_a_command_that_is_shown_can_be_copied(masks, tmp_path, capsys):
     assert run(*shown) == 0
 
 
+@pytest.mark.parametrize(("made_by", "guess"), [("segment", True), ("track", False)])
+def test_masks_that_are_a_guess_make_the_lineages_one(masks, tmp_path, capsys, made_by, guess):
+    (masks / "run.json").write_text(json.dumps({"command": made_by, "fits": False}))
+    assert run("track", masks, "--out", tmp_path / "RES") == 0
+    sentence = "the model that made the masks does not know such images"
+    assert (sentence in capsys.readouterr().out) == guess
+    tracked = json.loads((tmp_path / "RES" / "run.json").read_text())
+    assert (sentence in tracked["confidence"]["unlike"]) == guess
+    assert tracked["inputs"]["masks"].get("fits", True) != guess
+
+
+@pytest.mark.parametrize("content", ["", "[]", '"x"', "{" * 2000, '{"command": "segment"}'])
+def test_a_run_json_among_masks_that_says_nothing_is_no_matter(masks, tmp_path, content):
+    (masks / "run.json").write_text(content)
+    assert run("track", masks, "--out", tmp_path / "RES") == 0
+
+
 def test_json_goes_to_stdout_and_to_run_json(masks, tmp_path, capsys):
     assert run("track", masks, "--out", tmp_path / "RES", "--json", "--no-graph") == 0
     printed = json.loads(capsys.readouterr().out)

@@ -14,11 +14,17 @@ from celltrail.tracking.confidence.temperature import Calibration, appearance_of
 
 UNLIKE = 1.25  # a movie this much beyond what calibration has seen is unlike it
 WIDER = 1.25  # and its interval is so much wider, in the logarithm
+GUESSED = "the model that made the masks does not know such images"
 MISSED = 1.5  # what a missing link costs in LNK, where a wrong one costs 1
 
 
 def summarise(
-    candidates: Candidates, solution: Solution, confidence: Confidence, calibration: Calibration
+    candidates: Candidates,
+    solution: Solution,
+    confidence: Confidence,
+    calibration: Calibration,
+    *,
+    guessed: bool = False,
 ) -> dict[str, Any]:
     """What ``run.json`` says under ``confidence``.
 
@@ -29,6 +35,8 @@ def summarise(
     confidence : Confidence
     calibration : Calibration
         What the temperature was learned from, and how far movies are from what is expected of them.
+    guessed : bool
+        The model that made the masks does not know such images, so that the masks themselves may be wrong.
 
     Returns
     -------
@@ -42,7 +50,7 @@ def summarise(
     asked = np.isfinite(doubt)
     past = chosen_past(candidates, solution)
     expected = float(doubt[asked].sum())
-    unlike = compare_with_seen(appearance_of(candidates, solution), calibration)
+    unlike = [*compare_with_seen(appearance_of(candidates, solution), calibration), *([GUESSED] if guessed else [])]
     low, high = interval_of(expected, calibration.spread * (WIDER if unlike else 1.0), int(asked.sum()))
     misread = float(doubtful_masks(candidates, solution, confidence)[1].sum())
     alternatives = len(np.unique(candidates.clique_detection))
