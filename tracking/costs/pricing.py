@@ -78,7 +78,7 @@ class Constants:
     outside: float = 3.0
     false: float = 10.0
     small: float = 0.5
-    unlikely: float = 3.0
+    unlikely: float = 4.0
     steep: float = 5.0
     keep: float = 6.0
 
