@@ -10,7 +10,8 @@ what the training holds back judges alone, and notes how dark the surroundings o
 that the training holds back, resizes each so that its cells have the diameter that the model was trained with (the true
 one: this measures the net, not the search for the scale), and gives AP50, matches at an IoU of 0.5 over matches, false and
 missed cells, as the mean over images, and SEG of the true cells; then the same of drawn nuclei of very unequal brightness
-(`unequal.py`), and the number of cells found in twelve images without any, normalised by their percentiles.
+(`unequal.py`), and the number of cells found in twelve images without any, normalised by their percentiles. Cells
+found wholly in a margin where the truth has none (as in movies of the Cell Tracking Challenge) do not count.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from celltrail.segmentation.net.resize import (
 from celltrail.segmentation.prediction.grey import grey_limits, normalise
 from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.tiles import Prediction, predict
-from celltrail.segmentation.training.annotated import AnnotatedMovie, open_movie, split_off
+from celltrail.segmentation.training.annotated import AnnotatedMovie, open_movie, split_off, unlabelled_margin
 from celltrail.segmentation.training.annotations import open_annotations
 from celltrail.segmentation.training.examples import TrainingTiles, typical_darkness
 from celltrail.segmentation.training.validation import default_instances
@@ -156,6 +157,12 @@ def segment_at(model: Model, image: NDArray[Any], diameter: float) -> NDArray[np
     return label_cells(Prediction(*maps), type(instances)(**{**vars(instances), **changed}))
 
 
+def without_margin(found: NDArray[np.int32], margin: int) -> NDArray[np.int32]:
+    """The cells that do not lie wholly in a margin of so many pixels."""
+    kept = np.unique(found[margin : found.shape[0] - margin, margin : found.shape[1] - margin])
+    return np.where(np.isin(found, kept), found, 0).astype(np.int32)
+
+
 def compare(truth: NDArray[Any], found: NDArray[Any]) -> tuple[float, list[float]]:
     """AP50 of one image, and for each true cell the IoU of its match (0 without one), as in SEG."""
     table = np.zeros((int(truth.max()) + 1, int(found.max()) + 1), dtype=np.int64)
@@ -175,11 +182,11 @@ def judge(names: list[str], data: Path, every: int) -> None:
     for name in names:
         model = load_model(name)
         for movie in held_back(data):
-            scores, cells = [], []
+            scores, cells, margin = [], [], unlabelled_margin(movie)
             for number in movie.numbers[::every]:
                 truth = np.asarray(movie.labels[number]).astype(np.int64)
                 found = segment_at(model, np.asarray(movie.images[number]), median_diameter(truth))
-                ap, each = compare(truth, found)
+                ap, each = compare(truth, without_margin(found, margin))
                 scores.append(ap)
                 cells += each
             row = {

@@ -190,12 +190,14 @@ def plan_of(settings: TrainSettings, start: Model | None = None, *, deform: bool
         Whether tiles are deformed at all; weights that were computed beforehand do not follow a deformation.
     """
     from celltrail.segmentation.training.augment import Variation
-    from celltrail.segmentation.training.settings import Settings, preset
+    from celltrail.segmentation.training.settings import NUCLEI, Settings, preset
 
     known = {one.name for kind in (Settings, Variation) for one in fields(kind)}
     asked = {name: value for name, value in vars(settings).items() if name in known and value is not None}
     if start is not None:
         asked = {"width": start.net.architecture["width"], "depth": start.net.depth} | asked
+        if start.net.neighbour:
+            asked["neighbours"] = NUCLEI.neighbours
         if not asked.keys() & {"scale", "diameter"}:
             asked["diameter"] = start.info.get("diameter")
     if not deform:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Part = TypeVar("Part", bound="DataclassInstance")
+LENGTHS = (len(ROUND) - 1, len(ROUND))  # of scores: models made before one was added have one less
 LARGEST_DIAMETER = 1e5  # pixels
 
 
@@ -37,6 +38,7 @@ class Architecture:
     norm: str = setting("none", Option("Normalisation.", choices=("none", "batch")))
     dropout: float = setting(0.5, Option("Ratio of dropout.", minimum=0, maximum=0.99))
     distance: bool = setting(False, Option("Whether there is a distance head."))
+    neighbour: bool = setting(False, Option("Whether there is a head for the nearness of other cells."))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every weight by name; nothing is allocated."""
@@ -98,8 +100,8 @@ def _further(preprocessing: Preprocessing, instances: InstanceSettings, info: An
     if preprocessing.low >= preprocessing.high:
         yield f"'low' is {preprocessing.low} and 'high' is {preprocessing.high}: the second must be larger."
     score = instances.score
-    if not isinstance(score, list | tuple) or len(score) != len(ROUND) or not all(map(_is_weight, score)):
-        yield f"'score' must hold {len(ROUND)} numbers."
+    if not isinstance(score, list | tuple) or len(score) not in LENGTHS or not all(map(_is_weight, score)):
+        yield f"'score' must hold {LENGTHS[0]} or {LENGTHS[1]} numbers."
     if not isinstance(info, dict):
         yield "its header has no part 'info'."
         return

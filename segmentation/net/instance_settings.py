@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 from celltrail.data.settings import Option, described, setting
 
-# Log-odds of being a cell, whole and alone: a constant, then a weight for each of `candidates.features`, so that an
-# isolated cell of the usual size stands at about 6. ROUND was chosen by hand; FLAT, for large flat cells with faint
-# common edges, by cross-validation on DIC-C2DH-HeLa 01 (each half of the movie chose for the other) and rounded.
-ROUND = (-3.0, 4.0, 4.0, 3.0, -0.5)
-FLAT = (-5.0, 4.0, 3.0, 6.0, -1.3)
+# Log-odds of being a cell, whole and alone: a constant, then a weight for each of `hypotheses.features`, so that an
+# isolated cell of the usual size stands at about 6. ROUND was chosen on the training images of `nuclei` (either half of
+# them found as much for the other) and rounded; FLAT, for large flat cells with faint common edges, by cross-validation
+# on DIC-C2DH-HeLa 01 (each half of the movie chose for the other), likewise, and such cells may be of any shape.
+ROUND = (-0.5, 8.0, 1.5, 1.5, -0.8, 10.0)
+FLAT = (-5.0, 4.0, 3.0, 6.0, -1.3, 0.0)
 SCORES = {"round": ROUND, "flat": FLAT}
 
 

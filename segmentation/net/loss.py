@@ -32,22 +32,28 @@ def soft_dice(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     return 1 - (2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1)
 
 
-def total_loss(output: Tensor, batch: dict[str, Tensor], *, classes: int, dice: float, seeds: float) -> Tensor:
-    """Weighted cross entropy + ``dice`` · soft Dice + ``seeds`` · smooth L1 of the distance head.
+def total_loss(
+    output: Tensor, batch: dict[str, Tensor], *, classes: int, dice: float, seeds: float, neighbours: float = 0.0
+) -> Tensor:
+    """Weighted cross entropy + ``dice`` · soft Dice + ``seeds`` · smooth L1 of the distance head + ``neighbours`` · cross entropy of the nearness of neighbours.
 
     Parameters
     ----------
     output : Tensor
         What `celltrail.segmentation.net.unet.UNet` returns.
     batch : dict[str, Tensor]
-        "target" int64, "weight" and "distance" float, all (N, Y, X) of the size of the output.
+        "target" int64, "weight", "distance" and "nearness" float, all (N, Y, X) of the size of the output.
     """
     logits = output[:, :classes]
     loss = weighted_cross_entropy(logits, batch["target"], batch["weight"])
     known = (batch["weight"] > 0).to(output.dtype)
+    area = known.sum().clamp_min(1)
     if dice:
         loss = loss + dice * soft_dice(logits, batch["target"], known)
     if seeds and output.shape[1] > classes:
         error = functional.smooth_l1_loss(output[:, classes], batch["distance"], reduction="none", beta=0.1)
-        loss = loss + seeds * (error * known).sum() / known.sum().clamp_min(1)
+        loss = loss + seeds * (error * known).sum() / area
+    if neighbours and output.shape[1] > classes + 1:
+        error = functional.binary_cross_entropy_with_logits(output[:, classes + 1], batch["nearness"], reduction="none")
+        loss = loss + neighbours * (error * known).sum() / area
     return loss

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 Norm = Literal["none", "batch"]
+NOWHERE_NEAR = -4.0  # logit of a neighbour before anything is learnt of neighbours
 
 
 def margin_of(depth: int) -> int:
@@ -68,6 +69,8 @@ class UNet(nn.Module):
         bottom: where the released network has it.
     distance : bool
         One more output, the distance to the edge of the cell relative to the cell's largest.
+    neighbour : bool
+        One more output (a logit), how near another cell is; it begins as "nowhere near".
 
     Notes
     -----
@@ -86,11 +89,13 @@ class UNet(nn.Module):
         norm: Norm = "none",
         dropout: float = 0.5,
         distance: bool = False,
+        neighbour: bool = False,
     ) -> None:
         super().__init__()
         self.depth = depth
         self.classes = classes
         self.distance = distance
+        self.neighbour = neighbour
         self.architecture: dict[str, Any] = {
             "channels": channels,
             "classes": classes,
@@ -99,6 +104,7 @@ class UNet(nn.Module):
             "norm": norm,
             "dropout": dropout,
             "distance": distance,
+            "neighbour": neighbour,
         }
         widths = [width * 2**level for level in range(depth + 1)]
         inputs = [channels, *widths[:-1]]
@@ -108,9 +114,12 @@ class UNet(nn.Module):
             for w in reversed(widths[:-1])
         )
         self.merge = nn.ModuleList(_two_convolutions(2 * w, w, norm) for w in reversed(widths[:-1]))
-        self.head = nn.Conv2d(width, classes + distance, 1)
+        self.head = nn.Conv2d(width, classes + distance + neighbour, 1)
         self.dropout = nn.Dropout(dropout)
         initialise(self)
+        if neighbour:
+            nn.init.zeros_(self.head.weight[-1])
+            nn.init.constant_(self.head.bias[-1:], NOWHERE_NEAR)
         if width < 64:  # faster on a processor for narrow nets, slower for wide ones; the numbers are the same
             self.to(memory_format=torch.channels_last)
 
@@ -120,7 +129,7 @@ class UNet(nn.Module):
         return margin_of(self.depth)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Float (N, channels, Y, X) of valid sizes → logits (N, classes [+ 1], Y − 2·margin, X − 2·margin)."""
+        """Float (N, channels, Y, X) of valid sizes → logits (N, classes [+ 1 [+ 1]], Y − 2·margin, X − 2·margin)."""
         skips = []
         x = image
         for level, convolutions in enumerate(self.down):

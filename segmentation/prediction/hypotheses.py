@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import ConvexHull
 from skimage.measure import label as components_of
 from skimage.segmentation import watershed
 
@@ -238,23 +239,35 @@ def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def features(
     node: Node, nodes: list[Node], probability: Float32Array, mask: NDArray[np.bool_], typical_area: float
-) -> tuple[float, float, float, float]:
+) -> tuple[float, ...]:
     """What speaks for a candidate, all without units.
 
     Mean probability inside minus 0.5; how high its parts are joined, relative to its peak (1 for a
     single basin); how low it is joined to its neighbour, likewise; the squared logarithm of its area
-    over the usual one.
+    over the usual one; its `solidity` minus 1.
     """
     peak = max(nodes[leaf - 1].joined for leaf in node.leaves)
     inside = float(probability[mask].mean()) - 0.5
     together = min(node.joined / max(peak, 1e-6), 1.0)
     apart = 1 - min(node.parted / max(peak, 1e-6), 1.0)
-    return inside, together, apart, float(np.log(np.count_nonzero(mask) / typical_area)) ** 2
+    unusual = float(np.log(np.count_nonzero(mask) / typical_area)) ** 2
+    return inside, together, apart, unusual, solidity(mask) - 1
+
+
+def solidity(mask: NDArray[np.bool_]) -> float:
+    """Area over that of the convex hull, at most 1: two cells taken for one have a notch where they meet.
+
+    The hull is that of the middles of the sides of the pixels, so that a disc of pixels is convex.
+    """
+    border = np.argwhere(mask & ~ndimage.binary_erosion(mask))
+    middles = np.concatenate([np.eye(mask.ndim), -np.eye(mask.ndim)]) / 2
+    hull = ConvexHull((border[:, None] + middles).reshape(-1, mask.ndim))
+    return min(float(np.count_nonzero(mask) / hull.volume), 1.0)
 
 
 def score_of(values: tuple[float, ...], weights: tuple[float, ...]) -> float:
-    """Log-odds of a candidate with these features: a constant, then a weight for each."""
-    return weights[0] + float(np.dot(weights[1:], values))
+    """Log-odds of a candidate with these features: a constant, then a weight for each (none for the last ones: 0)."""
+    return weights[0] + float(np.dot(weights[1:], values[: len(weights) - 1]))
 
 
 def choose_best(nodes: list[Node], rows_of: dict[int, list[int]], hypotheses: Hypotheses) -> list[int]:

@@ -137,11 +137,14 @@ def eightfold(net: UNet, plane: Float32Array, memory_mb: float, device: torch.de
 
 
 def to_maps(net: UNet, output: Float32Array) -> Float32Array:
-    """Logits → probability of the foreground (1 − background), then the distance limited to 0 … 1."""
+    """Logits → probability of the foreground (1 − background), then the distance, 0 … 1, lower near other cells."""
     logits = output[: net.classes]
     exponent = np.exp(logits - logits.max(axis=0))
     probability = 1 - exponent[0] / exponent.sum(axis=0)
-    return np.stack([probability, *np.clip(output[net.classes :], 0, 1)])
+    distance = np.clip(output[net.classes : net.classes + net.distance], 0, 1)
+    if net.neighbour:
+        distance = distance / (1 + np.exp(output[net.classes + 1]))
+    return np.stack([probability, *distance])
 
 
 def limits_at(model: Model, image: NDArray[Any], factor: float) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from celltrail.data.labels.instances import judge_masks
 
 CELL_SIZE = 28  # diameter in pixels to which automatic reduction brings the cells
 FAR = 10  # frames after which two pictures of a movie are no longer nearly equal
+MARGIN_FRAMES, INSIDE = 10, 10
 TRUTHS = ("auto", "ST", "GT", "mixed")
 
 
@@ -198,6 +199,25 @@ def unknown_region(labels: NDArray[np.integer[Any]], markers: NDArray[np.integer
     to_cell = ndimage.distance_transform_edt(labels == 0)
     unknown: NDArray[np.bool_] = (labels == 0) & (to_marker < to_cell) & (to_marker <= 2 * longest)
     return unknown
+
+
+def unlabelled_margin(movie: AnnotatedMovie) -> int:
+    """Pixels at the sides of the frames in which cells have no label, as in movies of the Cell Tracking Challenge.
+
+    No cell lies wholly in this margin, but `INSIDE` cells or more, in up to `MARGIN_FRAMES` frames, come no further in
+    than twice as far: that is no chance. 0 where it may be, or the margin is wider than an eighth of a frame.
+    """
+    chosen = np.linspace(0, len(movie.numbers) - 1, min(len(movie.numbers), MARGIN_FRAMES)).round().astype(int)
+    reach: list[int] = []  # of each cell, how far in it comes
+    widest = 0
+    for index in chosen:
+        for plane in planes_of(read_labels(movie, movie.numbers[index])):
+            rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in plane.shape)
+            inwards = np.minimum(rows[:, None], columns)
+            reach += list(ndimage.maximum(inwards, plane, np.unique(plane[plane > 0])))
+            widest = min(plane.shape) // 8
+    margin = int(min(reach, default=0))
+    return margin if margin <= widest and np.count_nonzero(np.array(reach) < 2 * margin) >= INSIDE else 0
 
 
 def typical_diameter(movies: Iterable[AnnotatedMovie], frames_each: int = 5) -> float:

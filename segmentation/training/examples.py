@@ -24,11 +24,19 @@ from celltrail.segmentation.net.unet import margin_of, valid_size
 from celltrail.segmentation.prediction.contrast import darkness, roughness
 from celltrail.segmentation.prediction.grey import grey_limits, normalise
 from celltrail.segmentation.prediction.tiles import reduce_image
-from celltrail.segmentation.training.annotated import AnnotatedMovie, planes_of, read_labels, shape_of, unknown_region
+from celltrail.segmentation.training.annotated import (
+    AnnotatedMovie,
+    planes_of,
+    read_labels,
+    shape_of,
+    unknown_region,
+    unlabelled_margin,
+)
 from celltrail.segmentation.training.augment import inside, read_tile, sample_coordinates, vary_cells, vary_grey
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.weight_map import border_weights, carve, class_weights, relative_distance
 
+NEAR = 3.0  # pixels: σ of the nearness of neighbours; cells are about 20 wide
 CACHE_BYTES = 3 * 2**29
 DARKNESS_FRAMES = 40  # as many tell what the grey values of the others are like
 
@@ -50,9 +58,12 @@ class Plane:
 
 
 def prepare_frame(
-    movie: AnnotatedMovie, number: int, preprocessing: Preprocessing, diameter: float = 0.0
+    movie: AnnotatedMovie, number: int, preprocessing: Preprocessing, diameter: float = 0.0, margin: int = 0
 ) -> list[Plane]:
-    """The planes of one frame; ``diameter`` resizes them so that their cells have this median diameter (0: not)."""
+    """The planes of one frame; ``diameter`` resizes them so that their cells have this median diameter (0: not).
+
+    In a ``margin`` of so many pixels only labelled cells are known, see `unlabelled_margin`.
+    """
     image, labels = np.asarray(movie.images[number]), read_labels(movie, number)
     if image.shape != labels.shape:
         raise InputError(
@@ -61,6 +72,10 @@ def prepare_frame(
     known = np.ones(labels.shape, dtype=bool)
     if movie.markers is not None and number in movie.markers:
         known = ~unknown_region(labels, np.asarray(movie.markers[number]))
+    if margin:
+        inner = np.zeros(labels.shape, dtype=bool)
+        inner[..., margin:-margin, margin:-margin] = True
+        known &= inner | (labels > 0)
     scaled = normalise(image, grey_limits(image, preprocessing.low, preprocessing.high))
     weights: list[NDArray[Any] | None] = [None] * len(planes_of(scaled))
     if movie.weights is not None:
@@ -121,21 +136,28 @@ def make_targets(
     Returns
     -------
     dict
-        "target" int64 (0 background, 1 cell), "weight" float32 (0 where not known), "distance" float32.
+        "target" int64 (0 background, 1 cell), "weight" float32 (0 where not known), "distance" float32, and where it is
+        learnt "nearness" float32.
     """
     carved = carve(labels)
     target = (carved > 0).astype(np.int64)
     weight = balance[target]
     if settings.w0 > 0:
         weight = weight + border_weights(carved, settings.w0, settings.sigma)
-    return {"target": target, "weight": weight * known, "distance": relative_distance(carved)}
+    targets: dict[str, NDArray[Any]] = {
+        "target": target,
+        "weight": weight * known,
+        "distance": relative_distance(carved),
+    }
+    if settings.neighbours:
+        targets["nearness"] = border_weights(carved, 1.0, NEAR)
+    return targets
 
 
 class TrainingTiles(Dataset[dict[str, Tensor]]):
     """Varied tiles of annotated movies; tile ``i`` depends on nothing but the data, the settings, the seed and ``i``.
 
-    Each item holds "image" float32 (1, n, n) and "target", "weight", "distance" of the size of the
-    net's output.
+    Each item holds "image" float32 (1, n, n), and what `make_targets` returns in the size of the net's output.
 
     Parameters
     ----------
@@ -168,6 +190,7 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         self.groups = group_frames(self.frames[: self.sure])
         self._cache: dict[int, list[Plane]] = {}
         self._cached_bytes = 0
+        self._margins = {id(movie): unlabelled_margin(movie) for movie in [*movies, *(also or [])]}
         self.balance = class_weights(self._count_classes(), settings.balance)
 
     def __len__(self) -> int:
@@ -186,7 +209,8 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         """The prepared planes of a frame; kept in memory as long as they are few."""
         if index in self._cache:
             return self._cache[index]
-        planes = prepare_frame(*self.frames[index], self.preprocessing, self.settings.diameter)
+        movie, number = self.frames[index]
+        planes = prepare_frame(movie, number, self.preprocessing, self.settings.diameter, self._margins[id(movie)])
         size = sum(plane.image.nbytes + plane.labels.nbytes + plane.known.nbytes for plane in planes)
         if self._cached_bytes + size <= CACHE_BYTES:
             self._cache[index] = planes

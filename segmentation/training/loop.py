@@ -88,6 +88,7 @@ def build_net(settings: Settings, seed: int) -> UNet:
         norm=settings.norm,
         dropout=settings.dropout,
         distance=settings.distance,
+        neighbour=settings.neighbours > 0,
     )
 
 
@@ -97,13 +98,14 @@ def copy_weights(source: UNet, net: UNet) -> None:
     Raises
     ------
     InputError
-        If the two are built in another way; only dropout, which has no weights, may differ, and ``net`` may be wider.
+        If the two are built in another way; only dropout, which has no weights, may differ, and ``net`` may be wider
+        and have the output for neighbours, which ``source`` lacks.
     """
     wanted, found = net.architecture, source.architecture
     different = [
         f"{key} {found.get(key)} instead of {value}"
         for key, value in wanted.items()
-        if key != "dropout" and found.get(key) != value and not (key == "width" and found[key] < value)
+        if key != "dropout" and found.get(key) != value and not (key in ("width", "neighbour") and found[key] < value)
     ]
     if different:
         raise InputError(
@@ -325,7 +327,14 @@ def train_step(
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(batch["image"].device.type, enabled=batch["image"].device.type == "cuda", dtype=torch.bfloat16):
         output = net(batch["image"])
-    loss = total_loss(output.float(), batch, classes=net.classes, dice=settings.dice, seeds=settings.seeds)
+    loss = total_loss(
+        output.float(),
+        batch,
+        classes=net.classes,
+        dice=settings.dice,
+        seeds=settings.seeds,
+        neighbours=settings.neighbours,
+    )
     loss.backward()
     optimiser.step()
     return float(loss.detach())

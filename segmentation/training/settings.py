@@ -35,7 +35,7 @@ class Settings:
         Steps between two looks at the validation frames.
     w0, sigma, balance : float
         Border term and strength of the class weights, see ``weight_map``.
-    dice, seeds : float
+    dice, seeds, neighbours : float
         See `celltrail.segmentation.net.loss.total_loss`.
     average : float
         Decay of the moving average of the weights that is kept beside the weights; 0: none.
@@ -64,6 +64,7 @@ class Settings:
     balance: float = 1.0
     dice: float = 0.0
     seeds: float = 0.0
+    neighbours: float = 0.0
     average: float = 0.0
     cells: Literal["round", "flat"] = "round"
     tta: bool = False
@@ -104,6 +105,7 @@ NUCLEI = replace(
     steps=4000,
     epoch=200,
     balance=0.0,
+    neighbours=3.0,
     average=0.998,
     variation=Variation(
         vector=2.0,

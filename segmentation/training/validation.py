@@ -83,6 +83,7 @@ def validate(
                         classes=net.classes,
                         dice=settings.dice,
                         seeds=settings.seeds,
+                        neighbours=settings.neighbours,
                     )
                 )
             )

@@ -414,7 +414,7 @@ def test_the_viewer_shows_a_frame_whose_first_request_failed(browser: Any, addre
     context.close()
 
 
-def test_questions_are_answered_by_one_key_each(page: Any, address: str, shown: Path) -> None:
+def test_questions_are_answered_by_one_key_each(page: Any, address: str, shown: Path, desk: Path) -> None:
     answers = shown / "01_RES_answers.csv"
     page.goto(f"{address}/review?run={registry.opaque_id(shown / '01_RES')}")
     page.get_by_text("1 of ").first.wait_for()
@@ -524,7 +524,9 @@ WITHOUT_RIGHTS = ["setpriv", f"--bounding-set={RIGHTS}", f"--inh-caps={RIGHTS}"]
 
 @pytest.mark.slow
 @pytest.mark.skipif(WITHOUT_RIGHTS != [] and shutil.which("setpriv") is None, reason="root cannot give rights away")
-def test_corrections_in_a_folder_that_cannot_be_written(page: Any, root: Path, shown: Path, tmp_path: Path) -> None:
+def test_corrections_in_a_folder_that_cannot_be_written(
+    page: Any, root: Path, shown: Path, desk: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(shown, tmp_path / "movie"))
     place = tmp_path / "place"
     place.mkdir()

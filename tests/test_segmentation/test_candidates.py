@@ -22,6 +22,8 @@ from celltrail.segmentation.prediction.hypotheses import (
     label_cells,
     regions,
     saddles,
+    score_of,
+    solidity,
 )
 from celltrail.segmentation.prediction.instances import remove_small
 from celltrail.segmentation.prediction.tiles import Prediction
@@ -53,6 +55,38 @@ def test_two_peaks_with_a_high_saddle_are_one_cell() -> None:
     found = find_hypotheses(maps, SETTINGS)
     assert len(found.best) == 1
     assert np.array_equal(paint(found.hypotheses, found.best) > 0, maps.probability > 0.5)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_solidity_of_balls_that_touch(ndim: int) -> None:
+    """Radius 8, centres 16 apart: two discs in a hull of πr² + 4r², two balls in one of 4⁄3 πr³ + 2πr³."""
+    axes = np.indices((24,) * (ndim - 1) + (40,)) - 11.5
+    away = [np.sqrt((axes[:-1] ** 2).sum(axis=0) + (axes[-1] - x) ** 2) for x in (0, 16)]
+    ball = np.pi * 8**2 if ndim == 2 else 4 / 3 * np.pi * 8**3
+    hull = ball + (4 * 8**2 if ndim == 2 else 2 * np.pi * 8**3)
+    steps = 0.02 if ndim == 2 else 0.07  # of pixels, of voxels
+    assert solidity(away[0] <= 8) == pytest.approx(1, abs=steps)
+    assert solidity((away[0] <= 8) | (away[1] <= 8)) == pytest.approx(2 * ball / hull, abs=steps)
+    assert solidity(np.ones((3,) * ndim, bool)) == 1
+    assert solidity(np.ones((1,) * ndim, bool)) == 1
+
+
+def test_a_model_with_fewer_weights_does_not_hear_of_the_last_features() -> None:
+    assert score_of((1.0, 2.0, 3.0), (0.5, 1.0, 10.0)) == 21.5
+    assert score_of((1.0, 2.0, 3.0), (0.5, 1.0, 10.0, 100.0)) == 321.5
+
+
+def test_a_notch_makes_two_of_what_would_be_one() -> None:
+    """Two discs that meet at three quarters of their height are two cells; what fills the notch between them is one."""
+    low = maps_of([(20, 20), (20, 38)], 12)
+    assert low.distance is not None
+    high = np.where(low.distance > 0, 0.6 + 0.4 * low.distance, 0).astype(np.float32)
+    filled = high.copy()
+    filled[8:33, 20:39] = np.maximum(filled[8:33, 20:39], 0.6)
+    assert len(find_hypotheses(Prediction(low.probability, high), SETTINGS).best) == 2
+    found = find_hypotheses(Prediction((filled > 0) * np.float32(0.98), filled), SETTINGS)
+    assert len(found.best) == 1
+    assert len(found.hypotheses) >= 3  # two parts were candidates
 
 
 def test_regions_never_conflict_with_each_other() -> None:

@@ -24,6 +24,7 @@ from celltrail.segmentation.training.annotated import (  # noqa: E402
     split_in_time,
     typical_diameter,
     unknown_region,
+    unlabelled_margin,
 )
 from celltrail.segmentation.training.annotations import open_annotations  # noqa: E402
 from celltrail.segmentation.training.augment import NO_VARIATION  # noqa: E402
@@ -73,6 +74,57 @@ def test_same_seed_and_number_same_tile() -> None:
     _ = again[0]
     assert all(torch.equal(first[5][key], again[5][key]) for key in first[5])
     assert not torch.equal(first[5]["image"], first[6]["image"])
+
+
+def squares(corners: list[tuple[int, int]], frames: int = 1) -> AnnotatedMovie:
+    """Frames of 80 × 80 with squares of 4 × 4 at these corners."""
+    labels = np.zeros((80, 80), dtype=np.uint16)
+    for number, (y, x) in enumerate(corners, start=1):
+        labels[y : y + 4, x : x + 4] = number
+    image = (labels > 0) * 200 + 50
+    return AnnotatedMovie(
+        dict.fromkeys(range(frames), image), dict.fromkeys(range(frames), labels), tuple(range(frames))
+    )
+
+
+INNER = [(5, x) for x in range(5, 75, 6)] + [(40, 40)]  # twelve squares whose rows are 5 to 8, and one in the middle
+
+
+def test_a_margin_without_labels_is_seen_where_it_is_no_chance() -> None:
+    assert unlabelled_margin(squares(INNER)) == 8
+    assert unlabelled_margin(squares([*INNER, (79, 40)])) == 0  # a cell at the very side
+    assert unlabelled_margin(squares([*INNER, (75, 40)])) == 0  # of 4 pixels, and only one comes that far
+    assert unlabelled_margin(squares(INNER[:9])) == 0  # too few to tell
+    assert unlabelled_margin(squares([(y + 6, x) for y, x in INNER if 10 < x < 66])) == 0  # too wide for a margin
+    assert unlabelled_margin(squares([])) == 0
+
+
+def test_nothing_is_learnt_of_a_margin_without_labels_but_its_labelled_cells() -> None:
+    settings = replace(SMALL, variation=NO_VARIATION, tile=80)
+    weight, target = (
+        TrainingTiles([squares(INNER)], settings, Preprocessing(), seed=0, count=1)[0][key].numpy()
+        for key in ("weight", "target")
+    )
+    known = np.zeros((80, 80), dtype=bool)
+    known[8:-8, 8:-8] = True
+    side = weight.shape[0]
+    assert side >= 80
+    first = (side - 80) // 2
+    inside = slice(first, first + 80)
+    np.testing.assert_array_equal(weight[inside, inside] > 0, known | (target[inside, inside] > 0))
+
+
+def test_nearness_of_neighbours_by_hand() -> None:
+    """σ is 3: e^(−(d₁ + d₂)² / 18), d₁ to the nearest cell and d₂ to the next; a lone cell is near nothing."""
+    labels = np.zeros((3, 12), dtype=np.int32)
+    labels[:, :3], labels[:, 4:7] = 1, 2
+    settings = replace(SMALL, neighbours=1.0)
+    near = make_targets(labels, np.ones(labels.shape, bool), np.ones(2, np.float32), settings)["nearness"][1]
+    sums = np.array([4, 3, 2, 2, 2, 3, 4, 6, 8, 10, 12, 14])
+    np.testing.assert_allclose(near, np.exp(-(sums**2) / 18), atol=1e-6)
+    labels[labels == 2] = 0
+    assert not make_targets(labels, np.ones(labels.shape, bool), np.ones(2, np.float32), settings)["nearness"].any()
+    assert "nearness" not in make_targets(labels, np.ones(labels.shape, bool), np.ones(2, np.float32), SMALL)
 
 
 def test_less_sure_movies_give_half_of_the_tiles_however_many_frames_they_have() -> None:

@@ -44,6 +44,14 @@ def test_tiled_equals_whole(norm: str, shape: tuple[int, int]) -> None:
         np.testing.assert_allclose(tiled, to_maps(net, whole), atol=1e-6)
 
 
+def test_the_distance_is_lower_near_other_cells() -> None:
+    """A logit of ln 3 is a nearness of ¾, which leaves a quarter of the distance."""
+    net = UNet(width=2, depth=1, distance=True, neighbour=True)
+    output = np.zeros((4, 1, 3), dtype=np.float32)
+    output[2], output[3] = [0.8, 0.8, 1.5], [-100, np.log(3), -100]
+    np.testing.assert_allclose(to_maps(net, output)[1], [[0.8, 0.2, 1.0]], rtol=1e-6)
+
+
 def test_paper_network_tiled_equals_whole() -> None:
     net = random_net("none", depth=4, distance=False)
     plane = np.random.default_rng(1).random((300, 260), dtype=np.float32)

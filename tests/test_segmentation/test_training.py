@@ -17,7 +17,8 @@ torch = pytest.importorskip("torch")
 from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.data.settings import options_of  # noqa: E402
 from celltrail.segmentation.net.loss import soft_dice, total_loss, weighted_cross_entropy  # noqa: E402
-from celltrail.segmentation.net.unet import UNet  # noqa: E402
+from celltrail.segmentation.net.model import Model  # noqa: E402
+from celltrail.segmentation.net.unet import NOWHERE_NEAR, UNet  # noqa: E402
 from celltrail.segmentation.prediction.movie import segment_movie  # noqa: E402
 from celltrail.segmentation.prediction.tiles import predict  # noqa: E402
 from celltrail.segmentation.train_cli import plan_of  # noqa: E402
@@ -164,6 +165,15 @@ def test_total_loss_adds_its_parts() -> None:
     assert total_loss(output, batch, classes=2, dice=0.5, seeds=1) > plain
 
 
+def test_total_loss_hears_of_neighbours_only_where_the_truth_is_known() -> None:
+    output = torch.zeros(1, 4, 1, 2)
+    output[0, 3, 0] = torch.tensor([0.0, 50.0])  # the second is far from true, but nobody knows
+    batch = {"target": torch.zeros(1, 1, 2, dtype=torch.long), "weight": torch.tensor([[[1.0, 0.0]]])}
+    batch |= {"distance": torch.zeros(1, 1, 2), "nearness": torch.tensor([[[0.25, 0.0]]])}
+    without, with_ = (total_loss(output, batch, classes=2, dice=0, seeds=0, neighbours=n) for n in (0.0, 2.0))
+    assert float(with_ - without) == pytest.approx(2 * math.log(2), rel=1e-5)
+
+
 def test_presets_differ_and_can_be_changed() -> None:
     assert preset("paper").optimiser == "sgd"
     assert preset("fast", width=8, rate=None).width == 8
@@ -250,6 +260,19 @@ def test_a_wider_net_begins_as_the_same_function() -> None:
         heard = wide.head.weight.grad
         assert heard is not None
         assert (heard[:, 4:] != 0).any()  # the new channels can be learnt to be heard
+
+
+def test_a_net_that_learns_of_neighbours_begins_as_the_one_without() -> None:
+    plain = UNet(width=4, depth=2, norm="batch", distance=True, dropout=0.0).eval()
+    more = UNet(**plain.architecture | {"neighbour": True}).eval()
+    copy_weights(plain, more)
+    image = torch.randn(2, 1, 60, 60)
+    with torch.no_grad():
+        torch.testing.assert_close(more(image)[:, :3], plain(image))
+        assert more(image)[:, 3].unique().tolist() == [NOWHERE_NEAR]
+    with pytest.raises(InputError, match="neighbour True instead of False"):
+        copy_weights(more, plain)
+    assert plan_of(TrainSettings(), Model(more)).neighbours > 0 == plan_of(TrainSettings(), Model(plain)).neighbours
 
 
 def test_a_training_that_goes_on_must_have_had_the_same_start(tmp_path: Path) -> None:
