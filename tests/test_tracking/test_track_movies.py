@@ -190,7 +190,7 @@ def test_gaps_are_switched_on_by_the_movie(crowd):
 def test_one_cell_ends_where_an_unlike_one_begins_beside_it(crowd):
     for t in range(8):
         if t >= 4:
-            crowd[t][5] = (24.0, 42.0, 2.5)  # more than two cells away, and much smaller
+            crowd[t][5] = (24.0, 44.0, 1.5)  # two and a half cells away, and much smaller
         crowd[t].pop(6)
     rows = rows_of(track({t: draw(*cells) for t, cells in crowd.items()}))
     assert sorted((begin, end) for _, begin, end, _ in rows) == [(0, 3), *[(0, 7)] * 14, (4, 7)]
