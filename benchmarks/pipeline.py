@@ -15,6 +15,11 @@ and measuring the masks, which Celltrail's row contains, are not in its time. It
     python -m venv peers && peers/bin/pip install laptrack==0.17.1
     python benchmarks/pipeline.py --peer-python peers/bin/python
 
+What deciding about wrong and missing masks costs: with ``--images`` the movie has images, and the whole of it is tracked in
+turn with the defaults, with ``--max-gap 0``, and with ``--masks-as-given --max-gap 0``, so often as ``--times`` says.
+
+    python benchmarks/pipeline.py --images --frames 130 --cells 250
+
 A folder given with ``--folder`` keeps the movie and the results; a movie that is there is used again.
 """
 
@@ -23,6 +28,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import statistics
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,26 +39,34 @@ from measure import celltrail, markdown_table, parser, run_command, write_rows
 
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.opening import open_labels
+from celltrail.data.files.tiff import write_array
 from celltrail.data.graph.candidates import load_graph
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.tracking.exporting.masks import relabel
 
 CYCLE = 200.0  # frames between two divisions
 DEATHS = 0.74 / CYCLE  # per cell and frame: as many as are born
+DECIDING = {"celltrail": (), "no gaps": ("--max-gap", 0), "nothing": ("--masks-as-given", "--max-gap", 0)}
 PEERS = ("laptrack", "laptrack-scaled", "laptrack-overlap")
 
 
-def write_movie(folder: Path, frames: int, cells: int, size: int, seed: int, missing: float) -> None:
-    """Write a simulated movie's truth as ``01_GT/TRA``, and what is to be tracked as ``MASKS``."""
+def write_movie(
+    folder: Path, *, frames: int, cells: int, size: int, seed: int, missing: float, with_images: bool
+) -> None:
+    """Write a simulated movie's truth as ``01_GT/TRA``, what is to be tracked as ``MASKS``, its images as ``01``."""
     scene = simulate_scene(frames=frames, cells=cells, size=(size, size), cycle=CYCLE, death_rate=DEATHS, seed=seed)
     random = np.random.default_rng([seed, 1])
     work = folder / "partial"
-    truth, seen = work / "01_GT" / "TRA", work / "MASKS"
-    truth.mkdir(parents=True)
-    seen.mkdir()
+    truth, seen, images = work / "01_GT" / "TRA", work / "MASKS", work / "01"
+    for made in (truth, seen, *([images] if with_images else [])):
+        made.mkdir(parents=True)
     digits = digits_for(range(frames))
     for number in range(frames):
-        mask = scene.mask(number)
+        if with_images:
+            image, mask = scene.draw(number)
+            write_array(images / f"t{number:0{digits}d}.tif", image)
+        else:
+            mask = scene.mask(number)
         present = np.flatnonzero(np.bincount(mask.ravel())[1:]) + 1
         shown = present[random.random(len(present)) >= missing]
         write_masks(truth, [(number, mask)], prefix="man_track", digits=digits)
@@ -63,13 +77,15 @@ def write_movie(folder: Path, frames: int, cells: int, size: int, seed: int, mis
     work.rmdir()
 
 
-def track_once(folder: Path, frames: int, jobs: int) -> dict[str, Any]:
+def track_once(folder: Path, frames: int, jobs: int, method: str = "celltrail") -> dict[str, Any]:
     """Track the first frames of a movie, and measure the result."""
     part, out = f"0:{frames - 1}", folder / f"RES{frames}"
-    usage, run = celltrail("track", folder / "MASKS", "--frames", part, "--jobs", jobs, "--out", out, "--overwrite")
+    images = ("--images", folder / "01") if (folder / "01").is_dir() else ()
+    how = (*images, "--frames", part, "--jobs", jobs, *DECIDING[method])
+    usage, run = celltrail("track", folder / "MASKS", *how, "--out", out, "--overwrite")
     return {
         "case": f"{frames} frames",
-        "method": "celltrail",
+        "method": method,
         "status": run["status"],
         **vars(usage),
         "detections": run["detections"],
@@ -116,7 +132,12 @@ def peer_once(method: str, python: str, folder: Path, frames: int, limit: int) -
 def run(folder: Path, options: Any) -> Iterator[dict[str, Any]]:
     """The rows of the table, one after the other."""
     if not (folder / "MASKS").is_dir():
-        write_movie(folder, options.frames, options.cells, options.size, options.seed, options.missing)
+        given = {name: getattr(options, name) for name in ("frames", "cells", "size", "seed", "missing")}
+        write_movie(folder, **given, with_images=options.images)
+    if options.images:
+        for _ in range(options.times):
+            yield from (track_once(folder, options.frames, options.jobs, method) for method in DECIDING)
+        return
     for frames in (options.frames // 2, options.frames):
         yield track_once(folder, frames, options.jobs)
     for method in PEERS if options.peer_python else ():
@@ -132,6 +153,8 @@ def main() -> None:
     arguments.add_argument("--missing", type=float, default=0.0, help="share of the masks that are left out")
     arguments.add_argument("--jobs", type=int, default=1)
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--images", action="store_true", help="what deciding about masks costs, with images")
+    arguments.add_argument("--times", type=int, default=3)
     arguments.add_argument("--folder", type=Path, help="keep the movie and the results here")
     arguments.add_argument("--peer-python", metavar="PYTHON", help="a Python that has laptrack")
     arguments.add_argument("--peer-seconds", type=int, default=600)
@@ -145,6 +168,11 @@ def main() -> None:
     names = ("case", "method", "detections", "status", "LNK", "BIO")
     shown = [[*(row[name] for name in names), f"{row['cpu_s']:.1f}", f"{row['peak_mb']:.0f}"] for row in rows]
     print(markdown_table([*names, "CPU s", "peak MB"], shown))
+    if options.images:
+        took = {name: statistics.median(row["cpu_s"] for row in rows if row["method"] == name) for name in DECIDING}
+        for name, seconds in took.items():
+            print(f"{name}: {seconds:.1f} CPU-s, {seconds / took['nothing']:.2f} times the last one's")
+        return
     half, whole = rows[:2]
     per_cell = (whole["peak_mb"] - half["peak_mb"]) * 2**20 / (whole["detections"] - half["detections"])
     print(f"memory grows by {per_cell / 1000:.2f} kB for each further cell")

@@ -5,7 +5,7 @@
 The development movies, a run of frames of each (about ``--cells`` cells, so that this takes minutes), as they are;
 with 3 % of the masks merged, 3 % split, or 5 % dropped; and every 2nd, 4th and 8th frame of the whole movie. Each is
 tracked with the defaults and with every single option that might help. The loss is the best OP_CLB less that of the
-default. Costs are learned without the kind of movie that is judged, and kept in DIR.
+default, by input too. Costs are learned without the kind of movie that is judged, and kept in DIR.
 
 A run that was broken off goes on from FILE, whose movies are not tracked again.
 Where an option cannot change anything (no gap and no repair was even considered) the default's result stands for it.
@@ -45,6 +45,7 @@ GAPS = {f"--max-gap {n}": {"max_gap": n} for n in (0, 1, 2)}
 MASKS = {"--no-repair": {"repair": False}, "--masks-as-given": {"masks_as_given": True}}
 OTHERS = {"--allow-drop": {"allow_drop": True}, "--costs calibrated": {"costs": "calibrated"}}
 DEFAULT = "default"
+APART = "testing_dataset"  # whose truth joins cells for a frame
 
 
 @dataclass(frozen=True)
@@ -178,31 +179,35 @@ def pooled(rows: list[dict[str, Any]]) -> list[Any]:
 
 
 def report(rows: list[dict[str, Any]]) -> str:
-    """Both tables in Markdown."""
+    """Three tables in Markdown: movies, inputs, options."""
     names = list(dict.fromkeys(row["case"] for row in rows))
     by = {(row["case"], row["method"]): row for row in rows}
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    table, losses = [], []
+    table, loss = [], {}
     for name in names:
         values = {method: by[name, method]["OP_CLB"] for method in methods}
         best = max(values, key=lambda method: values[method])
-        losses.append(values[best] - values[DEFAULT])
-        own = by[name, DEFAULT]
-        table.append(
-            [
-                name,
-                values[DEFAULT],
-                best if losses[-1] > 0 else "–",
-                values[best],
-                losses[-1],
-                own["repaired"],
-                own["filled"],
-            ]
-        )
-    text = markdown_table(["movie", DEFAULT, "best option", "with it", "loss", "repaired", "filled"], table)
-    text += f"\n\nLoss: mean {np.mean(losses):.4f}, largest {np.max(losses):.4f}, of {len(losses)}.\n\n"
-    header = ["option", "OP_CLB", "wrong links of 1,000", "missing links of 1,000", "division F1", "CPU s"]
-    return text + markdown_table(header, [[m, *pooled([by[name, m] for name in names])] for m in methods])
+        loss[name], own = values[best] - values[DEFAULT], by[name, DEFAULT]
+        option = best if loss[name] > 0 else "–"
+        table.append([name, values[DEFAULT], option, values[best], loss[name], own["repaired"], own["filled"]])
+    inputs = []
+    for kind in (*INPUTS, ""):
+        for text, within in (("all", names), (f"but for {APART}", [name for name in names if APART not in name])):
+            mine = [name for name in within if name.endswith(kind)]
+            if mine:
+                losses = [loss[name] for name in mine]
+                judged = pooled([by[name, DEFAULT] for name in mine])[:-1]
+                inputs.append([kind or "all inputs", text, float(np.mean(losses)), max(losses), *judged])
+    links = ["OP_CLB", "wrong links of 1,000", "missing links of 1,000", "division F1"]
+    return "\n\n".join(
+        [
+            markdown_table(["movie", DEFAULT, "best option", "with it", "loss", "repaired", "filled"], table),
+            markdown_table(["input", "movies", "mean loss", "largest loss", *links], inputs),
+            markdown_table(
+                ["option", *links, "CPU s"], [[m, *pooled([by[name, m] for name in names])] for m in methods]
+            ),
+        ]
+    )
 
 
 def main() -> None:

@@ -12,7 +12,9 @@ from celltrail.data.files.ctc import track_file
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.tracks import read_tracks
 from celltrail.tracking import track, write_result
+from celltrail.tracking.costs.pricing import Constants, end_costs, unlikely_cost
 from celltrail.tracking.exporting.masks import paint_missing
+from celltrail.tracking.measuring.table import measure_movie
 
 SIZE = (64, 64)
 
@@ -182,7 +184,32 @@ def test_gaps_are_switched_on_by_the_movie(crowd):
     assert holed.run["constants"]["gap"] == pytest.approx(-np.log((3 + 0.5) / (links + 50)))
     assert holed.run["scale"]["gap_rate"] == pytest.approx(3 / (links + 3))
     assert whole.run["scale"]["gap_rate"] == 0
-    assert whole.run["constants"]["gap"] == 2.0
+    assert whole.run["constants"]["gap"] == Constants.gap  # one cell in a hundred, as the prior of the rate
+
+
+def test_one_cell_ends_where_an_unlike_one_begins_beside_it(crowd):
+    for t in range(8):
+        if t >= 4:
+            crowd[t][5] = (24.0, 44.0, 1.5)  # two and a half cells away, and much smaller
+        crowd[t].pop(6)
+    rows = rows_of(track({t: draw(*cells) for t, cells in crowd.items()}))
+    assert sorted((begin, end) for _, begin, end, _ in rows) == [(0, 3), *[(0, 7)] * 14, (4, 7)]
+    assert {parent for *_, parent in rows} == {0}
+
+
+def test_a_link_is_the_dearer_the_less_likely_it_is():
+    constants, logit = Constants(), np.linspace(6, -12, 400)
+    cost = unlikely_cost(logit, constants) - logit
+    assert (np.diff(cost) > 0).all()
+    assert np.array_equal(cost[logit >= -constants.unlikely], -logit[logit >= -constants.unlikely])
+    assert cost[-1] == pytest.approx(12 + constants.steep * (12 - constants.unlikely))
+
+
+def test_beginning_in_the_second_frame_costs_no_more_than_one_unseen_frame(crowd):
+    table = measure_movie({t: draw(*cells) for t, cells in crowd.items()})
+    appear, disappear = end_costs(table, Constants(margin=0.0, border=7.0))
+    assert [appear[table.frame == t].max() for t in range(4)] == [0, 4.6, 7, 7]
+    assert [disappear[table.frame == t].max() for t in range(4, 8)] == [7, 7, 4.6, 0]
 
 
 def test_a_missing_frame_is_a_gap_not_an_end(crowd):

@@ -47,7 +47,8 @@ class Constants:
     border : float
         The same near its side.
     gap : float
-        Each frame in which a linked cell was not seen, though others were.
+        Each frame in which a linked cell was not seen, though others were. Where a movie shows no such frame, this
+        is also what appearing costs in the second frame, and disappearing in the last but one.
     blank : float
         Each frame in which a linked cell was not seen, nor any other.
     margin : float
@@ -60,19 +61,25 @@ class Constants:
     false : float
         Leaving out a detection that is doubtful, which is one below ``small`` times the median area without a
         likely link to either side.
+    unlikely, steep : float
+        A link that is less likely than ``unlikely`` nats costs ``steep`` nats more for each further nat. The log-odds of a link say
+        how it compares with others, not that a cell may end and another begin beside it: of the links that were
+        chosen at 4 nats and more, for want of anything better, 65 of 74 were wrong (``benchmarks/links.py``).
     keep : float
         Divisions that are worse than a link and an appearance by more than this are left out.
     """
 
     appear: float = 7.0
     border: float = 3.0
-    gap: float = 2.0
+    gap: float = 4.6
     blank: float = 1.0
     margin: float = 0.25
     late: float = 6.0
     outside: float = 3.0
     false: float = 10.0
     small: float = 0.5
+    unlikely: float = 4.0
+    steep: float = 5.0
     keep: float = 6.0
 
     def in_words(self) -> list[str]:
@@ -81,6 +88,7 @@ class Constants:
             f"appearing or disappearing inside the image costs {self.appear:g} nats: it happens to one cell in {np.exp(self.appear):,.0f}",
             f"within {self.margin:g} cell diameters of the side it costs {self.border:g} nats: one cell in {np.exp(self.border):,.0f}",
             "appearing in the first frame and disappearing after the last one costs nothing",
+            f"a link that is less likely than one in {np.exp(self.unlikely):,.0f} costs {self.steep:g} nats more for each nat beyond: where nothing else is near, a cell rather ends",
             f"a daughter first seen a frame after her sister costs {self.late:g} nats: one birth in {np.exp(self.late):,.0f}",
             f"a daughter whose sister is outside the image costs {self.border + self.outside:g} nats ({self.border:g} of them as a cell that leaves there): one birth in {np.exp(self.border + self.outside):,.0f}",
             f"leaving out a small detection that nothing precedes or follows costs {self.false:g} nats",
@@ -320,13 +328,23 @@ def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[Fl
     """
     logit, terms = model.link(part.link_features, len(part.links))
     unseen = unseen_cost(part.links, constants) + CONTESTED_COST * (part.links.doubt > COVERED)
-    cost, outside = unseen - logit, np.zeros(len(logit))
+    unlikely = unlikely_cost(logit, constants)
+    cost, outside = unseen + unlikely - logit, np.zeros(len(logit))
     lone = find_lone_daughters(part)
     born, _ = model.division(lone_daughter_features(part, lone), len(lone))
     alone = constants.border + constants.outside - born
     outside[lone] = np.where((alone < 0) & (alone < cost[lone]), alone - cost[lone], 0)
-    terms = {name: -term for name, term in terms.items()} | {"unseen": unseen, SISTER_OUTSIDE: outside}
+    terms = {name: -term for name, term in terms.items()} | {
+        "unlikely": unlikely,
+        "unseen": unseen,
+        SISTER_OUTSIDE: outside,
+    }
     return logit, cost + outside, terms
+
+
+def unlikely_cost(logit: FloatArray, constants: Constants) -> FloatArray:
+    """What links of some log-odds cost beyond these, in nats, float64 (m,)."""
+    return np.asarray(constants.steep * np.maximum(-logit - constants.unlikely, 0))
 
 
 def unseen_cost(links: LinkTable, constants: Constants) -> FloatArray:

@@ -13,7 +13,7 @@ from celltrail.tracking.candidates.features import link_features
 from celltrail.tracking.candidates.gaps import count_unseen, find_gaps, find_loose, plausible
 from celltrail.tracking.candidates.links import LinkTable
 from celltrail.tracking.candidates.parts import UnpricedCandidates
-from celltrail.tracking.costs.pricing import Constants, CostModel, unseen_cost
+from celltrail.tracking.costs.pricing import Constants, CostModel, unlikely_cost, unseen_cost
 from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable
 
@@ -85,7 +85,8 @@ def look_for_gaps(
     count, chosen = count_unseen(links, loose, -logit), int(first.link_chosen.sum())
     price_of_gap = constants.gap if fixed else -float(np.log((count + seen) / (chosen + all_links)))
     constants = replace(constants, gap=price_of_gap)
-    found = plausible(links, loose, unseen_cost(links, constants) - logit, 2 * constants.appear)
+    cost = unseen_cost(links, constants) + unlikely_cost(logit, constants) - logit
+    found = plausible(links, loose, cost, 2 * constants.appear)
     if seen + count < 2 * CHANCE * chosen and not (asked or fixed):
         found = take(found, found.missed == found.blank)
     rate = count / max(chosen + count, 1)

@@ -134,9 +134,10 @@ def _heirs(table: DetectionTable) -> tuple[IntArray, IntArray]:
 
 
 def _members(of: IntArray) -> dict[int, tuple[int, ...]]:
-    """The rows that share a value of ``of``, by that value."""
+    """The rows that share a value of ``of`` with others, by that value."""
     members: dict[int, list[int]] = {}
-    for row in np.flatnonzero(of >= 0).tolist():
+    times = np.bincount(of[of >= 0], minlength=1)
+    for row in np.flatnonzero((of >= 0) & (times[of] > 1)).tolist():
         members.setdefault(int(of[row]), []).append(row)
     return {value: tuple(rows) for value, rows in members.items()}
 
@@ -152,14 +153,14 @@ def _merged_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Ite
     before, after = _members(into), _members(out_of)
     last = int(table.frame.max(initial=0))
     for first, cells in before.items():
-        if len(cells) < 2 or not _is_whole(table, first, cells):
+        if not _is_whole(table, first, cells):
             continue
         masks = [first]
         while len(masks) <= LONGEST:
             end = masks[-1]
             heirs = after.get(end, ())
-            if (len(heirs) > 1 and _is_whole(table, end, heirs)) or table.frame[end] == last:
-                yield "merged", Run(tuple((row,) for row in masks), cells, heirs if len(heirs) > 1 else ())
+            if (heirs and _is_whole(table, end, heirs)) or table.frame[end] == last:
+                yield "merged", Run(tuple((row,) for row in masks), cells, heirs)
                 break
             if into[end] < 0 or not _is_whole(table, int(into[end]), cells):
                 break

@@ -64,9 +64,10 @@ class Regions:
         self._grow(self.programme.rows[columns[triplets]])
 
     def cover(self, row_group: IntArray) -> None:
-        """Make every connected component one region; ``row_group`` is the component of each row, int64 (2n,)."""
-        _, first, group = np.unique(row_group, return_index=True, return_inverse=True)
-        self._grow(np.stack([first[group], np.arange(len(group))], axis=1))
+        """Make every connected component one region; ``row_group`` is that of each row, int64 (2n,), −1: in none."""
+        rows = np.flatnonzero(row_group >= 0)
+        _, first, group = np.unique(row_group[rows], return_index=True, return_inverse=True)
+        self._grow(np.stack([rows[first[group]], rows], axis=1))
 
     def rejoin(self) -> None:
         """Unite regions that share a chosen column: settling ties may have taken one that reaches across their borders."""

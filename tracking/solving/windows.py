@@ -4,6 +4,7 @@ The relaxation of the whole programme leaves few places open; its duals are then
 too large for one linear programme is cut into windows of frames. Columns that leave a window are offered at the price
 of the present duals (:mod:`celltrail.tracking.solving.pricing`); its duals replace the present ones, which raises the bound and keeps
 every reduced cost ≥ 0. Windows that are shifted by half then mend what the borders of the first ones could not see.
+Where no clique is near, a matching has the best duals already: such components are left out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from celltrail.data.types import IntArray
 from celltrail.tracking.solving.blocks import Relaxation, Task
+from celltrail.tracking.solving.components import split
 from celltrail.tracking.solving.first_solution import DualState, complete_duals, start, start_alone
 from celltrail.tracking.solving.pricing import Cliques, SideRow, discounted
 from celltrail.tracking.solving.programme import Programme, columns_touching
@@ -40,12 +42,15 @@ def solve_windows(
     dual, price = start(programme).dual, np.zeros(len(cliques), dtype=np.int64)
     before = np.searchsorted(frame, frame)  # detections in the frames before each one's
     alone = start_alone(programme)
+    component, _ = split(programme, [row.columns for row in cliques])
+    members = programme.rows[np.concatenate([row.columns for row in cliques])]
+    hard = np.isin(component, component[members[members >= 0]])
     for step in range(2 if n > WINDOW else 1):
         window = (before + (WINDOW // 2) * step) // WINDOW
         priced = Cliques(cliques, price)
         regions = Regions(programme, DualState(alone.holder.copy(), dual), priced)
         regions.adopt(np.arange(len(cliques)))
-        regions.cover(np.concatenate([window, window]))
+        regions.cover(np.where(hard, np.concatenate([window, window]), -1))
         chosen, row_dual, price = regions.relax(relax)
         dual = complete_duals(programme, discounted(programme.cost, priced, price), row_dual[:n])
     return DualState(_round(programme, chosen, [row.columns for row in cliques]), dual), price
