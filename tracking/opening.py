@@ -90,11 +90,10 @@ def open_movie(
                 "Pins that merge masks do not go together with --hypotheses: pin the hypothesis that is both, or leave "
                 "out --hypotheses."
             )
-    if settings.hypotheses or (
-        settings.hypotheses is None and settings.may_repair and not merging and have_hypotheses(given)
-    ):
+    unasked = settings.hypotheses is None and settings.may_repair and not merging and have_hypotheses(given)
+    if isinstance(given, Frames) and (settings.hypotheses or unasked):
         movie = HypothesisMovie(given)
-        if settings.hypotheses is None and 2 * len(movie.edited) > len(movie):
+        if unasked and 2 * len(movie.edited) > len(movie):
             logger.warning("The hypotheses beside the masks belong to other masks: they are not used.")
         else:
             movie.say_edited()

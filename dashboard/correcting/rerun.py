@@ -47,7 +47,8 @@ def track_again(result: Result, masks: Masks, pins: list[Pin], images: Path | No
         If the images or the cost file of the run are not there any more, or have changed.
     """
     settings = settings_of_run({"config": part_of_run(result, "config")})
-    settings = replace(settings, costs=_costs(result, settings), hypotheses=False, repair=False)
+    off = None if settings.hypotheses is None else False
+    settings = replace(settings, costs=_costs(result, settings), hypotheses=off, repair=False)
     return track(masks, settings, images=_images(result, masks, settings, images), pins=pins)
 
 

@@ -67,7 +67,7 @@ def test_a_line_in_one_place_makes_an_option_everywhere(tmp_path: Path, root: Pa
 
     write_movie(simulate_movie(frames=4, cells=5, size=(80, 80), seed=2), tmp_path / "set")
     text = Path(celltrail.tracking.settings.__file__).read_text(encoding="utf-8")
-    before = "    hypotheses: bool = setting("
+    before = "    repair: bool = setting("
     assert text.count(before) == 1
     (tmp_path / "more.py").write_text(text.replace(before, ONE_LINE + before), encoding="utf-8")
     done = subprocess.run(

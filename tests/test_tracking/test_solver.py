@@ -401,6 +401,44 @@ def test_progress_never_tells_less_than_no_gap(c: Candidates) -> None:
     assert min(gaps, default=0) >= 0
 
 
+def test_progress_counts_a_second_birth_too_soon() -> None:
+    """Two divisions two frames apart that cost 2 more than the sum of their columns."""
+    free, n = np.full(10, FREE), np.full(7, FREE)
+    detections = Detections(
+        frame=np.array([0, 0, 1, 2, 2, 3, 4]),
+        label=np.arange(1, 8),
+        position=np.zeros((7, 3)),
+        area=np.ones(7, dtype=np.int64),
+        border=np.zeros(7),
+        cost=np.array([3, -6, -1, -2, 1, 4, 0]),
+        appear=np.array([8, 5, 4, 8, 6, 3, 4]),
+        disappear=np.array([5, 3, 3, 0, 7, 8, 3]),
+        optional=np.array([True, True, False, True, True, False, False]),
+        fixed=n,
+        hypothesis=np.full(7, -1),
+    )
+    links = Links(
+        source=np.array([0, 0, 1, 1, 1, 2, 2, 3, 3, 4]),
+        target=np.array([2, 4, 3, 4, 5, 4, 5, 5, 6, 5]),
+        cost=np.array([4, 5, 0, 7, -2, 8, 8, 5, -1, 6]),
+        fixed=free,
+    )
+    divisions = Divisions(
+        mother=np.array([0, 0, 0, 0, 1, 1, 2, 2, 3, 4]),
+        first=np.array([2, 2, 2, 3, 2, 3, 3, 3, 5, 5]),
+        second=np.array([3, 4, 5, 4, 3, 4, 4, 6, 6, 6]),
+        cost=np.array([2, -7, 7, 10, -5, 2, -8, 10, -4, 2]),
+        fixed=free,
+    )
+    clique = np.array([0, 0]), np.array([0, 1])
+    c = Candidates(detections, links, divisions, *clique, rebirth_frames=3, rebirth_cost=2)
+    told: list[str] = []
+    solution = solve_candidates(c, progress=lambda *line, **more: told.append([*line, *more.values()][3]))
+    assert solution.objective == min(every_solution(c))
+    assert all(float(line.split()[3]) >= 0 for line in told)
+    assert told[-1].endswith("gap 0 nats")
+
+
 @settings(PLENTY, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(c=candidates(coupled=True), window=st.integers(1, 4), batch=st.sampled_from([1, 4000]))
 def test_windows_regions_and_batches_of_any_size_agree_with_brute_force(

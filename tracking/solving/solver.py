@@ -19,6 +19,7 @@ from celltrail.data.graph.candidates import FORBIDDEN, NAT, Candidates, Solution
 from celltrail.data.graph.networkx_graph import Graph, from_networkx, to_networkx, with_solution
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
+from celltrail.data.types import BoolArray
 from celltrail.tracking.solving.backends import backend
 from celltrail.tracking.solving.blocks import relax_task, solve_task
 from celltrail.tracking.solving.components import split
@@ -73,7 +74,9 @@ def solve_candidates(
 
     def report(closed: int, total: int) -> None:
         bound = regions.total_bound()
-        gap = int(plain.cost[np.flatnonzero(regions.kept()[: len(plain.rows)])].sum()) - bound
+        kept = regions.kept()[: len(plain.rows)]
+        births = len(_second_births(candidates, kept)) * candidates.rebirth_cost
+        gap = int(plain.cost[np.flatnonzero(kept)].sum()) + births - bound
         progress("solve", closed, total, f"bound {(bound + plain.constant) / NAT:.6g}, gap {gap / NAT:.4g} nats")
 
     interrupted = False
@@ -97,7 +100,7 @@ def solve_candidates(
             regions.close(run, deadline, report)
             if not len(regions.proof.open_rows(regions.sets)):
                 settle_ties(regions, plain)
-            births = _second_births(candidates, regions)
+            births = _second_births(candidates, regions.chosen)
             new = [path for path in births if tuple(path.tolist()) not in known]
             if not new or (deadline is not None and time.time() > deadline):
                 break
@@ -110,7 +113,7 @@ def solve_candidates(
         regions.holder = regions.safe
     # what the time was too short for may still break a clique
     keep_cliques(plain, regions.holder, [row.columns for row in cliques])
-    births = _second_births(candidates, regions)
+    births = _second_births(candidates, regions.chosen)
     unpaid = [path for path in births if tuple(path.tolist()) not in known]
     return _solution(candidates, plain, regions, births, unpaid, solver, interrupted)
 
@@ -158,8 +161,7 @@ def exact_margin(
     return (without.objective - solution.objective) / NAT
 
 
-def _second_births(candidates: Candidates, regions: Regions) -> list[NDArray[np.int64]]:
-    chosen = regions.chosen
+def _second_births(candidates: Candidates, chosen: BoolArray) -> list[NDArray[np.int64]]:
     return find_second_births(
         candidates, chosen[: len(candidates.links)], chosen[len(candidates.links) :][: len(candidates.divisions)]
     )
