@@ -195,6 +195,7 @@ def _part(
             target=new[pinned.links.target[links]],
             cost=pinned.links.cost[links],
             fixed=pinned.links.fixed[links],
+            terms={name: term[links] for name, term in pinned.links.terms.items()},
         ),
         divisions=Divisions(
             mother=new[pinned.divisions.mother[divisions]],

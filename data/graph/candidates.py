@@ -31,6 +31,7 @@ Terms = dict[str, NDArray[Any]]
 FREE, FORBIDDEN, KEPT = -1, 0, 1  # values of the ``fixed`` columns
 # Term of a link: how much less it costs as a division with one daughter outside the image.
 SISTER_OUTSIDE = "sister_outside"
+UNLIKELY = "unlikely"
 
 
 def to_units(nats: NDArray[np.floating[Any]] | float) -> IntArray:
@@ -113,6 +114,15 @@ class Links:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @property
+    def evidence(self) -> IntArray:
+        """The costs without what an unlikely link costs beyond its log-odds, int64 (m,).
+
+        That part is a rule for choices where nothing better is near; it says nothing of how sure one can be.
+        """
+        term = self.terms.get(UNLIKELY)
+        return self.cost if term is None else self.cost - np.round(NAT * term.astype(np.float64)).astype(np.int64)
 
     @property
     def lone_daughter(self) -> BoolArray:

@@ -14,6 +14,7 @@ from celltrail.data.graph.candidates import (
     FORBIDDEN,
     KEPT,
     NAT,
+    UNLIKELY,
     Candidates,
     Detections,
     Divisions,
@@ -394,6 +395,19 @@ def test_what_is_said_of_a_movie_is_the_sum_over_its_decisions() -> None:
     assert "does not know such images" not in plain["sentence"]
     assert "does not know such images" in guessed["sentence"]
     assert guessed["interval"][1] >= plain["interval"][1]
+
+
+def test_what_an_unlikely_link_costs_beyond_its_odds_says_nothing_of_how_sure_one_is() -> None:
+    candidates = made_problem(2, 4, 5)
+    beyond = np.linspace(0, 3, len(candidates.links)).astype(np.float32)
+    dearer = candidates.links.cost + np.round(NAT * beyond.astype(np.float64)).astype(np.int64)
+    links = replace(candidates.links, cost=dearer, terms={UNLIKELY: beyond})
+    asked = replace(candidates, links=links)
+    assert np.array_equal(asked.links.evidence, candidates.links.cost)
+    assert np.array_equal(compute_confidence(asked).link, compute_confidence(candidates).link)
+    assert not np.array_equal(
+        compute_confidence(replace(asked, links=replace(links, terms={}))).link, compute_confidence(asked).link
+    )
 
 
 def test_true_pasts_follow_cells_and_mothers() -> None:

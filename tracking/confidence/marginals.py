@@ -7,6 +7,8 @@ in the mean: a division costs what it would cost with a relative too near in tim
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from celltrail.data.graph.candidates import NAT, Candidates
@@ -33,7 +35,8 @@ def compute_confidence(candidates: Candidates, temperature: float = 2.5) -> Conf
     """The probability of every link, division, beginning and end, chosen or not.
 
     Exact where the programme splits into problems of up to 14 rows (pasts and futures) or has no loops; elsewhere by
-    messages between exactly summed clusters. The result depends on nothing but the arguments.
+    messages between exactly summed clusters. The result depends on nothing but the arguments. Of the costs of links only the evidence
+    counts (`celltrail.data.graph.candidates.Links.evidence`).
 
     Parameters
     ----------
@@ -46,6 +49,7 @@ def compute_confidence(candidates: Candidates, temperature: float = 2.5) -> Conf
     InputError
         If pins contradict each other.
     """
+    candidates = replace(candidates, links=replace(candidates.links, cost=candidates.links.evidence))
     model = pinned_model(candidates)
     net = _build_net(model, temperature)
     detections = candidates.detections

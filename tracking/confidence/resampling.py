@@ -51,7 +51,7 @@ def draw_solutions(candidates: Candidates, temperature: float, count: int, seed:
                     disappear=perturbed(table.disappear, 0.5),
                     cost=np.where(table.optional, perturbed(table.cost, 1.0), table.cost),
                 ),
-                links=replace(candidates.links, cost=perturbed(candidates.links.cost, 1.0)),
+                links=replace(candidates.links, cost=perturbed(candidates.links.evidence, 1.0)),
                 divisions=replace(candidates.divisions, cost=perturbed(candidates.divisions.cost, 1.0)),
             )
         )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import raise_if
 from celltrail.data.graph.candidates import (
     SISTER_OUTSIDE,
+    UNLIKELY,
     Candidates,
     Detections,
     Divisions,
@@ -306,7 +307,8 @@ def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Co
     link_terms, division_terms = (
         {name: term.astype(np.float16) for name, term in of.items()} if explained else {} for of in (terms, its_terms)
     )
-    link_terms[SISTER_OUTSIDE] = terms[SISTER_OUTSIDE].astype(np.float32)
+    for name in (SISTER_OUTSIDE, UNLIKELY):  # other steps ask for these
+        link_terms[name] = terms[name].astype(np.float32)
     return Priced(
         offset=part.offset,
         link_cost=to_units(cost),
@@ -335,7 +337,7 @@ def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[Fl
     alone = constants.border + constants.outside - born
     outside[lone] = np.where((alone < 0) & (alone < cost[lone]), alone - cost[lone], 0)
     terms = {name: -term for name, term in terms.items()} | {
-        "unlikely": unlikely,
+        UNLIKELY: unlikely,
         "unseen": unseen,
         SISTER_OUTSIDE: outside,
     }
