@@ -80,7 +80,7 @@ def die_in(module: str, name: str, marker: str) -> None:
 COMMANDS = {
     "segment": (
         ("segment", "01", "--model", "sim-fluo", "--threads", "1"),
-        ("celltrail.segmentation.prediction.movie", "label_cells"),
+        ("celltrail.segmentation.prediction.movie", "find_hypotheses"),
     ),
     "track": (("track", "01_GT/TRA", "--images", "01"), ("celltrail.tracking.measuring.chunks", "measure_layers")),
     "price": (("track", "01_GT/TRA", "--max-gap", "1"), ("celltrail.tracking.candidates.parts", "link_features")),
@@ -115,7 +115,7 @@ def test_workers_change_nothing(
         assert len({result.read_bytes() for result in results.values()}) == 1
         return
     expected = content(results["here"])
-    assert len(expected) == {"evaluate": 1, "segment": 13}.get(name, 15)
+    assert len(expected) == {"evaluate": 1, "segment": 25}.get(name, 15)
     for way, result in results.items():
         assert content(result) == expected, way
 
