@@ -172,7 +172,7 @@ def test_a_stopped_segmentation_goes_on(
     from celltrail.segmentation.prediction import movie as module
 
     words = ["segment", str(movie / "01"), "--model", "sim-fluo", "--out"]
-    whole, out, original, done = tmp_path / "whole", tmp_path / "out", module.label_cells, []
+    whole, out, original, done = tmp_path / "whole", tmp_path / "out", module.find_hypotheses, []
 
     def stopping(*arguments: object, **options: object) -> object:
         if len(done) == 2:
@@ -181,17 +181,17 @@ def test_a_stopped_segmentation_goes_on(
         return original(*arguments, **options)
 
     assert console.run(app, [*words, str(whole)]) == 0
-    monkeypatch.setattr(module, "label_cells", stopping)
+    monkeypatch.setattr(module, "find_hypotheses", stopping)
     assert console.run(app, [*words, str(out)]) == (130 if stop is KeyboardInterrupt else 1)
     assert not out.exists()
-    monkeypatch.setattr(module, "label_cells", original)
+    monkeypatch.setattr(module, "find_hypotheses", original)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".out.partial").glob("mask*")}
     assert len(before) == 2
     assert console.run(app, [*words, str(out), "--resume"]) == 0
     assert {path.name: path.stat().st_mtime_ns for path in out.glob("mask*") if path.name in before} == before
-    masks = sorted(path.name for path in whole.glob("mask*"))
-    assert len(masks) == 6
-    assert all((out / name).read_bytes() == (whole / name).read_bytes() for name in masks)
+    files = sorted(path.name for kind in ("mask", "hyp") for path in whole.glob(f"{kind}*"))
+    assert len(files) == 12
+    assert all((out / name).read_bytes() == (whole / name).read_bytes() for name in files)
 
 
 def as_nobody(*words: object) -> tuple[int, str]:
