@@ -128,7 +128,7 @@ KEPT = {"track": ".out.solved", "solve": ".out.npz.solved", "segment": ".out.par
 @pytest.mark.parametrize("name", FILLING)
 def test_a_full_file_system(name: str, tracked: Path, disk: Disk, capfd: pytest.CaptureFixture[str]) -> None:
     words = [word.replace("SET", str(tracked)).replace("OUT", str(disk.place / "out")) for word in FILLING[name]]
-    room = {"review": 4_096, "evaluate": 8_192, "fit": 0}.get(name, 20_000)
+    room = {"review": 4_096, "evaluate": 8_192, "fit": 0, "segment": 40_000}.get(name, 20_000)
     with disk.full(room):
         code = run(*words)
         said = capfd.readouterr().err

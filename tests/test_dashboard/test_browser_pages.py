@@ -91,7 +91,8 @@ def test_faults_of_a_page_are_seen(browser: Any, address: str) -> None:
     page.goto(f"{address}/export")
     settle(page)
     page.evaluate("""() => {
-      const [first, second, third] = document.querySelectorAll('[data-testid="stMain"] [data-testid="stElementContainer"]');
+      const parts = [...document.querySelectorAll('[data-testid="stMain"] [data-testid="stElementContainer"]')];
+      const [first, second, third] = parts.filter((part) => part.getClientRects().length > 0);
       second.style.marginTop = '-40px';
       third.querySelector('*').style.cssText = 'width: 30px; overflow: hidden; white-space: nowrap';
       const button = document.querySelector('[data-testid="stMain"] button');
