@@ -12,15 +12,14 @@ whose truth ends tracks where a mask is missing, and PhC-C2DL-PSC, whose masks d
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from corruption import Rates, corrupted
-from measure import markdown_table, measured, parser, write_rows
-from regret import JUDGED, costs_without
+from measure import markdown_table, measured, write_rows
+from regret import judged_movies
 
-from celltrail.data import Sequence, open_images, open_labels
+from celltrail.data import open_images, open_labels
 from celltrail.tracking import track
 
 INPUTS = {"plain": (1, 0.0), "every 2nd": (2, 0.0), "1 of 200 dropped": (1, 0.005)}
@@ -34,13 +33,7 @@ def truth_of(labels: Any, markers: Any, label: int) -> int:
 
 def main() -> None:
     """Count, and print the table."""
-    options = parser(__doc__)
-    options.add_argument("data", type=Path)
-    options.add_argument("--cache", type=Path, required=True, help="where learned costs are kept")
-    options.add_argument("--cells", type=int, default=2500, help="of a movie, at most about")
-    given = options.parse_args()
-    sequences = [Sequence(given.data / name, number) for name, number in JUDGED]
-    costs = costs_without(sequences, given.data, given.cache)
+    given, sequences, costs = judged_movies(__doc__)
     rows: list[dict[str, Any]] = []
     for sequence in sequences:
         assert sequence.gt_tra is not None

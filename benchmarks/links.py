@@ -13,14 +13,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import markdown_table, parser, write_rows
-from regret import APART, JUDGED, THINNED, cases, costs_without
+from measure import markdown_table, write_rows
+from regret import APART, THINNED, cases, judged_movies
 
-from celltrail.data import Sequence
 from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.examples import Example, true_cells
 from celltrail.tracking.costs.learned import LearnedCosts, load_costs
@@ -91,13 +89,7 @@ def pooled(rows: list[dict[str, Any]]) -> list[Any]:
 
 def main() -> None:
     """Run the benchmark and print its table."""
-    options = parser(__doc__)
-    options.add_argument("data", type=Path)
-    options.add_argument("--cache", type=Path, required=True, help="where learned costs are kept")
-    options.add_argument("--cells", type=int, default=2500, help="of a movie, at most about")
-    given = options.parse_args()
-    movies = [Sequence(given.data / name, number) for name, number in JUDGED]
-    costs = costs_without(movies, given.data, given.cache)
+    given, movies, costs = judged_movies(__doc__)
     as_given = TrackSettings(masks_as_given=True, max_gap=0)
     rows: list[dict[str, Any]] = []
     for movie in movies:

@@ -14,6 +14,7 @@ Links: wrong and missing ones of 1,000 true ones, and division F1, both pooled o
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -110,6 +111,17 @@ def thinned(tracks: Tracks, frames: list[int]) -> Tracks:
                 parent = parent_of[parent]
             rows.append((label, b, e, parent))
     return Tracks.from_rows(rows)
+
+
+def judged_movies(about: str | None) -> tuple[argparse.Namespace, list[Sequence], dict[str, Path]]:
+    """The options of a benchmark over the movies of `JUDGED`, these, and costs for each that were learned without it."""
+    options = parser(about)
+    options.add_argument("data", type=Path)
+    options.add_argument("--cache", type=Path, required=True, help="where learned costs are kept")
+    options.add_argument("--cells", type=int, default=2500, help="of a movie, at most about")
+    given = options.parse_args()
+    movies = [Sequence(given.data / name, number) for name, number in JUDGED]
+    return given, movies, costs_without(movies, given.data, given.cache)
 
 
 def costs_without(movies: list[Sequence], data: Path, cache: Path) -> dict[str, Path]:

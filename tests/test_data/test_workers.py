@@ -24,13 +24,18 @@ from celltrail.data.running.workers import open_workers
 quiet = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 
 
+def cluster_of(workers: int) -> Any:
+    """A real scheduler with so many worker processes on this machine."""
+    distributed = pytest.importorskip("distributed")
+    return distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
+    )
+
+
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[Any]:
-    """A real scheduler with two worker processes on this machine."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
-    ) as cluster:
+    """Two workers for all tests here."""
+    with cluster_of(2) as cluster:
         yield cluster
 
 
@@ -153,11 +158,8 @@ def test_a_task_that_kills_every_dask_worker_is_one_sentence(scheduler: Any) -> 
 def test_a_cluster_that_has_lost_all_its_workers_is_given_up(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    distributed = pytest.importorskip("distributed")
     monkeypatch.setattr("celltrail.data.running.workers.PATIENCE", 0.3)
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
-    ) as cluster:
+    with cluster_of(1) as cluster:
 
         def items() -> Iterator[int]:
             yield from range(100)
@@ -174,11 +176,8 @@ def test_a_cluster_that_has_lost_all_its_workers_is_given_up(
 def test_the_first_worker_of_a_cluster_is_waited_for(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    distributed = pytest.importorskip("distributed")
     monkeypatch.setattr("celltrail.data.running.workers.PATIENCE", 0.2)
-    with distributed.LocalCluster(
-        n_workers=0, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
-    ) as cluster:
+    with cluster_of(0) as cluster:
         starter = threading.Timer(2.0, cluster.scale, [1])
         starter.start()
         with open_workers(dask=cluster.scheduler_address) as mapper:
