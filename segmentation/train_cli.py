@@ -208,9 +208,10 @@ def plan_of(
         if start.net.neighbour:
             asked["neighbours"] = NUCLEI.neighbours
         if not asked.keys() & {"scale", "diameter"}:
-            known = start.info.get("diameter")
-            larger = known and is_one_kind(movies) and min(typical_diameter(movies), CELL_SIZE)
-            asked["diameter"] = max(known, larger) if larger else known
+            own = start.info.get("diameter")
+            if own and is_one_kind(movies):
+                own = max(own, min(typical_diameter(movies), CELL_SIZE))
+            asked["diameter"] = own
     if not deform:
         asked |= {"elastic": "none", "rotation": False, "zoom": 0.0}
     return preset(settings.preset, **asked)
