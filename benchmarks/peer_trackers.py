@@ -195,7 +195,8 @@ def koft(cells: Any, reach: float | None) -> Edges:
 
 def koft_tuned(cells: Any, reach: float | None) -> Edges:
     """The same with the authors' settings for the data set."""
-    return by_kalman_filter(cells, KOFT_TUNED.get(str(cells["dataset"]), {}))
+    name = str(cells["dataset"])
+    return by_kalman_filter(cells, next((own for known, own in KOFT_TUNED.items() if name.startswith(known)), {}))
 
 
 def by_kalman_filter(cells: Any, tuned: dict[str, Any]) -> Edges:
