@@ -121,8 +121,7 @@ class Links:
 
         That part is a rule for choices where nothing better is near; it says nothing of how sure one can be.
         """
-        term = self.terms.get(UNLIKELY)
-        return self.cost if term is None else self.cost - np.round(NAT * term.astype(np.float64)).astype(np.int64)
+        return _evidence(self.cost, self.terms)
 
     @property
     def lone_daughter(self) -> BoolArray:
@@ -157,6 +156,16 @@ class Divisions:
 
     def __len__(self) -> int:
         return len(self.mother)
+
+    @property
+    def evidence(self) -> IntArray:
+        """As `Links.evidence`, int64 (d,)."""
+        return _evidence(self.cost, self.terms)
+
+
+def _evidence(cost: IntArray, terms: Terms) -> IntArray:
+    term = terms.get(UNLIKELY)
+    return cost if term is None else cost - np.round(NAT * np.nan_to_num(term.astype(np.float64))).astype(np.int64)
 
 
 @dataclass
