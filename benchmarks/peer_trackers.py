@@ -2,8 +2,8 @@
 
     python benchmarks/peer_trackers.py METHOD CELLS.npz EDGES.json
 
-CELLS.npz: ``frame``, ``label``, ``place`` (n, 3: z, y, x in pixels), ``diameter`` (of a typical cell), ``masks``
-(frames, …). EDGES.json: pairs of rows; a row with two successors divides. Exit code 3 where the tracker is not
+CELLS.npz: ``frame``, ``label``, ``place`` (n, 3: z, y, x in pixels), ``diameter`` (of a typical cell), ``dataset``,
+``masks`` (frames, …), ``images`` (the same) where there are some. EDGES.json: pairs of rows; a row with two successors divides. Exit code 3 where the tracker is not
 installed.
 
 A name that ends in ``-scaled`` gets the one length that all these trackers ask for, how far a cell may move between
@@ -13,6 +13,12 @@ two frames, from the movie: 1.5 typical diameters. Without it, it is the tracker
 * ``laptrack-overlap``: its ``OverLapTrack`` with the coefficients it has by default; cells that share less than
   a tenth are not linked.
 * ``btrack``: centroids, constant velocity and the hypotheses of its ``cell_config.json``.
+* ``koft``: ByoTrack's Kalman filter with the velocities of an optical flow (Farnebäck), as its authors' script for the
+  linking benchmark of the Cell Tracking Challenge sets it: every length from the masks' radius, divisions where the cells
+  become 30 % more. Without images, and in 3D, its Kalman filter without flow, as there. ``koft-tuned``: with what the
+  same authors have set by hand for that data set.
+* ``ultrack``: its ``track`` from labels with all defaults, and CBC. Its segments stand for the mask that they share
+  most with; a segment that is half of no mask is left out.
 * ``motile``: SCIP on all links within the distance, with the costs that the tracker of its authors,
   motile_tracker, has by default: link −20, per pixel 1, overlap −5, appearance 30, division 20.
 """
@@ -174,6 +180,115 @@ def motile(cells: Any, reach: float | None) -> Edges:
     return [(int(u), int(v)) for u, v in solver.get_selected_subgraph().edges]
 
 
+KOFT_TUNED: dict[str, dict[str, Any]] = {  # the authors' table for these data sets
+    "DIC-C2DH-HeLa": {"association_threshold": 100.0},
+    "Fluo-N2DL-HeLa": {"flow": False, "split_factor": 1.25},
+    "Fluo-N2DH-SIM+": {"association_threshold": 100.0, "detection_std": 5.0, "n_gap": 0, "split_factor": 1.5},
+    "PhC-C2DL-PSC": {},
+}
+
+
+def koft(cells: Any, reach: float | None) -> Edges:
+    """A Kalman filter with optical flow, set from the masks as its authors do."""
+    return by_kalman_filter(cells, {})
+
+
+def koft_tuned(cells: Any, reach: float | None) -> Edges:
+    """The same with the authors' settings for the data set."""
+    return by_kalman_filter(cells, KOFT_TUNED.get(str(cells["dataset"]), {}))
+
+
+def by_kalman_filter(cells: Any, tuned: dict[str, Any]) -> Edges:
+    """Tracks of ByoTrack's linkers, as pairs of rows."""
+    import byotrack
+    import cv2
+    import torch
+    from byotrack.implementation.linker.frame_by_frame import kalman_linker, koft
+    from byotrack.implementation.optical_flow.opencv import OpenCVOpticalFlow
+
+    masks = cells["masks"]
+    found = [byotrack.SegmentationDetections(torch.from_numpy(frame.astype(np.int32))) for frame in masks]
+    counts = [len(detections) for detections in found]
+    sizes = np.concatenate([np.bincount(frame.ravel())[1:] for frame in masks])
+    size, flat = sizes[sizes > 0].mean(), masks.ndim == 3
+    anisotropy = 1.0
+    if not flat:
+        sides = torch.stack([d.bbox[:, 3:].float().mean(dim=0) for d in found if len(d)]).mean(dim=0)
+        anisotropy = float(sides[1:].mean() / sides[0])
+    radius = float((size / np.pi) ** 0.5 if flat else (size * anisotropy * 0.75 / np.pi) ** (1 / 3))
+    nearest = [torch.cdist(d.position, d.position).sort(dim=1).values[:, 1].median() for d in found if len(d) > 1]
+    more = counts[-1] - counts[0]
+    tuned = dict(tuned)
+    flow = tuned.pop("flow", True) and flat and "images" in cells
+    stretch = np.array([1.0] if flat else [1 / anisotropy, 1.0, 1.0])
+    noise, process = (torch.tensor(stretch * std, dtype=torch.float32) for std in (radius / 2, 3 * radius))
+    settings: dict[str, Any] = {
+        "association_threshold": max(3 * radius, float(np.mean(nearest)) if nearest else 0.0),
+        "detection_std": radius / 2 if flat else noise,
+        "process_std": 3 * radius if flat else process,
+        "kalman_order": 0,
+        "cost": "euclidean",
+        "association_method": "sparse_opt_smooth",
+        "n_valid": 1,
+        "n_gap": 1,
+        "anisotropy": (anisotropy, 1.0, 1.0),
+        "split_factor": 1.0 if more > max(1, 0.3 * counts[0]) else 0.0,
+        "track_building": "smoothed",
+        **tuned,
+    }
+    if flow:
+        images = cells["images"].astype(np.float32)
+        low, high = float(images.min()), float(images.max())
+        video: Any = ((images - low) / max(high - low, 1e-6))[..., None]
+        farneback = cv2.FarnebackOpticalFlow.create(winSize=max(10, int(radius / 2)))
+        specs = koft.KOFTLinkerParameters(flow_std=3 * radius, **settings)
+        tracks = koft.KOFTLinker(specs, OpenCVOpticalFlow(farneback, downscale=4)).run(video, found)
+    else:
+        linker = kalman_linker.KalmanLinker(kalman_linker.KalmanLinkerParameters(**settings))
+        tracks = linker.run(np.zeros((len(masks), *[1] * masks.ndim), dtype=np.float32), found)
+    row_of = rows_by_name(cells)
+    names = [np.unique(frame[frame > 0]) for frame in masks]
+    rows = {
+        track.identifier: [
+            row_of[track.start + i, int(names[track.start + i][detection])]
+            for i, detection in enumerate(track.detection_ids.tolist())
+            if detection >= 0
+        ]
+        for track in tracks
+    }
+    return join_tracks(
+        {name: track for name, track in rows.items() if track},
+        {track.identifier: track.parent_id for track in tracks if track.parent_id >= 0 and rows[track.identifier]},
+    )
+
+
+def ultrack(cells: Any, reach: float | None) -> Edges:
+    """Its segments from the labels, its links, and CBC."""
+    from tempfile import TemporaryDirectory
+
+    from ultrack import MainConfig, track
+    from ultrack.core.export import to_tracks_layer, tracks_to_zarr
+
+    row_of = rows_by_name(cells)
+    with TemporaryDirectory() as folder:
+        config = MainConfig()
+        config.data_config.working_dir = Path(folder)
+        config.tracking_config.solver_name = "CBC"
+        track(config, labels=cells["masks"], overwrite="all")
+        nodes, _ = to_tracks_layer(config)
+        segments = np.asarray(tracks_to_zarr(config, nodes))
+    row: dict[int, int] = {}
+    for node, name, frame in nodes[["id", "track_id", "t"]].astype(int).itertuples(index=False):
+        inside = np.bincount(cells["masks"][frame][segments[frame] == name])
+        inside[:1] = 0
+        label = int(inside.argmax()) if len(inside) else 0
+        size = (cells["masks"][frame] == label).sum()
+        if label and 2 * inside[label] > size:
+            row[node] = row_of[frame, label]
+    pairs = nodes[["parent_id", "id"]].astype(int).itertuples(index=False)
+    return [(row[parent], row[node]) for parent, node in pairs if parent in row and node in row]
+
+
 def overlaps(one: Any, other: Any) -> Any:
     """Intersection over union of every label of one image with every label of another."""
     shared = np.zeros((int(one.max()) + 1, int(other.max()) + 1))
@@ -186,6 +301,9 @@ METHODS: dict[str, Callable[[Any, float | None], Edges]] = {
     "laptrack": laptrack,
     "laptrack-overlap": laptrack_overlap,
     "btrack": btrack,
+    "koft": koft,
+    "koft-tuned": koft_tuned,
+    "ultrack": ultrack,
     "motile": motile,
 }
 

@@ -51,6 +51,7 @@ from celltrail.tracking.preparing.preparation import DEFAULT_COSTS
 Edges = list[tuple[int, int]]
 OURS = ("celltrail", "lap", "greedy")
 PEERS = ("laptrack", "laptrack-scaled", "laptrack-overlap", "btrack", "btrack-scaled", "motile", "motile-scaled")
+PEERS += ("koft", "koft-tuned", "ultrack")
 CPU_SECONDS = 300
 
 
@@ -83,14 +84,18 @@ def write_edges(masks: dict[int, Any], table: DetectionTable, edges: Edges, out:
 
 
 def by_peer(
-    method: str, python: str, table: DetectionTable, masks: dict[int, Any], folder: Path
+    method: str, python: str, movie: Movie, table: DetectionTable, masks: dict[int, Any], folder: Path
 ) -> tuple[Usage, Edges | str]:
     """What another tracker took, and its links and divisions as pairs of rows; or why there are none."""
     numbers = range(min(masks), max(masks) + 1)
     blank = np.zeros_like(next(iter(masks.values())))
     cells, found = folder / "cells.npz", folder / "edges.json"
+    images = movie.images
+    seen = {} if images is None else {"images": np.stack([images.get(n, blank) for n in numbers])}
     np.savez(
         cells,
+        dataset=movie.sequence.dataset.name,
+        **seen,
         frame=table.frame - numbers.start,
         label=table.label,
         place=table.place,
@@ -163,7 +168,7 @@ def run_method(
     out = folder / "RES"
     if method in PEERS:
         table = measure_movie(masks)
-        usage, edges = by_peer(method, python, table, masks, folder)
+        usage, edges = by_peer(method, python, movie, table, masks, folder)
         if isinstance(edges, str):
             return {"status": edges, **asdict(usage)}
         write_edges(masks, table, edges, out)

@@ -1,12 +1,14 @@
 """What `segment` takes for each million pixels, part by part, and the same net by other means.
 
-    python benchmarks/segmentation.py --json segmentation.json
+    python benchmarks/segmentation.py --json segmentation.json [--peer-python PYTHON]
 
 Simulated nuclei, one thread. The parts of a run, in CPU seconds for each million pixels of the images: the look at the movie
 before (size of the cells, grey values), the net with the resizing around it, and the cells cut out of its maps; ``look`` is
 also given as a share of the run. Then the net alone, on 1024 × 1024 pixels, each way in the same run: as it is shipped (tiles
 that fit together, channels last), with channels first, with one image in a batch of four tiles, with 16-bit floats (bfloat16),
-and as a plain sliding window (`tiles.py`): times what ours takes, and the largest difference of a probability from it.
+and as a plain sliding window (`tiles.py`): times what ours takes, and the largest difference of a probability from it. With
+an interpreter that has Cellpose (``pip install cellpose==3.1.1.2``), its own code with random weights too (`generalist.py`),
+on the same pixels and on the same cells, which it wants 30 pixels wide where ours are 20.
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ import sys
 
 sys.path.append(sys.path.pop(0))  # packages come before benchmarks of the same name
 
+import json
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from measure import markdown_table, measured, parser, write_rows
+from measure import markdown_table, measured, parser, run_command, write_rows
 from numpy.typing import NDArray
 from tiles import SIDE, sliding_window
 
@@ -81,7 +85,20 @@ def in_batches(net: UNet, plane: NDArray[np.float32], *, kind: torch.dtype = tor
     return np.concatenate(rows, axis=1)
 
 
-def ways_of_the_net(model: Model) -> list[dict[str, Any]]:
+def generalist(python: str) -> list[dict[str, Any]]:
+    """What Cellpose's code takes for a plane as large, with random weights."""
+    script = str(Path(__file__).with_name("generalist.py"))
+    rows = []
+    for name, resize in (("Cellpose's net, same pixels", 1.0), ("Cellpose's net, same cells", 1.5)):
+        _, status, output = run_command([python, script, str(SIDE), str(resize)])
+        if status:
+            print(f"{name}: not measured, exit code {status}")
+        else:
+            rows.append({"case": "net alone", "method": name, "cpu_s": json.loads(output)["cpu_s"], "difference": None})
+    return rows
+
+
+def ways_of_the_net(model: Model, python: str | None = None) -> list[dict[str, Any]]:
     """Each way of running the net on one plane, beside ours."""
     net = model.net.eval()
     first = deepcopy(net).to(memory_format=torch.contiguous_format)
@@ -101,6 +118,7 @@ def ways_of_the_net(model: Model) -> list[dict[str, Any]]:
         ours = maps if ours is None else ours
         difference = float(np.abs(maps[0] - ours[0]).max())
         rows.append({"case": "net alone", "method": name, "cpu_s": usage.cpu_s, "difference": difference})
+    rows += generalist(python) if python else []
     for row in rows:
         row["times"] = row["cpu_s"] / rows[0]["cpu_s"]
     return rows
@@ -110,13 +128,14 @@ def main() -> None:
     """Two tables."""
     options = parser(__doc__)
     options.add_argument("--model", default="nuclei")
+    options.add_argument("--peer-python", help="interpreter that has Cellpose 3")
     arguments = options.parse_args()
     torch.set_num_threads(1)
     model = load_model(arguments.model)
     parts_of_a_run(model, 1, 128)  # warm
     rows = [{"case": case, "method": "celltrail"} | parts_of_a_run(model, *what) for case, what in CASES.items()]
     print(markdown_table(list(rows[0]), [list(row.values()) for row in rows]))
-    ways = ways_of_the_net(model)
+    ways = ways_of_the_net(model, arguments.peer_python)
     print(markdown_table(list(ways[0]), [list(row.values()) for row in ways]))
     write_rows(arguments.json, [*rows, *ways])
 

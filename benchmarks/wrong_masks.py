@@ -4,7 +4,7 @@
 
 The development movies as they are (four times the cells), every 2nd and 4th frame of them, with 3 % of the masks merged or split for
 one or three frames, and with one in two hundred for one. Every event that `celltrail.tracking.repairing.finding.find_repairs` considers is one example: the other
-reading is true if it has as many cells as there are markers in these masks. What the links say of it is how much
+reading is true if it has as many cells as markers lie in these masks more than in any other. What the links say of it is how much
 cheaper the solution becomes with it (``gain``, with costs that were learned without this kind of movie). A logistic
 model of how the event looks, in which a nat of gain has a fixed weight, is brought into a price: the gain at which both
 readings are equally likely.
@@ -46,7 +46,7 @@ CLEAN = {"plain": 1, "every 2nd": 2, "every 4th": 4}
 WEIGHT = 0.25  # log-odds for each nat that the links gain: less than 1, as they know of each other
 MOST = 30.0  # nats from which a gain says no more
 RIDGE = 0.3
-NAMES = {"merged": ("often",), "split": ("frames", "rounder", "often")}  # what the price is told from
+NAMES = {"merged": ("often", "size"), "split": ("frames", "rounder", "often", "size")}  # what the price is told from
 NO_TEACHER = (
     "testing_dataset",
 )  # its truth itself holds mergers and pieces: half of its tracks have three frames or fewer
@@ -112,17 +112,20 @@ def events(
         fixed[old], fixed[new] = FORBIDDEN, KEPT
         gain = (given - solve_candidates(candidates).objective) / NAT
         fixed[old], fixed[new] = KEPT, FORBIDDEN
-        counted = [cells_in(np.isin(masks[repair.frame], repair.labels), markers[repair.frame]) for repair in here]
+        counted = [cells_in(repair.labels, masks[repair.frame], markers[repair.frame]) for repair in here]
         one, other = [len(repair.labels) for repair in here], [len(repair.parts) for repair in here]
         if counted in (one, other):
             yield Event(name, version, here[0].kind, dict(here[0].look), len(here), gain, counted == other)
 
 
-def cells_in(region: Any, markers: Any) -> int:
-    """How many markers lie in a region by more than half."""
-    inside = np.bincount(markers[region], minlength=int(markers.max(initial=0)) + 1)
-    whole = np.bincount(markers.ravel())
-    return int((2 * inside[1:] > whole[1:]).sum())
+def cells_in(labels: list[int] | tuple[int, ...], masks: Any, markers: Any) -> int:
+    """How many markers lie in some masks: a quarter of each at least, and more of it than in any other mask."""
+    shared = np.zeros((int(markers.max(initial=0)) + 1, int(masks.max(initial=0)) + 1), dtype=np.int64)
+    np.add.at(shared, (markers.ravel(), masks.ravel()), 1)
+    whole, shared[:, 0] = shared.sum(axis=1), 0
+    inside = shared[:, list(labels)].sum(axis=1)
+    shared[:, list(labels)] = 0
+    return int(((4 * inside >= whole) & (inside > shared.max(axis=1)))[1:].sum())
 
 
 def learn(examples: list[Event]) -> Linear:

@@ -386,6 +386,34 @@ def test_two_nuclei_that_overlap_for_a_while_do_not_divide(frames, bystanders):
     assert first[50, 80] == last[50, 80] > 0  # each is herself when they part
 
 
+def crossing(frames, speed, *, sizes, walk, seed=0):
+    """Two nuclei that come near each other by ``speed`` pixels a frame, lie on each other, and part; ten others around."""
+    rng = np.random.default_rng([frames, seed])
+    movie, others = {}, np.array([(120.0 + 45 * (k // 5), 30.0 + 50 * (k % 5)) for k in range(10)])
+    centre, touching = np.array([50.0, 140.0]), sum(sizes) - 1
+    for number in range(frames + 10):
+        others += rng.normal(0, walk, others.shape)
+        centre += rng.normal(0, walk / 2, 2)
+        away = abs(number - (frames + 9) / 2) - frames / 2  # below 0: one mask
+        apart = max(touching + speed * away, 1) if away < 0 else touching + 2 + speed * away
+        labels = np.zeros((220, 300), np.uint16)
+        y, x = centre
+        disk(labels, (y, x - apart / 2), sizes[0], 1)
+        disk(labels, (y, x + apart / 2), sizes[1], 1 if away < 0 else 2)
+        for k, place in enumerate(others):
+            disk(labels, place, 9, 10 + k)
+        movie[number] = labels
+    return movie
+
+
+@pytest.mark.parametrize(("sizes", "walk"), [((10, 8), 0.5), ((9, 9), 1.5)])
+@pytest.mark.parametrize(("speed", "frames"), [(1, 10), (3, 3), (3, 10), (6, 2), (6, 8)])
+def test_nuclei_that_move_fast_and_hide_each_other_do_not_divide(speed, frames, sizes, walk):
+    result = track(crossing(frames, speed, sizes=sizes, walk=walk))
+    assert result.run["divisions"] == 0
+    assert result.run["repairs"]["merged"] == frames
+
+
 def test_what_lasts_speaks_for_neither_reading():
     """However long two cells that stay are one mask, the other reading gains about the same: half a nat a frame at most."""
     gains = []

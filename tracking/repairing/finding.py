@@ -148,6 +148,12 @@ def _is_whole(table: DetectionTable, row: int, parts: Sequence[int]) -> bool:
     return bool(area >= LARGER * areas.max() and areas.sum() / ALIKE <= area <= areas.sum() * ALIKE)
 
 
+def _may_hide(table: DetectionTable, row: int, parts: Sequence[int]) -> bool:
+    """Whether others may lie in a detection, one behind another: it is not much smaller than the largest of them."""
+    area, areas = table.area[row], table.area[list(parts)]
+    return bool(areas.max() / ALIKE <= area <= areas.sum() * ALIKE)
+
+
 def _merged_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Iterator[Found]:
     """Masks that several cells fall into, up to the one that several come out of, or that is in the last frame."""
     before, after = _members(into), _members(out_of)
@@ -162,7 +168,7 @@ def _merged_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Ite
             if (heirs and _is_whole(table, end, heirs)) or table.frame[end] == last:
                 yield "merged", Run(tuple((row,) for row in masks), cells, heirs)
                 break
-            if into[end] < 0 or not _is_whole(table, int(into[end]), cells):
+            if into[end] < 0 or not _may_hide(table, int(into[end]), cells):
                 break
             masks.append(int(into[end]))
 
@@ -184,13 +190,15 @@ def _split_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Iter
 
 
 def _look(table: DetectionTable, run: Run, shapes: list[list[Shape]], kind: str) -> Look:
-    """``frames``: how many an event lasts; ``rounder``: how much rounder several cells would be than one, in the mean."""
-    rounder = []
+    """``frames``: how many an event lasts; ``rounder``: how much rounder several cells would be than one, in the mean;
+    ``size``: of the largest mask, as log of the ratio to a typical cell."""
+    rounder, largest = [], table.area[list(chain.from_iterable(run.rows))].max()
     for rows, parts in zip(run.rows, shapes, strict=True):
         masks = table.compactness[list(rows)].mean()
         others = float(np.mean([compactness(part, table.scale) for part in parts]))
         rounder.append(others - masks if kind == "merged" else masks - others)
-    return {"frames": float(len(shapes)), "rounder": float(np.mean(rounder))}
+    size = np.log(largest / np.median(table.area))
+    return {"frames": float(len(shapes)), "rounder": float(np.mean(rounder)), "size": float(size)}
 
 
 class _Shapes:
