@@ -407,6 +407,8 @@ def test_what_is_unlikely_costs_beyond_its_odds_says_nothing_of_how_sure_one_is(
     asked = replace(candidates, links=links, divisions=divisions)
     assert np.array_equal(asked.links.evidence, candidates.links.cost)
     assert np.array_equal(asked.divisions.evidence, candidates.divisions.cost)
+    by_hand = replace(divisions, terms={UNLIKELY: np.full(len(divisions), np.nan)})  # rows that no model has priced
+    assert np.array_equal(by_hand.evidence, divisions.cost)
     assert np.array_equal(compute_confidence(asked).link, compute_confidence(candidates).link)
     assert np.array_equal(compute_confidence(asked).division, compute_confidence(candidates).division)
     assert not np.array_equal(
