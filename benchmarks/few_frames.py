@@ -1,11 +1,11 @@
 """What a training on a few annotated frames gives, from a model to start from, on other frames of the same movie.
 
-    python benchmarks/few_frames.py PhC-C2DL-PSC --sequence 02 --start nuclei --minutes 3
-    python benchmarks/few_frames.py DIC-C2DH-HeLa --sequence 01 --start nuclei --minutes 3 --cells flat
+    python benchmarks/few_frames.py PhC-C2DL-PSC --sequence 02 --minutes 3
+    python benchmarks/few_frames.py DIC-C2DH-HeLa --minutes 3 --cells flat
 
-Five frames, evenly spread over the movie, are taken as if they were all that is annotated; the last of them is held back, as
-``celltrail train`` does, and chooses the thresholds. Judged are frames that lie in the middle between them, by SEG and by
-AP50 as in ``nuclei.py``, with cells of the diameter that the annotated frames have.
+Five frames, evenly spread over the movie, are taken as if they were all that is annotated, and learnt from as ``celltrail train
+--start`` does: the last of them is held back, and chooses the thresholds. Judged are three frames of each gap between them,
+evenly spread, by SEG and by AP50 as in ``nuclei.py``, with cells of the diameter that the annotated frames have.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ import torch
 from nuclei import compare, segment_at
 
 from celltrail.evaluation import segmentation_scores
-from celltrail.segmentation import load_model, open_movie, preset, train
+from celltrail.segmentation import load_model, open_movie, train
+from celltrail.segmentation.train_cli import plan_of
+from celltrail.segmentation.train_settings import TrainSettings
 from celltrail.segmentation.training.annotated import split_off
 
 
@@ -37,19 +39,15 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=5, help="annotated frames")
     parser.add_argument("--minutes", type=float, default=3.0, help="computing time of one core")
     parser.add_argument("--cells", default="round")
+    parser.add_argument("--diameter", type=float, help="of the cells for the net, pixels; otherwise that of --start")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     movie, start = open_movie(arguments.dataset, arguments.sequence), load_model(arguments.start)
-    places = np.linspace(0, len(movie.numbers) - 1, 2 * arguments.frames - 1).round().astype(int)
-    annotated, judged = ([movie.numbers[place] for place in places[first::2]] for first in (0, 1))
+    places = np.linspace(0, len(movie.numbers) - 1, 4 * arguments.frames - 3).round().astype(int)
+    annotated = [movie.numbers[place] for place in places[::4]]
+    judged = [movie.numbers[place] for place in places if movie.numbers[place] not in annotated]
     training, held_back = split_off(replace(movie, numbers=tuple(annotated)))
-    settings = preset(
-        "fast",
-        width=start.net.architecture["width"],
-        depth=start.net.depth,
-        diameter=start.info["diameter"],
-        cells=arguments.cells,
-    )
+    settings = plan_of(TrainSettings(cells=arguments.cells, diameter=arguments.diameter), start, [training])
     result = train([training], [held_back], settings, minutes=arguments.minutes, start=start, score=segmentation_scores)
     scores, cells = [], []
     for number in judged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -102,8 +102,8 @@ def add_train(app: typer.Typer, score: Score | None = None) -> None:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         first = None if start is None else load_model(start)
-        plan = plan_of(settings, first, deform=weights is None)
         movies = open_movies(dataset, sequence or [], settings, labels)
+        plan = plan_of(settings, first, movies, deform=weights is None)
         if weights is not None:
             movies = [replace(movie, weights=open_weights(weights)) for movie in movies]
         training, held_back = hold_back(movies, settings.validation)
@@ -177,7 +177,13 @@ def say_how_good(model: Model, held_back: list[AnnotatedMovie]) -> str:
     )
 
 
-def plan_of(settings: TrainSettings, start: Model | None = None, *, deform: bool = True) -> Settings:
+def plan_of(
+    settings: TrainSettings,
+    start: Model | None = None,
+    movies: Sequence[AnnotatedMovie] = (),
+    *,
+    deform: bool = True,
+) -> Settings:
     """What a training does, by the preset and what is asked for beside it.
 
     Parameters
@@ -186,9 +192,12 @@ def plan_of(settings: TrainSettings, start: Model | None = None, *, deform: bool
         What is asked for.
     start : Model | None
         The model to begin with: its net and the diameter of its cells are taken, unless others are asked for.
+    movies : Sequence[AnnotatedMovie]
+        What is learnt from: cells of one kind that are larger than those of ``start`` stay larger, up to `CELL_SIZE`.
     deform : bool
         Whether tiles are deformed at all; weights that were computed beforehand do not follow a deformation.
     """
+    from celltrail.segmentation.training.annotated import CELL_SIZE, is_one_kind, typical_diameter
     from celltrail.segmentation.training.augment import Variation
     from celltrail.segmentation.training.settings import NUCLEI, Settings, preset
 
@@ -199,7 +208,10 @@ def plan_of(settings: TrainSettings, start: Model | None = None, *, deform: bool
         if start.net.neighbour:
             asked["neighbours"] = NUCLEI.neighbours
         if not asked.keys() & {"scale", "diameter"}:
-            asked["diameter"] = start.info.get("diameter")
+            own = start.info.get("diameter")
+            if own and is_one_kind(movies):
+                own = max(own, min(typical_diameter(movies), CELL_SIZE))
+            asked["diameter"] = own
     if not deform:
         asked |= {"elastic": "none", "rotation": False, "zoom": 0.0}
     return preset(settings.preset, **asked)

@@ -61,7 +61,14 @@ class TrainSettings:
     brightness: float | None = setting(None, Option("Variation of brightness.", minimum=0))
     contrast: float | None = setting(None, Option("Variation of contrast.", minimum=0))
     cells: str = setting("round", Option("round, or flat (large flat cells with faint common edges).", tuple(SCORES)))
-    tta: bool = setting(False, Option("The model averages over 8 rotations and reflections: slower, a little better."))
+    tta: bool | None = setting(
+        None,
+        Option(
+            "The model averages over 8 rotations and reflections: slower, better. Otherwise where it reduces the images "
+            "of one movie to half their size or less.",
+            off="no-tta",
+        ),
+    )
     patience: int = setting(
         0, Option("Stop after so many epochs without a lower loss; 0: never.", minimum=0, unit="epochs")
     )

@@ -163,6 +163,11 @@ def shape_of(movie: AnnotatedMovie, number: int) -> tuple[int, ...]:
     return tuple(source.shape)
 
 
+def is_one_kind(movies: Iterable[AnnotatedMovie]) -> bool:
+    """Whether all frames are of one movie, and of one size: what is learnt from them is then for their kind alone."""
+    return len({(id(movie), shape_of(movie, number)) for movie in movies for number in movie.numbers}) == 1
+
+
 def split_in_time(movie: AnnotatedMovie, share: float = 0.1) -> tuple[AnnotatedMovie, AnnotatedMovie]:
     """Split off the last frames for validation, with a gap half as long in between.
 

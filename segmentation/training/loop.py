@@ -26,6 +26,7 @@ from celltrail.segmentation.training.annotated import (
     AnnotatedMovie,
     automatic_scale,
     hash_of,
+    is_one_kind,
     typical_diameter,
 )
 from celltrail.segmentation.training.examples import TrainingTiles, typical_darkness
@@ -37,6 +38,7 @@ Watch = Callable[[Mapping[str, float]], None]
 
 WARM_UP = 0.05  # share of the training in which the rate rises
 MOMENTUM = 0.99
+REDUCED = 2.0  # from this reduction on, eight looks cost no more than two at the image as it is
 KEPT_EVERY = 20.0  # seconds after which the state is kept also within an epoch
 
 
@@ -204,21 +206,26 @@ def train(
         settings = replace(settings, scale=1)
     elif settings.scale == 0:
         settings = replace(settings, scale=automatic_scale(training))
-    preprocessing = Preprocessing(scale=settings.scale, tta=settings.tta)
+    preprocessing = Preprocessing(scale=settings.scale)
     total = settings.steps if minutes is None else 10**9
     tiles = TrainingTiles(training, settings, preprocessing, seed=seed, count=total * settings.batch, also=also)
+    native = typical_diameter(training)
+    diameter = settings.diameter or native / settings.scale
+    one_kind = is_one_kind(training)
+    cheap = one_kind and native / diameter >= REDUCED
+    preprocessing = replace(preprocessing, tta=cheap if settings.tta is None else settings.tta)
     info = {
         "training": [describe_movie(movie) for movie in training],
         "validation": [describe_movie(movie) for movie in validation],
-        "diameter": round(settings.diameter or typical_diameter(training) / settings.scale, 2),
+        "diameter": round(diameter, 2),
         "darkness": typical_darkness(tiles),
         "data_sha256": hash_of([*training, *(also or [])]),
         "seed": seed,
         "settings": asdict(settings),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
-    if len(tiles.groups) == 1:  # of one movie: what others of its kind will have
-        info["native_diameter"] = round(typical_diameter(training), 2)
+    if one_kind:  # what other movies of that kind will have
+        info["native_diameter"] = round(native, 2)
     if also:
         info["also"] = [describe_movie(movie) for movie in also]
     if start is not None:

@@ -41,8 +41,9 @@ class Settings:
         Decay of the moving average of the weights that is kept beside the weights; 0: none.
     cells : Literal['round', 'flat']
         "round" or "flat": by which weights the model chooses among candidates, see ``instances``.
-    tta : bool
-        The model averages over the eight rotations and reflections when it is used.
+    tta : bool | None
+        The model averages over the eight rotations and reflections when it is used; ``None``: where that is cheap, for
+        images of one kind that it reduces to half their size or less.
     """
 
     width: int = 64
@@ -67,7 +68,7 @@ class Settings:
     neighbours: float = 0.0
     average: float = 0.0
     cells: Literal["round", "flat"] = "round"
-    tta: bool = False
+    tta: bool | None = None
     variation: Variation = field(default_factory=Variation)
 
 

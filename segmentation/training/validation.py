@@ -100,7 +100,8 @@ def calibrate(
 ) -> tuple[InstanceSettings, dict[str, float]]:
     """Choose thresholds on cached maps of the validation frames: those of the best SEG + DET.
 
-    Images are resized as in training, to cells of this ``diameter`` (0: not). One setting after the other; a change must gain more than a thousandth, so that noise changes nothing.
+    Images are resized as in training, to cells of this ``diameter`` (0: not). One setting after the other; a change must
+    gain more than one cell found or lost does, and more than a thousandth, so that chance changes nothing.
     """
     truth, maps = {}, {}
     for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
@@ -119,7 +120,9 @@ def calibrate(
 
     settings = model.instances
     best = measures(settings)
-    typical = float(np.median(np.concatenate([np.bincount(t.ravel())[1:] for t in truth.values()])))
+    areas = np.concatenate([np.bincount(t.ravel())[1:] for t in truth.values()])
+    areas = areas[areas > 0]
+    typical, chance = float(np.median(areas)), max(2 / len(areas), 1e-3)
     trials: list[tuple[str, list[Any]]] = [
         ("threshold", [0.3, 0.4, 0.5, 0.6, 0.7]),
         ("min_size", [int(typical * share) for share in (0.02, 0.05, 0.1, 0.2)]),
@@ -129,7 +132,7 @@ def calibrate(
         for value in values:
             trial = replace(settings, **{name: value})
             found = measures(trial)
-            if quality(found) > quality(best) + 1e-3:
+            if quality(found) > quality(best) + chance:
                 settings, best = trial, found
         progress("calibrate", number + 1, len(trials))
     return settings, best

@@ -26,6 +26,7 @@ from celltrail.segmentation.train_settings import TrainSettings  # noqa: E402
 from celltrail.segmentation.training.annotated import AnnotatedMovie, read_labels  # noqa: E402
 from celltrail.segmentation.training.loop import build_net, copy_weights, follow, rate_at, train  # noqa: E402
 from celltrail.segmentation.training.settings import FAST, PAPER, PRESETS, preset  # noqa: E402
+from celltrail.segmentation.training.validation import calibrate  # noqa: E402
 
 TINY = replace(FAST, width=6, depth=2, scale=1, tile=40, batch=2, steps=60, epoch=20, rate=1e-2)
 
@@ -230,6 +231,53 @@ def test_patience_ends_a_training_that_does_not_get_better() -> None:
     settings = replace(TINY, steps=400, epoch=2, rate=1e-9, average=0.0)
     result = train([drawn_movie(1)], [drawn_movie(2, 2)], settings, seed=1, patience=2)
     assert len(result.history) < 200
+
+
+def test_eight_views_are_averaged_where_they_are_cheap() -> None:
+    data, short = [drawn_movie(1)], replace(TINY, steps=1, epoch=1)
+    for changes, eight in (
+        ({}, False),
+        ({"scale": 2}, True),
+        ({"diameter": 6.0}, True),  # cells are 12 to 18 pixels wide
+        ({"diameter": 14.0}, False),
+        ({"diameter": 6.0, "tta": False}, False),
+        ({"diameter": 14.0, "tta": True}, True),
+    ):
+        assert train(data, [], replace(short, **changes)).model.preprocessing.tta == eight, changes
+    both = [drawn_movie(1), drawn_movie(2)]  # a model of several kinds sees many sizes
+    assert not train(both, [], replace(short, diameter=6.0)).model.preprocessing.tta
+
+
+def test_cells_larger_than_those_of_the_start_stay_so() -> None:
+    y, x = np.mgrid[:160, :160]
+
+    def movie(diameter: float) -> AnnotatedMovie:
+        disc = (np.hypot(y - 80, x - 80) < diameter / 2).astype(np.uint16)
+        return AnnotatedMovie({0: disc, 1: disc}, {0: disc, 1: disc}, (0, 1))
+
+    start = Model(UNet(width=4, depth=2, norm="batch", distance=True, dropout=0.0), info={"diameter": 20.0})
+
+    def planned(*diameters: float, **asked: Any) -> float:
+        return plan_of(TrainSettings(**asked), start, [movie(diameter) for diameter in diameters]).diameter
+
+    assert planned(12) == planned() == 20  # smaller ones are enlarged
+    assert planned(25) == pytest.approx(25, rel=0.03)
+    assert planned(100) == 28
+    assert planned(100, 100) == 20  # of several kinds: one size for all
+    assert planned(100, diameter=22.0) == 22
+
+
+@pytest.mark.parametrize(("cells_gained", "threshold"), [(1.9, 0.5), (2.1, 0.3)])
+def test_one_cell_more_chooses_no_threshold(trained, cells_gained: float, threshold: float) -> None:
+    held_back = drawn_movie(2, 1)
+    cells = len(np.unique(held_back.labels[0])) - 1
+    values = itertools.chain([0.5, 0.5 + cells_gained / cells], itertools.repeat(0.0))
+
+    def score(truth: Mapping[int, Any], masks: Mapping[int, Any]) -> dict[str, float]:
+        return {"SEG": next(values)}
+
+    model = replace(trained.model, instances=replace(trained.model.instances, threshold=0.5))
+    assert calibrate(model, [held_back], score)[0].threshold == threshold
 
 
 def test_a_training_may_start_from_a_model(tmp_path: Path) -> None:
