@@ -4,7 +4,7 @@
 
 The development movies (about ``--cells`` cells of each), and every 2nd, 4th and 8th frame of them, with masks as they are: no gap, no
 repair, nothing painted. Costs are learned without the kind of movie that is judged, and kept in DIR. ``as log-odds``: what a
-link costs is minus its log-odds; ``steep``: the default, unlikely links and divisions cost more (`Constants.unlikely`); ``ends for 5 nats``: as
+link costs is minus its log-odds; ``steep``: the default, unlikely links cost more (`Constants.unlikely`); ``ends for 5 nats``: as
 log-odds, but ends and beginnings cost 5 nats instead of 7. A link counts if the truth knows both of its cells. Wrong and missing ones of 1,000 true ones, and division F1; pooled but for testing_dataset.
 """
 

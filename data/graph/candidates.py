@@ -121,7 +121,8 @@ class Links:
 
         That part is a rule for choices where nothing better is near; it says nothing of how sure one can be.
         """
-        return _evidence(self.cost, self.terms)
+        term = self.terms.get(UNLIKELY)
+        return self.cost if term is None else self.cost - to_units(np.nan_to_num(term.astype(np.float64)))
 
     @property
     def lone_daughter(self) -> BoolArray:
@@ -156,16 +157,6 @@ class Divisions:
 
     def __len__(self) -> int:
         return len(self.mother)
-
-    @property
-    def evidence(self) -> IntArray:
-        """As `Links.evidence`, int64 (d,)."""
-        return _evidence(self.cost, self.terms)
-
-
-def _evidence(cost: IntArray, terms: Terms) -> IntArray:
-    term = terms.get(UNLIKELY)
-    return cost if term is None else cost - np.round(NAT * np.nan_to_num(term.astype(np.float64))).astype(np.int64)
 
 
 @dataclass

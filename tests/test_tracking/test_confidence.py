@@ -397,20 +397,16 @@ def test_what_is_said_of_a_movie_is_the_sum_over_its_decisions() -> None:
     assert guessed["interval"][1] >= plain["interval"][1]
 
 
-def test_what_is_unlikely_costs_beyond_its_odds_says_nothing_of_how_sure_one_is() -> None:
+def test_what_an_unlikely_link_costs_beyond_its_odds_says_nothing_of_how_sure_one_is() -> None:
     candidates = made_problem(2, 4, 5)
     beyond = np.linspace(0, 3, len(candidates.links)).astype(np.float32)
     dearer = candidates.links.cost + np.round(NAT * beyond.astype(np.float64)).astype(np.int64)
     links = replace(candidates.links, cost=dearer, terms={UNLIKELY: beyond})
-    twice = np.full(len(candidates.divisions), 2, dtype=np.float32)
-    divisions = replace(candidates.divisions, cost=candidates.divisions.cost + 2 * NAT, terms={UNLIKELY: twice})
-    asked = replace(candidates, links=links, divisions=divisions)
+    asked = replace(candidates, links=links)
     assert np.array_equal(asked.links.evidence, candidates.links.cost)
-    assert np.array_equal(asked.divisions.evidence, candidates.divisions.cost)
-    by_hand = replace(divisions, terms={UNLIKELY: np.full(len(divisions), np.nan)})  # rows that no model has priced
-    assert np.array_equal(by_hand.evidence, divisions.cost)
+    by_hand = replace(links, terms={UNLIKELY: np.full(len(links), np.nan)})  # rows that no model has priced
+    assert np.array_equal(by_hand.evidence, dearer)
     assert np.array_equal(compute_confidence(asked).link, compute_confidence(candidates).link)
-    assert np.array_equal(compute_confidence(asked).division, compute_confidence(candidates).division)
     assert not np.array_equal(
         compute_confidence(replace(asked, links=replace(links, terms={}))).link, compute_confidence(asked).link
     )

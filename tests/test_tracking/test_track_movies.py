@@ -199,7 +199,7 @@ def test_one_cell_ends_where_an_unlike_one_begins_beside_it(crowd):
 
 def test_a_link_is_the_dearer_the_less_likely_it_is():
     constants, logit = Constants(), np.linspace(6, -12, 400)
-    cost = unlikely_cost(logit, constants.unlikely, constants.steep) - logit
+    cost = unlikely_cost(logit, constants) - logit
     assert (np.diff(cost) > 0).all()
     assert np.array_equal(cost[logit >= -constants.unlikely], -logit[logit >= -constants.unlikely])
     assert cost[-1] == pytest.approx(12 + constants.steep * (12 - constants.unlikely))

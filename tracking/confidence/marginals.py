@@ -49,11 +49,7 @@ def compute_confidence(candidates: Candidates, temperature: float = 2.5) -> Conf
     InputError
         If pins contradict each other.
     """
-    candidates = replace(
-        candidates,
-        links=replace(candidates.links, cost=candidates.links.evidence),
-        divisions=replace(candidates.divisions, cost=candidates.divisions.evidence),
-    )
+    candidates = replace(candidates, links=replace(candidates.links, cost=candidates.links.evidence))
     model = pinned_model(candidates)
     net = _build_net(model, temperature)
     detections = candidates.detections

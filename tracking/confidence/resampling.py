@@ -52,7 +52,7 @@ def draw_solutions(candidates: Candidates, temperature: float, count: int, seed:
                     cost=np.where(table.optional, perturbed(table.cost, 1.0), table.cost),
                 ),
                 links=replace(candidates.links, cost=perturbed(candidates.links.evidence, 1.0)),
-                divisions=replace(candidates.divisions, cost=perturbed(candidates.divisions.evidence, 1.0)),
+                divisions=replace(candidates.divisions, cost=perturbed(candidates.divisions.cost, 1.0)),
             )
         )
 

@@ -62,9 +62,9 @@ class Constants:
     false : float
         Leaving out a detection that is doubtful, which is one below ``small`` times the median area without a
         likely link to either side.
-    unlikely, unlikely_division, steep : float
-        A link (a division) that is less likely than that many nats costs ``steep`` nats more for each further nat. Log-odds
-        say how it compares with others, not that a cell may end and another begin beside it: of the links that were
+    unlikely, steep : float
+        A link that is less likely than ``unlikely`` nats costs ``steep`` nats more for each further nat. The log-odds of a link say
+        how it compares with others, not that a cell may end and another begin beside it: of the links that were
         chosen at 4 nats and more, for want of anything better, 65 of 74 were wrong (``benchmarks/links.py``).
     keep : float
         Divisions that are worse than a link and an appearance by more than this are left out.
@@ -80,8 +80,7 @@ class Constants:
     false: float = 10.0
     small: float = 0.5
     unlikely: float = 4.0
-    unlikely_division: float = 4.5
-    steep: float = 10.0
+    steep: float = 5.0
     keep: float = 6.0
 
     def in_words(self) -> list[str]:
@@ -90,7 +89,7 @@ class Constants:
             f"appearing or disappearing inside the image costs {self.appear:g} nats: it happens to one cell in {np.exp(self.appear):,.0f}",
             f"within {self.margin:g} cell diameters of the side it costs {self.border:g} nats: one cell in {np.exp(self.border):,.0f}",
             "appearing in the first frame and disappearing after the last one costs nothing",
-            f"a link that is less likely than one in {np.exp(self.unlikely):,.0f}, and a division less likely than one in {np.exp(self.unlikely_division):,.0f}, costs {self.steep:g} nats more for each nat beyond: where nothing else is near, a cell rather ends",
+            f"a link that is less likely than one in {np.exp(self.unlikely):,.0f} costs {self.steep:g} nats more for each nat beyond: where nothing else is near, a cell rather ends",
             f"a daughter first seen a frame after her sister costs {self.late:g} nats: one birth in {np.exp(self.late):,.0f}",
             f"a daughter whose sister is outside the image costs {self.border + self.outside:g} nats ({self.border:g} of them as a cell that leaves there): one birth in {np.exp(self.border + self.outside):,.0f}",
             f"leaving out a small detection that nothing precedes or follows costs {self.false:g} nats",
@@ -310,7 +309,6 @@ def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Co
     )
     for name in (SISTER_OUTSIDE, UNLIKELY):  # other steps ask for these
         link_terms[name] = terms[name].astype(np.float32)
-    division_terms[UNLIKELY] = its_terms[UNLIKELY].astype(np.float32)
     return Priced(
         offset=part.offset,
         link_cost=to_units(cost),
@@ -332,7 +330,7 @@ def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[Fl
     """
     logit, terms = model.link(part.link_features, len(part.links))
     unseen = unseen_cost(part.links, constants) + CONTESTED_COST * (part.links.doubt > COVERED)
-    unlikely = unlikely_cost(logit, constants.unlikely, constants.steep)
+    unlikely = unlikely_cost(logit, constants)
     cost, outside = unseen + unlikely - logit, np.zeros(len(logit))
     lone = find_lone_daughters(part)
     born, _ = model.division(lone_daughter_features(part, lone), len(lone))
@@ -346,9 +344,9 @@ def _price_links(part: Part, model: CostModel, constants: Constants) -> tuple[Fl
     return logit, cost + outside, terms
 
 
-def unlikely_cost(logit: FloatArray, unlikely: float, steep: float) -> FloatArray:
-    """What links or divisions of some log-odds cost beyond these, in nats, float64 (m,)."""
-    return np.asarray(steep * np.maximum(-logit - unlikely, 0))
+def unlikely_cost(logit: FloatArray, constants: Constants) -> FloatArray:
+    """What links of some log-odds cost beyond these, in nats, float64 (m,)."""
+    return np.asarray(constants.steep * np.maximum(-logit - constants.unlikely, 0))
 
 
 def unseen_cost(links: LinkTable, constants: Constants) -> FloatArray:
@@ -368,15 +366,13 @@ def _price_divisions(
         alone, unseen_cost(links, constants)[first], constants.late * links.missed[second].astype(np.float64)
     )
     late += CONTESTED_COST * ((links.doubt[first] > COVERED) | (links.doubt[second] > COVERED))
-    unlikely = unlikely_cost(logit, constants.unlikely_division, constants.steep)
-    cost = late + unlikely - logit
+    cost = late - logit
     single = np.minimum(
         link_cost[first] + appear[links.target[second]], link_cost[second] + appear[links.target[first]]
     )
     kept = np.flatnonzero(cost < single + constants.keep)
     rows = np.stack([links.source[first], links.target[first], links.target[second]])[:, kept] + part.offset
-    added = {UNLIKELY: unlikely[kept], "late": late[kept]}
-    return rows, cost[kept], {name: -term[kept] for name, term in terms.items()} | added
+    return rows, cost[kept], {name: -term[kept] for name, term in terms.items()} | {"late": late[kept]}
 
 
 def _joined(parts: list[Terms]) -> Terms:

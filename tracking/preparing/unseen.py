@@ -85,7 +85,7 @@ def look_for_gaps(
     count, chosen = count_unseen(links, loose, -logit), int(first.link_chosen.sum())
     price_of_gap = constants.gap if fixed else -float(np.log((count + seen) / (chosen + all_links)))
     constants = replace(constants, gap=price_of_gap)
-    cost = unseen_cost(links, constants) + unlikely_cost(logit, constants.unlikely, constants.steep) - logit
+    cost = unseen_cost(links, constants) + unlikely_cost(logit, constants) - logit
     found = plausible(links, loose, cost, 2 * constants.appear)
     if seen + count < 2 * CHANCE * chosen and not (asked or fixed):
         found = take(found, found.missed == found.blank)
