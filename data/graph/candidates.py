@@ -122,7 +122,7 @@ class Links:
         That part is a rule for choices where nothing better is near; it says nothing of how sure one can be.
         """
         term = self.terms.get(UNLIKELY)
-        return self.cost if term is None else self.cost - np.round(NAT * term.astype(np.float64)).astype(np.int64)
+        return self.cost if term is None else self.cost - to_units(np.nan_to_num(term.astype(np.float64)))
 
     @property
     def lone_daughter(self) -> BoolArray:

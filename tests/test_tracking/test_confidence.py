@@ -404,6 +404,8 @@ def test_what_an_unlikely_link_costs_beyond_its_odds_says_nothing_of_how_sure_on
     links = replace(candidates.links, cost=dearer, terms={UNLIKELY: beyond})
     asked = replace(candidates, links=links)
     assert np.array_equal(asked.links.evidence, candidates.links.cost)
+    by_hand = replace(links, terms={UNLIKELY: np.full(len(links), np.nan)})  # rows that no model has priced
+    assert np.array_equal(by_hand.evidence, dearer)
     assert np.array_equal(compute_confidence(asked).link, compute_confidence(candidates).link)
     assert not np.array_equal(
         compute_confidence(replace(asked, links=replace(links, terms={}))).link, compute_confidence(asked).link
