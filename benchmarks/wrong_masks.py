@@ -46,7 +46,7 @@ CLEAN = {"plain": 1, "every 2nd": 2, "every 4th": 4}
 WEIGHT = 0.25  # log-odds for each nat that the links gain: less than 1, as they know of each other
 MOST = 30.0  # nats from which a gain says no more
 RIDGE = 0.3
-NAMES = {"merged": ("often", "size"), "split": ("frames", "rounder", "often", "size")}  # what the price is told from
+NAMES = {"merged": ("often",), "split": ("frames", "rounder", "often", "size")}  # what the price is told from
 NO_TEACHER = (
     "testing_dataset",
 )  # its truth itself holds mergers and pieces: half of its tracks have three frames or fewer
