@@ -414,6 +414,15 @@ def test_nuclei_that_hide_each_other_do_not_divide(speed, frames, sizes, walk):
     assert result.run["repairs"]["merged"] == frames
 
 
+def test_a_nucleus_that_is_gone_at_the_end_is_not_looked_for():
+    """Two nuclei are one mask for a while; then only one of them is left, until the end."""
+    movie = crossing(4, 3, sizes=(10, 8), walk=0.5)
+    movie = {n: np.where(labels == 2, 0, labels) if n > 8 else labels for n, labels in movie.items()}
+    assert find_repairs(movie, measure_movie(movie)) == []
+    movie = {n: labels for n, labels in movie.items() if n < 8}  # still one mask of two
+    assert {repair.frame for repair in find_repairs(movie, measure_movie(movie))} == {5, 6, 7}
+
+
 def test_what_lasts_speaks_for_neither_reading():
     """However long two cells that stay are one mask, the other reading gains about the same: half a nat a frame at most."""
     gains = []

@@ -155,7 +155,10 @@ def _may_hide(table: DetectionTable, row: int, parts: Sequence[int]) -> bool:
 
 
 def _merged_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Iterator[Found]:
-    """Masks that several cells fall into, up to the one that several come out of, or that is in the last frame."""
+    """Masks that several cells fall into, up to the one that several come out of, or that holds them in the last frame.
+
+    In between, one may be hidden behind another.
+    """
     before, after = _members(into), _members(out_of)
     last = int(table.frame.max(initial=0))
     for first, cells in before.items():
@@ -165,7 +168,8 @@ def _merged_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Ite
         while len(masks) <= LONGEST:
             end = masks[-1]
             heirs = after.get(end, ())
-            if (heirs and _is_whole(table, end, heirs)) or table.frame[end] == last:
+            held = heirs or (cells if table.frame[end] == last else ())
+            if held and _is_whole(table, end, held):
                 yield "merged", Run(tuple((row,) for row in masks), cells, heirs)
                 break
             if into[end] < 0 or not _may_hide(table, int(into[end]), cells):
