@@ -13,7 +13,10 @@ scored by ``celltrail evaluate``. Celltrail uses costs learned on the other movi
 The others need not be installed beside Celltrail. For example:
 
     python -m venv peers && peers/bin/pip install laptrack==0.17.1 motile==1.0.1 pyscipopt btrack==0.7.0
-    python benchmarks/peers.py DATA --python peers/bin/python
+    python -m venv koft && koft/bin/pip install byotrack==2.0.7
+    python -m venv ultrack && ultrack/bin/pip install ultrack==0.8.0
+    python benchmarks/peers.py DATA --python peers/bin/python --python koft=koft/bin/python \\
+        --python koft-tuned=koft/bin/python --python ultrack=ultrack/bin/python
 
 The row of a tracker that is missing, or takes more than 300 s of processor time, says so.
 """
@@ -50,8 +53,10 @@ from celltrail.tracking.preparing.preparation import DEFAULT_COSTS
 
 Edges = list[tuple[int, int]]
 OURS = ("celltrail", "lap", "greedy")
-PEERS = ("laptrack", "laptrack-scaled", "laptrack-overlap", "btrack", "btrack-scaled", "motile", "motile-scaled")
-PEERS += ("koft", "koft-tuned", "ultrack")
+PEERS = (
+    *("laptrack", "laptrack-scaled", "laptrack-overlap", "btrack", "btrack-scaled"),
+    *("motile", "motile-scaled", "koft", "koft-tuned", "ultrack"),
+)
 CPU_SECONDS = 300
 
 
