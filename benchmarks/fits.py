@@ -22,13 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from measure import markdown_table, parser, write_rows
+from front_door import images_and_model
+from measure import markdown_table, write_rows
 from numpy.typing import NDArray
 
 from celltrail.data.files.opening import open_images
 from celltrail.data.simulation.scene import simulate_scene
-from celltrail.segmentation import load_model
 from celltrail.segmentation.prediction.first_look import DARK, FITS, LIGHT, SURE, survey
 from celltrail.segmentation.stills import open_images_or_stills
 
@@ -96,15 +95,7 @@ def choose(kinds: list[Kind], learnt: float) -> NDArray[np.float64]:
 
 def main() -> None:
     """A line for each data set."""
-    options = parser(__doc__)
-    options.add_argument("data", type=Path)
-    options.add_argument("--model", default="nuclei")
-    options.add_argument("--every", type=int, default=10, help="stills: every N-th")
-    options.add_argument("--first", type=int, default=9, help="stills: from this one on")
-    options.add_argument("--frames", type=int, default=5, help="frames of each movie, evenly spread")
-    arguments = options.parse_args()
-    torch.set_num_threads(1)
-    model = load_model(arguments.model)
+    arguments, model = images_and_model(__doc__, every=10, first=9)
     learnt = float(model.info.get("darkness") or 0)
     kinds: dict[str, Kind] = {}
     for name, known, image in images_of(arguments.data, arguments.first, arguments.every, arguments.frames):

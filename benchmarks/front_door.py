@@ -17,6 +17,7 @@ import sys
 
 sys.path.append(sys.path.pop(0))  # packages come before benchmarks of the same name
 
+import argparse
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ from measure import markdown_table, parser, write_rows
 from numpy.typing import NDArray
 
 from celltrail.data.files.opening import open_images, open_labels
-from celltrail.segmentation import load_model
+from celltrail.segmentation import Model, load_model
 from celltrail.segmentation.net.resize import median_diameter
 from celltrail.segmentation.prediction.first_look import survey
 from celltrail.segmentation.prediction.grey import mend
@@ -104,17 +105,22 @@ def row_of(case: str, model: str, parts: list[dict[str, Any]]) -> dict[str, Any]
     }
 
 
-def main() -> None:
-    """A table with a line for the stills and for each movie."""
-    options = parser(__doc__)
+def images_and_model(text: str | None, *, every: int, first: int) -> tuple[argparse.Namespace, Model]:
+    """What a benchmark over these images is asked, with its own choice of stills, and the model that it looks at; one thread."""
+    options = parser(text)
     options.add_argument("data", type=Path)
     options.add_argument("--model", default="nuclei")
-    options.add_argument("--every", type=int, default=6, help="stills: every N-th")
-    options.add_argument("--first", type=int, default=0, help="stills: from this one on")
+    options.add_argument("--every", type=int, default=every, help="stills: every N-th")
+    options.add_argument("--first", type=int, default=first, help="stills: from this one on")
     options.add_argument("--frames", type=int, default=5, help="frames of each movie, evenly spread")
     arguments = options.parse_args()
     torch.set_num_threads(1)
-    model = load_model(arguments.model)
+    return arguments, load_model(arguments.model)
+
+
+def main() -> None:
+    """A table with a line for the stills and for each movie."""
+    arguments, model = images_and_model(__doc__, every=6, first=0)
     rows = []
     stills = arguments.data / "DSB2018-fluorescence"
     if stills.is_dir():
