@@ -10,6 +10,7 @@ hypotheses are ignored, aloud: its masks are all there is to choose from.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -55,28 +56,37 @@ def have_hypotheses(masks: Masks) -> bool:
 class HypothesisMovie(LayeredMovie):
     """The hypotheses that lie beside the masks of a folder, frame number → layers (L, Y, X) or (L, Z, Y, X).
 
+    Parameters
+    ----------
+    given : Frames
+        The masks.
+    drawn : Mapping[int, NDArray[Any]]
+        Frame number → masks that are believed instead of those in the folder, and of their hypotheses.
+
     Raises
     ------
     InputError
         If a frame has no hypotheses, or they have another shape than the masks.
     """
 
-    def __init__(self, masks: Frames) -> None:
-        folder = masks.path
-        self.path, self.voxel, self.shape, self.given = folder, masks.voxel, masks.shape, masks
+    def __init__(self, given: Frames, drawn: Mapping[int, NDArray[Any]] | None = None) -> None:
+        folder = given.path
+        self.path, self.voxel, self.shape, self.given, self.drawn = folder, given.voxel, given.shape, given, drawn or {}
         known = files_of(folder)
-        missing = [number for number in masks if number not in known]
+        missing = [number for number in given if number not in known]
         if missing:
             raise InputError(
                 f"{folder} has no hypotheses for {len(missing)} frames (first: frame {missing[0]}): "
                 "run 'celltrail segment'."
             )
-        self.file_of: dict[int, Path] = {number: known[number] for number in masks}
+        self.file_of: dict[int, Path] = {number: known[number] for number in given}
         self.files = list(self.file_of.values())
         super().__init__(self.file_of)
         self._keep_what_is_read()
         self.edited = [
-            number for number, path in known.items() if number in masks and not self._fits(read_mask_hash(path), number)
+            number
+            for number, path in self.file_of.items()
+            if number not in self.drawn and not self._fits(read_mask_hash(path), number)
         ]
 
     def between(self, frames: range) -> HypothesisMovie:
@@ -101,10 +111,20 @@ class HypothesisMovie(LayeredMovie):
         self.read = lru_cache(maxsize=4)(self._read)
         # These are small, and asked for again and again.
         self.weighed = lru_cache(maxsize=None)(lambda number: weigh(self.read(number)))
-        self.labels = lru_cache(maxsize=None)(lambda number: labels_of(self.read(number), self.given[number]))
+        self.labels = lru_cache(maxsize=None)(lambda number: labels_of(self.read(number), self.mask(number)))
+
+    def mask(self, number: int) -> NDArray[Any]:
+        """The masks of a frame, to which its hypotheses are alternatives."""
+        return np.asarray(self.drawn[number] if number in self.drawn else self.given[number])
 
     def say_edited(self) -> None:
         """Tell which frames have other masks than those that their hypotheses were made with."""
+        if self.drawn:
+            logger.warning(
+                "Pins merge masks in %d frames (first: frame %d): there the masks are believed, and their hypotheses ignored.",
+                len(self.drawn),
+                min(self.drawn),
+            )
         if self.edited:
             logger.warning(
                 "The masks of %d frames (first: frame %d) are not those that their hypotheses were made with: they have "
@@ -114,7 +134,7 @@ class HypothesisMovie(LayeredMovie):
             )
 
     def _fits(self, sha256: str, number: int) -> bool:
-        return not sha256 or sha256 == hash_of_mask(self.given[number])
+        return number not in self.drawn and (not sha256 or sha256 == hash_of_mask(self.given[number]))
 
     def _read(self, number: int) -> Hypotheses:
         found = read_hypotheses(self.file_of[number])
@@ -124,7 +144,7 @@ class HypothesisMovie(LayeredMovie):
                 "run 'celltrail segment' again."
             )
         if not self._fits(found.mask_sha256, number):
-            return from_labels(np.asarray(self.given[number]).astype(np.int64), BELIEVED)
+            return from_labels(self.mask(number).astype(np.int64), BELIEVED)
         return found
 
     def __getitem__(self, number: int) -> NDArray[np.int64]:
@@ -188,7 +208,7 @@ class HypothesisMovie(LayeredMovie):
         left_out: list[dict[str, int]] = []
         considered = 0
         for number in self:
-            found, labels, mask = self.read(number), self.labels(number), np.asarray(self.given[number])
+            found, labels, mask = self.read(number), self.labels(number), self.mask(number)
             size = np.bincount(mask.ravel())
             here = np.flatnonzero(table.frame == number)
             considered += int((table.label[here] >= len(size)).sum())
