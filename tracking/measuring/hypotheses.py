@@ -33,7 +33,7 @@ from celltrail.data.files.hypotheses import (
 from celltrail.data.files.movie import Frames, LazyFrames
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.log_file import logger
-from celltrail.data.types import IntArray, Masks
+from celltrail.data.types import FloatArray, IntArray, Masks
 from celltrail.tracking.measuring.hypothesis_weights import weigh
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 from celltrail.tracking.measuring.table import DetectionTable
@@ -86,7 +86,7 @@ class HypothesisMovie(LayeredMovie):
         self.edited = [
             number
             for number, path in self.file_of.items()
-            if number not in self.drawn and not self._fits(read_mask_hash(path), number)
+            if number not in self.drawn and not self.fits(number, read_mask_hash(path))
         ]
 
     def between(self, frames: range) -> HypothesisMovie:
@@ -100,7 +100,7 @@ class HypothesisMovie(LayeredMovie):
     def __getstate__(self) -> dict[str, Any]:
         """A movie that travels to another process names its files from the root, and leaves what it has read."""
         files = {number: path.absolute() for number, path in self.file_of.items()}
-        forgotten = dict.fromkeys(("read", "weighed", "labels"))
+        forgotten = dict.fromkeys(("read", "fits", "weighed", "labels"))
         return {**self.__dict__, "file_of": files, "files": list(files.values()), **forgotten}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -110,7 +110,8 @@ class HypothesisMovie(LayeredMovie):
     def _keep_what_is_read(self) -> None:
         self.read = lru_cache(maxsize=4)(self._read)
         # These are small, and asked for again and again.
-        self.weighed = lru_cache(maxsize=None)(lambda number: weigh(self.read(number)))
+        self.fits = lru_cache(maxsize=None)(self._fits)
+        self.weighed = lru_cache(maxsize=None)(self._weighed)
         self.labels = lru_cache(maxsize=None)(lambda number: labels_of(self.read(number), self.mask(number)))
 
     def mask(self, number: int) -> NDArray[Any]:
@@ -133,7 +134,7 @@ class HypothesisMovie(LayeredMovie):
                 self.edited[0],
             )
 
-    def _fits(self, sha256: str, number: int) -> bool:
+    def _fits(self, number: int, sha256: str) -> bool:
         return number not in self.drawn and (not sha256 or sha256 == hash_of_mask(self.given[number]))
 
     def _read(self, number: int) -> Hypotheses:
@@ -143,12 +144,18 @@ class HypothesisMovie(LayeredMovie):
                 f"{self.file_of[number]} has the shape {found.shape}, its mask has {self.shape}: "
                 "run 'celltrail segment' again."
             )
-        if not self._fits(found.mask_sha256, number):
+        if not self.fits(number, found.mask_sha256):
             return from_labels(self.mask(number).astype(np.int64), BELIEVED)
         return found
 
+    def _weighed(self, number: int) -> tuple[IntArray, FloatArray, FloatArray, list[IntArray]]:
+        """`weigh`, and the sets of hypotheses that exclude each other among those that may be cells."""
+        found = self.read(number)
+        rows, share, reward = weigh(found)
+        return rows, share, reward, find_cliques(found, rows)
+
     def __getitem__(self, number: int) -> NDArray[np.int64]:
-        found, (rows, _, _), labels = self.read(number), self.weighed(number), self.labels(number)
+        found, (rows, *_), labels = self.read(number), self.weighed(number), self.labels(number)
         layers = [np.zeros(self.shape, dtype=np.int64)]
         for row in rows.tolist():
             box, mask = found.box(row), found.mask(row)
@@ -177,8 +184,8 @@ class HypothesisMovie(LayeredMovie):
             row_of = {name: row for row, name in enumerate(self.labels(number).tolist())}
             hypothesis[here] = [row_of[name] for name in label[here].tolist()]
             here = here[np.argsort(hypothesis[here])]
-            rows, share[here], reward[here] = self.weighed(number)
-            for clique in find_cliques(self.read(number), rows):
+            rows, share[here], reward[here], cliques = self.weighed(number)
+            for clique in cliques:
                 name = ids[-1] + 1 if ids else 0
                 ids += [name] * len(clique)
                 members += here[np.searchsorted(rows, clique)].tolist()
@@ -218,13 +225,14 @@ class HypothesisMovie(LayeredMovie):
             for detection in here[track[here] > 0].tolist():
                 row, name = row_of[int(table.label[detection])], int(track[detection])
                 inside = mask[found.box(row)][found.mask(row)]
-                met = np.bincount(inside, minlength=len(size))[1:]
-                seen[1:] |= met > 0
-                whole = np.flatnonzero(met > size[1:] / 2) + 1
+                met = np.bincount(inside)
+                met[0] = 0
+                seen[: len(met)] |= met > 0
+                whole = np.flatnonzero(2 * met > size[: len(met)])
                 if len(whole) > 1:
                     done.append({"kind": "split", "frame": number, "masks": whole.tolist(), "tracks": [name]})
-                if len(met) and 2 * met.max() > len(inside):
-                    within.setdefault(int(met.argmax()) + 1, []).append(name)
+                if 2 * met.max() > len(inside):
+                    within.setdefault(int(met.argmax()), []).append(name)
             done += [
                 {"kind": "merged", "frame": number, "masks": [label], "tracks": sorted(names)}
                 for label, names in sorted(within.items())
