@@ -26,8 +26,8 @@ from celltrail.segmentation.prediction.scale import GRID, Sightings, density, fi
 from celltrail.segmentation.prediction.tiles import USUAL_DIAMETER, limits_at
 
 logger = logging.getLogger("celltrail")
-SAME_SIZE = 1.25  # cells less different than this from those of the training are not resized
-NATIVE = 0.5  # nor where the trained diameter has at least this part of the most votes
+SAME_SIZE = 1.25  # cells less different than this from those that the model was made for are seen as these are
+OWN = 0.5  # so are they where the diameter of these has at least this part of the most votes
 FITS = 0.75  # agreement between neighbouring sizes from which a model knows what it sees; nuclei: .8 to .95
 SURE = 0.77  # or sureness; nuclei: .82 to .95, whole cells and inverted nuclei .54 to .71
 DARK = 2.0  # times the darkness of what a model has learnt from, from which images are of another kind
@@ -146,8 +146,8 @@ def survey(
     images : Mapping[int, NDArray[Any]]
         Frame number → grey values (Y, X) or (Z, Y, X), of which the slice with the most contrast is looked at.
     diameter : float | None
-        Of the cells in pixels of the image; ``None``: that of the one movie that the model was made for, or else it is
-        found, if the model knows the diameter of its own.
+        Of the cells in pixels of the image; ``None``: it is found, if the model knows the diameter of its own. A model
+        that was made for one movie sees cells as wide as they are there, unless most votes are for another diameter.
 
     Raises
     ------
@@ -161,9 +161,9 @@ def survey(
     looked_at = _spread(numbers, SAMPLES if len(numbers) >= 10 * SAMPLES else min(3, len(numbers)))
     base = trained or (model.diameter or USUAL_DIAMETER) * model.preprocessing.scale
     factors: Sequence[float] | None = None
-    native = model.native_diameter if diameter is None else None  # of the movie that it was made for
-    if diameter is not None or native is not None:
-        factors = [base / (diameter or native or base) * step for step in (0.5**0.5, 1, 2**0.5)]
+    usual = diameter or model.native_diameter or base
+    if diameter is not None:
+        factors = [base / diameter * step for step in (0.5**0.5, 1, 2**0.5)]
     elif trained is None:
         factors = [0.5**0.5, 1.0, 2**0.5]
     planes: dict[int, NDArray[Any]] = {}
@@ -183,17 +183,18 @@ def survey(
     progress("look", len(looked_at), len(looked_at))
     votes = {number: density(sightings, base) for number, sightings in seen.items()}
     total = sum(votes.values(), np.zeros(len(GRID)))
-    found, factor = diameter, 1.0
-    if native is not None:
-        found, factor = native, base / native if abs(base / native - 1) > SAME else 1.0
-    elif diameter is not None:
-        factor = base / diameter
-    elif seen and (found := find_diameter(total, join(list(seen.values())), base)) is not None and trained is not None:
-        factor = _factor(total, trained, found)
-        around = near(join(list(seen.values())), factor)
-        clear = around.clearness[~np.isnan(around.clearness)]
-        if len(clear) and np.median(clear) < LEAST and not _at_one(around):
-            found, factor = None, 1.0  # what stands out neither from noise nor from one size to the next has no scale
+    found, factor = diameter, base / usual
+    if diameter is None and seen:
+        found = find_diameter(total, join(list(seen.values())), base)
+        if found is not None and trained is not None:
+            factor = base / _seen_as(total, usual, found)
+            around = near(join(list(seen.values())), factor)
+            clear = around.clearness[~np.isnan(around.clearness)]
+            if len(clear) and np.median(clear) < LEAST and not _at_one(around):
+                # What stands out neither from noise nor from one size to the next has no scale.
+                found, factor = None, base / usual
+    made_for_it = diameter is None and model.native_diameter is not None and factor == base / usual
+    factor = 1.0 if abs(factor - 1) <= SAME else factor
     grey = {}
     for number in _spread(numbers, min(GREY_SAMPLES, len(numbers))):
         if number in planes:
@@ -218,7 +219,7 @@ def survey(
         agreement=_median(near_by, "agreement"),
         sureness=_median(near_by, "sureness"),
         darkness=dark,
-        stand_out=native is None and _must_stand_out(near_by),
+        stand_out=not made_for_it and _must_stand_out(near_by),
         stills=stills,
         grey=grey,
     )
@@ -237,11 +238,10 @@ def _spread(numbers: list[int], count: int) -> list[int]:
     return [numbers[round(i)] for i in np.linspace(0, len(numbers) - 1, count)] if count else []
 
 
-def _factor(votes: NDArray[np.float64], trained: float, found: float) -> float:
-    native = float(np.interp(np.log(trained), GRID, votes))
-    if max(found / trained, trained / found) <= SAME_SIZE or native >= NATIVE * float(votes.max()):
-        return 1.0
-    return trained / found
+def _seen_as(votes: NDArray[np.float64], usual: float, found: float) -> float:
+    """The diameter that the net takes cells to have: the usual one unless another one has far more votes."""
+    own = float(np.interp(np.log(usual), GRID, votes))
+    return usual if max(found / usual, usual / found) <= SAME_SIZE or own >= OWN * float(votes.max()) else found
 
 
 def _median(found: Sightings | None, name: str) -> float | None:

@@ -49,6 +49,28 @@ def test_the_diameter_is_found_and_cells_are_counted(model, diameter: float, sid
     assert labels.max() == 12
 
 
+@pytest.mark.parametrize(("diameter", "side"), [(11, 160), (26, 260), (55, 400), (80, 500)])
+def test_a_model_of_one_movie_follows_cells_of_another_size(diameter: float, side: int) -> None:
+    own, image = load_model("fluo-hela"), nuclei(side, diameter, 12)
+    found = survey({0: image}, own)
+    assert found.diameter == pytest.approx(diameter, rel=0.25)
+    assert (found.factor == 1) == (diameter == 26)
+    ((_, labels),) = segment_movie({0: image}, own)
+    assert labels.max() == 12
+
+
+@pytest.mark.parametrize("votes", ["few", "none"])
+def test_a_model_of_one_movie_keeps_its_size_where_nothing_speaks_for_another(votes: str) -> None:
+    own = load_model("fluo-hela")
+    own.info["native_diameter"] = 35.0
+    image = np.random.default_rng(0).normal(100, 5, (300, 300))
+    if votes == "few":  # one bright spot beside what it was made for
+        image = np.maximum(nuclei(300, 35, 12), nuclei(300, 12, 1, seed=5)).astype(float)
+    found = survey({0: image.astype(np.uint16)}, own)
+    assert found.factor == pytest.approx(26 / 35)
+    assert not found.stand_out
+
+
 def test_a_given_diameter_is_taken(model) -> None:
     found = survey({0: nuclei(120, 8, 12)}, model, diameter=10)
     assert found.given
