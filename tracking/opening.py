@@ -79,28 +79,23 @@ def open_movie(
     """
     settings = settings or TrackSettings()
     given = open_masks(masks, settings)
-    labels, ndim = given, dimensions_of(given)
+    labels: Masks = given
+    ndim = dimensions_of(given)
     wanted = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
     merging = any(pin.kind == "merge" for pin in wanted)
-    if settings.hypotheses:
-        if not isinstance(given, Frames):
-            raise InputError("Hypotheses need a folder made by 'celltrail segment'.")
-        if merging:
-            raise InputError(
-                "Pins that merge masks do not go together with --hypotheses: pin the hypothesis that is both, or leave "
-                "out --hypotheses."
-            )
-    unasked = settings.hypotheses is None and settings.may_repair and not merging and have_hypotheses(given)
+    if settings.hypotheses and not isinstance(given, Frames):
+        raise InputError("Hypotheses need a folder made by 'celltrail segment'.")
+    if merging:
+        labels = MergedMasks(given, wanted)
+        raise_if(labels.missing())
+    unasked = settings.hypotheses is None and settings.may_repair and have_hypotheses(given)
     if isinstance(given, Frames) and (settings.hypotheses or unasked):
-        movie = HypothesisMovie(given)
+        movie = HypothesisMovie(given, labels.merged_frames() if isinstance(labels, MergedMasks) else {})
         if unasked and 2 * len(movie.edited) > len(movie):
             logger.warning("The hypotheses beside the masks belong to other masks: they are not used.")
         else:
             movie.say_edited()
             labels = movie
-    if merging:
-        labels = MergedMasks(labels, wanted)
-        raise_if(labels.missing())
     grey = open_images_of(labels, images, settings)
     size = check_voxel(settings.voxel, ndim) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
     return OpenedMovie(masks=labels, given=given, images=grey, voxel=size, pins=wanted)

@@ -10,6 +10,8 @@ import hashlib
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +71,11 @@ class Hypotheses:
 
     def box(self, row: int) -> tuple[slice, ...]:
         """The box of a candidate, to index the frame with."""
-        ndim = len(self.shape)
-        corners = self.bbox[row].tolist()
-        return tuple(slice(corners[axis], corners[axis + ndim]) for axis in range(ndim))
+        return self._boxes[row]
 
     def mask(self, row: int) -> BoolArray:
-        """The mask of a candidate within its box."""
-        extent = tuple(s.stop - s.start for s in self.box(row))
-        packed = self.bits[self.offset[row] : self.offset[row + 1]]
-        return np.unpackbits(packed, count=int(np.prod(extent))).reshape(extent).astype(bool)
+        """The mask of a candidate within its box; not to be written to."""
+        return self._masks[row]
 
     def pixels(self, row: int) -> IntArray:
         """Flat indices of the pixels of a candidate in the frame, ascending."""
@@ -91,6 +89,30 @@ class Hypotheses:
     def areas(self) -> IntArray:
         """Pixels of each candidate."""
         return np.array([np.count_nonzero(self.mask(row)) for row in range(len(self))], dtype=np.int64)
+
+    @cached_property
+    def _boxes(self) -> list[tuple[slice, ...]]:
+        ndim = len(self.shape)
+        return [tuple(map(slice, corners[:ndim], corners[ndim:])) for corners in self.bbox.tolist()]
+
+    @cached_property
+    def _masks(self) -> list[BoolArray]:
+        bits = np.unpackbits(self.bits).view(np.bool_)  # all at once: one by one takes longer
+        bits.flags.writeable = False
+        extents = [tuple(side.stop - side.start for side in box) for box in self._boxes]
+        begins = (8 * self.offset).tolist()
+        return [bits[a : a + prod(extent)].reshape(extent) for a, extent in zip(begins, extents, strict=False)]
+
+    @cached_property
+    def conflicts(self) -> IntArray:
+        """Pairs of candidates that cannot both be cells, see `find_conflicts`."""
+        areas, found = self.areas().tolist(), []
+        for one, two in _neighbours(self):
+            first, second = _in_common(self, one, two)
+            common = np.count_nonzero(self.mask(one)[first] & self.mask(two)[second])
+            if common > SHARED * min(areas[one], areas[two]):
+                found.append((one, two))
+        return np.array(found, dtype=np.int64).reshape(-1, 2)
 
 
 def pack_hypotheses(
@@ -131,8 +153,8 @@ def from_labels(labels: NDArray[np.integer[Any]], score: float = 0.0) -> Hypothe
     return pack_hypotheses(labels.shape, boxes, masks, [score] * n, [-1] * n, range(n))
 
 
-def find_conflicts(hypotheses: Hypotheses, shared: float = SHARED, rows: IntArray | None = None) -> IntArray:
-    """Pairs of candidates that cannot both be cells: they share more than ``shared`` of the smaller one's pixels.
+def find_conflicts(hypotheses: Hypotheses, rows: IntArray | None = None) -> IntArray:
+    """Pairs of candidates that cannot both be cells: they share more than `SHARED` of the smaller one's pixels.
 
     ``rows`` : int64 (k,), only among these (None: all).
 
@@ -140,36 +162,32 @@ def find_conflicts(hypotheses: Hypotheses, shared: float = SHARED, rows: IntArra
     -------
     int64 (k, 2), rows (i, j) with i < j, in order.
     """
-    asked = np.arange(len(hypotheses)) if rows is None else np.unique(rows)
-    masks = {row: hypotheses.mask(row) for row in asked.tolist()}
-    areas = {row: int(np.count_nonzero(mask)) for row, mask in masks.items()}
-    found = []
-    for one, two in _neighbours(hypotheses, asked):
-        first, second = _in_common(hypotheses, one, two)
-        common = np.count_nonzero(masks[one][first] & masks[two][second])
-        if common > shared * min(areas[one], areas[two]):
-            found.append((one, two))
-    return np.array(found, dtype=np.int64).reshape(-1, 2)
+    found = hypotheses.conflicts
+    return found if rows is None else found[np.isin(found, rows).all(axis=1)]
 
 
-def _neighbours(hypotheses: Hypotheses, rows: IntArray) -> Iterator[tuple[int, int]]:
+def _neighbours(hypotheses: Hypotheses) -> Iterator[tuple[int, int]]:
     """Pairs of rows whose boxes overlap, in order."""
     ndim = len(hypotheses.shape)
-    low, high = hypotheses.bbox[rows, :ndim], hypotheses.bbox[rows, ndim:]
-    for index, row in enumerate(rows.tolist()):
-        later = slice(index + 1, None)
-        meet = ((low[later] < high[index]) & (low[index] < high[later])).all(axis=1)
-        for other in rows[later][meet].tolist():
-            yield row, other
+    order = np.argsort(hypotheses.bbox[:, 0], kind="stable")
+    low, high = hypotheses.bbox[order, :ndim], hypotheses.bbox[order, ndim:]
+    # Along the first axis a box meets those that begin before it ends.
+    later = np.searchsorted(low[:, 0], high[:, 0]) - np.arange(len(order)) - 1
+    first = np.repeat(np.arange(len(order)), later)
+    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(later) - later, later)
+    meet = ((low[first] < high[second]) & (low[second] < high[first])).all(axis=1)
+    pairs = np.sort(np.stack([order[first[meet]], order[second[meet]]], axis=1), axis=1)
+    yield from map(tuple, pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].tolist())
 
 
 def _in_common(hypotheses: Hypotheses, one: int, two: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """The part of two boxes that both have, to index the mask of either with."""
-    pairs = list(zip(hypotheses.box(one), hypotheses.box(two), strict=True))
-    shared = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in pairs]
-    first = tuple(slice(low - a.start, high - a.start) for (low, high), (a, _) in zip(shared, pairs, strict=True))
-    second = tuple(slice(low - b.start, high - b.start) for (low, high), (_, b) in zip(shared, pairs, strict=True))
-    return first, second
+    first, second = [], []
+    for a, b in zip(hypotheses.box(one), hypotheses.box(two), strict=True):
+        low, high = max(a.start, b.start), min(a.stop, b.stop)
+        first.append(slice(low - a.start, high - a.start))
+        second.append(slice(low - b.start, high - b.start))
+    return tuple(first), tuple(second)
 
 
 def find_cliques(hypotheses: Hypotheses, rows: IntArray | None = None) -> list[IntArray]:

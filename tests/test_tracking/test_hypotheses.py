@@ -142,5 +142,15 @@ def test_pins_speak_of_masks_and_of_hypotheses(two_cells):
     result = track(two_cells, hypotheses=True, pins=pins)
     here = (result.table.frame == 2) & (result.table.label == 4)
     assert not result.solution.used[here].any()
-    with pytest.raises(InputError, match="Pins that merge masks"):
-        track(two_cells, hypotheses=True, pins=[Pin("merge", "keep", ((2, 1), (2, 2)))])
+
+
+@pytest.mark.parametrize("options", [{}, {"hypotheses": True}])
+def test_where_a_pin_merges_masks_these_are_believed_and_elsewhere_the_hypotheses_stay(two_cells, options, caplog):
+    pins = [Pin("merge", "keep", ((2, 1), (2, 2)))]
+    result = track(two_cells, pins=pins, **options)
+    assert "in 1 frames (first: frame 2)" in caplog.text
+    painted = dict(result.masks())
+    assert painted[2][15, 12] == painted[2][15, 28] == painted[2][35, 50] > 0
+    for frame in (0, 1, 3, 4):
+        assert len({painted[frame][15, 12], painted[frame][15, 28], painted[frame][35, 50]} - {0}) == 3
+    assert {one["frame"] for one in result.run["repairs"]["list"]} == {0, 1, 3, 4}

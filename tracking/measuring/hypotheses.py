@@ -10,6 +10,7 @@ hypotheses are ignored, aloud: its masks are all there is to choose from.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +33,7 @@ from celltrail.data.files.hypotheses import (
 from celltrail.data.files.movie import Frames, LazyFrames
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.log_file import logger
-from celltrail.data.types import IntArray, Masks
+from celltrail.data.types import FloatArray, IntArray, Masks
 from celltrail.tracking.measuring.hypothesis_weights import weigh
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 from celltrail.tracking.measuring.table import DetectionTable
@@ -55,28 +56,37 @@ def have_hypotheses(masks: Masks) -> bool:
 class HypothesisMovie(LayeredMovie):
     """The hypotheses that lie beside the masks of a folder, frame number → layers (L, Y, X) or (L, Z, Y, X).
 
+    Parameters
+    ----------
+    given : Frames
+        The masks.
+    drawn : Mapping[int, NDArray[Any]]
+        Frame number → masks that are believed instead of those in the folder, and of their hypotheses.
+
     Raises
     ------
     InputError
         If a frame has no hypotheses, or they have another shape than the masks.
     """
 
-    def __init__(self, masks: Frames) -> None:
-        folder = masks.path
-        self.path, self.voxel, self.shape, self.given = folder, masks.voxel, masks.shape, masks
+    def __init__(self, given: Frames, drawn: Mapping[int, NDArray[Any]] | None = None) -> None:
+        folder = given.path
+        self.path, self.voxel, self.shape, self.given, self.drawn = folder, given.voxel, given.shape, given, drawn or {}
         known = files_of(folder)
-        missing = [number for number in masks if number not in known]
+        missing = [number for number in given if number not in known]
         if missing:
             raise InputError(
                 f"{folder} has no hypotheses for {len(missing)} frames (first: frame {missing[0]}): "
                 "run 'celltrail segment'."
             )
-        self.file_of: dict[int, Path] = {number: known[number] for number in masks}
+        self.file_of: dict[int, Path] = {number: known[number] for number in given}
         self.files = list(self.file_of.values())
         super().__init__(self.file_of)
         self._keep_what_is_read()
         self.edited = [
-            number for number, path in known.items() if number in masks and not self._fits(read_mask_hash(path), number)
+            number
+            for number, path in self.file_of.items()
+            if number not in self.drawn and not self.fits(number, read_mask_hash(path))
         ]
 
     def between(self, frames: range) -> HypothesisMovie:
@@ -90,7 +100,7 @@ class HypothesisMovie(LayeredMovie):
     def __getstate__(self) -> dict[str, Any]:
         """A movie that travels to another process names its files from the root, and leaves what it has read."""
         files = {number: path.absolute() for number, path in self.file_of.items()}
-        forgotten = dict.fromkeys(("read", "weighed", "labels"))
+        forgotten = dict.fromkeys(("read", "fits", "weighed", "labels"))
         return {**self.__dict__, "file_of": files, "files": list(files.values()), **forgotten}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -100,11 +110,22 @@ class HypothesisMovie(LayeredMovie):
     def _keep_what_is_read(self) -> None:
         self.read = lru_cache(maxsize=4)(self._read)
         # These are small, and asked for again and again.
-        self.weighed = lru_cache(maxsize=None)(lambda number: weigh(self.read(number)))
-        self.labels = lru_cache(maxsize=None)(lambda number: labels_of(self.read(number), self.given[number]))
+        self.fits = lru_cache(maxsize=None)(self._fits)
+        self.weighed = lru_cache(maxsize=None)(self._weighed)
+        self.labels = lru_cache(maxsize=None)(lambda number: labels_of(self.read(number), self.mask(number)))
+
+    def mask(self, number: int) -> NDArray[Any]:
+        """The masks of a frame, to which its hypotheses are alternatives."""
+        return np.asarray(self.drawn[number] if number in self.drawn else self.given[number])
 
     def say_edited(self) -> None:
         """Tell which frames have other masks than those that their hypotheses were made with."""
+        if self.drawn:
+            logger.warning(
+                "Pins merge masks in %d frames (first: frame %d): there the masks are believed, and their hypotheses ignored.",
+                len(self.drawn),
+                min(self.drawn),
+            )
         if self.edited:
             logger.warning(
                 "The masks of %d frames (first: frame %d) are not those that their hypotheses were made with: they have "
@@ -113,8 +134,8 @@ class HypothesisMovie(LayeredMovie):
                 self.edited[0],
             )
 
-    def _fits(self, sha256: str, number: int) -> bool:
-        return not sha256 or sha256 == hash_of_mask(self.given[number])
+    def _fits(self, number: int, sha256: str) -> bool:
+        return number not in self.drawn and (not sha256 or sha256 == hash_of_mask(self.given[number]))
 
     def _read(self, number: int) -> Hypotheses:
         found = read_hypotheses(self.file_of[number])
@@ -123,12 +144,18 @@ class HypothesisMovie(LayeredMovie):
                 f"{self.file_of[number]} has the shape {found.shape}, its mask has {self.shape}: "
                 "run 'celltrail segment' again."
             )
-        if not self._fits(found.mask_sha256, number):
-            return from_labels(np.asarray(self.given[number]).astype(np.int64), BELIEVED)
+        if not self.fits(number, found.mask_sha256):
+            return from_labels(self.mask(number).astype(np.int64), BELIEVED)
         return found
 
+    def _weighed(self, number: int) -> tuple[IntArray, FloatArray, FloatArray, list[IntArray]]:
+        """`weigh`, and the sets of hypotheses that exclude each other among those that may be cells."""
+        found = self.read(number)
+        rows, share, reward = weigh(found)
+        return rows, share, reward, find_cliques(found, rows)
+
     def __getitem__(self, number: int) -> NDArray[np.int64]:
-        found, (rows, _, _), labels = self.read(number), self.weighed(number), self.labels(number)
+        found, (rows, *_), labels = self.read(number), self.weighed(number), self.labels(number)
         layers = [np.zeros(self.shape, dtype=np.int64)]
         for row in rows.tolist():
             box, mask = found.box(row), found.mask(row)
@@ -157,8 +184,8 @@ class HypothesisMovie(LayeredMovie):
             row_of = {name: row for row, name in enumerate(self.labels(number).tolist())}
             hypothesis[here] = [row_of[name] for name in label[here].tolist()]
             here = here[np.argsort(hypothesis[here])]
-            rows, share[here], reward[here] = self.weighed(number)
-            for clique in find_cliques(self.read(number), rows):
+            rows, share[here], reward[here], cliques = self.weighed(number)
+            for clique in cliques:
                 name = ids[-1] + 1 if ids else 0
                 ids += [name] * len(clique)
                 members += here[np.searchsorted(rows, clique)].tolist()
@@ -189,7 +216,7 @@ class HypothesisMovie(LayeredMovie):
         left_out: list[dict[str, int]] = []
         considered = 0
         for number in self:
-            found, labels, mask = self.read(number), self.labels(number), np.asarray(self.given[number])
+            found, labels, mask = self.read(number), self.labels(number), self.mask(number)
             size = np.bincount(mask.ravel())
             here = np.flatnonzero(table.frame == number)
             considered += int((table.label[here] >= len(size)).sum())
@@ -199,13 +226,14 @@ class HypothesisMovie(LayeredMovie):
             for detection in here[track[here] > 0].tolist():
                 row, name = row_of[int(table.label[detection])], int(track[detection])
                 inside = mask[found.box(row)][found.mask(row)]
-                met = np.bincount(inside, minlength=len(size))[1:]
-                seen[1:] |= met > 0
-                whole = np.flatnonzero(met > size[1:] / 2) + 1
+                met = np.bincount(inside)
+                met[0] = 0
+                seen[: len(met)] |= met > 0
+                whole = np.flatnonzero(2 * met > size[: len(met)])
                 if len(whole) > 1:
                     done.append({"kind": "split", "frame": number, "masks": whole.tolist(), "tracks": [name]})
-                if len(met) and 2 * met.max() > len(inside):
-                    within.setdefault(int(met.argmax()) + 1, []).append(name)
+                if 2 * met.max() > len(inside):
+                    within.setdefault(int(met.argmax()), []).append(name)
             done += [
                 {"kind": "merged", "frame": number, "masks": [label], "tracks": sorted(names)}
                 for label, names in sorted(within.items())

@@ -47,6 +47,10 @@ class MergedMasks(DerivedFrames):
                 labels = np.where(labels == max(one, two), np.array(min(one, two), labels.dtype), labels)
         return labels
 
+    def merged_frames(self) -> dict[int, NDArray[Any]]:
+        """Frame number → labels, of the frames in which labels are merged."""
+        return {frame: self[frame] for frame in sorted({frame for frame, _, _ in self.pairs})}
+
     def missing(self) -> list[str]:
         """Merges that name a label which its frame does not have."""
         return [
