@@ -15,7 +15,7 @@ from celltrail.data.files.pins import Pin
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.formats.measurements import measure_cells, read_repaired
 from celltrail.data.formats.points import read_result
-from celltrail.data.graph.candidates import KEPT, NAT, load_graph
+from celltrail.data.graph.candidates import load_graph
 from celltrail.data.simulation.scene import simulate_movie
 from celltrail.tracking import track, write_result
 from celltrail.tracking.costs.examples import read_example
@@ -354,87 +354,3 @@ def test_costs_are_learned_from_masks_as_they_are(tmp_path):
     example = read_example(Sequence(tmp_path, "01"))
     assert len(example.table) == sum(len(np.unique(mask)) - 1 for mask in masks.values())
     assert (example.cell == example.table.label).all()
-
-
-def meeting(frames, *, bystanders):
-    """Two nuclei that come near each other, are one mask for some frames, and part again; ten others far from them."""
-    rng = np.random.default_rng(frames)
-    movie = {}
-    for number in range(frames + 10):
-        labels = np.zeros((200, 260), np.uint16)
-        away = abs(number - (frames + 9) / 2) - (frames - 1) / 2  # frames until they touch; 0 or less: one mask
-        y, x = rng.normal((50, 100), 0.4)
-        apart = max(16 + 2 * away, 8) if away < 0.1 else 20 + 2 * away
-        disk(labels, (y, x - apart / 2), 10, 1)
-        disk(labels, (y, x + apart / 2), 8, 1 if away < 0.1 else 2)
-        for k in range(10 * bystanders):
-            disk(labels, rng.normal((120 + 40 * (k // 5), 30 + 45 * (k % 5)), 0.7), 9, 10 + k)
-        movie[number] = labels
-    return movie
-
-
-@pytest.mark.parametrize("bystanders", [False, True])
-@pytest.mark.parametrize("frames", [2, 5, 10])
-def test_two_nuclei_that_overlap_for_a_while_do_not_divide(frames, bystanders):
-    movie = meeting(frames, bystanders=bystanders)
-    result = track(movie)
-    assert result.run["divisions"] == 0
-    assert result.run["repairs"]["merged"] == frames
-    assert result.tracks.rows()[:, 1:].tolist() == [[0, frames + 9, 0]] * (2 + 10 * bystanders)
-    drawn = dict(result.masks())
-    first, last = drawn[0], drawn[frames + 9]
-    assert first[50, 80] == last[50, 80] > 0  # each is herself when they part
-
-
-def crossing(frames, speed, *, sizes, walk, seed=0):
-    """Two nuclei that come near each other by ``speed`` pixels a frame, lie on each other, and part; ten others around."""
-    rng = np.random.default_rng([frames, seed])
-    movie, others = {}, np.array([(120.0 + 45 * (k // 5), 30.0 + 50 * (k % 5)) for k in range(10)])
-    centre, touching = np.array([50.0, 140.0]), sum(sizes) - 1
-    for number in range(frames + 10):
-        others += rng.normal(0, walk, others.shape)
-        centre += rng.normal(0, walk / 2, 2)
-        away = abs(number - (frames + 9) / 2) - frames / 2  # below 0: one mask
-        apart = max(touching + speed * away, 1) if away < 0 else touching + 2 + speed * away
-        labels = np.zeros((220, 300), np.uint16)
-        y, x = centre
-        disk(labels, (y, x - apart / 2), sizes[0], 1)
-        disk(labels, (y, x + apart / 2), sizes[1], 1 if away < 0 else 2)
-        for k, place in enumerate(others):
-            disk(labels, place, 9, 10 + k)
-        movie[number] = labels
-    return movie
-
-
-@pytest.mark.parametrize(("sizes", "walk"), [((10, 8), 0.5), ((9, 9), 1.5)])
-@pytest.mark.parametrize(("speed", "frames"), [(1, 10), (3, 3), (3, 10)])
-def test_nuclei_that_hide_each_other_do_not_divide(speed, frames, sizes, walk):
-    result = track(crossing(frames, speed, sizes=sizes, walk=walk))
-    assert result.run["divisions"] == 0
-    assert result.run["repairs"]["merged"] == frames
-
-
-def test_a_nucleus_that_is_gone_at_the_end_is_not_looked_for():
-    """Two nuclei are one mask for a while; then only one of them is left, until the end."""
-    movie = crossing(4, 3, sizes=(10, 8), walk=0.5)
-    movie = {n: np.where(labels == 2, 0, labels) if n > 8 else labels for n, labels in movie.items()}
-    assert find_repairs(movie, measure_movie(movie)) == []
-    movie = {n: labels for n, labels in movie.items() if n < 8}  # still one mask of two
-    assert {repair.frame for repair in find_repairs(movie, measure_movie(movie))} == {5, 6, 7}
-
-
-def test_what_lasts_speaks_for_neither_reading():
-    """However long two cells that stay are one mask, the other reading gains about the same: half a nat a frame at most."""
-    gains = []
-    for frames in (3, 6, 10):
-        movie = meeting(frames, bystanders=True)
-        table = measure_movie(movie)
-        repairs = find_repairs(movie, table, Prices(Linear(0.0, {}), Linear(0.0, {})))
-        whole = add_readings(table, readings_of(repairs, table), RepairableMovie(movie, repairs))
-        candidates = prepare(whole, solve_candidates, TrackSettings(max_gap=0)).candidates
-        masks = np.setdiff1d(whole.clique_row, np.flatnonzero(whole.beside))
-        read = solve_candidates(candidates).objective
-        candidates.detections.fixed[masks] = KEPT
-        gains.append((solve_candidates(candidates).objective - read) / NAT)
-    assert min(gains) > 0
-    assert max(gains) - min(gains) < 3.5

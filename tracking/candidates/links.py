@@ -2,7 +2,8 @@
 
 A link is a candidate if its target is among the nearest to where the source should be by drift, or
 its source among the nearest to the target, within a radius taken from the movie; or if the two
-overlap. A division is a candidate if both daughters are near enough to the mother and each other.
+overlap. An error that masks may show for some frames is read one way in all of them: no link leads from a mask of it
+to another reading in the next. A division is a candidate if both daughters are near enough to the mother and each other.
 """
 
 from __future__ import annotations
@@ -158,7 +159,10 @@ def find_links(
                 doubt=np.zeros(len(pairs), dtype=np.float32),
             )
         )
-    return join_links(parts)
+    links = join_links(parts)
+    one, other = links.source, links.target
+    mixed = (beside[one] != beside[other]) & (table.event[one] >= 0) & (table.event[one] == table.event[other])
+    return take(links, ~mixed) if mixed.any() else links
 
 
 def _near_pairs(

@@ -173,7 +173,9 @@ def price(
     alternative = table.alternatives
     usual = usual_gain(best) if alternative.any() else 0.0
     specks = doubtful(table, likely, constants) & allow_drop & ~alternative
-    gain = table.reward - np.where(inner > 0, inner, usual * (1 - table.share)) + np.where(specks, constants.false, 0.0)
+    # a part pays for what it lacks of a cell, but no more than its own link earns: cells that meet fast move unusually
+    lacking = (1 - table.share) * np.where(table.beside, np.clip(best, 0.0, usual), usual)
+    gain = table.reward - np.where(inner > 0, inner, lacking) + np.where(specks, constants.false, 0.0)
     gain += _stake(table, float((appear + disappear).max(initial=0)) + max(usual, float(inner.max(initial=0))))
     mother, one, two = np.concatenate(rows, axis=1)
     return Candidates(

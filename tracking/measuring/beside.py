@@ -63,6 +63,7 @@ def add_readings(table: DetectionTable, readings: Sequence[Reading], movie: Laye
         reward=evidence.reward,
         share=evidence.share,
         hypothesis=evidence.hypothesis,
+        event=evidence.event,
         clique_id=evidence.clique_id,
         clique_row=evidence.clique_row,
         shift={span: np.concatenate([one, _mean(table, one, readings)])[order] for span, one in table.shift.items()},

@@ -194,6 +194,7 @@ class HypothesisMovie(LayeredMovie):
             reward=reward,
             share=share,
             hypothesis=hypothesis,
+            event=np.full(len(frame), -1),
             clique_id=np.array(ids, dtype=np.int64),
             clique_row=np.array(members, dtype=np.int64),
         )

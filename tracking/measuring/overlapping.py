@@ -27,6 +27,8 @@ class Evidence:
     hypothesis : IntArray
         int64 (n,), its number among the hypotheses of its frame; −1 for a plain mask. Hypotheses, and masks in a
         clique, may be left out.
+    event : IntArray
+        int64 (n,), the error that an object is a reading of; −1: none. All frames of an error are read the same way.
     clique_id, clique_row : IntArray
         int64 (k,), sets of objects of which at most one may be used.
     """
@@ -34,6 +36,7 @@ class Evidence:
     reward: FloatArray
     share: FloatArray
     hypothesis: IntArray
+    event: IntArray
     clique_id: IntArray
     clique_row: IntArray
 

@@ -33,6 +33,7 @@ PER_ROW = (
     "reward",
     "share",
     "hypothesis",
+    "event",
 )
 CHUNK = 24  # frames that one worker measures at a time
 
@@ -71,6 +72,8 @@ class DetectionTable:
         float64 (n,), for how many typical cells a hypothesis counts by its area; 1 for plain masks.
     hypothesis : IntArray
         int64 (n,), number among the hypotheses of its frame; −1 for plain masks.
+    event : IntArray
+        int64 (n,), the error that a mask may be part of, or that another reading of it puts right; −1: none.
     clique_id, clique_row : IntArray
         int64 (k,), sets of overlapping hypotheses of which at most one may be used.
     numbers : tuple[int, ...]
@@ -102,6 +105,7 @@ class DetectionTable:
     reward: FloatArray
     share: FloatArray
     hypothesis: IntArray
+    event: IntArray
     clique_id: IntArray
     clique_row: IntArray
     numbers: tuple[int, ...]
@@ -287,8 +291,9 @@ def measure_movie(
         shift_of[span] = np.concatenate([np.zeros((0, 3)), *(shift for part in parts for shift in part.shifts[span])])
     overlap = _join_overlaps(parts)
     none = np.zeros(0, dtype=np.int64)
+    no = np.full(total, -1)
     evidence = Evidence(
-        reward=np.zeros(total), share=np.ones(total), hypothesis=np.full(total, -1), clique_id=none, clique_row=none
+        reward=np.zeros(total), share=np.ones(total), hypothesis=no, event=no, clique_id=none, clique_row=none
     )
     if isinstance(masks, LayeredMovie):
         evidence = masks.evidence(frame, label, progress)
@@ -310,6 +315,7 @@ def measure_movie(
         reward=evidence.reward,
         share=evidence.share,
         hypothesis=evidence.hypothesis,
+        event=evidence.event,
         clique_id=evidence.clique_id,
         clique_row=evidence.clique_row,
         numbers=numbers,

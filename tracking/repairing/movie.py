@@ -83,7 +83,8 @@ class RepairableMovie(DerivedFrames, LayeredMovie):
         Several parts or pieces together count for one typical cell: they must not win by having more links.
         """
         row_of = row_of_cell(frame, label)
-        reward, share, hypothesis = np.zeros(len(frame)), np.ones(len(frame)), np.full(len(frame), -1)
+        reward, share = np.zeros(len(frame)), np.ones(len(frame))
+        hypothesis, event = np.full(len(frame), -1), np.full(len(frame), -1)
         pairs: list[tuple[int, int]] = []
         for repair in self.repairs:
             old = [row_of[repair.frame, one] for one in repair.labels]
@@ -91,12 +92,14 @@ class RepairableMovie(DerivedFrames, LayeredMovie):
             reward[new] = -repair.price / len(new)
             share[old], share[new] = 1 / len(old), 1 / len(new)
             hypothesis[new] = np.arange(len(new)) + repair.first - 1
+            event[old + new] = repair.event
             pairs += [(a, b) for a in old for b in new]
         rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         return Evidence(
             reward=reward,
             share=share,
             hypothesis=hypothesis,
+            event=event,
             clique_id=np.repeat(np.arange(len(rows)), 2),
             clique_row=rows.ravel(),
         )
