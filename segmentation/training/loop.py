@@ -33,7 +33,14 @@ from celltrail.segmentation.training.annotated import (
 from celltrail.segmentation.training.examples import TrainingTiles, typical_darkness
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.state import State, load_state, save_state
-from celltrail.segmentation.training.validation import Score, best_epoch, calibrate, default_instances, validate
+from celltrail.segmentation.training.validation import (
+    Score,
+    calibrate,
+    default_instances,
+    epochs_since_best,
+    is_kept,
+    validate,
+)
 
 Watch = Callable[[Mapping[str, float]], None]
 
@@ -50,7 +57,7 @@ class Training:
     Attributes
     ----------
     model : Model
-        The model of the best epoch, see `best_epoch`.
+        The model of the last epoch than which none was better but by chance, see `is_kept`.
     last : Model
         The model of the last step.
     history : list[dict[str, float]]
@@ -189,7 +196,7 @@ def train(
     watch : Watch | None
         Called after every epoch with its row of the history; what it raises ends the training.
     patience : int
-        Stop after so many epochs that are no better (`best_epoch`); 0: never.
+        Stop after so many epochs that are no better (`epochs_since_best`); 0: never.
     state_file : Path | None
         Where the state is kept, after each epoch and every `KEPT_EVERY` seconds.
     resume : bool
@@ -257,12 +264,9 @@ def train(
     def share_done() -> float:
         return state.step / total if minutes is None else max(clock.minutes() / minutes, state.step / total)
 
-    def waited() -> int:
-        return len(state.history) - 1 - best_epoch(state.history) if state.history else 0
-
     done = share_done()
     saved = time.monotonic()
-    while (done < 1 or state.losses) and not (patience and waited() >= patience):
+    while (done < 1 or state.losses) and not (patience and epochs_since_best(state.history) >= patience):
         while done < 1 and len(state.losses) < settings.epoch:
             for group in state.optimiser.param_groups:
                 group["lr"] = settings.rate * rate_at(done)
@@ -297,7 +301,7 @@ def train(
         state.history.append(row)
         if watch is not None:
             watch(row)
-        if waited() == 0:
+        if is_kept(state.history):
             state.best = copy.deepcopy(average)
         if state_file is not None:
             save_state(state_file, state, identity)

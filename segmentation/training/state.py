@@ -28,7 +28,7 @@ class State:
     average : UNet
         Their moving average (``net`` itself where there is none), which is validated and kept.
     best : UNet
-        A copy of ``average`` in the best epoch.
+        A copy of ``average`` in the epoch whose weights are kept.
     step, minutes
         How far it is.
     history : list[dict[str, float]]

@@ -128,7 +128,8 @@ def validate(
             truth[index] = example.labels
             masks[index] = example.known_cells(label_cells(prediction, model.instances))
     row = {"loss": float(np.mean(losses))}
-    return row | (score(truth, masks) if score is not None and any(map(np.any, truth.values())) else {})
+    cells = sum(len(np.unique(labels[labels > 0])) for labels in truth.values())
+    return row | {**score(truth, masks), "cells": cells} if score is not None and cells else row
 
 
 def quality(row: Mapping[str, float]) -> float | None:
@@ -137,19 +138,33 @@ def quality(row: Mapping[str, float]) -> float | None:
     return sum(known) if known else None
 
 
-def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
-    """Index of the epoch whose weights are kept: of the highest SEG + DET, or where none is measured of the lowest loss.
+def chance(cells: float) -> float:
+    """What `quality` may change by chance: one cell found or lost, of so many."""
+    return max(2 / cells, 1e-3)
 
-    Of equal epochs it is the last one. (The loss of a net that has started from a good model may rise while its masks
-    become better.)
+
+def worth(row: Mapping[str, float]) -> float:
+    """`quality` of an epoch, or where nothing is measured its loss, turned round."""
+    measured, loss = quality(row), row.get("loss", math.inf)
+    found = -loss if measured is None else measured
+    return -math.inf if math.isnan(found) else found
+
+
+def is_kept(history: Sequence[Mapping[str, float]]) -> bool:
+    """Whether the weights of the last epoch are kept instead of those before: where no epoch was better but by chance.
+
+    (The loss of a net that has started from a good model may rise while its masks become better, and later epochs have
+    a smaller rate.)
     """
+    last = history[-1]
+    slack = chance(last["cells"]) if "cells" in last else 0.0
+    return worth(last) >= max(map(worth, history)) - slack
 
-    def worth(row: Mapping[str, float]) -> float:
-        measured, loss = quality(row), row.get("loss", math.inf)
-        return -loss if measured is None else measured
 
+def epochs_since_best(history: Sequence[Mapping[str, float]]) -> int:
+    """How many epochs have followed the best one; of equal ones it is the last."""
     values = [worth(row) for row in history]
-    return max(range(len(values)), key=lambda epoch: (not math.isnan(values[epoch]), values[epoch], epoch), default=0)
+    return values[::-1].index(max(values)) if values else 0
 
 
 def calibrate(
@@ -176,7 +191,7 @@ def calibrate(
     best = measures(settings)
     areas = np.concatenate([np.bincount(t.ravel())[1:] for t in truth.values()])
     areas = areas[areas > 0]
-    typical, chance = float(np.median(areas)), max(2 / len(areas), 1e-3)
+    typical, least = float(np.median(areas)), chance(len(areas))
     trials: list[tuple[str, list[Any]]] = [
         ("threshold", [0.3, 0.4, 0.5, 0.6, 0.7]),
         ("min_size", [int(typical * share) for share in (0.02, 0.05, 0.1, 0.2)]),
@@ -186,7 +201,7 @@ def calibrate(
         for value in values:
             trial = replace(settings, **{name: value})
             found = measures(trial)
-            if (quality(found) or 0) > (quality(best) or 0) + chance:
+            if (quality(found) or 0) > (quality(best) or 0) + least:
                 settings, best = trial, found
         progress("calibrate", number + 1, len(trials))
     return settings, best

@@ -26,7 +26,7 @@ from celltrail.segmentation.train_settings import TrainSettings  # noqa: E402
 from celltrail.segmentation.training.annotated import AnnotatedMovie, read_labels  # noqa: E402
 from celltrail.segmentation.training.loop import build_net, copy_weights, follow, rate_at, train  # noqa: E402
 from celltrail.segmentation.training.settings import FAST, PAPER, PRESETS, preset  # noqa: E402
-from celltrail.segmentation.training.validation import best_epoch, calibrate, validate  # noqa: E402
+from celltrail.segmentation.training.validation import calibrate, epochs_since_best, is_kept, validate  # noqa: E402
 
 TINY = replace(FAST, width=6, depth=2, scale=1, tile=40, batch=2, steps=60, epoch=20, rate=1e-2)
 
@@ -91,18 +91,22 @@ def test_best_weights_are_a_copy_not_the_last_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("history", "best"),
+    ("history", "kept", "since"),
     [
-        ([{"loss": 1.0, "SEG": 0.5, "DET": 0.5}, {"loss": 2.0, "SEG": 0.6, "DET": 0.5}, {"loss": 0.5, "SEG": 0.4}], 1),
-        ([{"loss": 1.0, "SEG": 0.5, "DET": 0.6}, {"loss": 1.1, "SEG": 0.6, "DET": 0.5}], 1),  # equal: the later one
-        ([{"loss": 1.0, "SEG": 0.6, "DET": math.nan}, {"loss": 0.9, "SEG": 0.5, "DET": math.nan}], 0),
-        ([{"loss": 1.0}, {"loss": 0.5}, {"loss": 0.7}], 1),
-        ([{"loss": math.nan}, {"loss": 0.5}], 1),
-        ([{"train_loss": 1.0}, {"train_loss": 2.0}], 1),  # nothing held back: the last one
+        ([{"loss": 1.0, "SEG": 0.5, "DET": 0.5}, {"loss": 2.0, "SEG": 0.6, "DET": 0.5}], True, 0),
+        ([{"loss": 1.0, "SEG": 0.6, "DET": math.nan}, {"loss": 0.9, "SEG": 0.5, "DET": math.nan}], False, 1),
+        ([{"SEG": 0.90, "cells": 20}, {"SEG": 0.81, "cells": 20}], True, 1),  # less than one of twenty cells lost
+        ([{"SEG": 0.90, "cells": 20}, {"SEG": 0.85, "cells": 20}, {"SEG": 0.79, "cells": 20}], False, 2),
+        ([{"loss": 1.0}, {"loss": 0.5}, {"loss": 0.7}], False, 1),
+        ([{"loss": 1.0}, {"loss": 0.5}, {"loss": 0.5}], True, 0),
+        ([{"loss": math.nan}, {"loss": 0.5}], True, 0),
+        ([{"train_loss": 1.0}, {"train_loss": 2.0}], True, 0),  # nothing held back: the last one
     ],
 )
-def test_the_best_epoch_is_that_of_the_best_masks(history: list[dict[str, float]], best: int) -> None:
-    assert best_epoch(history) == best
+def test_the_weights_are_kept_than_which_none_were_better(
+    history: list[dict[str, float]], kept: bool, since: int
+) -> None:
+    assert (is_kept(history), epochs_since_best(history)) == (kept, since)
 
 
 @pytest.mark.parametrize(("values", "epochs", "kept_last"), [([0.9], 3, False), ([0.4, 0.5, 0.6, 0.7], 4, True)])
