@@ -152,7 +152,12 @@ def test_a_nucleus_that_is_gone_at_the_end_is_not_looked_for():
     movie = {n: np.where(labels == 2, 0, labels) if n > 8 else labels for n, labels in movie.items()}
     assert find_repairs(movie, measure_movie(movie)) == []
     movie = {n: labels for n, labels in movie.items() if n < 8}  # still one mask of two
-    assert {repair.frame for repair in find_repairs(movie, measure_movie(movie))} == {5, 6, 7}
+    repairs = find_repairs(movie, measure_movie(movie))
+    assert {repair.frame for repair in repairs} == {5, 6, 7}
+    assert {repair.look["open"] for repair in repairs} == {1.0}  # nobody has seen them part: that makes it dearer
+    back = find_repairs(masks := crossing(4, 3, sizes=(10, 8), walk=0.5), measure_movie(masks))
+    assert {repair.look["open"] for repair in back} == {0.0}
+    assert sum(repair.price for repair in back) < sum(repair.price for repair in repairs)
 
 
 def test_what_lasts_speaks_for_neither_reading():
