@@ -22,7 +22,7 @@ from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.prediction.contrast import LEAST, darkness, roughness
 from celltrail.segmentation.prediction.grey import Limits, mend, normalise
 from celltrail.segmentation.prediction.ladder import look, search
-from celltrail.segmentation.prediction.scale import GRID, Sightings, density, find_diameter, join, near
+from celltrail.segmentation.prediction.scale import FAINT, GRID, Sightings, density, find_diameter, join, near
 from celltrail.segmentation.prediction.tiles import USUAL_DIAMETER, limits_at
 
 logger = logging.getLogger("celltrail")
@@ -160,6 +160,8 @@ def survey(
     numbers = sorted(images)
     looked_at = _spread(numbers, SAMPLES if len(numbers) >= 10 * SAMPLES else min(3, len(numbers)))
     base = trained or (model.diameter or USUAL_DIAMETER) * model.preprocessing.scale
+    # Where a model has learnt from images in which cells hardly stand out (DIC), this speaks against none of them.
+    faint = 1.0 if (model.info.get("darkness") or 0) > DARK * LIGHT else FAINT
     factors: Sequence[float] | None = None
     usual = diameter or model.native_diameter or base
     if diameter is not None:
@@ -178,10 +180,10 @@ def survey(
         if factors is not None:
             seen[number] = look(model, planes[number], factors, device=device)
         else:
-            seen[number] = search(model, planes[number], begin=begin, device=device)
-            begin = find_diameter(density(seen[number], base), seen[number], base)
+            seen[number] = search(model, planes[number], begin=begin, faint=faint, device=device)
+            begin = find_diameter(density(seen[number], base, faint), seen[number], base)
     progress("look", len(looked_at), len(looked_at))
-    votes = {number: density(sightings, base) for number, sightings in seen.items()}
+    votes = {number: density(sightings, base, faint) for number, sightings in seen.items()}
     total = sum(votes.values(), np.zeros(len(GRID)))
     found, factor = diameter, base / usual
     if diameter is None and seen:

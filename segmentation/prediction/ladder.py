@@ -20,7 +20,7 @@ from celltrail.segmentation.net.resize import resize_labels
 from celltrail.segmentation.prediction.contrast import contrasts, darkness, highest
 from celltrail.segmentation.prediction.grey import normalise
 from celltrail.segmentation.prediction.instances import find_instances
-from celltrail.segmentation.prediction.scale import GRID, Sightings, density, join
+from celltrail.segmentation.prediction.scale import FAINT, GRID, Sightings, density, join
 from celltrail.segmentation.prediction.tiles import USUAL_DIAMETER, as_seen, limits_at, rough_as_seen, run_net
 
 FACTORS = tuple(2.0 ** (k / 2) for k in range(-5, 5))  # cells of 0.25 to 5.7 times the trained size
@@ -53,7 +53,12 @@ def look(
 
 
 def search(
-    model: Model, image: NDArray[Any], *, begin: float | None = None, device: torch.device | str = "cpu"
+    model: Model,
+    image: NDArray[Any],
+    *,
+    begin: float | None = None,
+    faint: float = FAINT,
+    device: torch.device | str = "cpu",
 ) -> Sightings:
     """What the net finds in an image (Y, X) at the steps of the ladder around the size of its cells.
 
@@ -61,6 +66,8 @@ def search(
     ----------
     begin : float | None
         Diameter in pixels of the image at which the search begins; ``None``: `rough_diameter`.
+    faint : float
+        See `celltrail.segmentation.prediction.scale.density`.
     """
     see = _viewer(model, image, device)
     trained = (model.diameter or USUAL_DIAMETER) * model.preprocessing.scale
@@ -76,7 +83,7 @@ def search(
             if index not in steps:
                 steps[index] = see(FACTORS[index])
         found = _together([steps[index] for index in range(first, end + 1)])
-        votes = density(found, trained)
+        votes = density(found, trained, faint)
         at, few = place(float(np.exp(GRID[votes.argmax()]))), votes.max() < ENOUGH_VOTES
         wider = max(first - (few or at < first + 0.5), 0), min(end + (few or at > end - 0.5), last)
         if wider == (first, end):

@@ -63,11 +63,11 @@ class Sightings:
     sureness: NDArray[np.float64]
     darkness: NDArray[np.float64]
 
-    def votes(self, trained: float) -> NDArray[np.float64]:
+    def votes(self, trained: float, faint: float = FAINT) -> NDArray[np.float64]:
         """What each object's vote counts, for a net that knows cells of ``trained`` pixels of the image at factor 1."""
         fit = np.exp(-0.5 * (np.log(self.diameter * self.factor / trained) / NEAR) ** 2)
         contrast = 0.2 + np.clip(np.nan_to_num(self.contrast) / FULL_CONTRAST, 0, 1)
-        clear = np.where(np.nan_to_num(self.clearness) >= LEAST, 1.0, FAINT)
+        clear = np.where(np.nan_to_num(self.clearness) >= LEAST, 1.0, faint)
         return fit * np.nan_to_num(self.agreement) ** 2 * contrast * clear
 
 
@@ -76,11 +76,19 @@ def join(parts: Sequence[Sightings]) -> Sightings:
     return Sightings(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
 
 
-def density(sightings: Sightings, trained: float) -> NDArray[np.float64]:
-    """Density of the votes over `GRID`; about the number of cells where it is highest."""
+def density(sightings: Sightings, trained: float, faint: float = FAINT) -> NDArray[np.float64]:
+    """Density of the votes over `GRID`; about the number of cells where it is highest.
+
+    Parameters
+    ----------
+    trained : float
+        Diameter of the cells that the net knows, in pixels of the image at factor 1.
+    faint : float
+        Of the vote of an object that does not stand out.
+    """
     distance = np.log(sightings.diameter)[:, None] - GRID
     # A larger object counts a little more: parts are more numerous than the cells that they are parts of.
-    votes = sightings.votes(trained) * (sightings.diameter / trained) ** 0.5
+    votes = sightings.votes(trained, faint) * (sightings.diameter / trained) ** 0.5
     total: NDArray[np.float64] = (votes[:, None] * np.exp(-0.5 * (distance / SMOOTH) ** 2)).sum(axis=0)
     return total
 

@@ -16,6 +16,7 @@ from celltrail.segmentation.net.instance_settings import InstanceSettings, scale
 from celltrail.segmentation.prediction.contrast import darkness, roughness
 from celltrail.segmentation.prediction.first_look import Survey, from_json, survey
 from celltrail.segmentation.prediction.ladder import best_overlap, busiest, rough_diameter, search, window_around
+from celltrail.segmentation.prediction.scale import Sightings, density, find_diameter
 from celltrail.segmentation.segment_settings import DEFAULT_MODEL
 
 
@@ -69,6 +70,13 @@ def test_a_model_of_one_movie_keeps_its_size_where_nothing_speaks_for_another(vo
     found = survey({0: image.astype(np.uint16)}, own)
     assert found.factor == pytest.approx(26 / 35)
     assert not found.stand_out
+
+
+def test_what_does_not_stand_out_votes_where_a_model_knows_such_cells() -> None:
+    ones = np.ones(8)
+    seen = Sightings(ones, 100 * ones, 0.9 * ones, 0 * ones, ones, 0.9 * ones, ones)  # clearness 1
+    assert find_diameter(density(seen, 100), seen, 100) is None
+    assert find_diameter(density(seen, 100, faint=1.0), seen, 100) == 100
 
 
 def test_a_given_diameter_is_taken(model) -> None:

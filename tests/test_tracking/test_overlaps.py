@@ -54,30 +54,58 @@ def test_two_nuclei_that_overlap_for_a_while_do_not_divide(frames, bystanders):
     assert first[50, 80] == last[50, 80] > 0  # each is herself when they part
 
 
-def crossing(frames, speed, *, sizes, walk, seed=0):
-    """Two nuclei that come near each other by ``speed`` pixels a frame, lie on each other, and part; ten others around."""
+def nuclei_of(frames, speed, *, sizes, walk, seed=0):
+    """Two nuclei that come near each other by ``speed`` pixels a frame, lie on each other, and part; ten others around: for each
+    frame the centre, the radius and the label of each."""
     rng = np.random.default_rng([frames, seed])
-    movie, others = {}, np.array([(120.0 + 45 * (k // 5), 30.0 + 50 * (k % 5)) for k in range(10)])
+    others = np.array([(120.0 + 45 * (k // 5), 30.0 + 50 * (k % 5)) for k in range(10)])
     centre, touching = np.array([50.0, 140.0]), sum(sizes) - 1
     for number in range(frames + 10):
         others += rng.normal(0, walk, others.shape)
         centre += rng.normal(0, walk / 2, 2)
         away = abs(number - (frames + 9) / 2) - frames / 2  # below 0: one mask
         apart = max(touching + speed * away, 1) if away < 0 else touching + 2 + speed * away
-        labels = np.zeros((220, 300), np.uint16)
         y, x = centre
-        disk(labels, (y, x - apart / 2), sizes[0], 1)
-        disk(labels, (y, x + apart / 2), sizes[1], 1 if away < 0 else 2)
-        for k, place in enumerate(others):
-            disk(labels, place, 9, 10 + k)
-        movie[number] = labels
+        two = [((y, x - apart / 2), sizes[0], 1), ((y, x + apart / 2), sizes[1], 1 if away < 0 else 2)]
+        yield number, two + [(tuple(place), 9, 10 + k) for k, place in enumerate(others)]
+
+
+def crossing(frames, speed, **options):
+    """The masks of `nuclei_of`."""
+    movie = {}
+    for number, nuclei in nuclei_of(frames, speed, **options):
+        movie[number] = np.zeros((220, 300), np.uint16)
+        for place, radius, label in nuclei:
+            disk(movie[number], place, radius, label)
     return movie
+
+
+def light_of(frames, speed, **options):
+    """The images of `nuclei_of`: the light of nuclei that lie on each other adds up."""
+    rng = np.random.default_rng(frames)
+    images = {}
+    for number, nuclei in nuclei_of(frames, speed, **options):
+        images[number] = rng.normal(100, 5, (220, 300))
+        for place, radius, _ in nuclei:
+            one = np.zeros((220, 300))
+            disk(one, place, radius, 80)
+            images[number] += one
+    return images
 
 
 @pytest.mark.parametrize(("sizes", "walk"), [((10, 8), 0.5), ((9, 9), 1.5), ((10, 6), 0.5)])
 @pytest.mark.parametrize(("speed", "frames"), [(1, 10), (3, 3), (6, 2), (6, 10), (9, 5)])
 def test_nuclei_that_hide_each_other_do_not_divide(speed, frames, sizes, walk):
     result = track(crossing(frames, speed, sizes=sizes, walk=walk))
+    assert result.run["divisions"] == 0
+    assert result.run["repairs"]["merged"] == frames
+
+
+@pytest.mark.parametrize(("sizes", "walk"), [((10, 8), 0.5), ((9, 9), 1.5), ((10, 6), 0.5)])
+@pytest.mark.parametrize(("speed", "frames"), [(1, 10), (3, 3), (6, 2), (6, 10)])
+def test_light_that_adds_up_is_no_sign_of_a_division(speed, frames, sizes, walk):
+    movie = {"sizes": sizes, "walk": walk}
+    result = track(crossing(frames, speed, **movie), images=light_of(frames, speed, **movie))
     assert result.run["divisions"] == 0
     assert result.run["repairs"]["merged"] == frames
 

@@ -43,7 +43,8 @@ class Reading:
 def add_readings(table: DetectionTable, readings: Sequence[Reading], movie: LayeredMovie) -> DetectionTable:
     """A table of plain masks with other readings of some of them, after the masks of their frames.
 
-    Overlaps of readings are counted between frames a step apart. Brightness and texture are those of the masks.
+    Overlaps of readings are counted between frames a step apart. Brightness and texture of several masks are their mean;
+    those of a part of a mask are not known (NaN): where two cells lie one upon the other, their light adds up.
 
     Parameters
     ----------
@@ -121,6 +122,7 @@ def _measured(table: DetectionTable, readings: Sequence[Reading]) -> dict[str, N
     sums = np.array([moments(points.astype(np.float64)) for points in wide])
     compactness, elongation = shape_numbers(sums, table.scale, ndim)
     side = np.array(table.shape[-2:]) - 1
+    parts = np.array([len(reading.instead_of) == 1 for reading in readings])
     return {
         "frame": np.array([reading.frame for reading in readings]),
         "label": np.array([reading.label for reading in readings]),
@@ -130,6 +132,6 @@ def _measured(table: DetectionTable, readings: Sequence[Reading]) -> dict[str, N
         "depth": np.array([np.minimum(points[:, 1:], side - points[:, 1:]).min(axis=1).max() for points in wide]),
         "compactness": compactness,
         "elongation": elongation,
-        "brightness": _mean(table, table.brightness, readings),
-        "texture": _mean(table, table.texture, readings),
+        "brightness": np.where(parts, np.nan, _mean(table, table.brightness, readings)),
+        "texture": np.where(parts, np.nan, _mean(table, table.texture, readings)),
     }
