@@ -3,14 +3,15 @@
     python benchmarks/wrong_masks.py DATA --cache DIR [--cells 900] [--write tracking/repairing/prices.json]
 
 The development movies as they are (four times the cells), every 2nd and 4th frame of them, with 3 % of the masks merged or split for
-one or three frames, and with one in two hundred for one. Every event that `celltrail.tracking.repairing.finding.find_repairs` considers is one example: the other
+one or three frames, and with one in two hundred for one; and the masks that nets make of some of their frames, which `OWN` names (a few minutes the
+first time). Every event that `celltrail.tracking.repairing.finding.find_repairs` considers is one example: the other
 reading is true if it has as many cells as markers lie in these masks more than in any other. What the links say of it is how much
 cheaper the solution becomes with it (``gain``, with costs that were learned without this kind of movie). A logistic
 model of how the event looks, in which a nat of gain has a fixed weight, is brought into a price: the gain at which both
 readings are equally likely.
 
 The table leaves every data set out once: wrong decisions with no price, with one for all (1 : 100 a mask), and learned;
-and how many of them are repairs of masks that nobody has damaged.
+how many of them are repairs of masks that nobody has damaged, and how many of nets' masks.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from corruption import Rates, corrupted
-from measure import markdown_table, measured, parser, write_rows
+from measure import celltrail, markdown_table, measured, parser, write_rows
 from regret import JUDGED, costs_without
 from scipy.optimize import minimize
 
@@ -46,7 +47,14 @@ CLEAN = {"plain": 1, "every 2nd": 2, "every 4th": 4}
 WEIGHT = 0.25  # log-odds for each nat that the links gain: less than 1, as they know of each other
 MOST = 30.0  # nats from which a gain says no more
 RIDGE = 0.3
-NAMES = {"merged": ("often",), "split": ("frames", "rounder", "often", "size")}  # what the price is told from
+NAMES = {"merged": ("often", "open"), "split": ("frames", "rounder", "often", "size")}  # what the price is told from
+NETS = "masks of"  # how a version is called that is a net's
+OWN = {  # data set: nets, and the frames that they make masks of; some have learned from some of these, some have not
+    "DIC-C2DH-HeLa": (("dic-hela-self", "40:83"), ("dic-hela", "0:39")),
+    "Fluo-N2DL-HeLa": (("nuclei", "50:91"), ("fluo-hela", "50:91")),
+    "Fluo-N2DH-SIM+": (("nuclei", "30:64"),),
+    "PhC-C2DL-PSC": (("nuclei", "0:14"),),
+}
 NO_TEACHER = (
     "testing_dataset",
 )  # its truth itself holds mergers and pieces: half of its tracks have three frames or fewer
@@ -65,7 +73,7 @@ class Event:
     true: bool
 
 
-def movies(sequence: Sequence, cells: int) -> Iterator[tuple[str, dict[int, Any], Any, dict[int, Any]]]:
+def movies(sequence: Sequence, cells: int, cache: Path) -> Iterator[tuple[str, dict[int, Any], Any, dict[int, Any]]]:
     """Name, masks, images and markers of a movie in all versions."""
     assert sequence.gt_tra is not None
     markers = dict(open_labels(sequence.gt_tra))
@@ -85,6 +93,13 @@ def movies(sequence: Sequence, cells: int) -> Iterator[tuple[str, dict[int, Any]
         some = sorted(masks)[: more * len(frames)]
         spoiled = corrupted(part(masks, some), rates, lasting=lasting, seed=lasting)[0]
         yield version, spoiled, part(images, some), part(markers, some)
+    for model, shown in OWN.get(sequence.dataset.name, ()):
+        folder = cache / f"{NETS} {model} for {sequence.dataset.name}"
+        if not folder.is_dir():
+            options = ("--model", model, "--frames", shown, "--no-hypotheses")
+            celltrail("segment", sequence.images, *options, "--out", folder)
+        own = dict(open_labels(folder))
+        yield f"{NETS} {model}", part(own, sorted(own)), part(images, sorted(own)), part(markers, sorted(own))
 
 
 def events(
@@ -163,7 +178,7 @@ def main() -> None:
     if not file.is_file():
         found = []
         for sequence in sequences:
-            for version, *movie in movies(sequence, given.cells):
+            for version, *movie in movies(sequence, given.cells, given.cache):
                 name = sequence.dataset.name
                 found += list(events(name, version, *movie, costs[name]))
                 print(f"{name:24s} {version:12s} {len(found)} events", flush=True)
@@ -187,8 +202,15 @@ def main() -> None:
                 rows[-1][column] = sum((event.gain > cost(event)) != event.true for event in own)
                 clean = [event for event in own if event.version in CLEAN and not event.true]
                 rows[-1][f"clean, {column}"] = sum(event.gain > cost(event) for event in clean)
+                of_nets = [event for event in own if event.version.startswith(NETS)]
+                rows[-1][f"nets, {column}"] = sum((event.gain > cost(event)) != event.true for event in of_nets)
     columns = ["no price", "by hand", "learned"]
-    header = ["case", "events", "true", *columns, *(f"clean, {column}" for column in columns)]
+    header = [
+        "case",
+        "events",
+        "true",
+        *(f"{part}{column}" for part in ("", "clean, ", "nets, ") for column in columns),
+    ]
     print(markdown_table(header, [[row[name] for name in header] for row in rows]))
     print(json.dumps(written, indent=2))
     write_rows(given.json, rows)

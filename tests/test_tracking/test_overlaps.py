@@ -111,18 +111,19 @@ def test_light_that_adds_up_is_no_sign_of_a_division(speed, frames, sizes, walk)
 
 
 @pytest.mark.slow
-def test_hardly_any_overlap_is_a_division():
-    """The smaller and the faster a nucleus is that hides, the less there is to see of it; then a few are taken for one."""
-    wrong = 0
+def test_no_overlap_is_a_division_but_for_the_fastest():
+    """Where two near each other by half their width a frame, some are taken for a division, most of them small ones that hide."""
+    wrong = {speed: 0 for speed in (1, 3, 6, 9)}
     for sizes in ((10, 8), (9, 9), (10, 6)):
         for walk in (0.5, 1.5):
-            for speed in (1, 3, 6, 9):
+            for speed in wrong:
                 for frames in (2, 3, 5, 8, 10):
                     result = track(crossing(frames, speed, sizes=sizes, walk=walk, seed=1))
                     repairs = result.run["repairs"]
                     assert repairs["merged"] in (0, repairs["considered"])  # one reading in all frames
-                    wrong += result.run["divisions"] > 0
-    assert wrong <= 6  # of 120
+                    wrong[speed] += result.run["divisions"] > 0
+    assert not any(wrong[speed] for speed in (1, 3, 6)), wrong
+    assert wrong[9] <= 6  # of 30
 
 
 def dying_beside(wait, *, dead, grown=1.0, apart=3, walk=0.5):
@@ -171,7 +172,7 @@ def test_whatever_ends_beside_her_a_mother_divides():
         for grown in (1.0, 1.15, 1.25)
         if track(dying_beside(wait, dead=dead, grown=grown, apart=apart, walk=walk)).run["divisions"] != 1
     ]
-    assert len(wrong) <= 4, wrong  # of 216; in all, she takes up by then what was left of the other
+    assert not wrong  # of 216
 
 
 def test_a_nucleus_that_is_gone_at_the_end_is_not_looked_for():
@@ -180,7 +181,12 @@ def test_a_nucleus_that_is_gone_at_the_end_is_not_looked_for():
     movie = {n: np.where(labels == 2, 0, labels) if n > 8 else labels for n, labels in movie.items()}
     assert find_repairs(movie, measure_movie(movie)) == []
     movie = {n: labels for n, labels in movie.items() if n < 8}  # still one mask of two
-    assert {repair.frame for repair in find_repairs(movie, measure_movie(movie))} == {5, 6, 7}
+    repairs = find_repairs(movie, measure_movie(movie))
+    assert {repair.frame for repair in repairs} == {5, 6, 7}
+    assert {repair.look["open"] for repair in repairs} == {1.0}  # nobody has seen them part: that makes it dearer
+    back = find_repairs(masks := crossing(4, 3, sizes=(10, 8), walk=0.5), measure_movie(masks))
+    assert {repair.look["open"] for repair in back} == {0.0}
+    assert sum(repair.price for repair in back) < sum(repair.price for repair in repairs)
 
 
 def test_what_lasts_speaks_for_neither_reading():

@@ -195,14 +195,18 @@ def _split_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Iter
 
 def _look(table: DetectionTable, run: Run, shapes: list[list[Shape]], kind: str) -> Look:
     """``frames``: how many an event lasts; ``rounder``: how much rounder several cells would be than one, in the mean;
-    ``size``: of the largest mask, as log of the ratio to a typical cell."""
+    ``size``: of the largest mask, as log of the ratio to a typical cell; ``open``: 1 if nothing is seen after it."""
     rounder, largest = [], table.area[list(chain.from_iterable(run.rows))].max()
     for rows, parts in zip(run.rows, shapes, strict=True):
         masks = table.compactness[list(rows)].mean()
         others = float(np.mean([compactness(part, table.scale) for part in parts]))
         rounder.append(others - masks if kind == "merged" else masks - others)
-    size = np.log(largest / np.median(table.area))
-    return {"frames": float(len(shapes)), "rounder": float(np.mean(rounder)), "size": float(size)}
+    return {
+        "frames": float(len(shapes)),
+        "rounder": float(np.mean(rounder)),
+        "size": float(np.log(largest / np.median(table.area))),
+        "open": float(not run.after),
+    }
 
 
 class _Shapes:
