@@ -70,7 +70,7 @@ class TrainSettings:
         ),
     )
     patience: int = setting(
-        0, Option("Stop after so many epochs without a lower loss; 0: never.", minimum=0, unit="epochs")
+        0, Option("Stop after so many epochs that are no better; 0: never.", minimum=0, unit="epochs")
     )
     threads: int | None = setting(None, Option("Processor threads; otherwise PyTorch's choice.", minimum=1))
     device: str = setting("auto", Option("auto, cpu or cuda."))

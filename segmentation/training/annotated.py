@@ -36,6 +36,8 @@ class AnnotatedMovie:
         One small label per cell (the CTC's TRA), complete where ``labels`` may be partial; or ``None``.
     weights : Mapping[int, NDArray[Any]] | None
         Weights of the loss made beforehand, float; ``None`` computes them for every tile.
+    margin : int
+        Pixels at the sides in which cells without a label may be, see `with_margins`.
     """
 
     images: Mapping[int, NDArray[Any]]
@@ -44,6 +46,7 @@ class AnnotatedMovie:
     markers: Mapping[int, NDArray[Any]] | None = None
     weights: Mapping[int, NDArray[Any]] | None = None
     name: str = "movie"
+    margin: int = 0
 
 
 def open_movie(
@@ -223,6 +226,18 @@ def unlabelled_margin(movie: AnnotatedMovie) -> int:
             widest = min(plane.shape) // 8
     margin = int(min(reach, default=0))
     return margin if margin <= widest and np.count_nonzero(np.array(reach) < 2 * margin) >= INSIDE else 0
+
+
+def with_margins(movies: list[AnnotatedMovie]) -> list[AnnotatedMovie]:
+    """The movies with the margin that their labels show; parts of one movie, learnt from and held back, have the same."""
+    parts: dict[int, list[AnnotatedMovie]] = {}
+    for movie in movies:
+        parts.setdefault(id(movie.labels), []).append(movie)
+    margins = {
+        key: unlabelled_margin(replace(same[0], numbers=tuple(sorted(n for part in same for n in part.numbers))))
+        for key, same in parts.items()
+    }
+    return [replace(movie, margin=margins[id(movie.labels)]) for movie in movies]
 
 
 def typical_diameter(movies: Iterable[AnnotatedMovie], frames_each: int = 5) -> float:

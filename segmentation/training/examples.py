@@ -30,7 +30,6 @@ from celltrail.segmentation.training.annotated import (
     read_labels,
     shape_of,
     unknown_region,
-    unlabelled_margin,
 )
 from celltrail.segmentation.training.augment import inside, read_tile, sample_coordinates, vary_cells, vary_grey
 from celltrail.segmentation.training.settings import Settings
@@ -58,11 +57,11 @@ class Plane:
 
 
 def prepare_frame(
-    movie: AnnotatedMovie, number: int, preprocessing: Preprocessing, diameter: float = 0.0, margin: int = 0
+    movie: AnnotatedMovie, number: int, preprocessing: Preprocessing, diameter: float = 0.0
 ) -> list[Plane]:
     """The planes of one frame; ``diameter`` resizes them so that their cells have this median diameter (0: not).
 
-    In a ``margin`` of so many pixels only labelled cells are known, see `unlabelled_margin`.
+    In the movie's ``margin`` only labelled cells are known.
     """
     image, labels = np.asarray(movie.images[number]), read_labels(movie, number)
     if image.shape != labels.shape:
@@ -72,7 +71,7 @@ def prepare_frame(
     known = np.ones(labels.shape, dtype=bool)
     if movie.markers is not None and number in movie.markers:
         known = ~unknown_region(labels, np.asarray(movie.markers[number]))
-    if margin:
+    if margin := movie.margin:
         inner = np.zeros(labels.shape, dtype=bool)
         inner[..., margin:-margin, margin:-margin] = True
         known &= inner | (labels > 0)
@@ -190,7 +189,6 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         self.groups = group_frames(self.frames[: self.sure])
         self._cache: dict[int, list[Plane]] = {}
         self._cached_bytes = 0
-        self._margins = {id(movie): unlabelled_margin(movie) for movie in [*movies, *(also or [])]}
         self.balance = class_weights(self._count_classes(), settings.balance)
 
     def __len__(self) -> int:
@@ -210,7 +208,7 @@ class TrainingTiles(Dataset[dict[str, Tensor]]):
         if index in self._cache:
             return self._cache[index]
         movie, number = self.frames[index]
-        planes = prepare_frame(movie, number, self.preprocessing, self.settings.diameter, self._margins[id(movie)])
+        planes = prepare_frame(movie, number, self.preprocessing, self.settings.diameter)
         size = sum(plane.image.nbytes + plane.labels.nbytes + plane.known.nbytes for plane in planes)
         if self._cached_bytes + size <= CACHE_BYTES:
             self._cache[index] = planes

@@ -28,11 +28,19 @@ from celltrail.segmentation.training.annotated import (
     hash_of,
     is_one_kind,
     typical_diameter,
+    with_margins,
 )
 from celltrail.segmentation.training.examples import TrainingTiles, typical_darkness
 from celltrail.segmentation.training.settings import Settings
 from celltrail.segmentation.training.state import State, load_state, save_state
-from celltrail.segmentation.training.validation import Score, calibrate, default_instances, validate
+from celltrail.segmentation.training.validation import (
+    Score,
+    calibrate,
+    default_instances,
+    epochs_since_best,
+    is_kept,
+    validate,
+)
 
 Watch = Callable[[Mapping[str, float]], None]
 
@@ -49,7 +57,7 @@ class Training:
     Attributes
     ----------
     model : Model
-        The model of the epoch with the lowest validation loss.
+        The model of the last epoch than which none was better but by chance, see `is_kept`.
     last : Model
         The model of the last step.
     history : list[dict[str, float]]
@@ -184,11 +192,11 @@ def train(
     start : Model | None
         Begin with the weights of this model instead of random ones.
     score : Score | None
-        Measures of masks, shown per epoch and used to choose thresholds at the end.
+        Measures of masks, shown per epoch, by which the epoch is chosen that is kept, and thresholds at the end.
     watch : Watch | None
         Called after every epoch with its row of the history; what it raises ends the training.
     patience : int
-        Stop after so many epochs without a lower validation loss; 0: never.
+        Stop after so many epochs that are no better (`epochs_since_best`); 0: never.
     state_file : Path | None
         Where the state is kept, after each epoch and every `KEPT_EVERY` seconds.
     resume : bool
@@ -201,6 +209,8 @@ def train(
         more, if the state to go on from belongs to another training, or if the net of ``start`` is built
         in another way.
     """
+    parts = iter(with_margins([*training, *validation, *(also or [])]))
+    training, validation, also = [next(parts) for _ in training], [next(parts) for _ in validation], list(parts)
     target = torch.device(device)
     if settings.diameter:
         settings = replace(settings, scale=1)
@@ -219,7 +229,7 @@ def train(
         "validation": [describe_movie(movie) for movie in validation],
         "diameter": round(diameter, 2),
         "darkness": typical_darkness(tiles),
-        "data_sha256": hash_of([*training, *(also or [])]),
+        "data_sha256": hash_of([*training, *also]),
         "seed": seed,
         "settings": asdict(settings),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
@@ -256,7 +266,7 @@ def train(
 
     done = share_done()
     saved = time.monotonic()
-    while (done < 1 or state.losses) and not (patience and state.waited >= patience):
+    while (done < 1 or state.losses) and not (patience and epochs_since_best(state.history) >= patience):
         while done < 1 and len(state.losses) < settings.epoch:
             for group in state.optimiser.param_groups:
                 group["lr"] = settings.rate * rate_at(done)
@@ -291,7 +301,8 @@ def train(
         state.history.append(row)
         if watch is not None:
             watch(row)
-        state.keep_if_better(row.get("loss", -math.inf))
+        if is_kept(state.history):
+            state.best = copy.deepcopy(average)
         if state_file is not None:
             save_state(state_file, state, identity)
             saved = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,13 +28,11 @@ class State:
     average : UNet
         Their moving average (``net`` itself where there is none), which is validated and kept.
     best : UNet
-        A copy of ``average`` in the epoch of the lowest loss.
+        A copy of ``average`` in the epoch whose weights are kept.
     step, minutes
         How far it is.
     history : list[dict[str, float]]
         One row per epoch.
-    waited : int
-        Epochs without a better loss.
     losses : list[float]
         Of the steps of the epoch that is not over.
     """
@@ -46,17 +43,8 @@ class State:
     optimiser: torch.optim.Optimizer
     step: int = 0
     minutes: float = 0.0
-    best_loss: float = math.inf
-    waited: int = 0
     losses: list[float] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
-
-    def keep_if_better(self, loss: float) -> None:
-        """Copy the weights if ``loss`` is the lowest so far."""
-        if loss <= self.best_loss:
-            self.best_loss, self.best, self.waited = loss, copy.deepcopy(self.average), 0
-        else:
-            self.waited += 1
 
 
 def save_state(path: Path, state: State, identity: dict[str, Any]) -> None:
@@ -77,8 +65,6 @@ def save_state(path: Path, state: State, identity: dict[str, Any]) -> None:
         "identity": identity,
         "step": state.step,
         "minutes": state.minutes,
-        "waited": state.waited,
-        "best_loss": None if math.isinf(state.best_loss) else state.best_loss,
         "losses": state.losses,
         "history": state.history,
     }
@@ -117,7 +103,6 @@ def _fill(state: State, tensors: dict[str, Tensor], header: dict[str, Any]) -> N
             _, index, name = key.split("/")
             values.setdefault(int(index), {})[name] = tensor
     state.optimiser.load_state_dict({**state.optimiser.state_dict(), "state": values})
-    state.step, state.minutes, state.waited = header["step"], header["minutes"], header["waited"]
-    state.best_loss = math.inf if header["best_loss"] is None else header["best_loss"]
+    state.step, state.minutes = header["step"], header["minutes"]
     state.losses = [math.nan if loss is None else float(loss) for loss in header["losses"]]
     state.history = header["history"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from celltrail.data.progress import Progress, silent
 from celltrail.segmentation.net.instance_settings import SCORES, InstanceSettings
 from celltrail.segmentation.net.loss import total_loss
-from celltrail.segmentation.net.model import Model
+from celltrail.segmentation.net.model import Model, Preprocessing
+from celltrail.segmentation.net.resize import resize_labels
 from celltrail.segmentation.prediction.hypotheses import label_cells
 from celltrail.segmentation.prediction.tiles import choose_tile, predict, run_tiles
 from celltrail.segmentation.training.annotated import AnnotatedMovie, read_labels
@@ -51,15 +53,49 @@ def frames_for_validation(movies: list[AnnotatedMovie], scale: int) -> list[tupl
     return chosen
 
 
-def as_trained(
-    movie: AnnotatedMovie, number: int, planes: list[Plane], diameter: float
-) -> tuple[NDArray[Any], NDArray[np.int32], tuple[float, float] | None]:
-    """Image, labels and grey limits by which a frame is judged: as it is, or resized to cells of ``diameter``."""
-    if not diameter:
-        return np.asarray(movie.images[number]), read_labels(movie, number), None
-    shape = movie.images[number].shape[:-2]
-    image, labels = np.stack([plane.image for plane in planes]), np.stack([plane.labels for plane in planes])
-    return image.reshape(*shape, *image.shape[1:]), labels.reshape(*shape, *labels.shape[1:]), (0.0, 1.0)
+@dataclass(frozen=True)
+class Example:
+    """A validation frame as it is judged: as it is, or resized to the diameter of the training.
+
+    Attributes
+    ----------
+    planes : list[Plane]
+        What the net sees.
+    image, labels, known : NDArray[Any]
+        Grey values, truth, and where there is one.
+    limits : tuple[float, float] | None
+        Grey values that become 0 and 1; ``None``: of the image itself.
+    """
+
+    planes: list[Plane]
+    image: NDArray[Any]
+    labels: NDArray[np.int32]
+    known: NDArray[np.bool_]
+    limits: tuple[float, float] | None
+
+    def known_cells(self, masks: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The cells that lie in what is known by more than half: the others can neither be right nor wrong."""
+        whole = np.bincount(masks.ravel())
+        kept = 2 * np.bincount(masks.ravel(), weights=self.known.ravel()) > whole
+        return np.where(kept[masks], masks, 0)
+
+
+def open_example(movie: AnnotatedMovie, number: int, preprocessing: Preprocessing, diameter: float) -> Example:
+    """A frame of ``movie``, with cells of ``diameter`` pixels (0: as it is)."""
+    planes = prepare_frame(movie, number, preprocessing, diameter)
+    stack = movie.images[number].shape[:-2]
+
+    def joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+        return np.stack(parts).reshape(*stack, *parts[0].shape)
+
+    if diameter:
+        image, labels, known = (
+            joined([getattr(plane, name) for plane in planes]) for name in ("image", "labels", "known")
+        )
+        return Example(planes, image, labels, known, (0.0, 1.0))
+    labels = read_labels(movie, number)
+    known = joined([resize_labels(plane.known, labels.shape[-2:]) for plane in planes])
+    return Example(planes, np.asarray(movie.images[number]), labels, known, None)
 
 
 def validate(
@@ -70,8 +106,8 @@ def validate(
     net = model.net.eval()
     device = next(net.parameters()).device
     for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
-        planes = prepare_frame(movie, number, model.preprocessing, settings.diameter)
-        for plane in planes:
+        example = open_example(movie, number, model.preprocessing, settings.diameter)
+        for plane in example.planes:
             output = run_tiles(net, plane.image, choose_tile(plane.image.shape, net, 1024), device)
             targets = make_targets(plane.labels, plane.known, balance, settings)
             batch = {key: torch.from_numpy(value)[None] for key, value in targets.items()}
@@ -87,12 +123,48 @@ def validate(
                     )
                 )
             )
-        if score is not None and all(plane.known.all() for plane in planes):
-            image, truth[index], limits = as_trained(movie, number, planes, settings.diameter)
-            prediction = predict(model, image, tta=False, device=device, limits=limits)
-            masks[index] = label_cells(prediction, model.instances)
+        if score is not None and example.known.any():
+            prediction = predict(model, example.image, tta=False, device=device, limits=example.limits)
+            truth[index] = example.labels
+            masks[index] = example.known_cells(label_cells(prediction, model.instances))
     row = {"loss": float(np.mean(losses))}
-    return row | (score(truth, masks) if score is not None and truth else {})
+    cells = sum(len(np.unique(labels[labels > 0])) for labels in truth.values())
+    return row | {**score(truth, masks), "cells": cells} if score is not None and cells else row
+
+
+def quality(row: Mapping[str, float]) -> float | None:
+    """SEG + DET, as far as they are measured; ``None``: neither is."""
+    known = [value for name in ("SEG", "DET") if (value := row.get(name)) is not None and value == value]
+    return sum(known) if known else None
+
+
+def chance(cells: float) -> float:
+    """What `quality` may change by chance: one cell found or lost, of so many."""
+    return max(2 / cells, 1e-3)
+
+
+def worth(row: Mapping[str, float]) -> float:
+    """`quality` of an epoch, or where nothing is measured its loss, turned round."""
+    measured, loss = quality(row), row.get("loss", math.inf)
+    found = -loss if measured is None else measured
+    return -math.inf if math.isnan(found) else found
+
+
+def is_kept(history: Sequence[Mapping[str, float]]) -> bool:
+    """Whether the weights of the last epoch are kept instead of those before: where no epoch was better but by chance.
+
+    (The loss of a net that has started from a good model may rise while its masks become better, and later epochs have
+    a smaller rate.)
+    """
+    last = history[-1]
+    slack = chance(last["cells"]) if "cells" in last else 0.0
+    return worth(last) >= max(map(worth, history)) - slack
+
+
+def epochs_since_best(history: Sequence[Mapping[str, float]]) -> int:
+    """How many epochs have followed the best one; of equal ones it is the last."""
+    values = [worth(row) for row in history]
+    return values[::-1].index(max(values)) if values else 0
 
 
 def calibrate(
@@ -103,26 +175,23 @@ def calibrate(
     Images are resized as in training, to cells of this ``diameter`` (0: not). One setting after the other; a change must
     gain more than one cell found or lost does, and more than a thousandth, so that chance changes nothing.
     """
-    truth, maps = {}, {}
-    for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
-        planes = prepare_frame(movie, number, model.preprocessing, diameter)
-        if all(plane.known.all() for plane in planes):
-            image, truth[index], limits = as_trained(movie, number, planes, diameter)
-            maps[index] = predict(model, image, limits=limits)
-    if not truth:
+    frames = frames_for_validation(movies, model.preprocessing.scale)
+    opened = (open_example(movie, number, model.preprocessing, diameter) for movie, number in frames)
+    examples = [example for example in opened if example.known.any()]
+    truth = {index: example.labels for index, example in enumerate(examples)}
+    if not any(map(np.any, truth.values())):
         return model.instances, {}
+    maps = [predict(model, example.image, limits=example.limits) for example in examples]
 
     def measures(settings: InstanceSettings) -> dict[str, float]:
-        return score(truth, {index: label_cells(found, settings) for index, found in maps.items()})
-
-    def quality(found: dict[str, float]) -> float:
-        return sum(value for name in ("SEG", "DET") if (value := found.get(name)) is not None and value == value)
+        found = (label_cells(each, settings) for each in maps)
+        return score(truth, {i: examples[i].known_cells(masks) for i, masks in enumerate(found)})
 
     settings = model.instances
     best = measures(settings)
     areas = np.concatenate([np.bincount(t.ravel())[1:] for t in truth.values()])
     areas = areas[areas > 0]
-    typical, chance = float(np.median(areas)), max(2 / len(areas), 1e-3)
+    typical, least = float(np.median(areas)), chance(len(areas))
     trials: list[tuple[str, list[Any]]] = [
         ("threshold", [0.3, 0.4, 0.5, 0.6, 0.7]),
         ("min_size", [int(typical * share) for share in (0.02, 0.05, 0.1, 0.2)]),
@@ -132,7 +201,7 @@ def calibrate(
         for value in values:
             trial = replace(settings, **{name: value})
             found = measures(trial)
-            if quality(found) > quality(best) + chance:
+            if (quality(found) or 0) > (quality(best) or 0) + least:
                 settings, best = trial, found
         progress("calibrate", number + 1, len(trials))
     return settings, best

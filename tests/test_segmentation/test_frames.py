@@ -14,6 +14,7 @@ from celltrail.data.errors import InputError  # noqa: E402
 from celltrail.data.files.opening import open_images, open_labels  # noqa: E402
 from celltrail.data.files.tiff import write_array, write_labels  # noqa: E402
 from celltrail.segmentation.net.model import Preprocessing  # noqa: E402
+from celltrail.segmentation.net.resize import resize_labels  # noqa: E402
 from celltrail.segmentation.training.annotated import (  # noqa: E402
     AnnotatedMovie,
     GoldOverSilver,
@@ -25,11 +26,13 @@ from celltrail.segmentation.training.annotated import (  # noqa: E402
     typical_diameter,
     unknown_region,
     unlabelled_margin,
+    with_margins,
 )
 from celltrail.segmentation.training.annotations import open_annotations  # noqa: E402
 from celltrail.segmentation.training.augment import NO_VARIATION  # noqa: E402
 from celltrail.segmentation.training.examples import TrainingTiles, make_targets  # noqa: E402
 from celltrail.segmentation.training.settings import FAST, PAPER  # noqa: E402
+from celltrail.segmentation.training.validation import open_example  # noqa: E402
 
 SMALL = replace(FAST, width=2, depth=1, scale=1, tile=24)
 
@@ -102,7 +105,7 @@ def test_a_margin_without_labels_is_seen_where_it_is_no_chance() -> None:
 def test_nothing_is_learnt_of_a_margin_without_labels_but_its_labelled_cells() -> None:
     settings = replace(SMALL, variation=NO_VARIATION, tile=80)
     weight, target = (
-        TrainingTiles([squares(INNER)], settings, Preprocessing(), seed=0, count=1)[0][key].numpy()
+        TrainingTiles(with_margins([squares(INNER)]), settings, Preprocessing(), seed=0, count=1)[0][key].numpy()
         for key in ("weight", "target")
     )
     known = np.zeros((80, 80), dtype=bool)
@@ -112,6 +115,31 @@ def test_nothing_is_learnt_of_a_margin_without_labels_but_its_labelled_cells() -
     first = (side - 80) // 2
     inside = slice(first, first + 80)
     np.testing.assert_array_equal(weight[inside, inside] > 0, known | (target[inside, inside] > 0))
+
+
+def test_parts_of_one_movie_have_its_margin() -> None:
+    """Seven cells of the movie's thirteen tell no margin; a movie of its own has its own."""
+    movie = squares(INNER, frames=2)
+    few = {0: np.where(movie.labels[0] <= 7, movie.labels[0], 0), 1: movie.labels[0]}
+    whole = replace(movie, labels=few)
+    first, second = replace(whole, numbers=(0,)), replace(whole, numbers=(1,))
+    assert [part.margin for part in with_margins([first, second, squares([(79, 40)])])] == [8, 8, 0]
+    assert with_margins([first])[0].margin == 0
+
+
+@pytest.mark.parametrize("diameter", [0.0, 9.0])
+def test_cells_where_the_truth_is_not_known_are_not_judged(diameter: float) -> None:
+    """Masks with a cell in the margin, one at a marker without a label, and a false one: the false one alone counts."""
+    movie = squares(INNER)
+    drawn = movie.labels[0].astype(np.int32)
+    marked = drawn.copy()
+    marked[60:62, 60:62] = 20
+    (movie,) = with_margins([replace(movie, markers={0: marked})])
+    example = open_example(movie, 0, Preprocessing(), diameter)
+    masks = drawn.copy()
+    masks[0:4, 20:24], masks[59:63, 59:63], masks[40:44, 60:64] = 21, 22, 23
+    judged = example.known_cells(resize_labels(masks, example.labels.shape))
+    assert set(np.unique(judged)) == {*range(14), 23}
 
 
 def test_nearness_of_neighbours_by_hand() -> None:

@@ -26,7 +26,7 @@ from celltrail.segmentation.train_settings import TrainSettings  # noqa: E402
 from celltrail.segmentation.training.annotated import AnnotatedMovie, read_labels  # noqa: E402
 from celltrail.segmentation.training.loop import build_net, copy_weights, follow, rate_at, train  # noqa: E402
 from celltrail.segmentation.training.settings import FAST, PAPER, PRESETS, preset  # noqa: E402
-from celltrail.segmentation.training.validation import calibrate  # noqa: E402
+from celltrail.segmentation.training.validation import calibrate, epochs_since_best, is_kept, validate  # noqa: E402
 
 TINY = replace(FAST, width=6, depth=2, scale=1, tile=40, batch=2, steps=60, epoch=20, rate=1e-2)
 
@@ -88,6 +88,42 @@ def test_best_weights_are_a_copy_not_the_last_ones() -> None:
     )
     assert same == (losses[-1] == min(losses))
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("history", "kept", "since"),
+    [
+        ([{"loss": 1.0, "SEG": 0.5, "DET": 0.5}, {"loss": 2.0, "SEG": 0.6, "DET": 0.5}], True, 0),
+        ([{"loss": 1.0, "SEG": 0.6, "DET": math.nan}, {"loss": 0.9, "SEG": 0.5, "DET": math.nan}], False, 1),
+        ([{"SEG": 0.90, "cells": 20}, {"SEG": 0.81, "cells": 20}], True, 1),  # less than one of twenty cells lost
+        ([{"SEG": 0.90, "cells": 20}, {"SEG": 0.85, "cells": 20}, {"SEG": 0.79, "cells": 20}], False, 2),
+        ([{"loss": 1.0}, {"loss": 0.5}, {"loss": 0.7}], False, 1),
+        ([{"loss": 1.0}, {"loss": 0.5}, {"loss": 0.5}], True, 0),
+        ([{"loss": math.nan}, {"loss": 0.5}], True, 0),
+        ([{"train_loss": 1.0}, {"train_loss": 2.0}], True, 0),  # nothing held back: the last one
+    ],
+)
+def test_the_weights_are_kept_than_which_none_were_better(
+    history: list[dict[str, float]], kept: bool, since: int
+) -> None:
+    assert (is_kept(history), epochs_since_best(history)) == (kept, since)
+
+
+@pytest.mark.parametrize(("values", "epochs", "kept_last"), [([0.9], 3, False), ([0.4, 0.5, 0.6, 0.7], 4, True)])
+def test_the_weights_of_the_best_masks_are_kept(values: list[float], epochs: int, kept_last: bool) -> None:
+    """Whatever the loss says: with these rates it falls from epoch to epoch."""
+    measured = itertools.chain(values, itertools.repeat(0.5))
+
+    def score(truth: Mapping[int, Any], masks: Mapping[int, Any]) -> dict[str, float]:
+        return {"SEG": next(measured), "DET": 1.0}
+
+    settings = replace(TINY, steps=40, epoch=10)
+    result = train([drawn_movie(1)], [drawn_movie(2, 2)], settings, seed=7, score=score, patience=2)
+    losses = [row["loss"] for row in result.history]
+    assert losses == sorted(losses, reverse=True)
+    assert len(losses) == epochs
+    kept, last = (model.net.state_dict() for model in (result.model, result.last))
+    assert all(torch.equal(kept[key], last[key]) for key in kept) == kept_last
 
 
 def test_two_trainings_with_one_seed_are_equal_bit_for_bit() -> None:
@@ -278,6 +314,17 @@ def test_one_cell_more_chooses_no_threshold(trained, cells_gained: float, thresh
 
     model = replace(trained.model, instances=replace(trained.model.instances, threshold=0.5))
     assert calibrate(model, [held_back], score)[0].threshold == threshold
+
+
+def test_without_a_cell_held_back_nothing_is_measured(trained) -> None:
+    movie = drawn_movie(2, 1)
+    empty = np.zeros((72, 72), np.uint16)
+    blank = replace(movie, labels={0: empty})
+    unknown = replace(blank, markers={0: movie.labels[0]})  # markers, but not one label
+    for held_back in (blank, unknown):
+        assert calibrate(trained.model, [held_back], overlap_score) == (trained.model.instances, {})
+        row = validate(trained.model, [held_back], np.ones(2, np.float32), TINY, overlap_score)
+        assert row.keys() == {"loss"}
 
 
 def test_a_training_may_start_from_a_model(tmp_path: Path) -> None:
