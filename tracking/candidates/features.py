@@ -1,8 +1,7 @@
 """Scale-free features of candidate links and divisions.
 
 Every feature is a ratio, a share, or a distance in cell diameters, so that it means the same in
-every movie, in 2D and 3D. Features that need images are 0 where there are none, and are believed up to a few deviations
-from what is usual in the movie: two nuclei that lie on each other are brighter and rougher than any mother.
+every movie, in 2D and 3D. Features that need images are 0 where there are none.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from celltrail.tracking.measuring.table import DetectionTable
 Features = dict[str, FloatArray]
 
 CLIP = 8.0  # no single feature says more than this many units
-USUAL = 3.0  # deviations from the mean of the movie beyond which brightness and texture say no more
 HISTORY = 3  # frames before a division that say what is usual for the mother
 SOFTEN = 0.05  # diameters added to distances before their ratio is taken
 
@@ -141,7 +139,6 @@ def link_features(table: DetectionTable, links: LinkTable, usual: Usual) -> Feat
     over_ahead = -best_rival(table, key_u, v, -overlap, 0.0, aside)
     over_back = -best_rival(table, key_v, u, -overlap, 0.0, aside)
     area = table.area.astype(np.float64)
-    brightness, texture = np.clip(table.brightness, -USUAL, USUAL), np.clip(table.texture, -USUAL, USUAL)
     features = {
         "distance": links.distance / size,
         "unusual_step": np.log1p(links.distance / usual.step),
@@ -153,8 +150,8 @@ def link_features(table: DetectionTable, links: LinkTable, usual: Usual) -> Feat
         "area_change": np.abs(np.log(area[v] / area[u])),
         "compactness_change": np.abs(table.compactness[v] - table.compactness[u]),
         "elongation_change": np.abs(np.log(table.elongation[v] / table.elongation[u])),
-        "brightness_change": np.abs(brightness[v] - brightness[u]),
-        "texture_change": np.abs(texture[v] - texture[u]),
+        "brightness_change": np.abs(table.brightness[v] - table.brightness[u]),
+        "texture_change": np.abs(table.texture[v] - table.texture[u]),
     }
     return _clean(features)
 
@@ -221,7 +218,7 @@ def division_features(
     both_go_on = (after[v] >= 0) & (after[w] >= 0)
     later = np.linalg.norm(place[after[v]] - place[after[w]], axis=1) / size
     nearer, more = of_links["nearer_than_next_source"], of_links["overlaps_more_than_next_source"]
-    brightness, texture = np.clip(table.brightness, -USUAL, USUAL), np.clip(table.texture, -USUAL, USUAL)
+    brightness, texture = table.brightness, table.texture
     features = {
         "midpoint": np.linalg.norm((to_v + to_w) / 2, axis=1) / size,
         "separation": separation,

@@ -35,6 +35,7 @@ PER_ROW = (
     "hypothesis",
     "event",
 )
+FARTHEST = 3.0  # spreads from the median beyond which texture says no more
 CHUNK = 24  # frames that one worker measures at a time
 
 
@@ -60,7 +61,8 @@ class DetectionTable:
         float64 (n,), long over short axis of the ellipse with the same second moments.
     brightness, texture : FloatArray
         float64 (n,), mean intensity above the background of the frame and standard deviation inside the mask, both
-        in units of their spread over the movie; NaN without images.
+        in units of their spread over the movie; NaN without images. Texture is the difference from the median, at most
+        `FARTHEST`: two nuclei that lie on each other are rougher than any mother.
     shift : dict[int, FloatArray]
         Span → float64 (n, 3), the displacement in voxels that the surroundings predict until ``span`` steps later; 0
         where there are no cells then.
@@ -372,10 +374,11 @@ def _join_overlaps(parts: list[Measured]) -> IntArray:
 
 
 def _standardised(values: FloatArray, *, centred: bool) -> FloatArray:
-    """Values in units of their spread over the movie (half the 16-84 % range)."""
+    """Values in units of their spread over the movie (half the 16-84 % range); ``centred``: around its median, and at most
+    `FARTHEST` from it."""
     known = values[np.isfinite(values)]
     if not len(known):
         return values
     low, middle, high = np.percentile(known, [16, 50, 84])
-    mapper = (high - low) / 2 or 1.0
-    return (values - (middle if centred else 0.0)) / mapper
+    spread = (high - low) / 2 or 1.0
+    return np.clip((values - middle) / spread, -FARTHEST, FARTHEST) if centred else values / spread
