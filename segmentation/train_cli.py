@@ -170,7 +170,7 @@ def say_how_good(model: Model, held_back: list[AnnotatedMovie]) -> str:
     measures: Mapping[str, float | None] = model.info.get("validation_measures") or {}
     shown = [f"{name} {value:.3f}" for name, value in measures.items() if value is not None and name in SHOWN_MEASURES]
     if not count or not shown:
-        return "How good it is has not been measured: no annotations were held back from learning."
+        return "How good it is has not been measured: no frame with annotated cells was held back."
     return (
         f"On {count} held-back frame{'s' if count > 1 else ''}: {', '.join(shown)}. It has not learnt from "
         f"{'them' if count > 1 else 'it'}, but its thresholds were chosen there: on other movies expect somewhat less."

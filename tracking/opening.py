@@ -29,7 +29,7 @@ from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dime
 from celltrail.tracking.repairing.finding import find_repairs
 from celltrail.tracking.repairing.movie import RepairableMovie, readings_of
 from celltrail.tracking.settings import TrackSettings
-from celltrail.tracking.solving.pinned import MergedMasks
+from celltrail.tracking.solving.pinned import MergedMasks, merged_names
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def open_movie(
     if merging:
         labels = MergedMasks(given, wanted)
         raise_if(labels.missing())
+        wanted = labels.renamed(wanted)
     unasked = settings.hypotheses is None and settings.may_repair and have_hypotheses(given)
     if isinstance(given, Frames) and (settings.hypotheses or unasked):
         movie = HypothesisMovie(given, labels.merged_frames() if isinstance(labels, MergedMasks) else {})
@@ -182,7 +183,7 @@ def measure(
     with _naming(movie.masks):
         step = _say_step(movie.masks, settings.step)
         table = seen(movie.masks)
-        merged = {(pin.cells[0][0], min(label for _, label in pin.cells)) for pin in movie.pins if pin.kind == "merge"}
+        merged = {(frame, name) for (frame, _), name in merged_names(movie.pins).items()}
         if doubles := _doubles_of(movie, table, merged):
             movie = replace(movie, masks=SeparatedMasks(movie.masks, doubles))
             table = seen(movie.masks)

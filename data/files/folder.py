@@ -28,6 +28,11 @@ def image_files(folder: Path) -> list[Path]:
         raise InputError(f"{folder} cannot be read ({error.strerror}): change its permissions.") from None
     named = [path for path in entries if path.suffix.lower() in FORMATS and not path.name.startswith(".")]
     raise_if(filter(None, map(special_problem, named)))
+    raise_if(
+        f"{path} is a link to a file that is not there: fetch the file, or remove the link."
+        for path in named
+        if path.is_symlink() and not path.exists()
+    )
     found = [path for path in named if path.is_file()]
     if found:
         return found

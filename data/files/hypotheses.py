@@ -322,7 +322,7 @@ def read_mask_hash(path: Path) -> str:
     try:
         with open_regular(path) as stream, np.load(stream, allow_pickle=False) as arrays:
             return str(arrays["mask_sha256"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return ""
 
 
@@ -346,6 +346,8 @@ def _problem_of(found: Hypotheses) -> str | None:
         return "a parent that is not there"
     if (depths(found.parent) > n).any():
         return "candidates that are parts of each other"
+    if not np.isfinite(found.score).all():
+        return "a score that is no finite number"
     if not 0 <= found.gap <= WIDEST:
         return f"a gap of {found.gap} pixels"
     return None

@@ -124,6 +124,12 @@ class Command(TyperCommand):
                 for out in sorted(_made(ctx, self.params)):  # in one order, so that two commands never wait crosswise
                     stack.enter_context(owned(out))
                 return read_whole(lambda: begin(ctx), read, lambda note: tell([note]))
+        except EOFError as error:  # which click takes for the end of the keyboard
+            raise RuntimeError(f"a file ends too early ({error})") from error
+        except SystemError as error:  # compiled code that was interrupted
+            if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from error
+            raise
         except InputError as error:
             source = ctx.meta.get(CONFIG_FILE)
             if source is None:

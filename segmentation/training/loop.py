@@ -265,7 +265,7 @@ def train(
         return state.step / total if minutes is None else max(clock.minutes() / minutes, state.step / total)
 
     done = share_done()
-    saved = time.monotonic()
+    saved = -math.inf  # what is stopped at once goes on as well
     while (done < 1 or state.losses) and not (patience and epochs_since_best(state.history) >= patience):
         while done < 1 and len(state.losses) < settings.epoch:
             for group in state.optimiser.param_groups:

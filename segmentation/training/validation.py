@@ -101,12 +101,13 @@ def open_example(movie: AnnotatedMovie, number: int, preprocessing: Preprocessin
 def validate(
     model: Model, movies: list[AnnotatedMovie], balance: NDArray[np.float32], settings: Settings, score: Score | None
 ) -> dict[str, float]:
-    """The loss of training, and the measures of ``score``, on unvaried validation frames."""
-    losses, truth, masks = [], {}, {}
+    """The loss of training, and the measures of ``score``, on unvaried validation frames; nothing where these hold no cell."""
+    losses, truth, masks, cells = [], {}, {}, 0
     net = model.net.eval()
     device = next(net.parameters()).device
     for index, (movie, number) in enumerate(frames_for_validation(movies, model.preprocessing.scale)):
         example = open_example(movie, number, model.preprocessing, settings.diameter)
+        cells += len(np.unique(example.labels[example.labels > 0]))
         for plane in example.planes:
             output = run_tiles(net, plane.image, choose_tile(plane.image.shape, net, 1024), device)
             targets = make_targets(plane.labels, plane.known, balance, settings)
@@ -127,9 +128,10 @@ def validate(
             prediction = predict(model, example.image, tta=False, device=device, limits=example.limits)
             truth[index] = example.labels
             masks[index] = example.known_cells(label_cells(prediction, model.instances))
+    if not cells:
+        return {}  # a net that finds nothing would be the best there
     row = {"loss": float(np.mean(losses))}
-    cells = sum(len(np.unique(labels[labels > 0])) for labels in truth.values())
-    return row | {**score(truth, masks), "cells": cells} if score is not None and cells else row
+    return row | {**score(truth, masks), "cells": cells} if score is not None and truth else row
 
 
 def quality(row: Mapping[str, float]) -> float | None:

@@ -65,12 +65,21 @@ def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nowhere.toml does not exist" in capsys.readouterr().err
 
 
+def interrupted(error: Exception) -> Exception:
+    """As compiled code tells of Ctrl-C."""
+    error.__cause__ = KeyboardInterrupt()
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
         (InputError("first thing.", "second thing."), 2, "first thing.\nsecond thing.\n"),
         (MissingExtra("run pip."), 2, "run pip.\n"),
         (KeyboardInterrupt(), 130, "Stopped.\n"),
+        (interrupted(SystemError("compiled code returned with an exception set")), 130, "Stopped.\n"),
+        (SystemError("no luck"), 1, "The work failed: SystemError: no luck\n"),
+        (EOFError("no data left"), 1, "The work failed: RuntimeError: a file ends too early (no data left)\n"),
         (ValueError("no luck"), 1, "The work failed: ValueError: no luck\n"),
         (BrokenPipeError(), 0, ""),
         (MemoryError(), 1, "There is not enough memory: "),

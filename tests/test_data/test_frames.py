@@ -188,6 +188,13 @@ def test_two_files_of_one_number_are_refused(tmp_path: Path) -> None:
         list_frame_files(tmp_path)
 
 
+def test_a_link_to_nothing_is_no_missing_frame(tmp_path: Path) -> None:
+    write_frames(tmp_path, ["t01.tif", "t03.tif"])
+    (tmp_path / "t02.tif").symlink_to(tmp_path / "gone.tif")
+    with pytest.raises(InputError, match=r"t02\.tif is a link to a file that is not there"):
+        list_frame_files(tmp_path)
+
+
 def test_an_empty_folder_a_missing_one_and_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no numbered TIFF"):
         open_images(tmp_path)

@@ -113,7 +113,11 @@ def test_a_gap_between_chosen_candidates_is_closed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "problem"),
-    [({"parent": np.array([1, 0])}, "parts of each other"), ({"gap": np.array(-1)}, "a gap of -1 pixels")],
+    [
+        ({"parent": np.array([1, 0])}, "parts of each other"),
+        ({"gap": np.array(-1)}, "a gap of -1 pixels"),
+        ({"score": np.array([0.5, np.nan])}, "a score that is no finite number"),
+    ],
 )
 def test_what_does_not_fit_together_is_said(tmp_path: Path, changed: dict[str, np.ndarray], problem: str) -> None:
     path = tmp_path / "hyp000.npz"

@@ -461,8 +461,9 @@ def test_several_sources_and_a_start_with_its_diameter(
     assert len(trained.info["training"]) == 2
 
 
+@pytest.mark.parametrize("stopped_at", [1, 2])
 def test_a_stopped_training_says_how_it_goes_on(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, stopped_at: int
 ) -> None:
     from celltrail.segmentation.training import loop
 
@@ -473,7 +474,7 @@ def test_a_stopped_training_says_how_it_goes_on(
 
     def interrupted(*arguments: object) -> dict[str, float]:
         calls.append(1)
-        if len(calls) == 2:
+        if len(calls) == stopped_at:
             raise KeyboardInterrupt
         return validate(*arguments)  # type: ignore[arg-type]
 

@@ -324,7 +324,7 @@ def test_without_a_cell_held_back_nothing_is_measured(trained) -> None:
     for held_back in (blank, unknown):
         assert calibrate(trained.model, [held_back], overlap_score) == (trained.model.instances, {})
         row = validate(trained.model, [held_back], np.ones(2, np.float32), TINY, overlap_score)
-        assert row.keys() == {"loss"}
+        assert row == {}  # a net that finds nothing would be the best there
 
 
 def test_a_training_may_start_from_a_model(tmp_path: Path) -> None:

@@ -105,15 +105,19 @@ def test_hypotheses_of_other_masks_are_not_used_by_default(two_cells, caplog):
     assert by_default.tracks == alone.tracks
 
 
-def test_hypotheses_must_be_there_and_fit(two_cells):
+def test_hypotheses_must_be_there_and_fit(two_cells, caplog):
     (two_cells / "hyp003.npz").unlink()
     assert track(two_cells).tracks == track(two_cells, hypotheses=False).tracks
+    assert "1 of 5 frames have no hypotheses beside their masks (first: frame 3)" in caplog.text
     with pytest.raises(InputError, match="no hypotheses for 1 frames"):
         track(two_cells, hypotheses=True)
     small = pack_hypotheses((8, 8), [(slice(0, 4), slice(0, 4))], [np.ones((4, 4), bool)], [1.0], [-1], [0])
     write_hypotheses(two_cells / "hyp003.npz", small)
     with pytest.raises(InputError, match="shape"):
         track(two_cells, hypotheses=True)
+    (two_cells / "hyp003.npz").write_bytes(b"")  # a disk that was full
+    with pytest.raises(InputError, match=r"hyp003\.npz is not a hypotheses file"):
+        track(two_cells)
 
 
 def test_an_edited_mask_is_believed_and_its_hypotheses_are_not(tmp_path, caplog):

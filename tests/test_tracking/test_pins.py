@@ -115,9 +115,23 @@ def test_a_merge_makes_one_cell_of_two_pieces(masks):
     assert painted[2][9, 10] == painted[2][16, 10] == painted[1][9, 10]
 
 
+def test_three_pieces_are_merged_by_two_pins_and_a_pin_may_name_any_of_them(masks):
+    masks[2][13:16, 8:18][masks[2][13:16, 8:18] == 1] = 7
+    masks[2][16:18, 8:18][masks[2][16:18, 8:18] == 1] = 9
+    merges = [Pin("merge", "keep", ((2, 9), (2, 7))), Pin("merge", "keep", ((2, 7), (2, 1)))]
+    result = track(masks, pins=[*merges, Pin("link", "forbid", ((1, 1), (2, 9)))])
+    assert result.table.label[result.table.frame == 2].tolist() == [1, 2, 3, 4]
+    painted = dict(result.masks())
+    assert painted[2][9, 10] == painted[2][14, 10] == painted[2][17, 10] != painted[1][9, 10]
+
+
 @pytest.mark.parametrize(
     ("pins", "message"),
     [
+        (
+            [Pin("merge", "keep", ((2, 1), (2, 2))), Pin("division", "keep", ((1, 1), (2, 1), (2, 2)))],
+            "merge cells that another pin tells apart",
+        ),
         ([Pin("link", "keep", ((1, 1), (2, 8)))], "cell 8 of frame 2, but the masks have no such cell"),
         ([Pin("merge", "keep", ((1, 1), (1, 8)))], "cell 8 of frame 1, but the masks have no such cell"),
         ([Pin("link", "keep", ((1, 1), (2, 1))), Pin("link", "keep", ((1, 1), (2, 2)))], "two pinned futures"),

@@ -47,10 +47,19 @@ def files_of(folder: Path) -> dict[int, Path]:
 
 
 def have_hypotheses(masks: Masks) -> bool:
-    """Whether there are hypotheses for all frames beside these masks."""
-    return (
-        isinstance(masks, Frames) and len(masks) > 0 and masks.path.is_dir() and set(masks) <= set(files_of(masks.path))
-    )
+    """Whether there are hypotheses for all frames beside these masks; those for a part of them are none, said aloud."""
+    if not isinstance(masks, Frames) or not masks.path.is_dir():
+        return False
+    known = set(masks) & set(files_of(masks.path))
+    if known and len(known) < len(masks):
+        logger.warning(
+            "%d of %d frames have no hypotheses beside their masks (first: frame %d), so none are used: run 'celltrail segment' "
+            "again.",
+            len(masks) - len(known),
+            len(masks),
+            min(set(masks) - known),
+        )
+    return bool(known) and len(known) == len(masks)
 
 
 class HypothesisMovie(LayeredMovie):

@@ -39,13 +39,30 @@ class MergedMasks(DerivedFrames):
     def __init__(self, masks: Masks, pins: Sequence[Pin]) -> None:
         super().__init__(masks)
         self.pairs = [(*pin.cells[0], pin.cells[1][1]) for pin in pins if pin.kind == "merge" and pin.action == "keep"]
+        self.names = merged_names(pins)
 
     def __getitem__(self, number: int) -> NDArray[Any]:
-        labels = np.asarray(self.masks[number])
-        for frame, one, two in self.pairs:
-            if frame == number:
-                labels = np.where(labels == max(one, two), np.array(min(one, two), labels.dtype), labels)
+        given = np.asarray(self.masks[number])
+        labels = given.copy()
+        for (frame, label), name in self.names.items():
+            if frame == number and label != name:
+                labels[given == label] = name
         return labels
+
+    def renamed(self, pins: Sequence[Pin]) -> list[Pin]:
+        """The pins, of cells as they are called once labels are merged; `InputError` for one that tells two merged cells apart."""
+        found = [
+            replace(pin, cells=tuple((cell[0], self.names.get(cell, cell[1])) for cell in pin.cells))
+            if pin.kind != "merge"
+            else pin
+            for pin in pins
+        ]
+        raise_if(
+            f"The pins merge cells that another pin tells apart ({pin}): remove one of them."
+            for pin, new in zip(pins, found, strict=True)
+            if len(set(new.cells)) < len(set(pin.cells))
+        )
+        return found
 
     def merged_frames(self) -> dict[int, NDArray[Any]]:
         """Frame number → labels, of the frames in which labels are merged."""
@@ -59,6 +76,18 @@ class MergedMasks(DerivedFrames):
             for label in labels
             if frame not in self.masks or not (np.asarray(self.masks[frame]) == label).any()
         ]
+
+
+def merged_names(pins: Sequence[Pin]) -> dict[Cell, int]:
+    """Frame and label of each cell that pins merge with others → the smallest label of them all."""
+    names: dict[Cell, int] = {}
+    for pin in pins:
+        if pin.kind == "merge" and pin.action == "keep":
+            frame = pin.cells[0][0]
+            old = {names.get(cell, cell[1]) for cell in pin.cells}  # a third label may join a pair
+            known = {label for (number, label), name in names.items() if number == frame and name in old}
+            names |= {(frame, label): min(old) for label in old | known}
+    return names
 
 
 def apply_pins(candidates: Candidates, pins: Sequence[Pin]) -> Candidates:
