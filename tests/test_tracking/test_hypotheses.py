@@ -90,6 +90,17 @@ def test_the_frames_around_decide(two_cells, tmp_path):
     assert open_labels(tmp_path / "RES")[2].max() == 3
 
 
+def test_a_hypothesis_without_a_pixel_is_told_beside_the_masks(two_cells):
+    movie = HypothesisMovie(open_labels(two_cells))
+    result = track(two_cells)
+    found, _ = movie.read(2), movie.labels(2)
+    nothing = replace(found, bits=np.zeros_like(found.bits))  # as a file from elsewhere may hold
+    movie.read = lambda number: nothing if number == 2 else read_hypotheses(two_cells / f"hyp{number:03d}.npz")
+    repairs, left_out = movie.compare_with_masks(result.table, np.ones(len(result.table), dtype=np.int64))
+    assert 2 not in {one["frame"] for one in repairs["list"]}
+    assert {one["frame"] for one in left_out} == {2}
+
+
 def test_one_cell_stays_one_cell(tmp_path):
     folder = write(tmp_path / "masks", [frame(4.0, 1.0, 1.0) if t != 3 else frame(1.0, 1.5, 1.5) for t in range(6)])
     assert len(track(folder, hypotheses=True).tracks) == 2

@@ -68,9 +68,10 @@ class HypothesisMovie(LayeredMovie):
     Parameters
     ----------
     given : Frames
-        The masks.
+        The masks, frame number → int (Y, X) or (Z, Y, X).
     drawn : Mapping[int, NDArray[Any]]
-        Frame number → masks that are believed instead of those in the folder, and of their hypotheses.
+        Frame number → masks, int (Y, X) or (Z, Y, X), that are believed instead of those in the folder and of their
+        hypotheses.
 
     Raises
     ------
@@ -235,7 +236,7 @@ class HypothesisMovie(LayeredMovie):
             for detection in here[track[here] > 0].tolist():
                 row, name = row_of[int(table.label[detection])], int(track[detection])
                 inside = mask[found.box(row)][found.mask(row)]
-                met = np.bincount(inside)
+                met = np.bincount(inside, minlength=1)  # a hypothesis without a pixel meets nothing
                 met[0] = 0
                 seen[: len(met)] |= met > 0
                 whole = np.flatnonzero(2 * met > size[: len(met)])
