@@ -213,12 +213,11 @@ def count_unseen(links: LinkTable, evidence: FloatArray) -> int:
 
 def is_late(links: LinkTable, loose: Loose) -> BoolArray:
     """Which links are there for a daughter that is seen a frame later than her sister, bool (m,)."""
-    return np.asarray(loose.between(links.source, links.target) >= DEAREST)
+    return np.asarray((links.doubt <= COVERED) & (loose.between(links.source, links.target) >= DEAREST))
 
 
-def plausible(links: LinkTable, loose: Loose, cost: FloatArray, limit: float) -> LinkTable:
-    """The links that may pay, below a cost of ``limit`` nats, and their rivals; late daughters are left to their divisions."""
-    wanted = (links.doubt <= COVERED) & ((cost < limit) | is_late(links, loose))
+def with_rivals(links: LinkTable, wanted: BoolArray) -> LinkTable:
+    """The links that are wanted, and those from the same cells or to them, over as many frames."""
     if not wanted.any():
         return no_links()
     key_u, key_w = links.key(links.source), links.key(links.target)

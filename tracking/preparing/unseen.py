@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from celltrail.data.columns import take
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.types import Masks
 from celltrail.tracking.candidates.features import link_features
-from celltrail.tracking.candidates.gaps import count_unseen, find_gaps, is_late, plausible
+from celltrail.tracking.candidates.gaps import COVERED, count_unseen, find_gaps, is_late, with_rivals
 from celltrail.tracking.candidates.links import LinkTable
 from celltrail.tracking.candidates.loose import find_loose
 from celltrail.tracking.candidates.parts import UnpricedCandidates
@@ -91,11 +90,10 @@ def look_for_gaps(
     price_of_gap = constants.gap if fixed else -float(np.log((count + seen) / (chosen + all_links)))
     constants = replace(constants, gap=price_of_gap)
     cost = unseen_cost(links, constants) + unlikely_cost(logit, constants) - logit
-    found = plausible(links, loose, cost, 2 * constants.appear)
     by_chance = CHANCE * chosen
     believed = asked or fixed or count > by_chance + SURELY * np.sqrt(by_chance)
-    if not believed:
-        found = take(found, (found.missed == found.blank) | is_late(found, loose))
+    pays = (links.doubt <= COVERED) & (cost < 2 * constants.appear)
+    found = with_rivals(links, is_late(links, loose) | pays & (believed | (links.missed == links.blank)))
     rate = count / max(chosen + count, 1)
     settled = constants if fixed or (believed and len(found)) else replace(constants, gap=Constants.gap)
     return Unseen(table, found, rate, settled)
