@@ -191,6 +191,17 @@ def test_it_knows_faint_and_few_nuclei_on_a_slope(model, contrast: float) -> Non
     assert survey({0: image}, model).fits
 
 
+@pytest.mark.parametrize("light", ["slope", "vignette", "spot"])
+def test_light_that_changes_slowly_is_no_misfit(model, light: str) -> None:
+    y, x = np.mgrid[:220, :220] / 219
+    away = (y - 0.5) ** 2 + (x - 0.6) ** 2
+    slow = {"slope": x + 0.5 * y, "vignette": 1 - 1.5 * away, "spot": np.exp(-away / 0.3)}[light]
+    image = (nuclei(220, 20, 25) + 600 * slow).astype(np.uint16)  # three times the contrast of the nuclei
+    found = survey({0: image}, model)
+    assert found.fits
+    assert found.diameter == pytest.approx(20, rel=0.25)
+
+
 def test_the_darkness_of_surroundings() -> None:
     random = np.random.default_rng(0)
     y, x = np.mgrid[:100, :100]
@@ -198,7 +209,9 @@ def test_the_darkness_of_surroundings() -> None:
     plane = (cells + random.normal(0, 0.02, cells.shape)).astype(np.float32)
     assert darkness(plane, cells) < 0.05
     assert darkness(-plane, cells) == 1
-    assert darkness(plane - 0.5 * (x < 30).astype(np.float32), cells) == pytest.approx(0.5, abs=0.05)
+    assert darkness(plane - 0.5 * (x % 20 < 6).astype(np.float32), cells) == pytest.approx(0.5, abs=0.05)
+    assert darkness(plane - 0.5 * (x < 30).astype(np.float32), cells) > 0.15  # an edge is not slow
+    assert darkness(plane + 0.03 * x.astype(np.float32) - 0.0003 * (y - 30.0) ** 2, cells) < 0.05  # such light is
     noisy = (cells + random.normal(0, 0.3, cells.shape)).astype(np.float32)
     assert darkness(noisy, cells) > 0.15
     assert darkness(noisy, cells, roughness(noisy)) == 0
@@ -228,7 +241,9 @@ def test_images_smaller_than_a_tile(model, shape: tuple[int, ...]) -> None:
 
 def bleaching(**changes: tuple[float, float]) -> Survey:
     grey = {10 * k: (100.0, 100 + 1000 * 0.8**k) for k in range(5)}
-    return Survey(20, 20, False, 1, True, 0.9, 0.9, 0.0, True, "", grey | {int(k[1:]): v for k, v in changes.items()})
+    return Survey(
+        20, 20, None, False, 1, True, 0.9, 0.9, 0.0, True, "", grey | {int(k[1:]): v for k, v in changes.items()}
+    )
 
 
 def test_grey_values_follow_bleaching_but_not_one_odd_frame() -> None:
