@@ -30,6 +30,7 @@ from celltrail.segmentation.prediction.fit import (
     median_of,
     must_stand_out,
 )
+from celltrail.segmentation.prediction.granulometry import APART
 from celltrail.segmentation.prediction.grey import Limits, mend
 from celltrail.segmentation.prediction.ladder import look, search
 from celltrail.segmentation.prediction.scale import (
@@ -43,7 +44,6 @@ from celltrail.segmentation.prediction.scale import (
     join,
     near,
 )
-from celltrail.segmentation.prediction.strangers import APART
 from celltrail.segmentation.prediction.tiles import USUAL_DIAMETER, limits_at
 from celltrail.segmentation.prediction.two_sizes import FEWEST, Size, find_other_size, size_of
 

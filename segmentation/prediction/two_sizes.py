@@ -21,10 +21,10 @@ from celltrail.data.files.hypotheses import Hypotheses, pack_hypotheses, paint
 from celltrail.segmentation.net.instance_settings import scaled_settings
 from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.net.resize import LARGEST_FACTOR
+from celltrail.segmentation.prediction.granulometry import strangers
 from celltrail.segmentation.prediction.grey import Limits, normalise
 from celltrail.segmentation.prediction.hypotheses import FoundHypotheses, find_hypotheses, label_cells
 from celltrail.segmentation.prediction.ladder import best_overlap, window_around
-from celltrail.segmentation.prediction.strangers import strangers
 from celltrail.segmentation.prediction.tiles import Prediction, predict
 
 FEWEST, SHARE = 3, 0.05  # cells that one size loses, and their part of all cells, below which they are debris

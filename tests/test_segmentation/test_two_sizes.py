@@ -20,10 +20,10 @@ from celltrail.segmentation import load_model
 from celltrail.segmentation.cli import add_commands
 from celltrail.segmentation.prediction.blocks import label_in_blocks
 from celltrail.segmentation.prediction.first_look import survey
+from celltrail.segmentation.prediction.granulometry import strangers
 from celltrail.segmentation.prediction.hypotheses import FoundHypotheses
 from celltrail.segmentation.prediction.ladder import best_overlap
 from celltrail.segmentation.prediction.movie import label_frame, view
-from celltrail.segmentation.prediction.strangers import strangers
 from celltrail.segmentation.prediction.two_sizes import choose, label_part, size_of
 from celltrail.segmentation.segment_settings import DEFAULT_MODEL
 
