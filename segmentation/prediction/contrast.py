@@ -152,9 +152,9 @@ def slow_light(plane: Float32Array, where: NDArray[np.bool_]) -> Float32Array:
     rows, columns = (polyvander(np.linspace(-1, 1, length), ORDER).astype(np.float32) for length in plane.shape)
     terms = [(i, j) for i in range(ORDER + 1) for j in range(ORDER + 1 - i)]
     seen = np.stack([rows[y[every], i] * columns[x[every], j] for i, j in terms], axis=1)
-    weights = np.zeros((ORDER + 1, ORDER + 1), dtype=np.float32)
+    weights: Float32Array = np.zeros((ORDER + 1, ORDER + 1), dtype=np.float32)
     weights[tuple(zip(*terms, strict=True))] = np.linalg.lstsq(seen, plane[y[every], x[every]], rcond=None)[0]
-    surface: Float32Array = rows @ weights @ columns.T
+    surface: Float32Array = (rows @ weights @ columns.T).astype(np.float32, copy=False)
     return surface
 
 
