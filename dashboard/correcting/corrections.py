@@ -42,7 +42,7 @@ from celltrail.tracking.confidence.summary import summarise
 from celltrail.tracking.costs.learned import calibration_of
 from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
-from celltrail.tracking.exporting.masks import relabel
+from celltrail.tracking.measuring.pixels import relabel
 from celltrail.tracking.pipeline import Earlier, write_into
 from celltrail.tracking.solving.pinned import merged_names, of_merged
 

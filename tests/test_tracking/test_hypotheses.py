@@ -6,11 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import celltrail.cli
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import write_masks
-from celltrail.data.files.hypotheses import hash_of_mask, pack_hypotheses, read_hypotheses, write_hypotheses
+from celltrail.data.files.hypotheses import (
+    hash_of_mask,
+    labels_of,
+    pack_hypotheses,
+    paint,
+    read_hypotheses,
+    write_hypotheses,
+)
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.pins import Pin
 from celltrail.data.running import console
@@ -203,3 +212,24 @@ def test_what_became_of_a_mask_is_told(two_cells, tmp_path, capsys):
     text = capsys.readouterr().out
     assert text.startswith(answer["became"])
     assert text.count("Past:") == 2
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (9, 26, 40)])
+@given(data=st.data())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_was_chosen_otherwise_is_drawn_into_the_masks(shape, two_cells, data):
+    """Masks as 'segment' writes them, and any other choice: the same pixels as if everything were drawn anew."""
+    movie, draw = HypothesisMovie(open_labels(two_cells)), data.draw
+    boxes, masks, corner = [], [], [draw(st.lists(st.integers(0, n - 7), min_size=8, max_size=8)) for n in shape]
+    for place in zip(*corner, strict=True):
+        boxes.append(tuple(slice(a, a + draw(st.integers(3, 7))) for a in place))
+        masks.append(np.random.default_rng(len(boxes)).random([side.stop - side.start for side in boxes[-1]]) < 0.8)
+    found = pack_hypotheses(shape, boxes, masks, [0.0] * 8, [-1] * 8, range(8), gap=draw(st.integers(0, 3)))
+    best = draw(st.lists(st.integers(0, 7), unique=True))
+    mask = paint(found, best)
+    movie.read = lambda number: replace(found, mask_sha256=hash_of_mask(mask))
+    movie.mask, movie.labels = (lambda number: mask), (lambda number: labels_of(found, mask))
+    chosen = sorted(draw(st.lists(st.integers(0, 7), unique=True)), key=lambda row: movie.labels(0)[row])
+    names = np.array(draw(st.permutations(range(1, 9))))[: len(chosen)]
+    drawn = movie.draw(0, movie.labels(0)[chosen], names)
+    np.testing.assert_array_equal(drawn, np.append(0, names)[paint(found, chosen)])

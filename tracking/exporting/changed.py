@@ -10,8 +10,9 @@ import numpy as np
 
 from celltrail.data.types import BoolArray, IntArray, Masks
 from celltrail.tracking.measuring.overlapping import LayeredMovie
-from celltrail.tracking.measuring.pixels import LOOKUP_LIMIT
 from celltrail.tracking.measuring.table import DetectionTable
+
+FEW = 2**16  # labels of which each object has a count
 
 What = Literal["merged", "split", "redrawn", "left out"]
 
@@ -65,7 +66,7 @@ def _changed_in(number: int, movie: LayeredMovie, table: DetectionTable, rows: I
     """What has become of the masks of a frame, of which the cells in ``rows`` are used."""
     mask, shapes = movie.mask(number), movie.shapes(number)
     labels = np.arange(int(mask.max(initial=0)) + 1)
-    if len(labels) > LOOKUP_LIMIT:
+    if len(labels) > FEW:
         labels = np.unique(np.append(mask, 0))
         mask = np.searchsorted(labels, mask)
     size = np.bincount(mask.ravel(), minlength=len(labels))

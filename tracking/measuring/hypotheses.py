@@ -30,11 +30,13 @@ from celltrail.data.files.hypotheses import (
     read_mask_hash,
 )
 from celltrail.data.files.movie import Frames, LazyFrames
+from celltrail.data.labels.outlines import close_gaps
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.log_file import logger
 from celltrail.data.types import FloatArray, IntArray, Masks
 from celltrail.tracking.measuring.hypothesis_weights import weigh
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie, Shape
+from celltrail.tracking.measuring.pixels import LOOKUP_LIMIT, relabel
 
 BELIEVED = 5.0  # log-odds of a mask that somebody has drawn
 
@@ -194,11 +196,26 @@ class HypothesisMovie(LayeredMovie):
         return np.stack(layers)
 
     def draw(self, number: int, labels: IntArray, new: IntArray) -> NDArray[np.int64]:
-        """Label image of chosen hypotheses: ``labels`` become ``new`` (0: left out); a shared pixel goes to the first."""
-        used = np.flatnonzero(new)
-        row_of = {label: row for row, label in enumerate(self.labels(number).tolist())}
-        painted = paint(self.read(number), [row_of[label] for label in labels[used].tolist()])
-        return np.concatenate([[0], new[used]]).astype(np.int64)[painted]
+        """Label image of chosen hypotheses: ``labels`` become ``new`` (0: left out); a shared pixel goes to the first.
+
+        The masks that `celltrail segment` has written are such an image: only what was chosen otherwise is drawn anew.
+        """
+        found, names, mask = self.read(number), self.labels(number), self.mask(number)
+        row_of = {label: row for row, label in enumerate(names.tolist())}
+        chosen = np.array([row_of[label] for label in labels[new > 0].tolist()], dtype=np.int64)
+        value = np.zeros(len(found), dtype=np.int64)
+        value[chosen] = new[new > 0]
+        top = int(mask.max(initial=0))
+        as_mask = np.flatnonzero(names <= top)
+        is_image = (
+            found.mask_sha256 and top < LOOKUP_LIMIT and np.count_nonzero(np.bincount(mask.ravel())[1:]) == len(as_mask)
+        )
+        if not is_image:
+            return np.append(0, value[chosen])[paint(found, chosen.tolist())]
+        drawn = relabel(mask, names[as_mask], value[as_mask])
+        for row in np.setxor1d(as_mask, chosen).tolist():
+            _draw_around(drawn, found, row, chosen, value)
+        return drawn
 
     def evidence(self, frame: IntArray, label: IntArray, progress: Progress = silent) -> Evidence:
         """What speaks for each hypothesis (see `celltrail.tracking.measuring.hypothesis_weights.weigh`), and which exclude each other."""
@@ -225,3 +242,26 @@ class HypothesisMovie(LayeredMovie):
             clique_id=np.array(ids, dtype=np.int64),
             clique_row=np.array(members, dtype=np.int64),
         )
+
+
+def _draw_around(drawn: NDArray[np.int64], found: Hypotheses, row: int, chosen: IntArray, value: IntArray) -> None:
+    """Draw chosen hypotheses anew around one that was added or taken: as far as gaps to it are closed."""
+    ndim = len(found.shape)
+
+    def around(reach: int) -> tuple[IntArray, IntArray]:
+        return np.maximum(found.bbox[row, :ndim] - reach, 0), np.minimum(found.bbox[row, ndim:] + reach, found.shape)
+
+    first, last = around(4 * found.gap)  # what may be the nearest cell to a pixel of a gap
+    part = np.zeros(last - first, dtype=np.int64)
+    for one in chosen[((found.bbox[chosen, :ndim] < last) & (found.bbox[chosen, ndim:] > first)).all(axis=1)].tolist():
+        low, high = found.bbox[one, :ndim], found.bbox[one, ndim:]
+        start, stop = np.maximum(low, first), np.minimum(high, last)
+        mine = found.mask(one)[_box(start - low, stop - low)]
+        there = part[_box(start - first, stop - first)]
+        there[mine & (there == 0)] = value[one]
+    low, high = around(found.gap)
+    drawn[_box(low, high)] = close_gaps(part, found.gap)[_box(low - first, high - first)]
+
+
+def _box(low: IntArray, high: IntArray) -> tuple[slice, ...]:
+    return tuple(map(slice, low.tolist(), high.tolist()))

@@ -13,9 +13,9 @@ from celltrail.data.columns import row_of_cell
 from celltrail.data.files.movie import DerivedFrames
 from celltrail.data.progress import Progress, silent
 from celltrail.data.types import IntArray, Masks
-from celltrail.tracking.exporting.masks import relabel
 from celltrail.tracking.measuring.beside import Reading
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie, Shape
+from celltrail.tracking.measuring.pixels import relabel
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.repairing.prices import Look
 from celltrail.tracking.repairing.shapes import points
