@@ -17,6 +17,7 @@ from celltrail.tracking.solving.solver import exact_margin
 
 SHOWN = 8  # candidates of a cell that are listed on either side
 REJECTED = 20  # rejected divisions that are listed for a movie
+BASELINES = ("lap", "greedy")  # methods that choose link by link
 
 
 def explain_cell(
@@ -49,7 +50,8 @@ def explain_cell(
         ``past`` and ``future``: choices, best first, each with ``kind`` (appears, link,
         division, disappears), ``cells`` (of a division: mother and daughters; a daughter alone: her sister is
         outside the image; a mother alone: the cell is her third daughter, for what it costs to appear), ``cost`` in nats, ``odds`` in words, ``chosen``, ``terms`` (nats),
-        and for those that were chosen ``margin``: the nats by which the best solution without it is worse.
+        and for those that were chosen ``margin``: the nats by which the best solution without it is worse (the simple
+        trackers weigh no solutions, and have none).
 
     Raises
     ------
@@ -185,7 +187,7 @@ def _link(
     found = _choice(kind, links.cost[index], solution.link_chosen[index], links.terms, index)
     rows = [source, target] if lone else [target if to_future else source]
     found["cells"] = [_cell(candidates, track, row) for row in rows]
-    if found["chosen"]:
+    if found["chosen"] and solution.solver not in BASELINES:
         found["margin"] = exact_margin(candidates, solution, link=index)
         if lone:
             found["margin"] = float(_to_the_link(links, np.array([index]), np.array([found["margin"]]))[0])
@@ -196,7 +198,7 @@ def _division(candidates: Candidates, solution: Solution, track: IntArray, index
     z = candidates.divisions
     found = _choice("division", z.cost[index], solution.division_chosen[index], z.terms, index)
     found["cells"] = [_cell(candidates, track, int(row)) for row in (z.mother[index], z.first[index], z.second[index])]
-    if found["chosen"]:
+    if found["chosen"] and solution.solver not in BASELINES:
         found["margin"] = exact_margin(candidates, solution, division=index)
     return found
 

@@ -409,3 +409,14 @@ def test_a_run_of_another_program_tells_nothing(run):
     assert mask_of_cell(run, 1, 1) == ""
     result = track(crowd())
     assert cells_of_mask(result.candidates, result.solution, result.track, run, 1, 2) == ([15], "")
+
+
+def test_masks_with_numbers_of_any_size_are_put_right():
+    """What has become of masks is told by their own labels, however large."""
+    far = {
+        n: np.where(labels > 0, labels.astype(np.int64) * 10**12 + 70_000, 0)
+        for n, labels in merge(crowd(), (3,)).items()
+    }
+    result = track(far)
+    assert [(one["frame"], one["masks"]) for one in result.run["repairs"]["list"]] == [(3, [10**12 + 70_000])]
+    assert result.solution.objective == track(merge(crowd(), (3,))).solution.objective

@@ -10,9 +10,8 @@ import numpy as np
 
 from celltrail.data.types import BoolArray, IntArray, Masks
 from celltrail.tracking.measuring.overlapping import LayeredMovie
+from celltrail.tracking.measuring.pixels import index_labels
 from celltrail.tracking.measuring.table import DetectionTable
-
-FEW = 2**16  # labels of which each object has a count
 
 What = Literal["merged", "split", "redrawn", "left out"]
 
@@ -64,11 +63,8 @@ def find_changed(masks: Masks, table: DetectionTable, used: BoolArray) -> list[C
 
 def _changed_in(number: int, movie: LayeredMovie, table: DetectionTable, rows: IntArray) -> Iterator[Changed]:
     """What has become of the masks of a frame, of which the cells in ``rows`` are used."""
-    mask, shapes = movie.mask(number), movie.shapes(number)
-    labels = np.arange(int(mask.max(initial=0)) + 1)
-    if len(labels) > FEW:
-        labels = np.unique(np.append(mask, 0))
-        mask = np.searchsorted(labels, mask)
+    names, mask = index_labels(movie.mask(number))
+    labels, shapes = np.append(0, names), movie.shapes(number)
     size = np.bincount(mask.ravel(), minlength=len(labels))
     most, most_of = np.zeros(len(labels), dtype=np.int64), np.zeros(len(labels), dtype=np.int64)
     told = np.isin(labels, table.label[rows])  # masks that need no further word
