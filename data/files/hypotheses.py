@@ -88,7 +88,11 @@ class Hypotheses:
 
     def areas(self) -> IntArray:
         """Pixels of each candidate."""
-        return np.array([np.count_nonzero(self.mask(row)) for row in range(len(self))], dtype=np.int64)
+        return self._areas
+
+    @cached_property
+    def _areas(self) -> IntArray:
+        return np.array([np.count_nonzero(mask) for mask in self._masks], dtype=np.int64)
 
     @cached_property
     def _boxes(self) -> list[tuple[slice, ...]]:

@@ -38,6 +38,11 @@ class Pin:
     action: Action
     cells: tuple[Cell, ...]
 
+    @property
+    def merges(self) -> bool:
+        """Whether it makes one cell of two masks."""
+        return self.kind == "merge" and self.action == "keep"
+
     def __str__(self) -> str:
         names = [f"cell {label} of frame {frame}" for frame, label in self.cells]
         joined = {"link": " to ", "merge": " and "}.get(self.kind, ", ").join(names)
