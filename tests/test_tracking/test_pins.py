@@ -252,6 +252,16 @@ def test_a_merged_cell_is_a_cell_whatever_that_costs(masks):
     assert merged[1][30, 30] == merged[1][30, 32] > 0
 
 
+def test_a_pin_over_unseen_frames_paints_nothing_where_masks_are_believed(masks):
+    pins = [Pin("link", "keep", ((1, 1), (4, 1))), *(Pin("detection", "forbid", ((t, 1),)) for t in (2, 3))]
+    painted = track(masks, pins=pins)
+    assert [(one["frame"], one["track"]) for one in painted.run["filled_masks"]] == [(2, 1), (3, 1)]
+    believed = track(masks, pins=pins, masks_as_given=True)
+    assert not believed.run["filled"]
+    assert {row[3] for row in rows_of(believed) if row[1] == 4} == {1}  # the same cell under a new number
+    assert dict(believed.masks())[2][10, 10] == 0
+
+
 def test_what_pins_call_two_cells_is_not_joined(masks):
     masks[2] = masks[2].copy()
     masks[2][13:18, 8:18] = 7  # cell 1 is in two pieces
