@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.movie import ComputedFrames, Frames
 from celltrail.data.files.opening import open_images, open_instances
-from celltrail.data.files.pins import Pin, read_pins
+from celltrail.data.files.pins import Pin, checked_pins, read_pins
 from celltrail.data.files.steps import find_step
 from celltrail.data.labels.instances import judge_masks, split_parts
 from celltrail.data.progress import Progress, silent
@@ -82,7 +82,7 @@ def open_movie(
     given = open_masks(masks, settings)
     labels: Masks = given
     ndim = dimensions_of(given)
-    wanted = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
+    wanted = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else checked_pins(pins or ())
     if settings.hypotheses and not isinstance(given, Frames):
         raise InputError("Hypotheses need a folder made by 'celltrail segment'.")
     merged = MergedMasks(given, wanted)

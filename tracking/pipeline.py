@@ -229,7 +229,7 @@ def track(
         require_obedience(candidates, solution, movie.pins)
     with clock.stage("lineage"):
         present = table.depth >= settings.foi if settings.foi else None
-        lineage = build_lineage(candidates, solution, fill=settings.fill != "never", present=present)
+        lineage = build_lineage(candidates, solution, fill=settings.paints, present=present)
     config = {
         "images": images is not None,
         **to_config(settings),

@@ -44,6 +44,7 @@ from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
 from celltrail.tracking.measuring.pixels import relabel
 from celltrail.tracking.pipeline import Earlier, write_into
+from celltrail.tracking.repeat import settings_of_run
 from celltrail.tracking.solving.pinned import merged_names, of_merged
 
 
@@ -121,8 +122,8 @@ def _solve_pinned(shown: Result, graph: Graph, origin: Result, problem: Graph, p
             f"Cell {label} of frame {frame} is used now, but {origin.layer.name} holds no mask of it: "
             "track the masks again with these pins."
         )
-    fill = part_of_run(origin, "config").get("fill") != "never"
-    lineage = build_lineage(pinned, solution, fill=fill, present=~outside)
+    paints = settings_of_run({"config": part_of_run(origin, "config")}).paints
+    lineage = build_lineage(pinned, solution, fill=paints, present=~outside)
     same_cells = len(graph.track) == len(lineage.track)
     lineage = keep_numbers(lineage, graph.track if same_cells else problem.track)
     run = dict(origin.run or {})

@@ -115,6 +115,19 @@ def parse_fields(fields: list[str]) -> Pin | str:
     return Pin(cast(Kind, kind), cast(Action, action), cells)
 
 
+def checked_pins(pins: Iterable[Pin]) -> list[Pin]:
+    """Pins that were made in Python, as a file would hold them.
+
+    Raises
+    ------
+    InputError
+        With every pin that no file could hold.
+    """
+    found = [(pin, parse_fields(fields_of(pin))) for pin in pins]
+    raise_if(f"The pin '{pin}' is none: {problem}" for pin, problem in found if isinstance(problem, str))
+    return [pin for _, pin in found if isinstance(pin, Pin)]
+
+
 def fields_of(pin: Pin) -> list[str]:
     """The line of the table that a pin is."""
     numbers = [str(number) for cell in pin.cells for number in cell]

@@ -139,6 +139,8 @@ def test_hypotheses_must_be_there_and_fit(two_cells, caplog):
     assert "1 of 5 frames have no hypotheses beside their masks (first: frame 3)" in caplog.text
     with pytest.raises(InputError, match="no hypotheses for 1 frames"):
         track(two_cells, hypotheses=True)
+    with pytest.raises(InputError, match="'greedy' takes masks as they are"):
+        track(two_cells, hypotheses=True, method="greedy")
     small = pack_hypotheses((8, 8), [(slice(0, 4), slice(0, 4))], [np.ones((4, 4), bool)], [1.0], [-1], [0])
     write_hypotheses(two_cells / "hyp003.npz", small)
     with pytest.raises(InputError, match="shape"):

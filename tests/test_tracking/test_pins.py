@@ -230,6 +230,29 @@ def test_a_forbidden_edge_of_the_graph_takes_part_in_no_division():
     assert not any(value["chosen"] for value in solved.graph["divisions"].values())
 
 
+@pytest.mark.parametrize(
+    ("pin", "message"),
+    [
+        (Pin("link", "keep", ((2, 1), (1, 1))), "later frame"),
+        (Pin("division", "keep", ((2, 1),)), "needs 2 to 3 cells"),
+        (Pin("division", "keep", ((2, 1), (3, 1), (3, 1))), "different daughters"),
+        (Pin("merge", "keep", ((2, 1), (3, 2))), "one frame"),
+        (Pin("what", "keep", ((2, 1),)), "no kind"),
+        (Pin("link", "maybe", ((1, 1), (2, 1))), "no action"),
+        (Pin("detection", "keep", ()), "needs 1 cells"),
+        (Pin("detection", "keep", ((1.5, 1),)), "whole numbers"),
+    ],
+)
+def test_pins_made_in_python_are_held_to_what_a_file_may_say(masks, pin, message):
+    with pytest.raises(InputError, match=message):
+        track(masks, pins=[pin])
+
+
+def test_pins_made_in_python_may_hold_any_whole_numbers(masks):
+    pin = Pin("link", "keep", [tuple(np.array([1, 1])), [2, 4]])
+    assert track(masks, pins=[pin]).run["config"]["pins"] == ["keep link cell 1 of frame 1 to cell 4 of frame 2"]
+
+
 def test_baselines_refuse_pins(masks):
     with pytest.raises(InputError, match="'lap' knows none"):
         track(masks, method="lap", pins=[Pin("begin", "keep", ((1, 1),))])
@@ -250,6 +273,16 @@ def test_a_merged_cell_is_a_cell_whatever_that_costs(masks):
     assert not set(free.table.label[free.solution.used]) & {8, 9}
     merged = dict(track(masks, allow_drop=True, pins=[Pin("merge", "keep", ((1, 8), (1, 9)))]).masks())
     assert merged[1][30, 30] == merged[1][30, 32] > 0
+
+
+def test_a_pin_over_unseen_frames_paints_nothing_where_masks_are_believed(masks):
+    pins = [Pin("link", "keep", ((1, 1), (4, 1))), *(Pin("detection", "forbid", ((t, 1),)) for t in (2, 3))]
+    painted = track(masks, pins=pins)
+    assert [(one["frame"], one["track"]) for one in painted.run["filled_masks"]] == [(2, 1), (3, 1)]
+    believed = track(masks, pins=pins, masks_as_given=True)
+    assert not believed.run["filled"]
+    assert {row[3] for row in rows_of(believed) if row[1] == 4} == {1}  # the same cell under a new number
+    assert dict(believed.masks())[2][10, 10] == 0
 
 
 def test_what_pins_call_two_cells_is_not_joined(masks):

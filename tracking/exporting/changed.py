@@ -64,6 +64,8 @@ def find_changed(masks: Masks, table: DetectionTable, used: BoolArray) -> list[C
 def _changed_in(number: int, movie: LayeredMovie, table: DetectionTable, rows: IntArray) -> Iterator[Changed]:
     """What has become of the masks of a frame, of which the cells in ``rows`` are used."""
     names, mask = index_labels(movie.mask(number))
+    if np.array_equal(names, np.sort(table.label[rows])):
+        return  # every mask is a cell, and there is no other
     labels, shapes = np.append(0, names), movie.shapes(number)
     size = np.bincount(mask.ravel(), minlength=len(labels))
     most, most_of = np.zeros(len(labels), dtype=np.int64), np.zeros(len(labels), dtype=np.int64)
