@@ -47,7 +47,7 @@ from celltrail.tracking.candidates.links import typical_diameter
 from celltrail.tracking.costs.examples import read_example
 from celltrail.tracking.costs.learned import costs_as_json, fit_costs
 from celltrail.tracking.costs.pricing import Constants
-from celltrail.tracking.exporting.masks import relabel
+from celltrail.tracking.measuring.pixels import relabel
 from celltrail.tracking.measuring.table import DetectionTable, measure_movie
 from celltrail.tracking.preparing.preparation import DEFAULT_COSTS
 

@@ -42,7 +42,7 @@ from celltrail.data.files.opening import open_labels
 from celltrail.data.files.tiff import write_array
 from celltrail.data.graph.candidates import load_graph
 from celltrail.data.simulation.scene import simulate_scene
-from celltrail.tracking.exporting.masks import relabel
+from celltrail.tracking.measuring.pixels import relabel
 
 CYCLE = 200.0  # frames between two divisions
 DEATHS = 0.74 / CYCLE  # per cell and frame: as many as are born

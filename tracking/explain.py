@@ -11,11 +11,13 @@ from celltrail.data.errors import InputError
 from celltrail.data.graph.candidates import NAT, SISTER_OUTSIDE, Candidates, Links, Solution
 from celltrail.data.graph.confidence import Confidence
 from celltrail.data.types import FloatArray, IntArray
+from celltrail.tracking.became import cells_of_mask, mask_of_cell
 from celltrail.tracking.exporting.sisters import third_daughters
 from celltrail.tracking.solving.solver import exact_margin
 
 SHOWN = 8  # candidates of a cell that are listed on either side
 REJECTED = 20  # rejected divisions that are listed for a movie
+BASELINES = ("lap", "greedy")  # methods that choose link by link
 
 
 def explain_cell(
@@ -27,6 +29,7 @@ def explain_cell(
     *,
     by_track: bool = False,
     confidence: Confidence | None = None,
+    run: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything that was weighed for one cell.
 
@@ -36,14 +39,19 @@ def explain_cell(
         Of the cell in the input masks; with ``by_track``, its label in the result.
     confidence : Confidence | None
         Gives every choice its ``probability``.
+    run : Mapping of str to Any, or None
+        What ``run.json`` holds, with what has become of the masks.
 
     Returns
     -------
     dict
-        ``cell``; ``past`` and ``future``: choices, best first, each with ``kind`` (appears, link,
+        ``became``: what has happened to the mask, or to the masks of the cell, as a sentence ("": nothing); ``cells``: the same
+        as this for each cell that a mask has become instead of itself; ``cell`` (``None`` for a mask that could not have been one);
+        ``past`` and ``future``: choices, best first, each with ``kind`` (appears, link,
         division, disappears), ``cells`` (of a division: mother and daughters; a daughter alone: her sister is
         outside the image; a mother alone: the cell is her third daughter, for what it costs to appear), ``cost`` in nats, ``odds`` in words, ``chosen``, ``terms`` (nats),
-        and for those that were chosen ``margin``: the nats by which the best solution without it is worse.
+        and for those that were chosen ``margin``: the nats by which the best solution without it is worse (the simple
+        trackers weigh no solutions, and have none).
 
     Raises
     ------
@@ -51,13 +59,29 @@ def explain_cell(
         If there is no such cell.
     """
     d = candidates.detections
-    rows = np.flatnonzero((d.frame == frame) & ((track if by_track else d.label) == label))
-    if not len(rows):
+    own = np.flatnonzero((d.frame == frame) & ((track if by_track else d.label) == label) & (label > 0)).tolist()
+    if by_track:
+        rows, became = own, mask_of_cell(run or {}, frame, label)
+    else:
+        rows, became = cells_of_mask(candidates, solution, track, run or {}, frame, label)
+    if not own and not became:
         raise InputError(
             f"Frame {frame} has no cell {label}: frames and labels are those of the "
             f"{'result' if by_track else 'input'} masks."
         )
-    row = int(rows[0])
+
+    def about(row: int) -> dict[str, Any]:
+        return _explain(candidates, solution, track, row, confidence)
+
+    mine = about(own[0]) if own else {"cell": None, "component": None, "used": False, "past": [], "future": []}
+    return {"became": became, **mine, "cells": [about(row) for row in rows if row not in own]}
+
+
+def _explain(
+    candidates: Candidates, solution: Solution, track: IntArray, row: int, confidence: Confidence | None
+) -> dict[str, Any]:
+    """What was weighed for a detection."""
+    d = candidates.detections
     past = [_end("appears", d.appear[row], solution.appears[row])]
     future = [_end("disappears", d.disappear[row], solution.disappears[row])]
     if confidence is not None:
@@ -163,7 +187,7 @@ def _link(
     found = _choice(kind, links.cost[index], solution.link_chosen[index], links.terms, index)
     rows = [source, target] if lone else [target if to_future else source]
     found["cells"] = [_cell(candidates, track, row) for row in rows]
-    if found["chosen"]:
+    if found["chosen"] and solution.solver not in BASELINES:
         found["margin"] = exact_margin(candidates, solution, link=index)
         if lone:
             found["margin"] = float(_to_the_link(links, np.array([index]), np.array([found["margin"]]))[0])
@@ -174,7 +198,7 @@ def _division(candidates: Candidates, solution: Solution, track: IntArray, index
     z = candidates.divisions
     found = _choice("division", z.cost[index], solution.division_chosen[index], z.terms, index)
     found["cells"] = [_cell(candidates, track, int(row)) for row in (z.mother[index], z.first[index], z.second[index])]
-    if found["chosen"]:
+    if found["chosen"] and solution.solver not in BASELINES:
         found["margin"] = exact_margin(candidates, solution, division=index)
     return found
 

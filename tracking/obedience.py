@@ -9,6 +9,7 @@ import numpy as np
 from celltrail.data.errors import raise_if
 from celltrail.data.files.pins import Pin
 from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.tracking.solving.pinned import named_rows
 
 
 def require_obedience(candidates: Candidates, solution: Solution, pins: Sequence[Pin]) -> None:
@@ -35,10 +36,9 @@ def require_obedience(candidates: Candidates, solution: Solution, pins: Sequence
 
 
 def broken_pins(candidates: Candidates, solution: Solution, pins: Sequence[Pin]) -> list[Pin]:
-    """The pins that a solution breaks; ``merge`` is a matter of masks, and is not looked at."""
+    """The pins that a solution breaks; that two masks are two cells is a matter of masks, and is not looked at."""
     d, links, divisions = candidates.detections, candidates.links, candidates.divisions
-    named = np.flatnonzero(np.isin(d.frame, [frame for pin in pins for frame, _ in pin.cells]))
-    row_of = {(int(d.frame[row]), int(d.label[row])): row for row in named.tolist()}
+    row_of = named_rows(d, pins)
     lone = links.lone_daughter & solution.link_chosen
     plain = solution.link_chosen & ~lone
     born = np.zeros(len(d), dtype=np.bool_)
@@ -53,7 +53,7 @@ def broken_pins(candidates: Candidates, solution: Solution, pins: Sequence[Pin])
     def holds(pin: Pin) -> bool:
         """Whether what a pin speaks of is so in the solution."""
         cell, *others = (row_of.get(key, -1) for key in pin.cells)
-        if pin.kind == "detection":
+        if pin.kind in ("detection", "merge"):
             return bool(cell >= 0 and solution.used[cell])
         if pin.kind == "begin":
             return bool(solution.used[cell]) and not born[cell]
@@ -63,4 +63,4 @@ def broken_pins(candidates: Candidates, solution: Solution, pins: Sequence[Pin])
             return becomes[cell] == others[0] or (pin.action == "forbid" and others[0] in divides.get(cell, set()))
         return cell in divides and set(others) <= divides[cell]
 
-    return [pin for pin in pins if pin.kind != "merge" and holds(pin) != (pin.action == "keep")]
+    return [pin for pin in pins if (pin.kind != "merge" or pin.merges) and holds(pin) != (pin.action == "keep")]

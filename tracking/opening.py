@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.movie import ComputedFrames, Frames
 from celltrail.data.files.opening import open_images, open_instances
-from celltrail.data.files.pins import Pin, read_pins
+from celltrail.data.files.pins import Pin, checked_pins, read_pins
 from celltrail.data.files.steps import find_step
 from celltrail.data.labels.instances import judge_masks, split_parts
 from celltrail.data.progress import Progress, silent
@@ -23,13 +23,14 @@ from celltrail.data.running.workers import Mapper
 from celltrail.data.types import Masks
 from celltrail.tracking.measuring.beside import add_readings
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie, have_hypotheses
+from celltrail.tracking.measuring.merged import MergedMasks
 from celltrail.tracking.measuring.overlapping import LayeredMovie
 from celltrail.tracking.measuring.separated import SeparatedMasks, find_doubles
 from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
 from celltrail.tracking.repairing.finding import find_repairs
 from celltrail.tracking.repairing.movie import RepairableMovie, readings_of
 from celltrail.tracking.settings import TrackSettings
-from celltrail.tracking.solving.pinned import MergedMasks, merged_names
+from celltrail.tracking.solving.pinned import contradictions, merged_names
 
 
 @dataclass(frozen=True)
@@ -81,17 +82,18 @@ def open_movie(
     given = open_masks(masks, settings)
     labels: Masks = given
     ndim = dimensions_of(given)
-    wanted = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else list(pins or ())
-    merging = any(pin.kind == "merge" for pin in wanted)
+    wanted = read_pins(Path(pins)) if isinstance(pins, (str, Path)) else checked_pins(pins or ())
     if settings.hypotheses and not isinstance(given, Frames):
         raise InputError("Hypotheses need a folder made by 'celltrail segment'.")
-    if merging:
-        labels = MergedMasks(given, wanted)
-        raise_if(labels.missing())
-        wanted = labels.renamed(wanted)
+    merged = MergedMasks(given, wanted)
+    raise_if([*merged.missing(), *contradictions(wanted)])
+    if merged.names:
+        labels = merged
     unasked = settings.hypotheses is None and settings.may_repair and have_hypotheses(given)
     if isinstance(given, Frames) and (settings.hypotheses or unasked):
-        movie = HypothesisMovie(given, labels.merged_frames() if isinstance(labels, MergedMasks) else {})
+        movie = HypothesisMovie(given, {number: labels[number] for number in _merged_frames(wanted) & set(given)})
+        if lost := movie.not_among({cell for pin in wanted for cell in pin.cells}):
+            movie = HypothesisMovie(given, {**movie.drawn, **{number: labels[number] for number in lost}})
         if unasked and 2 * len(movie.edited) > len(movie):
             logger.warning("The hypotheses beside the masks belong to other masks: they are not used.")
         else:
@@ -100,6 +102,11 @@ def open_movie(
     grey = open_images_of(labels, images, settings)
     size = check_voxel(settings.voxel, ndim) or getattr(labels, "voxel", None) or getattr(grey, "voxel", None)
     return OpenedMovie(masks=labels, given=given, images=grey, voxel=size, pins=wanted)
+
+
+def _merged_frames(pins: Sequence[Pin]) -> set[int]:
+    """The frames in which pins say of two masks that they are one cell, or two."""
+    return {pin.cells[0][0] for pin in pins if pin.kind == "merge"}
 
 
 def open_masks(masks: Path | str | Masks, settings: TrackSettings) -> Masks:
@@ -184,11 +191,12 @@ def measure(
         step = _say_step(movie.masks, settings.step)
         table = seen(movie.masks)
         merged = {(frame, name) for (frame, _), name in merged_names(movie.pins).items()}
+        believed = merged | {cell for pin in movie.pins if pin.kind == "merge" for cell in pin.cells}
         if doubles := _doubles_of(movie, table, merged):
             movie = replace(movie, masks=SeparatedMasks(movie.masks, doubles))
             table = seen(movie.masks)
         repairable = settings.may_repair and not isinstance(movie.masks, LayeredMovie)
-        if repairable and (repairs := find_repairs(movie.masks, table, believed=merged)):
+        if repairable and (repairs := find_repairs(movie.masks, table, believed=believed)):
             masks = RepairableMovie(movie.masks, repairs)
             movie, table = replace(movie, masks=masks), add_readings(table, readings_of(repairs, table), masks)
     return movie, table

@@ -36,16 +36,16 @@ from celltrail.tracking.confidence.marginals import compute_confidence
 from celltrail.tracking.confidence.summary import summarise
 from celltrail.tracking.costs.learned import calibration_of
 from celltrail.tracking.explain import list_divisions
+from celltrail.tracking.exporting.changed import as_repairs, find_changed, list_changed
 from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
 from celltrail.tracking.exporting.masks import paint_masks
-from celltrail.tracking.measuring.hypotheses import HypothesisMovie
 from celltrail.tracking.measuring.jumps import list_jumps
+from celltrail.tracking.measuring.overlapping import LayeredMovie
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.obedience import require_obedience
 from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.preparing.preparation import prepare
-from celltrail.tracking.repairing.movie import list_left_out, list_repairs
 from celltrail.tracking.saved import remember
 from celltrail.tracking.settings import TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins
@@ -229,7 +229,7 @@ def track(
         require_obedience(candidates, solution, movie.pins)
     with clock.stage("lineage"):
         present = table.depth >= settings.foi if settings.foi else None
-        lineage = build_lineage(candidates, solution, fill=settings.fill != "never", present=present)
+        lineage = build_lineage(candidates, solution, fill=settings.paints, present=present)
     config = {
         "images": images is not None,
         **to_config(settings),
@@ -252,12 +252,11 @@ def track(
     )
     run["constants"] = {**prepared.constants, "in_words": prepared.in_words}
     run["division_list"] = list_divisions(candidates, solution, lineage.track)
-    if isinstance(movie.masks, HypothesisMovie):
-        run["repairs"], run["left_out_masks"] = movie.masks.compare_with_masks(table, lineage.track)
-    else:
-        if settings.may_repair:
-            run["repairs"] = list_repairs(movie.masks, table, lineage.track)
-        run["left_out_masks"] = list_left_out(table, solution.used)
+    changed = list_changed(find_changed(movie.masks, table, solution.used), lineage.track)
+    repaired = changed.pop("repairs")
+    if settings.may_repair or isinstance(movie.masks, LayeredMovie):
+        run["repairs"] = as_repairs(getattr(movie.masks, "considered", 0), repaired)
+    run |= changed
     files = {"pins": pins, "costs": settings.costs if Path(settings.costs).is_file() else None}
     run["inputs"] = {
         **inputs,

@@ -119,6 +119,10 @@ class TrackSettings:
                 "Masks that are believed as they are leave no choice among hypotheses, and no mask to be painted: "
                 "leave out --masks-as-given, or the other option."
             )
+        if self.hypotheses and self.method != "ilp":
+            raise InputError(
+                f"The method '{self.method}' takes masks as they are, and cannot choose among hypotheses: leave out --hypotheses."
+            )
 
     @property
     def constants(self) -> dict[str, float]:
@@ -132,6 +136,11 @@ class TrackSettings:
         if self.masks_as_given:
             return 0
         return USUAL_GAP if self.max_gap is None else self.max_gap
+
+    @property
+    def paints(self) -> bool:
+        """Whether masks that are missing inside a track are painted."""
+        return self.fill != "never" and not self.masks_as_given
 
     @property
     def may_repair(self) -> bool:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from celltrail.dashboard.correcting.graph import Graph
 from celltrail.dashboard.correcting.resolve import solve_touched
 from celltrail.data import Candidates, Solution
+from celltrail.data.errors import raise_if
 from celltrail.data.files.pins import Pin
+from celltrail.data.graph.candidates import FORBIDDEN, FREE
 from celltrail.tracking.obedience import require_obedience
-from celltrail.tracking.solving.pinned import apply_pins
+from celltrail.tracking.solving.pinned import apply_pins, contradictions
 from celltrail.tracking.solving.solver import solve_candidates
 
 KEPT = 4  # answers; a click needs the one before, an undo the one before that
@@ -32,14 +35,18 @@ _lock = threading.Lock()
 
 
 def answer(problem: Graph, pins: list[Pin]) -> Answer:
-    """The optimum of a problem with these pins (merges are a matter of masks, and are left out).
+    """The optimum of a problem with these pins (what they merge is a matter of masks, and is left out).
+
+    Masks are read as in the result: a reading that was not chosen, or a mask that was left out, has no pixels there and
+    takes nobody's place.
 
     Raises
     ------
     InputError
         If pins contradict each other, or cannot be obeyed together.
     """
-    wanted = frozenset(pin for pin in pins if pin.kind != "merge")
+    raise_if(contradictions(pins))
+    wanted = frozenset(pin for pin in pins if not pin.merges)
     key = id(problem), wanted
     with _lock:
         if key in _known:
@@ -60,7 +67,7 @@ def _solve(problem: Graph, wanted: frozenset[Pin], known: dict[frozenset[Pin], A
     if wanted in known:
         return known[wanted]
     ordered = sorted(wanted, key=lambda pin: (pin.cells, pin.kind, pin.action))
-    pinned = apply_pins(problem.candidates, ordered)
+    pinned = apply_pins(_as_shown(problem, wanted), ordered)
     if known:
         nearest = min(known, key=lambda there: len(there ^ wanted))
         cells = {cell for pin in nearest ^ wanted for cell in pin.cells}
@@ -70,3 +77,12 @@ def _solve(problem: Graph, wanted: frozenset[Pin], known: dict[frozenset[Pin], A
         solution = solve_candidates(pinned)
     require_obedience(pinned, solution, ordered)
     return Answer(pinned, solution)
+
+
+def _as_shown(problem: Graph, pins: Iterable[Pin]) -> Candidates:
+    """The candidates without those that are not in the result, unless a pin names them."""
+    d = problem.candidates.detections
+    hidden = ~problem.solution.used
+    hidden[[row for pin in pins for cell in pin.cells if (row := problem.row(cell)) is not None]] = False
+    fixed = np.where(hidden & (d.fixed == FREE), FORBIDDEN, d.fixed)
+    return replace(problem.candidates, detections=replace(d, fixed=fixed, optional=d.optional | hidden))

@@ -27,21 +27,25 @@ from celltrail.dashboard.correcting.resolve import confidence_with
 from celltrail.dashboard.correcting.words import Change, compare_solutions
 from celltrail.dashboard.opening import registry
 from celltrail.dashboard.opening.content import Result
-from celltrail.data import InputError
+from celltrail.data import Candidates, InputError
 from celltrail.data.files.ctc import bits_for
 from celltrail.data.files.movie import LazyFrames
-from celltrail.data.files.pins import Pin, parse_pin, write_pins
+from celltrail.data.files.pins import Cell, Pin, parse_pin, write_pins
 from celltrail.data.graph.candidates import NAT
 from celltrail.data.graph.confidence import read_confidence
+from celltrail.data.types import IntArray
 from celltrail.data.writing.output import output_folder
 from celltrail.data.writing.ownership import lock_path
 from celltrail.tracking import TrackResult
+from celltrail.tracking.became import told_again
 from celltrail.tracking.confidence.summary import summarise
 from celltrail.tracking.costs.learned import calibration_of
 from celltrail.tracking.exporting.fills import list_fills
 from celltrail.tracking.exporting.lineage import Lineage, build_lineage
-from celltrail.tracking.exporting.masks import relabel
+from celltrail.tracking.measuring.pixels import relabel
 from celltrail.tracking.pipeline import Earlier, write_into
+from celltrail.tracking.repeat import settings_of_run
+from celltrail.tracking.solving.pinned import merged_names, of_merged
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def solve_again(result: Result, pins: list[Pin], history: Sequence[Entry] | None
     start = time.perf_counter()
     graph = open_graph(result)
     origin, problem = origin_of(result)
-    merges = any(pin.kind == "merge" for pin in pins)
+    merges = any(pin.merges for pin in pins)
     if merges:
         corrected = _track_again(origin, problem, pins)
     else:
@@ -118,8 +122,8 @@ def _solve_pinned(shown: Result, graph: Graph, origin: Result, problem: Graph, p
             f"Cell {label} of frame {frame} is used now, but {origin.layer.name} holds no mask of it: "
             "track the masks again with these pins."
         )
-    fill = part_of_run(origin, "config").get("fill") != "never"
-    lineage = build_lineage(pinned, solution, fill=fill, present=~outside)
+    paints = settings_of_run({"config": part_of_run(origin, "config")}).paints
+    lineage = build_lineage(pinned, solution, fill=paints, present=~outside)
     same_cells = len(graph.track) == len(lineage.track)
     lineage = keep_numbers(lineage, graph.track if same_cells else problem.track)
     run = dict(origin.run or {})
@@ -136,6 +140,7 @@ def _solve_pinned(shown: Result, graph: Graph, origin: Result, problem: Graph, p
         "filled_masks": list_fills(lineage, None, pinned),
         "tracks": len(lineage.tracks),
         "seconds": {"solve": round(time.perf_counter() - start, 4)},
+        **told_again(run, problem.candidates, problem.track, _track_of(pinned, lineage.track)),
     }
     sure = read_confidence(origin.layer.folder / "graph.npz") if problem.fits else None
     if sure is not None:
@@ -159,6 +164,12 @@ def _solve_pinned(shown: Result, graph: Graph, origin: Result, problem: Graph, p
     )
 
 
+def _track_of(candidates: Candidates, track: IntArray) -> dict[Cell, int]:
+    """(frame, label) of the detections → track."""
+    d = candidates.detections
+    return dict(zip(zip(d.frame.tolist(), d.label.tolist(), strict=True), track.tolist(), strict=True))
+
+
 def _what_stays(shown: Result, graph: Graph, lineage: Lineage) -> Earlier:
     """The frames in which every cell keeps its number, and nothing is or was painted."""
     known = (shown.run or {}).get("filled_masks")
@@ -179,9 +190,13 @@ def _track_again(origin: Result, problem: Graph, pins: list[Pin]) -> TrackResult
     movie = registry.movie_of(origin.layer)
     known = part_of_run(origin, "config").get("pins") or [] if problem.fits else []
     shown = {problem.cell(int(row)) for row in np.flatnonzero(problem.track)}
-    own = [pin for pin in map(parse_pin, known) if pin.kind != "merge" and shown.issuperset(pin.cells)]
+    own = [pin for pin in of_merged([*map(parse_pin, known)]) if pin.kind != "merge" and shown.issuperset(pin.cells)]
     wanted = list(dict.fromkeys([*own, *pins]))
-    return track_again(origin, InputMasks(origin, problem), wanted, None if movie is None else movie.images)
+    found = track_again(origin, InputMasks(origin, problem), wanted, None if movie is None else movie.images)
+    after = _track_of(found.candidates, found.track)
+    after |= {(frame, label): after.get((frame, name), 0) for (frame, label), name in merged_names(wanted).items()}
+    found.run |= told_again(origin.run or {}, problem.candidates, problem.track, after)
+    return found
 
 
 class InputMasks(LazyFrames):

@@ -21,6 +21,7 @@ from celltrail.dashboard.opening.content import Result
 from celltrail.data import InputError
 from celltrail.data.files.pins import Cell, Pin, format_pins
 from celltrail.data.writing.ownership import owned
+from celltrail.tracking.became import changed_masks, mask_of_cell
 
 SHOWN = 6  # corrections and changes that are listed; the others are counted
 
@@ -71,6 +72,7 @@ def show_panel(selection: state.Selection, result: Result) -> None:
         _show_actions(result, graph, desk, selection)
         _show_cut(result, graph, desk)
         _show_log(result, graph, desk)
+        _show_changed(result)
     if made_now:
         _show_outcome(outcome)
 
@@ -79,6 +81,8 @@ def _show_actions(result: Result, graph: Graph, desk: Desk, selection: state.Sel
     others = [graph.row_of(place["t"], place["track"]) for place in st.session_state.get("others", [])]
     if st.session_state.get("chosen", (0, 0))[0] != selection.track:
         st.session_state.chosen = (selection.track, selection.t)
+    if became := mask_of_cell(result.run or {}, selection.t, selection.track or 0):
+        st.caption(became)
     row = _first_cell(graph, selection, [other for other in others if other is not None])
     rows = [other for other in others if other is not None and other != row]
     if row is None:
@@ -259,7 +263,7 @@ def _show_log(result: Result, graph: Graph, desk: Desk, *, keys: bool = True) ->
     if news:
         with st.expander(f"What changes when you solve again ({len(changes)})", key="changes"):
             _list(changes)
-            if any(pin.kind == "merge" for pin in done):
+            if any(pin.merges for pin in done):
                 st.caption("What merged masks change is known when they are measured, as you solve again.")
     if not desk.saved:
         st.caption(
@@ -273,6 +277,14 @@ def _show_log(result: Result, graph: Graph, desk: Desk, *, keys: bool = True) ->
         st.warning("Somebody else has corrected meanwhile: look at the list, then press Solve again once more.")
     elif pressed:
         _solve(result, desk)
+
+
+def _show_changed(result: Result) -> None:
+    """The masks that are not in the result as they were given."""
+    if changed := changed_masks(result.run or {}):
+        with st.expander(f"Masks that are not as they were given ({len(changed)})", key="changed_masks"):
+            table = pd.DataFrame(changed, columns=["frame", "what has happened"])
+            st.dataframe(table, hide_index=True, height=min(240, 40 + 36 * len(table)), alt="Changed masks")
 
 
 def _solve(result: Result, desk: Desk) -> None:

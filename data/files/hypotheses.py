@@ -26,6 +26,7 @@ from celltrail.data.types import BoolArray, IntArray
 from celltrail.data.writing.output import output_file
 
 SCHEMA = "celltrail.hypotheses/1"
+COUNTED = 2**24  # labels up to here are counted by a table
 WIDEST = 50  # pixels; no gap between two cells is closed from farther away
 SHARED = 0.05  # two candidates conflict where they share more than this part of the smaller one
 
@@ -88,7 +89,11 @@ class Hypotheses:
 
     def areas(self) -> IntArray:
         """Pixels of each candidate."""
-        return np.array([np.count_nonzero(self.mask(row)) for row in range(len(self))], dtype=np.int64)
+        return self._areas
+
+    @cached_property
+    def _areas(self) -> IntArray:
+        return np.array([np.count_nonzero(mask) for mask in self._masks], dtype=np.int64)
 
     @cached_property
     def _boxes(self) -> list[tuple[slice, ...]]:
@@ -144,12 +149,10 @@ def from_labels(labels: NDArray[np.integer[Any]], score: float = 0.0) -> Hypothe
     """A label image as hypotheses: one candidate per label, in the order of the labels, each a region of its own."""
     from scipy import ndimage
 
-    boxes, masks = [], []
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is not None:
-            boxes.append(box)
-            masks.append(labels[box] == label)
-    n = len(boxes)
+    names = np.unique(np.append(labels, 0))  # labels may be of any size
+    index = np.searchsorted(names, labels)
+    boxes = ndimage.find_objects(index)
+    masks, n = [index[box] == number for number, box in enumerate(boxes, start=1)], len(boxes)
     return pack_hypotheses(labels.shape, boxes, masks, [score] * n, [-1] * n, range(n))
 
 
@@ -244,6 +247,10 @@ def labels_of(hypotheses: Hypotheses, mask: NDArray[np.integer[Any]]) -> IntArra
     int64 (n,).
     """
     top, areas = int(mask.max(initial=0)), hypotheses.areas()
+    if top >= COUNTED:
+        names = np.unique(np.append(mask, 0))
+        found = labels_of(hypotheses, np.searchsorted(names, mask))
+        return np.where(found < len(names), names.take(found, mode="clip"), found - len(names) + top + 1)
     labels, shared = np.arange(len(hypotheses)) + top + 1, np.zeros(len(hypotheses))
     size = np.bincount(mask.ravel())
     for row in range(len(hypotheses)):

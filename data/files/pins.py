@@ -38,6 +38,11 @@ class Pin:
     action: Action
     cells: tuple[Cell, ...]
 
+    @property
+    def merges(self) -> bool:
+        """Whether it makes one cell of two masks."""
+        return self.kind == "merge" and self.action == "keep"
+
     def __str__(self) -> str:
         names = [f"cell {label} of frame {frame}" for frame, label in self.cells]
         joined = {"link": " to ", "merge": " and "}.get(self.kind, ", ").join(names)
@@ -108,6 +113,19 @@ def parse_fields(fields: list[str]) -> Pin | str:
     if kind == "division" and len(set(cells)) < len(cells):
         return "a division needs two different daughters."
     return Pin(cast(Kind, kind), cast(Action, action), cells)
+
+
+def checked_pins(pins: Iterable[Pin]) -> list[Pin]:
+    """Pins that were made in Python, as a file would hold them.
+
+    Raises
+    ------
+    InputError
+        With every pin that no file could hold.
+    """
+    found = [(pin, parse_fields(fields_of(pin))) for pin in pins]
+    raise_if(f"The pin '{pin}' is none: {problem}" for pin, problem in found if isinstance(problem, str))
+    return [pin for _, pin in found if isinstance(pin, Pin)]
 
 
 def fields_of(pin: Pin) -> list[str]:

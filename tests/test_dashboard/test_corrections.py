@@ -18,8 +18,10 @@ from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.opening.content import Result
 from celltrail.data import InputError, load_graph, open_labels, read_tracks
 from celltrail.data.files.check import find_problems
+from celltrail.data.files.ctc import write_masks
 from celltrail.data.files.pins import Cell, Pin, parse_pin, read_pins
-from celltrail.tracking import track, write_result
+from celltrail.data.regular import read_json
+from celltrail.tracking import became, track, write_result
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
@@ -337,3 +339,64 @@ def test_a_correction_leaves_the_field_of_interest_as_it_was(copy_of: Path) -> N
     _, _, track = load_graph(outcome.out / "graph.npz")
     assert track is not None
     np.testing.assert_array_equal(track > 0, graph.track > 0)
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A result of masks in which two touching cells are one in frame 3, and another is in pieces in frame 5."""
+    random, (y, x) = np.random.default_rng(3), np.mgrid[:64, :80]
+    centres = [(10, 10), (10, 20.5), *((row, column) for row in (28, 44) for column in (10, 28, 46, 64)), (10, 46)]
+    masks = {}
+    for t in range(8):
+        masks[t] = np.zeros(y.shape, np.uint16)
+        for label, (cy, cx) in enumerate(np.array(centres) + random.normal(0, 0.3, (len(centres), 2)), start=1):
+            masks[t][(np.hypot(y - cy, x - cx) <= 5.6) & (masks[t] == 0)] = label
+    masks[3][masks[3] == 2] = 1
+    masks[5][(masks[5] == 5) & (x > 46)] = 40
+    (tmp_path / "01").mkdir()
+    write_masks(tmp_path / "01", ((t, (mask > 0) * np.int64(100)) for t, mask in masks.items()), prefix="t")
+    write_result(track(masks), tmp_path / "01_RES")
+    return tmp_path
+
+
+def test_what_became_of_masks_is_shown_and_follows_what_is_corrected(damaged: Path, open_page: Any) -> None:
+    result = result_of(damaged)
+    assert result.run is not None
+    kinds = {entry["kind"]: entry for entry in result.run["repairs"]["list"]}
+    split, joined = kinds["merged"], kinds["split"]
+    assert (split["frame"], joined["frame"]) == (3, 5)
+    test = open_page(damaged, "browse", track=str(joined["tracks"][0]), t="5")
+    sentence = became.mask_of_cell(result.run, 5, joined["tracks"][0])
+    assert sentence.startswith("Mask ")
+    assert "was joined with 40 into cell" in sentence
+    assert sentence in [caption.value for caption in test.caption]
+    assert any(f"({len(became.changed_masks(result.run))})" in expander.label for expander in test.expander)
+    graph = open_graph(result)
+    half, whole = graph.row_of(3, split["tracks"][0]), graph.row_of(5, joined["tracks"][0])
+    assert half is not None
+    assert whole is not None
+    pins = [Pin("detection", "forbid", (graph.cell(row),)) for row in (half, whole)]
+    outcome = corrections.solve_again(result, pins)
+    run = read_json(outcome.out / "run.json")
+    (left,) = run["repairs"]["list"]
+    assert (left["kind"], left["masks"], len(left["tracks"])) == ("merged", split["masks"], 1)
+    assert {(one["frame"], one["label"]) for one in run["left_out_masks"]} == {(5, mask) for mask in joined["masks"]}
+    halves = tuple(graph.cell(row) for name in split["tracks"] if (row := graph.row_of(3, name)) is not None)
+    again = corrections.solve_again(result, [Pin("merge", "keep", halves)])
+    told = read_json(again.out / "run.json")["repairs"]
+    assert (told["considered"], told["split"]) == (result.run["repairs"]["considered"], 1)
+
+
+def test_two_cells_stay_two_whatever_else_is_corrected(damaged: Path) -> None:
+    """That two masks are two cells holds in the problem that is solved again, too: no reading joins them."""
+    result = result_of(damaged)
+    assert result.run is not None
+    pieces = next(entry for entry in result.run["repairs"]["list"] if entry["kind"] == "split")
+    candidates, _, _ = load_graph(damaged / "01_RES" / "graph.npz")
+    cells = tuple((pieces["frame"], label) for label in pieces["masks"])
+    pinned = apply_pins(candidates, [Pin("merge", "forbid", cells)])
+    solution, d = solve_candidates(pinned), candidates.detections
+    used = {(int(t), int(label)) for t, label in zip(d.frame[solution.used], d.label[solution.used], strict=True)}
+    assert used.issuperset(cells)
+    with pytest.raises(InputError, match="tells apart"):
+        corrections.solve_again(result, [Pin("merge", "keep", cells), Pin("merge", "forbid", cells)])

@@ -16,6 +16,7 @@ from celltrail.data.files.hypotheses import (
     find_cliques,
     find_conflicts,
     from_labels,
+    labels_of,
     pack_hypotheses,
     paint,
     read_hypotheses,
@@ -127,3 +128,19 @@ def test_what_does_not_fit_together_is_said(tmp_path: Path, changed: dict[str, n
     np.savez(path, **(arrays | changed))
     with pytest.raises(InputError, match=problem):
         read_hypotheses(path)
+
+
+def test_labels_may_be_of_any_size():
+    """Somebody has edited the mask, and numbers cells as other programs do."""
+    mask = np.zeros((12, 20), np.int64)
+    mask[1:5, 1:5], mask[1:5, 8:12], mask[7:11, 8:12] = 3, 1, 2
+    boxes = [(slice(1, 5), slice(1, 5)), (slice(1, 5), slice(8, 12)), (slice(1, 11), slice(8, 12))]
+    found = pack_hypotheses(
+        mask.shape, boxes, [np.ones((b.stop - b.start, 4), bool) for b, _ in boxes], [0] * 3, [-1] * 3, [0] * 3
+    )
+    names = np.array([0, 5, 2**31 + 5, 2**40])
+    assert labels_of(found, mask).tolist() == [3, 1, 6]
+    assert labels_of(found, names[mask]).tolist() == [2**40, 5, 2**40 + 3]
+    drawn = from_labels(names[mask])
+    assert labels_of(drawn, names[mask]).tolist() == names[1:].tolist()
+    assert np.array_equal(names[paint(drawn, range(3))], names[mask])

@@ -15,7 +15,7 @@ from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie, write_movie
 from celltrail.tracking.candidates.parts import find_candidates
 from celltrail.tracking.costs.examples import read_example
-from celltrail.tracking.costs.from_pins import fit_corrections
+from celltrail.tracking.costs.from_pins import fit_corrections, read_corrections
 from celltrail.tracking.costs.learned import load_costs
 from celltrail.tracking.measuring.table import measure_movie
 
@@ -132,6 +132,16 @@ def test_fit_reads_pins_and_frames(swapping, tmp_path, capsys):
     for lacking in (["fit", "--out", "x.json"], ["fit", "--pins", "pins.csv", "--out", "x.json"]):
         assert console.run(celltrail.cli.app, lacking) == 2
     assert "give both --pins and --masks" in capsys.readouterr().err
+
+
+def test_a_pin_that_names_a_merged_cell_by_any_label_teaches(tmp_path):
+    masks = np.zeros((3, 60, 60), np.uint16)
+    masks[:, 10:20, 10:20], masks[:, 40:50, 40:50] = 1, 2
+    masks[1, 15:20, 10:20] = 7
+    write_masks(tmp_path, list(enumerate(masks)))
+    pins = [Pin("merge", "keep", ((1, 1), (1, 7))), Pin("link", "keep", ((0, 1), (1, 7)))]
+    write_pins(tmp_path / "pins.csv", pins)
+    assert read_corrections(load_costs(), tmp_path / "pins.csv", tmp_path) != load_costs()
 
 
 def test_only_these_frames_teach(tmp_path):

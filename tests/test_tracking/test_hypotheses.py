@@ -6,13 +6,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+import celltrail.cli
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import write_masks
-from celltrail.data.files.hypotheses import hash_of_mask, pack_hypotheses, read_hypotheses, write_hypotheses
+from celltrail.data.files.hypotheses import (
+    hash_of_mask,
+    labels_of,
+    pack_hypotheses,
+    paint,
+    read_hypotheses,
+    write_hypotheses,
+)
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.pins import Pin
+from celltrail.data.running import console
 from celltrail.tracking import track, write_result
+from celltrail.tracking.explain import explain_cell
+from celltrail.tracking.exporting.changed import find_changed
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
 
 SIZE = (48, 64)
@@ -96,9 +109,13 @@ def test_a_hypothesis_without_a_pixel_is_told_beside_the_masks(two_cells):
     found, _ = movie.read(2), movie.labels(2)
     nothing = replace(found, bits=np.zeros_like(found.bits))  # as a file from elsewhere may hold
     movie.read = lambda number: nothing if number == 2 else read_hypotheses(two_cells / f"hyp{number:03d}.npz")
-    repairs, left_out = movie.compare_with_masks(result.table, np.ones(len(result.table), dtype=np.int64))
-    assert 2 not in {one["frame"] for one in repairs["list"]}
-    assert {one["frame"] for one in left_out} == {2}
+    movie.shapes = lambda number: {
+        int(label): (nothing.box(row), nothing.mask(row) if number == 2 else found.mask(row))
+        for row, label in enumerate(movie.labels(number).tolist())
+    }
+    changed = find_changed(movie, result.table, np.ones(len(result.table), dtype=bool))
+    assert 2 not in {one.frame for one in changed if one.what in ("merged", "split")}
+    assert {one.frame for one in changed if one.what == "left out"} <= {2}
 
 
 def test_one_cell_stays_one_cell(tmp_path):
@@ -122,6 +139,8 @@ def test_hypotheses_must_be_there_and_fit(two_cells, caplog):
     assert "1 of 5 frames have no hypotheses beside their masks (first: frame 3)" in caplog.text
     with pytest.raises(InputError, match="no hypotheses for 1 frames"):
         track(two_cells, hypotheses=True)
+    with pytest.raises(InputError, match="'greedy' takes masks as they are"):
+        track(two_cells, hypotheses=True, method="greedy")
     small = pack_hypotheses((8, 8), [(slice(0, 4), slice(0, 4))], [np.ones((4, 4), bool)], [1.0], [-1], [0])
     write_hypotheses(two_cells / "hyp003.npz", small)
     with pytest.raises(InputError, match="shape"):
@@ -169,3 +188,50 @@ def test_where_a_pin_merges_masks_these_are_believed_and_elsewhere_the_hypothese
     for frame in (0, 1, 3, 4):
         assert len({painted[frame][15, 12], painted[frame][15, 28], painted[frame][35, 50]} - {0}) == 3
     assert {one["frame"] for one in result.run["repairs"]["list"]} == {0, 1, 3, 4}
+
+
+def test_a_pin_may_name_a_mask_that_is_no_hypothesis_worth_asking_about(tmp_path, caplog):
+    """The whole is the mask, but so unlikely that it is none of the choices: where a pin names it, the masks are believed."""
+    folder = write(tmp_path / "masks", [frame(-30.0, 5.0, 5.0)] * 5)
+    assert 1 not in track(folder).table.label
+    result = track(folder, pins=[Pin("link", "keep", ((1, 1), (2, 1)))])
+    assert "in 2 frames (first: frame 1)" in caplog.text
+    painted = dict(result.masks())
+    assert painted[1][15, 12] == painted[1][15, 28] == painted[2][15, 12] == painted[2][15, 28] > 0
+    assert len({painted[3][15, 12], painted[3][15, 28]}) == 2
+
+
+def test_what_became_of_a_mask_is_told(two_cells, tmp_path, capsys):
+    result = track(two_cells)
+    answer = explain_cell(result.candidates, result.solution, result.track, 2, 1, run=result.run)
+    assert answer["became"] == "Mask 1 of frame 2 was split into the cells 1 and 2 of the result."
+    assert [one["cell"]["track"] for one in answer["cells"]] == [1, 2]
+    alone = explain_cell(result.candidates, result.solution, result.track, 2, 1)  # without run.json, from the cliques
+    assert alone["became"] == answer["became"]
+    assert explain_cell(result.candidates, result.solution, result.track, 2, 2, run=result.run)["became"] == ""
+    write_result(result, tmp_path / "RES")
+    assert console.run(celltrail.cli.app, ["why", str(tmp_path / "RES"), "2", "1", "--input-label"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(answer["became"])
+    assert text.count("Past:") == 2
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (9, 26, 40)])
+@given(data=st.data())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_was_chosen_otherwise_is_drawn_into_the_masks(shape, two_cells, data):
+    """Masks as 'segment' writes them, and any other choice: the same pixels as if everything were drawn anew."""
+    movie, draw = HypothesisMovie(open_labels(two_cells)), data.draw
+    boxes, masks, corner = [], [], [draw(st.lists(st.integers(0, n - 7), min_size=8, max_size=8)) for n in shape]
+    for place in zip(*corner, strict=True):
+        boxes.append(tuple(slice(a, a + draw(st.integers(3, 7))) for a in place))
+        masks.append(np.random.default_rng(len(boxes)).random([side.stop - side.start for side in boxes[-1]]) < 0.8)
+    found = pack_hypotheses(shape, boxes, masks, [0.0] * 8, [-1] * 8, range(8), gap=draw(st.integers(0, 3)))
+    best = draw(st.lists(st.integers(0, 7), unique=True))
+    mask = paint(found, best)
+    movie.read = lambda number: replace(found, mask_sha256=hash_of_mask(mask))
+    movie.mask, movie.labels = (lambda number: mask), (lambda number: labels_of(found, mask))
+    chosen = sorted(draw(st.lists(st.integers(0, 7), unique=True)), key=lambda row: movie.labels(0)[row])
+    names = np.array(draw(st.permutations(range(1, 9))))[: len(chosen)]
+    drawn = movie.draw(0, movie.labels(0)[chosen], names)
+    np.testing.assert_array_equal(drawn, np.append(0, names)[paint(found, chosen)])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from celltrail.tracking.exporting.masks import relabel
-from celltrail.tracking.measuring.pixels import LOOKUP_LIMIT
+from celltrail.tracking.measuring.pixels import LOOKUP_LIMIT, relabel
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
+import celltrail.cli
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import Sequence, write_masks, write_track_file
 from celltrail.data.files.opening import open_labels
@@ -16,8 +17,10 @@ from celltrail.data.files.tracks import Tracks
 from celltrail.data.formats.measurements import measure_cells, read_repaired
 from celltrail.data.formats.points import read_result
 from celltrail.data.graph.candidates import load_graph
+from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie
 from celltrail.tracking import track, write_result
+from celltrail.tracking.became import cells_of_mask, changed_masks, mask_of_cell
 from celltrail.tracking.costs.examples import read_example
 from celltrail.tracking.costs.logistic import Linear
 from celltrail.tracking.explain import explain_cell
@@ -354,3 +357,66 @@ def test_costs_are_learned_from_masks_as_they_are(tmp_path):
     example = read_example(Sequence(tmp_path, "01"))
     assert len(example.table) == sum(len(np.unique(mask)) - 1 for mask in masks.values())
     assert (example.cell == example.table.label).all()
+
+
+def test_what_became_of_each_mask_is_told_in_python_and_by_the_command(tmp_path, capsys):
+    """One mask is split, two are joined, two merged by a pin, one is left out by a pin, and one is painted."""
+    bad = cut(merge(crowd(), (3,)), (5,))
+    right = np.argwhere(bad[6] == 9)
+    bad[6][tuple(right[right[:, 1] > right[:, 1].mean()].T)] = 77
+    bad[4] = np.where(bad[4] == 4, 0, bad[4])
+    pins = [Pin("merge", "keep", ((6, 9), (6, 77))), Pin("detection", "forbid", ((1, 12),))]
+    result = track(bad, pins=pins, max_gap=2)
+    write_result(result, tmp_path / "RES")
+
+    def told(frame, label):
+        answer = explain_cell(result.candidates, result.solution, result.track, frame, label, run=result.run)
+        assert console.run(celltrail.cli.app, ["why", f"{tmp_path}/RES", f"{frame}", f"{label}", "--input-label"]) == 0
+        assert capsys.readouterr().out.startswith(answer["became"])
+        return answer["became"], sorted(one["cell"]["track"] for one in answer["cells"] or [answer])
+
+    painted = dict(result.masks())
+    one, two = sorted(int(painted[0][crowd()[0] == label][0]) for label in (1, 2))
+    five, nine = (int(painted[0][crowd()[0] == label][0]) for label in (5, 9))
+    assert told(3, 1) == (f"Mask 1 of frame 3 was split into the cells {one} and {two} of the result.", [one, two])
+    assert told(5, 5) == (f"Mask 5 of frame 5 was joined with 40 into cell {five} of the result.", [five])
+    assert told(5, 40) == (f"Mask 40 of frame 5 was joined with 5 into cell {five} of the result.", [five])
+    assert told(6, 77) == told(6, 9) == ("Pins say that the masks 9 and 77 of frame 6 are one cell.", [nine])
+    assert told(1, 12) == ("Mask 12 of frame 1 was left out, because a pin says that it is no cell.", [0])
+    assert told(2, 3)[0] == ""
+    hidden = int(painted[0][crowd()[0] == 4][0])
+    about = explain_cell(result.candidates, result.solution, result.track, 4, hidden, by_track=True, run=result.run)
+    assert about["became"].startswith(f"Cell {hidden} has no mask in frame 4 and was painted there: not seen between")
+    half = explain_cell(result.candidates, result.solution, result.track, 3, one, by_track=True, run=result.run)
+    assert half["became"] == told(3, 1)[0]
+    assert [frame for frame, _ in changed_masks(result.run)] == [1, 3, 4, 5]
+    with pytest.raises(InputError, match="Frame 6 has no cell 99"):
+        explain_cell(result.candidates, result.solution, result.track, 6, 99, run=result.run)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"repairs": 3},
+        {"repairs": {"list": [7]}},
+        {"filled_masks": [{"frame": 1}]},
+        {"redrawn_masks": "no"},
+        {"config": []},
+    ],
+)
+def test_a_run_of_another_program_tells_nothing(run):
+    assert changed_masks(run) == []
+    assert mask_of_cell(run, 1, 1) == ""
+    result = track(crowd())
+    assert cells_of_mask(result.candidates, result.solution, result.track, run, 1, 2) == ([15], "")
+
+
+def test_masks_with_numbers_of_any_size_are_put_right():
+    """What has become of masks is told by their own labels, however large."""
+    far = {
+        n: np.where(labels > 0, labels.astype(np.int64) * 10**12 + 70_000, 0)
+        for n, labels in merge(crowd(), (3,)).items()
+    }
+    result = track(far)
+    assert [(one["frame"], one["masks"]) for one in result.run["repairs"]["list"]] == [(3, [10**12 + 70_000])]
+    assert result.solution.objective == track(merge(crowd(), (3,))).solution.objective

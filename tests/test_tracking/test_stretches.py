@@ -18,8 +18,8 @@ from celltrail.data.files.hypotheses import pack_hypotheses, write_hypotheses
 from celltrail.data.files.opening import open_labels
 from celltrail.data.files.pins import Pin
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
+from celltrail.tracking.measuring.merged import MergedMasks
 from celltrail.tracking.measuring.table import measure_movie
-from celltrail.tracking.solving.pinned import MergedMasks
 
 Movie = dict[int, np.ndarray[Any, Any]]
 

@@ -91,3 +91,14 @@ def test_every_choice_has_its_probability(result, capsys):
     assert sum(choice["probability"] for choice in found["past"]) <= 1.001
     assert run("why", result, 3, 2) == 0
     assert "probability" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("method", ["lap", "greedy"])
+def test_the_choices_of_simple_trackers_are_told_without_a_margin(method, tmp_path, capsys):
+    write_result(
+        track(simulate_movie(frames=6, cells=8, size=(120, 120), seed=3).masks, method=method), tmp_path / "RES"
+    )
+    assert run("why", tmp_path / "RES", 3, 2) == 0
+    text = capsys.readouterr().out
+    assert "→ link" in text
+    assert "worse" not in text

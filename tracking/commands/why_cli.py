@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,12 +24,14 @@ def why(
     """Say why a cell was linked as it was: what else was possible, at what cost, and how sure the choice is.
 
     A probability is the share of all solutions, weighted by their costs; a margin is the price in nats of the best solution without that choice, found by solving again.
+    A mask that was split, joined, merged or left out is answered for by what it has become.
 
     Example:  celltrail why 01_RES 12 7
     """
     from celltrail.data.errors import InputError
     from celltrail.data.graph.candidates import load_graph
     from celltrail.data.graph.confidence import read_confidence
+    from celltrail.data.run_file import RUN_FILE, read_run
     from celltrail.tracking.explain import explain_cell
 
     graph = result / "graph.npz" if result.is_dir() else result
@@ -36,12 +39,25 @@ def why(
     if solution is None or track is None:
         raise InputError(f"{result} holds candidates without a solution: run 'celltrail track' first.")
     confidence = read_confidence(graph)
-    found = explain_cell(candidates, solution, track, frame, label, by_track=not by_input, confidence=confidence)
+    run: dict[str, Any] = {}
+    with suppress(InputError):  # a graph may lie anywhere
+        run = read_run(graph.parent / RUN_FILE)
+    found = explain_cell(
+        candidates, solution, track, frame, label, by_track=not by_input, confidence=confidence, run=run
+    )
     if as_json:
         console.print_json(found)
         return
+    if found["became"]:
+        console.say(found["became"])
+    for number, one in enumerate(found["cells"] or [found] * (found["cell"] is not None)):
+        _say_cell(one, "\n" * (number > 0), "in pins" if found["became"] else "of the input masks")
+
+
+def _say_cell(found: dict[str, Any], before: str, where: str) -> None:
     cell = found["cell"]
-    console.say(f"{_name(cell)}, track {cell['track']}, cell {cell['label']} of the input masks")
+    name = f"track {cell['track']}" if cell["track"] else "in no track"
+    console.say(f"{before}{_name(cell)}, {name}, cell {cell['label']} {where}")
     for side in ("past", "future"):
         console.say(f"\n{side.capitalize()}:")
         for choice in found[side]:

@@ -28,6 +28,7 @@ from celltrail.tracking.costs.logistic import Linear, fit_logistic
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.settings import TrackSettings
+from celltrail.tracking.solving.pinned import of_merged
 
 
 def fit_corrections(base: LearnedCosts, table: DetectionTable, pins: Sequence[Pin], *, name: str) -> LearnedCosts:
@@ -86,7 +87,7 @@ def read_corrections(
     """
     movie = open_movie(masks, images, TrackSettings(frames=frames), pins)
     movie, table = measure(movie, spans=SPANS, progress=progress)
-    return fit_corrections(base, table, movie.pins, name=pins.name)
+    return fit_corrections(base, table, of_merged(movie.pins), name=pins.name)
 
 
 def _verdicts(problem: Part, pins: Sequence[Pin], row_of: dict[Cell, int]) -> tuple[IntArray, IntArray]:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from celltrail.data.types import IntArray
 from celltrail.tracking.exporting.lineage import Lineage
 from celltrail.tracking.measuring.overlapping import LayeredMovie
-from celltrail.tracking.measuring.pixels import LOOKUP_LIMIT
+from celltrail.tracking.measuring.pixels import relabel
 from celltrail.tracking.measuring.table import DetectionTable
 
 
@@ -43,21 +42,6 @@ def paint_masks(
         for track, _, before, after in lineage.fills[lineage.fills[:, 1] == number].tolist():
             paint_missing(result, masks, table, track, number, before, after)
         yield number, result
-
-
-def relabel(labels: NDArray[Any], old: IntArray, new: IntArray) -> NDArray[np.int64]:
-    """Replace each label of ``old`` by its partner in ``new``; all others become 0."""
-    if not len(old):
-        return np.zeros(labels.shape, dtype=np.int64)
-    top = max(int(labels.max(initial=0)), int(old.max()))
-    if top < LOOKUP_LIMIT:
-        partner = np.zeros(top + 1, dtype=np.int64)
-        partner[old] = new
-        return np.asarray(partner[labels])
-    order = np.argsort(old)
-    sorted_old = old[order]
-    at = np.minimum(np.searchsorted(sorted_old, labels), len(old) - 1)
-    return np.where(sorted_old[at] == labels, new[order][at], 0)
 
 
 def paint_missing(

@@ -9,8 +9,7 @@ hypotheses are ignored, aloud: its masks are all there is to choose from.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -31,12 +30,13 @@ from celltrail.data.files.hypotheses import (
     read_mask_hash,
 )
 from celltrail.data.files.movie import Frames, LazyFrames
+from celltrail.data.labels.outlines import close_gaps
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.log_file import logger
 from celltrail.data.types import FloatArray, IntArray, Masks
 from celltrail.tracking.measuring.hypothesis_weights import weigh
-from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
-from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie, Shape
+from celltrail.tracking.measuring.pixels import LOOKUP_LIMIT, relabel
 
 BELIEVED = 5.0  # log-odds of a mask that somebody has drawn
 
@@ -124,15 +124,36 @@ class HypothesisMovie(LayeredMovie):
         self.weighed = lru_cache(maxsize=None)(self._weighed)
         self.labels = lru_cache(maxsize=None)(lambda number: labels_of(self.read(number), self.mask(number)))
 
+    @property
+    def doubtful(self) -> Collection[int]:
+        return self
+
+    @property
+    def considered(self) -> int:
+        names = ((self.labels(number)[self.weighed(number)[0]], self.mask(number)) for number in self)
+        return sum(int((labels > mask.max(initial=0)).sum()) for labels, mask in names)
+
+    def shapes(self, number: int) -> dict[int, Shape]:
+        found, (rows, *_), labels = self.read(number), self.weighed(number), self.labels(number)
+        return {int(labels[row]): (found.box(row), found.mask(row)) for row in rows.tolist()}
+
     def mask(self, number: int) -> NDArray[Any]:
-        """The masks of a frame, to which its hypotheses are alternatives."""
         return np.asarray(self.drawn[number] if number in self.drawn else self.given[number])
+
+    def not_among(self, cells: Iterable[tuple[int, int]]) -> set[int]:
+        """The frames of those cells, masks by frame and label, that are none of the hypotheses to choose from."""
+        there = [(number, label) for number, label in cells if number in self]
+        return {
+            number
+            for number, label in there
+            if label not in self.labels(number)[self.weighed(number)[0]] and (self.mask(number) == label).any()
+        }
 
     def say_edited(self) -> None:
         """Tell which frames have other masks than those that their hypotheses were made with."""
         if self.drawn:
             logger.warning(
-                "Pins merge masks in %d frames (first: frame %d): there the masks are believed, and their hypotheses ignored.",
+                "Pins speak of masks in %d frames (first: frame %d): there the masks are believed, and their hypotheses ignored.",
                 len(self.drawn),
                 min(self.drawn),
             )
@@ -165,23 +186,36 @@ class HypothesisMovie(LayeredMovie):
         return rows, share, reward, find_cliques(found, rows)
 
     def __getitem__(self, number: int) -> NDArray[np.int64]:
-        found, (rows, *_), labels = self.read(number), self.weighed(number), self.labels(number)
         layers = [np.zeros(self.shape, dtype=np.int64)]
-        for row in rows.tolist():
-            box, mask = found.box(row), found.mask(row)
+        for label, (box, mask) in self.shapes(number).items():
             free = next((layer for layer in layers if not (layer[box][mask]).any()), None)
             if free is None:
                 free = np.zeros(self.shape, dtype=np.int64)
                 layers.append(free)
-            free[box][mask] = labels[row]
+            free[box][mask] = label
         return np.stack(layers)
 
     def draw(self, number: int, labels: IntArray, new: IntArray) -> NDArray[np.int64]:
-        """Label image of chosen hypotheses: ``labels`` become ``new`` (0: left out); a shared pixel goes to the first."""
-        used = np.flatnonzero(new)
-        row_of = {label: row for row, label in enumerate(self.labels(number).tolist())}
-        painted = paint(self.read(number), [row_of[label] for label in labels[used].tolist()])
-        return np.concatenate([[0], new[used]]).astype(np.int64)[painted]
+        """Label image of chosen hypotheses: ``labels`` become ``new`` (0: left out); a shared pixel goes to the first.
+
+        The masks that `celltrail segment` has written are such an image: only what was chosen otherwise is drawn anew.
+        """
+        found, names, mask = self.read(number), self.labels(number), self.mask(number)
+        row_of = {label: row for row, label in enumerate(names.tolist())}
+        chosen = np.array([row_of[label] for label in labels[new > 0].tolist()], dtype=np.int64)
+        value = np.zeros(len(found), dtype=np.int64)
+        value[chosen] = new[new > 0]
+        top = int(mask.max(initial=0))
+        as_mask = np.flatnonzero(names <= top)
+        is_image = (
+            found.mask_sha256 and top < LOOKUP_LIMIT and np.count_nonzero(np.bincount(mask.ravel())[1:]) == len(as_mask)
+        )
+        if not is_image:
+            return np.append(0, value[chosen])[paint(found, chosen.tolist())]
+        drawn = relabel(mask, names[as_mask], value[as_mask])
+        for row in np.setxor1d(as_mask, chosen).tolist():
+            _draw_around(drawn, found, row, chosen, value)
+        return drawn
 
     def evidence(self, frame: IntArray, label: IntArray, progress: Progress = silent) -> Evidence:
         """What speaks for each hypothesis (see `celltrail.tracking.measuring.hypothesis_weights.weigh`), and which exclude each other."""
@@ -209,49 +243,25 @@ class HypothesisMovie(LayeredMovie):
             clique_row=np.array(members, dtype=np.int64),
         )
 
-    def compare_with_masks(self, table: DetectionTable, track: IntArray) -> tuple[dict[str, Any], list[dict[str, int]]]:
-        """Where what was chosen is something else than the masks, as ``run.json`` says it of repairs; and masks left out.
 
-        A mask was split where several of the chosen lie in it, masks were joined where one of the chosen holds several:
-        each time by more than half of what is smaller. A mask is left out where none of the chosen has a pixel of it.
+def _draw_around(drawn: NDArray[np.int64], found: Hypotheses, row: int, chosen: IntArray, value: IntArray) -> None:
+    """Draw chosen hypotheses anew around one that was added or taken: as far as gaps to it are closed."""
+    ndim = len(found.shape)
 
-        Parameters
-        ----------
-        table : DetectionTable
-            Of this movie.
-        track : IntArray
-            int64 (n,), the track of each detection; 0: not used.
-        """
-        done: list[dict[str, Any]] = []
-        left_out: list[dict[str, int]] = []
-        considered = 0
-        for number in self:
-            found, labels, mask = self.read(number), self.labels(number), self.mask(number)
-            size = np.bincount(mask.ravel())
-            here = np.flatnonzero(table.frame == number)
-            considered += int((table.label[here] >= len(size)).sum())
-            row_of = {label: row for row, label in enumerate(labels.tolist())}
-            within: dict[int, list[int]] = {}
-            seen = np.zeros(len(size), dtype=np.bool_)
-            for detection in here[track[here] > 0].tolist():
-                row, name = row_of[int(table.label[detection])], int(track[detection])
-                inside = mask[found.box(row)][found.mask(row)]
-                met = np.bincount(inside, minlength=1)  # a hypothesis without a pixel meets nothing
-                met[0] = 0
-                seen[: len(met)] |= met > 0
-                whole = np.flatnonzero(2 * met > size[: len(met)])
-                if len(whole) > 1:
-                    done.append({"kind": "split", "frame": number, "masks": whole.tolist(), "tracks": [name]})
-                if 2 * met.max() > len(inside):
-                    within.setdefault(int(met.argmax()), []).append(name)
-            done += [
-                {"kind": "merged", "frame": number, "masks": [label], "tracks": sorted(names)}
-                for label, names in sorted(within.items())
-                if len(names) > 1
-            ]
-            left_out += [
-                {"frame": number, "label": int(label)} for label in np.flatnonzero((size > 0) & ~seen) if label
-            ]
-        count = Counter(one["kind"] for one in done)
-        repairs = {"considered": considered, "merged": count["merged"], "split": count["split"], "list": done}
-        return repairs, left_out
+    def around(reach: int) -> tuple[IntArray, IntArray]:
+        return np.maximum(found.bbox[row, :ndim] - reach, 0), np.minimum(found.bbox[row, ndim:] + reach, found.shape)
+
+    first, last = around(4 * found.gap)  # what may be the nearest cell to a pixel of a gap
+    part = np.zeros(last - first, dtype=np.int64)
+    for one in chosen[((found.bbox[chosen, :ndim] < last) & (found.bbox[chosen, ndim:] > first)).all(axis=1)].tolist():
+        low, high = found.bbox[one, :ndim], found.bbox[one, ndim:]
+        start, stop = np.maximum(low, first), np.minimum(high, last)
+        mine = found.mask(one)[_box(start - low, stop - low)]
+        there = part[_box(start - first, stop - first)]
+        there[mine & (there == 0)] = value[one]
+    low, high = around(found.gap)
+    drawn[_box(low, high)] = close_gaps(part, found.gap)[_box(low - first, high - first)]
+
+
+def _box(low: IntArray, high: IntArray) -> tuple[slice, ...]:
+    return tuple(map(slice, low.tolist(), high.tolist()))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.files.movie import LazyFrames
 from celltrail.data.progress import Progress, silent
-from celltrail.data.types import FloatArray, IntArray
+from celltrail.data.types import BoolArray, FloatArray, IntArray
+
+Shape = tuple[tuple[slice, ...], BoolArray]  # a box, and a mask within it
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,24 @@ class LayeredMovie(LazyFrames):
 
     path: Path | None
     voxel: tuple[float, float, float] | None
+
+    @property
+    @abstractmethod
+    def doubtful(self) -> Collection[int]:
+        """The frames in which there is something to choose."""
+
+    @property
+    @abstractmethod
+    def considered(self) -> int:
+        """How many choices there are beside the masks."""
+
+    @abstractmethod
+    def mask(self, number: int) -> NDArray[Any]:
+        """The masks of a frame, to which its other objects are alternatives."""
+
+    @abstractmethod
+    def shapes(self, number: int) -> Mapping[int, Shape]:
+        """Label → box and voxels within it, of the objects of a frame; not of those that are masks as they are."""
 
     @abstractmethod
     def draw(self, number: int, labels: IntArray, new: IntArray) -> NDArray[np.int64]:

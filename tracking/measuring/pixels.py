@@ -123,3 +123,18 @@ def index_labels(labels: NDArray[Any]) -> tuple[IntArray, NDArray[np.int32]]:
     first = int(present[0] == 0)
     index = (inverse.reshape(labels.shape) + (1 - first)).astype(np.int32)
     return present[first:].astype(np.int64), index
+
+
+def relabel(labels: NDArray[Any], old: IntArray, new: IntArray) -> NDArray[np.int64]:
+    """Replace each label of ``old`` by its partner in ``new``; all others become 0."""
+    if not len(old):
+        return np.zeros(labels.shape, dtype=np.int64)
+    top = max(int(labels.max(initial=0)), int(old.max()))
+    if top < LOOKUP_LIMIT:
+        partner = np.zeros(top + 1, dtype=np.int64)
+        partner[old] = new
+        return np.asarray(partner[labels])
+    order = np.argsort(old)
+    sorted_old = old[order]
+    at = np.minimum(np.searchsorted(sorted_old, labels), len(old) - 1)
+    return np.where(sorted_old[at] == labels, new[order][at], 0)

@@ -22,10 +22,11 @@ import numpy as np
 
 from celltrail.data.columns import row_of_cell
 from celltrail.data.types import IntArray, Masks
+from celltrail.tracking.measuring.overlapping import Shape
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.repairing.movie import Repair
 from celltrail.tracking.repairing.prices import Look, Prices, load_prices
-from celltrail.tracking.repairing.shapes import Shape, compactness, split_by, union
+from celltrail.tracking.repairing.shapes import compactness, split_by, union
 
 RATE_PRIOR = (0.5, 50.0)  # events among masks that are believed in before any has been seen
 TWICE = 2  # how many times as long one explanation is as another, from where the shorter one is believed
@@ -47,7 +48,7 @@ def find_repairs(
     prices : Prices | None
         ``None``: those that come with Celltrail.
     believed : collection of (frame, label)
-        Masks that are one cell each, because a pin says so.
+        Masks that stay as they are, because a pin says so.
     """
     prices = prices or load_prices()
     into, out_of = _heirs(table)
@@ -58,7 +59,7 @@ def find_repairs(
     read = lru_cache(maxsize=LONGEST + 2)(lambda number: np.asarray(masks[number]).astype(np.int64, copy=False))
     shape_of = _Shapes(table, read)
     row_of = row_of_cell(table.frame, table.label) if believed else {}
-    taken = {row_of[cell] for cell in believed}
+    taken = {row_of[cell] for cell in believed if cell in row_of}
     events: list[tuple[Kind, Run, list[list[Shape]]]] = []
     for kind, frames in sorted(runs, key=lambda run: (int(table.frame[run[1].rows[0][0]]), run[1].rows)):
         own = {row for rows in frames.rows for row in rows}

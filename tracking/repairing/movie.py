@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from celltrail.data.columns import row_of_cell
 from celltrail.data.files.movie import DerivedFrames
 from celltrail.data.progress import Progress, silent
-from celltrail.data.types import BoolArray, IntArray, Masks
-from celltrail.tracking.exporting.masks import relabel
+from celltrail.data.types import IntArray, Masks
 from celltrail.tracking.measuring.beside import Reading
-from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
+from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie, Shape
+from celltrail.tracking.measuring.pixels import relabel
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.repairing.prices import Look
-from celltrail.tracking.repairing.shapes import Shape, points
+from celltrail.tracking.repairing.shapes import points
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,29 @@ class RepairableMovie(DerivedFrames, LayeredMovie):
         super().__init__(masks)
         self.repairs = tuple(repairs)
 
-    def __getitem__(self, number: int) -> NDArray[Any]:
-        labels = np.asarray(self.masks[number]).astype(np.int64, copy=False)
+    @property
+    def doubtful(self) -> set[int]:
+        return {repair.frame for repair in self.repairs}
+
+    @property
+    def considered(self) -> int:
+        return len(self.repairs)
+
+    def mask(self, number: int) -> NDArray[np.int64]:
+        return np.asarray(self.masks[number]).astype(np.int64, copy=False)
+
+    def shapes(self, number: int) -> dict[int, Shape]:
         here = [repair for repair in self.repairs if repair.frame == number]
-        if not here:
+        return {label: part for repair in here for label, part in zip(repair.new, repair.parts, strict=True)}
+
+    def __getitem__(self, number: int) -> NDArray[Any]:
+        labels, parts = self.mask(number), self.shapes(number)
+        if not parts:
             return labels[np.newaxis]
         other = np.zeros(labels.shape, dtype=np.int64)
-        for repair in here:
-            for label, (box, mask) in zip(repair.new, repair.parts, strict=True):
-                other[box][mask] = label
-        return np.stack([labels.astype(np.int64), other])
+        for label, (box, mask) in parts.items():
+            other[box][mask] = label
+        return np.stack([labels, other])
 
     def draw(self, number: int, labels: IntArray, new: IntArray) -> NDArray[np.int64]:
         """Label image of chosen masks and parts: ``labels`` become ``new`` (0: left out)."""
@@ -118,39 +131,3 @@ def readings_of(repairs: Sequence[Repair], table: DetectionTable) -> list[Readin
         for repair in repairs
         for label, shape in zip(repair.new, repair.parts, strict=True)
     ]
-
-
-def list_repairs(masks: Masks, table: DetectionTable, track: IntArray) -> dict[str, Any]:
-    """What ``run.json`` says of the repairs of a movie.
-
-    Parameters
-    ----------
-    track : IntArray
-        int64 (n,), the track of each detection; 0: not used.
-
-    Returns
-    -------
-    dict
-        ``considered``: how many there were to choose from; ``merged``, ``split``: how many masks were split, and how
-        often pieces were joined; ``list``: those, each with ``kind``, ``frame``, ``masks`` (labels of the masks) and
-        ``tracks`` (labels in the result).
-    """
-    repairs = masks.repairs if isinstance(masks, RepairableMovie) else ()
-    track_of = dict(zip(zip(table.frame.tolist(), table.label.tolist(), strict=True), track.tolist(), strict=True))
-    done = [
-        {"kind": repair.kind, "frame": repair.frame, "masks": list(repair.labels), "tracks": tracks}
-        for repair in repairs
-        if any(tracks := [track_of[repair.frame, label] for label in repair.new])
-    ]
-    count = {kind: sum(repair["kind"] == kind for repair in done) for kind in ("merged", "split")}
-    return {"considered": len(repairs), **count, "list": done}
-
-
-def list_left_out(table: DetectionTable, used: BoolArray) -> list[dict[str, int]]:
-    """The masks that are no part of the result, neither as they are nor read otherwise: ``frame`` and ``label``."""
-    replaced = np.zeros(len(table), dtype=np.bool_)
-    pairs = table.clique_row.reshape(-1, 2) if table.beside.any() else np.zeros((0, 2), dtype=np.int64)
-    for one, other in ((0, 1), (1, 0)):
-        replaced[pairs[used[pairs[:, other]], one]] = True
-    rows = np.flatnonzero(~used & ~replaced & (table.hypothesis < 0))
-    return [{"frame": int(table.frame[row]), "label": int(table.label[row])} for row in rows]

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from celltrail.data.types import BoolArray, FloatArray, IntArray
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.measuring.chunks import moments, shape_numbers
-
-Shape = tuple[tuple[slice, ...], BoolArray]  # a box, and a mask within it
+from celltrail.tracking.measuring.overlapping import Shape
 
 SMALLEST = 0.25  # a part is at least that share of the cell that it is taken for
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.columns import concatenate, row_of_cell, take
-from celltrail.data.errors import raise_if
-from celltrail.data.files.movie import DerivedFrames
+from celltrail.data.errors import InputError, raise_if
 from celltrail.data.files.pins import Cell, Pin
 from celltrail.data.graph.candidates import (
     FORBIDDEN,
@@ -22,72 +21,37 @@ from celltrail.data.graph.candidates import (
     NAT,
     SISTER_OUTSIDE,
     Candidates,
+    Detections,
     Divisions,
     Links,
     Terms,
     all_free,
     to_units,
 )
-from celltrail.data.types import IntArray, Masks
+from celltrail.data.types import IntArray
 
 NEVER = 10_000 * NAT  # what it costs to end a kept mother, or to begin a kept daughter, in another way
-
-
-class MergedMasks(DerivedFrames):
-    """Masks in which pairs of labels of one frame have become one, the smaller of the two."""
-
-    def __init__(self, masks: Masks, pins: Sequence[Pin]) -> None:
-        super().__init__(masks)
-        self.pairs = [(*pin.cells[0], pin.cells[1][1]) for pin in pins if pin.kind == "merge" and pin.action == "keep"]
-        self.names = merged_names(pins)
-
-    def __getitem__(self, number: int) -> NDArray[Any]:
-        given = np.asarray(self.masks[number])
-        labels = given.copy()
-        for (frame, label), name in self.names.items():
-            if frame == number and label != name:
-                labels[given == label] = name
-        return labels
-
-    def renamed(self, pins: Sequence[Pin]) -> list[Pin]:
-        """The pins, of cells as they are called once labels are merged; `InputError` for one that tells two merged cells apart."""
-        found = [
-            replace(pin, cells=tuple((cell[0], self.names.get(cell, cell[1])) for cell in pin.cells))
-            if pin.kind != "merge"
-            else pin
-            for pin in pins
-        ]
-        raise_if(
-            f"The pins merge cells that another pin tells apart ({pin}): remove one of them."
-            for pin, new in zip(pins, found, strict=True)
-            if len(set(new.cells)) < len(set(pin.cells))
-        )
-        return found
-
-    def merged_frames(self) -> dict[int, NDArray[Any]]:
-        """Frame number → labels, of the frames in which labels are merged."""
-        return {frame: self[frame] for frame in sorted({frame for frame, _, _ in self.pairs})}
-
-    def missing(self) -> list[str]:
-        """Merges that name a label which its frame does not have."""
-        return [
-            f"The pins merge cell {label} of frame {frame}, but the masks have no such cell."
-            for frame, *labels in self.pairs
-            for label in labels
-            if frame not in self.masks or not (np.asarray(self.masks[frame]) == label).any()
-        ]
 
 
 def merged_names(pins: Sequence[Pin]) -> dict[Cell, int]:
     """Frame and label of each cell that pins merge with others → the smallest label of them all."""
     names: dict[Cell, int] = {}
     for pin in pins:
-        if pin.kind == "merge" and pin.action == "keep":
+        if pin.merges:
             frame = pin.cells[0][0]
             old = {names.get(cell, cell[1]) for cell in pin.cells}  # a third label may join a pair
             known = {label for (number, label), name in names.items() if number == frame and name in old}
             names |= {(frame, label): min(old) for label in old | known}
     return names
+
+
+def of_merged(pins: Sequence[Pin]) -> list[Pin]:
+    """The pins, with the cells that some of them merge called by the name of the whole."""
+    names = merged_names(pins)
+    return [
+        replace(pin, cells=tuple((frame, names.get((frame, label), label)) for frame, label in pin.cells))
+        for pin in pins
+    ]
 
 
 def apply_pins(candidates: Candidates, pins: Sequence[Pin]) -> Candidates:
@@ -101,34 +65,59 @@ def apply_pins(candidates: Candidates, pins: Sequence[Pin]) -> Candidates:
     data.InputError
         With every pin on a cell that does not exist, and every pair of pins that contradict each other.
     """
-    pins = [pin for pin in pins if pin.kind != "merge"]
     if not pins:
         return candidates
     d = candidates.detections
-    row_of = row_of_cell(d.frame, d.label)
+    row_of = named_rows(d, pins)
     raise_if(
-        f"The pins name cell {label} of frame {frame}, but the masks have no such cell."
-        for frame, label in dict.fromkeys(cell for pin in pins for cell in pin.cells)
-        if (frame, label) not in row_of
+        [
+            *(
+                f"The pins name cell {label} of frame {frame}, but the masks have no such cell."
+                for frame, label in dict.fromkeys(cell for pin in pins for cell in pin.cells)
+                if (frame, label) not in row_of
+            ),
+            *contradictions(pins),
+        ]
     )
-    raise_if(_contradictions(pins))
-    free = _with_free_daughter(candidates, _rows(pins, "division", 2, row_of))
+    rows = _whole_divisions([(pin, tuple(row_of[cell] for cell in pin.cells)) for pin in pins])
+    free = _with_free_daughter(candidates, _named(rows, "division", 2))
     result = replace(
         candidates,
         detections=replace(
             d, fixed=d.fixed.copy(), optional=d.optional.copy(), appear=d.appear.copy(), disappear=d.disappear.copy()
         ),
-        links=_with_links(candidates.links, _rows(pins, "link", 2, row_of)),
-        divisions=_with_divisions(candidates.divisions, np.concatenate([_rows(pins, "division", 3, row_of), free])),
+        links=_with_links(candidates.links, _named(rows, "link", 2)),
+        divisions=_with_divisions(candidates.divisions, np.concatenate([_named(rows, "division", 3), free])),
     )
-    for pin in pins:
-        _fix(result, pin, [row_of[cell] for cell in pin.cells])
+    for pin, named in rows:
+        _fix(result, pin, named)
     return result
 
 
-def _rows(pins: Sequence[Pin], kind: str, cells: int, row_of: dict[Cell, int]) -> IntArray:
-    found = [[row_of[c] for c in pin.cells] for pin in pins if pin.kind == kind and len(pin.cells) == cells]
+def named_rows(d: Detections, pins: Sequence[Pin]) -> dict[Cell, int]:
+    """The rows of the cells in the frames that pins name; that of a merged cell by each of its labels."""
+    here = np.flatnonzero(np.isin(d.frame, [frame for pin in pins for frame, _ in pin.cells]))
+    rows = {cell: int(here[row]) for cell, row in row_of_cell(d.frame[here], d.label[here]).items()}
+    names = merged_names(pins).items()
+    return rows | {(frame, label): rows[frame, name] for (frame, label), name in names if (frame, name) in rows}
+
+
+Rows = list[tuple[Pin, tuple[int, ...]]]
+
+
+def _named(pins: Rows, kind: str, cells: int) -> IntArray:
+    found = [rows for pin, rows in pins if pin.kind == kind and len(rows) == cells]
     return np.array(found, dtype=np.int64).reshape(-1, cells)
+
+
+def _whole_divisions(pins: Rows) -> Rows:
+    """The pins, with all that say whom a mother divides into as one."""
+    kept = [(pin, rows) for pin, rows in pins if pin.kind == "division" and pin.action == "keep"]
+    daughters: dict[int, dict[int, Pin]] = {}
+    for pin, (mother, *born) in kept:
+        daughters.setdefault(mother, {}).update(dict.fromkeys(born, pin))
+    whole = [(next(iter(born.values())), (mother, *born)) for mother, born in daughters.items()]
+    return [one for one in pins if one not in kept] + whole
 
 
 def _with_free_daughter(candidates: Candidates, pairs: IntArray) -> IntArray:
@@ -178,12 +167,12 @@ def _unpriced(n: int, terms: Terms) -> dict[str, Any]:
     return {"cost": np.zeros(n, dtype=np.int64), "fixed": all_free(n), "terms": none}
 
 
-def _fix(candidates: Candidates, pin: Pin, rows: list[int]) -> None:
+def _fix(candidates: Candidates, pin: Pin, rows: tuple[int, ...]) -> None:
     """Write one pin into the ``fixed`` columns."""
     d, links, divisions = candidates.detections, candidates.links, candidates.divisions
     value = KEPT if pin.action == "keep" else FORBIDDEN
     born = (divisions.first == rows[-1]) | (divisions.second == rows[-1])
-    if pin.kind == "detection":
+    if pin.kind == "detection" or pin.merges:
         d.fixed[rows[0]] = value
         d.optional[rows[0]] |= value == FORBIDDEN
     elif pin.kind == "link":
@@ -202,6 +191,15 @@ def _fix(candidates: Candidates, pin: Pin, rows: list[int]) -> None:
         divisions.fixed[divisions.mother == rows[0]] = FORBIDDEN
     elif pin.kind == "division":
         _fix_division(candidates, pin, *rows)
+    else:
+        whole = _rivals(candidates, rows[0]) & _rivals(candidates, rows[1])
+        d.fixed[list(whole)] = FORBIDDEN
+
+
+def _rivals(candidates: Candidates, row: int) -> set[int]:
+    """The detections that exclude this one."""
+    ids = candidates.clique_id[candidates.clique_detection == row]
+    return set(candidates.clique_detection[np.isin(candidates.clique_id, ids)].tolist()) - {row}
 
 
 def _fix_division(candidates: Candidates, pin: Pin, mother: int, *daughters: int) -> None:
@@ -220,9 +218,12 @@ def _fix_division(candidates: Candidates, pin: Pin, mother: int, *daughters: int
     if len(daughters) == 2:
         divisions.fixed[named] = KEPT
         return
+    if not named.any() and not outside.any():
+        raise InputError(f"The pins {pin}, but no cell is near that could be the other daughter: name both.")
     other = (divisions.mother == mother) | (divisions.first == daughters[0]) | (divisions.second == daughters[0])
     divisions.fixed[other & ~named] = FORBIDDEN
     links.fixed[((links.source == mother) | (links.target == daughters[0])) & ~outside] = FORBIDDEN
+    d.fixed[[mother, *daughters]] = KEPT
     d.disappear[mother] = d.appear[daughters[0]] = NEVER
 
 
@@ -234,50 +235,62 @@ def _move_only(links: Links, rows: NDArray[np.bool_]) -> None:
         gain[rows] = 0
 
 
-def _contradictions(pins: Sequence[Pin]) -> list[str]:
-    """Pins that cannot hold together, as sentences."""
-    problems = []
-    action: dict[tuple[str, tuple[Cell, ...]], str] = {}
-    for pin in pins:
-        key = pin.kind, (pin.cells[0], *sorted(pin.cells[1:]))
-        if action.setdefault(key, pin.action) != pin.action:
-            problems.append(f"The pins both keep and forbid the same {pin.kind} ({pin}): remove one of them.")
-    forbidden = {pin.cells[0] for pin in pins if pin.kind == "detection" and pin.action == "forbid"}
-    past: dict[Cell, Pin] = {}
-    future: dict[Cell, Pin] = {}
-    follows = {pair: pin for pin in pins if pin.action == "keep" for pair in _pairs(pin)}
-    divides = {pin.cells[0]: pin for pin in pins if pin.action == "keep" and pin.kind == "division"}
-    for pin in pins:
-        if pin.action == "forbid":
-            said = [follows.get(pair) for pair in _pairs(pin)] if pin.kind == "link" else []
-            said += [divides.get(pin.cells[0])] if pin.kind == "division" and len(pin.cells) == 1 else []
-            said += (
-                [follows.get((pin.cells[0], pin.cells[1]))] if pin.kind == "division" and len(pin.cells) == 2 else []
+def contradictions(pins: Sequence[Pin]) -> list[str]:
+    """Pins that cannot hold together, as sentences; cells that pins merge are one."""
+    problems: list[str] = []
+    said: dict[tuple[str, Cell], tuple[object, Pin]] = {}  # "used", "past" or "future" of a cell: what a pin says of it
+    daughters: dict[Cell, dict[Cell, Pin]] = {}
+    cells_of = {pin: whole.cells for pin, whole in zip(pins, of_merged(pins), strict=True)}
+    merging = {cells_of[pin][0]: pin for pin in pins if pin.merges}
+
+    def say(what: str, cell: Cell, value: object, pin: Pin) -> None:
+        known, other = said.setdefault((what, cell), (value, pin))
+        if known != value:
+            problems.append(
+                f"Cell {cell[1]} of frame {cell[0]} has two pinned {what}s ({other}; {pin}): remove one of them."
             )
-            problems += [
-                f"One of the pins forbids what another keeps ({pin}; {other}): remove one of them."
-                for other in said
-                if other is not None and (other.kind, pin.kind) != ("link", "division")
-            ]
+
+    for pin, cells in cells_of.items():
+        if len(set(cells)) < len(cells) and not pin.merges:
+            merge = next(merging[cell] for cell in cells if cells.count(cell) > 1)
+            problems.append(f"The pins merge cells that another pin tells apart ({merge}; {pin}): remove one of them.")
+        elif pin.action == "keep":
+            first, *others = cells
+            said |= {("used", cell): (True, pin) for cell in cells}
+            if pin.kind == "begin":
+                say("past", first, None, pin)
+            elif pin.kind == "end":
+                say("future", first, None, pin)
+            elif pin.kind in ("link", "division"):
+                say("future", first, "divides" if pin.kind == "division" else others[0], pin)
+                for other in others:
+                    say("past", other, (pin.kind, first), pin)
+            if pin.kind == "division":
+                born = daughters.setdefault(first, {})
+                born |= {daughter: pin for daughter in others if daughter not in born}
+                if len(born) > 2:
+                    one, *_, last = born.values()
+                    problems.append(
+                        f"Cell {first[1]} of frame {first[0]} has {len(born)} pinned daughters ({one}; {last}): remove one of them."
+                    )
+    for pin, (first, *others) in cells_of.items():
+        if pin.action == "keep":
             continue
-        if pin.kind == "detection":
+        if pin.kind == "detection" and ("used", first) in said:
+            frame, label = pin.cells[0]
+            problems.append(
+                f"The pins forbid cell {label} of frame {frame}, but also {said['used', first][1]}: remove one of them."
+            )
+        born = daughters.get(first, {})
+        past = said.get(("past", others[0])) if pin.kind == "link" else None
+        if past is not None and past[0] in (("link", first), ("division", first)):
+            kept = past[1]
+        elif pin.kind == "division" and first in daughters and born.keys() >= set(others):
+            kept = born[others[0]] if others else next(iter(born.values()))
+        else:
             continue
-        for cell in pin.cells:
-            if cell in forbidden:
-                problems.append(
-                    f"The pins forbid cell {cell[1]} of frame {cell[0]}, but also {pin}: remove one of them."
-                )
-        ends = [] if pin.kind == "begin" else [(future, pin.cells[0], "futures")]
-        ends += [(past, cell, "pasts") for cell in (pin.cells if pin.kind == "begin" else pin.cells[1:])]
-        for known, cell, word in ends:
-            other = known.setdefault(cell, pin)
-            if other.kind != pin.kind or set(other.cells) != set(pin.cells):
-                problems.append(
-                    f"Cell {cell[1]} of frame {cell[0]} has two pinned {word} ({other}; {pin}): remove one of them."
-                )
+        if (kept.kind, set(cells_of[kept])) == (pin.kind, {first, *others}):
+            problems.append(f"The pins both keep and forbid the same {pin.kind} ({kept}; {pin}): remove one of them.")
+        else:
+            problems.append(f"One of the pins forbids what another keeps ({kept}; {pin}): remove one of them.")
     return list(dict.fromkeys(problems))
-
-
-def _pairs(pin: Pin) -> list[tuple[Cell, Cell]]:
-    """The pairs of cells of which a pin on a link or a division says that the second follows the first."""
-    return [(pin.cells[0], cell) for cell in pin.cells[1:]] if pin.kind in ("link", "division") else []
