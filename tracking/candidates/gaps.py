@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -109,9 +110,11 @@ def _near_pairs(table: DetectionTable, loose: Loose, max_gap: int) -> Iterator[t
 
 def _within(tree: cKDTree, rows: IntArray, places: FloatArray, reach: float | FloatArray) -> IntArray:
     """Rows, and the points of a tree within reach of their places, int64 (2, k)."""
-    near = tree.query_ball_point(places, reach) if len(rows) else []
-    sizes = [len(points) for points in near]
-    return np.stack([np.repeat(rows, sizes), np.array([k for points in near for k in points], dtype=np.int64)])
+    if not len(rows):
+        return np.zeros((2, 0), dtype=np.int64)
+    near: Any = tree.query_ball_point(places, reach)  # as many lists as places
+    points = np.concatenate([np.zeros(0, dtype=np.int64), *(np.array(found, dtype=np.int64) for found in near)])
+    return np.stack([np.repeat(rows, [len(found) for found in near]), points])
 
 
 def _links_between(
@@ -173,7 +176,7 @@ def _covered(table: DetectionTable, loose: Loose, glimpses: Glimpses, u: int, w:
     A daughter that is late lies where she is seen first; all other cells are between the two places.
     """
     frame, position = int(table.frame[u]), table.position
-    late = loose.between(u, w) >= DEAREST
+    late = loose.future[u] + loose.past[w] >= DEAREST
     worst = 0.0
     for k in range(1, span):
         share = 1.0 if late else k / span
