@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from celltrail.data.files.opening import open_images
 from celltrail.data.simulation.scene import simulate_scene
-from celltrail.segmentation.prediction.first_look import DARK, FITS, LIGHT, SURE, survey
+from celltrail.segmentation.prediction.first_look import survey
+from celltrail.segmentation.prediction.fit import DARK, FITS, LIGHT, SURE
 from celltrail.segmentation.stills import open_images_or_stills
 
 MOVIES = {  # data set: folders of images, and whether they are to fit

@@ -78,6 +78,8 @@ def in_words(run: Mapping[str, Any]) -> list[str]:
     elif run["diameter"] is not None:
         known = f", the model knows {run['trained']:.0f}" if run["trained"] else ""
         resized = f": seen at {run['factor']:.2f} of their size" if run["factor"] != 1 else ""
+        if run.get("other") is not None:
+            known, resized = f", others about {run['other']:.0f}{known}", ": each size is looked at for itself"
         told.append(f"Cells are about {run['diameter']:.0f} pixels wide{known}{resized}.")
     if run["fits"]:
         told[-1:] = [told[-1] + " The model knows such images."] if told else []

@@ -35,6 +35,11 @@ def image_files(folder: Path) -> list[Path]:
     )
     found = [path for path in named if path.is_file()]
     if found:
+        raise_if(
+            f"{path} is a folder, but is named like an image: put the image in its place, or move the folder away."
+            for path in named
+            if path.is_dir()
+        )
         return found
     inside = [entry.name for entry in entries if entry.is_dir()][:5]
     if inside:
@@ -66,6 +71,7 @@ class _Folder:
     sources: dict[int, AnySource] = field(default_factory=dict)
     problems: list[tuple[int, str]] = field(default_factory=list)
     stacks: dict[Path, int] = field(default_factory=dict)  # files that are movies themselves, with their frames
+    colours: list[str] = field(default_factory=list)  # what is doubtful about planes that may be colours
 
 
 def inspect_folder(
@@ -110,6 +116,8 @@ def inspect_folder(
     if found.stacks:
         raise InputError(_several_stacks(folder, found.stacks))
     movie, problems = _one_shape(folder, kind, found)
+    if movie is not None:
+        movie.notes += tuple(found.colours[:1])  # the others are alike
     if movie is not None and named.left_out:
         names = ", ".join(path.name for path in named.left_out[:3])
         movie.notes += (f"{folder}: files without a number are left out ({names}).",)
@@ -145,6 +153,8 @@ def _take_frame(
             f"{header.path} and the other slices of frame {number} are no planes of one shape: "
             "save one plane in each, of equal size."
         )
+    if layout.colours and not OWN_NAMES.fullmatch(header.path.stem):  # those of the Challenge hold volumes
+        found.colours.append(layout.colours)
     found.headers[number] = header
     found.sources[number] = sources[0] if len(sources) == 1 else SlicesSource(tuple(sources))
 

@@ -110,6 +110,11 @@ class Frames(LazyFrames):
             raise InputError(f"{source.path} holds the label {int(array.min())}: labels must not be negative.")
         finite = np.isfinite(array) if self.kind == "image" and array.dtype.kind == "f" else None
         if finite is not None and not (finite.any() if self.gaps else finite.all()):
+            if self.gaps:
+                raise InputError(
+                    f"{source.path} holds no finite value (only NaN or infinity): remove this frame, it is then taken "
+                    "for one that is missing."
+                )
             raise InputError(f"{source.path} holds values that are not finite (NaN or infinity): replace them.")
         return split_parts(array) if self.splits else array
 

@@ -64,7 +64,7 @@ def movie_of_file(path: Path, header: Header, layout: Layout, kind: Kind, frames
         for number, index in layout.index.items()
         if whole[number]
     }
-    notes = (layout.note,) if layout.note else ()
+    notes = tuple(note for note in (layout.note, layout.colours) if note)
     return Frames(path, sources, header.dtype, kind, voxel=header.voxel, interval=header.interval, notes=notes)
 
 

@@ -19,6 +19,8 @@ Kind = Literal["image", "labels"]
 Index = tuple[int | slice, ...]
 MEANINGS = "TZCYXS"
 UNKNOWN = "IQ"  # tifffile's letters for an axis of which the file does not say what it is
+MEANING_OF = {"T": "frames of a movie", "Z": "slices of one volume"}
+COLOURS = (3, 4)  # so many planes may well be red, green, blue (and alpha)
 MANY_CHANNELS = 5  # so many channels may well be time points
 
 
@@ -79,12 +81,15 @@ class Layout:
         Whether the file has an axis of time.
     note : str | None
         What a person should be told about the reading, or ``None``.
+    colours : str | None
+        The same, where three or four planes may be colours.
     """
 
     index: Mapping[int, Index]
     shape: tuple[int, ...]
     timed: bool
     note: str | None = None
+    colours: str | None = None
 
 
 def choose_series(header: Callable[[int], Header], path: Path, series: int | None, kind: Kind) -> Header:
@@ -181,7 +186,22 @@ def lay_out(header: Header, letters: str, kind: Kind, channel: int | None, *, sa
             f"{path} holds one frame of {shape[letters.index('Z')]} slices: if this is time, give --axes {swapped}; "
             f"if it is one volume, --axes {letters}."
         )
-    return Layout(index, frame, "T" in letters, note)
+    colours = None if said or kind == "labels" else _maybe_colours(header, letters)
+    return Layout(index, frame, "T" in letters, note if colours is None else None, colours)
+
+
+def _maybe_colours(header: Header, letters: str) -> str | None:
+    """What to say of three or four planes of which the file does not tell what they are; ``None`` where it does."""
+    for letter, meaning, count in zip(header.axes, letters, header.shape, strict=True):
+        if letter in UNKNOWN and meaning in "TZ" and count in COLOURS and "C" not in letters and "S" not in letters:
+            other = {"T": "Z", "Z": "T"}[meaning]
+            swapped = _swap(letters, "T", "Z") if other in letters else letters.replace(meaning, other)
+            return (
+                f"{header.path} does not say what its {count} planes are; they are read as {MEANING_OF[meaning]}. If they are "
+                f"colours, give --axes {letters.replace(meaning, 'C')} --channel 0 … {count - 1}; if they are "
+                f"{MEANING_OF[other]}, --axes {swapped}."
+            )
+    return None
 
 
 def _swap(letters: str, one: str, other: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from celltrail.data.errors import InputError
 from celltrail.data.regular import special
 from celltrail.data.writing.exchange import exchange_names
-from celltrail.data.writing.ownership import owned
+from celltrail.data.writing.ownership import owned, unwritable
 
 
 def partial_path(out: Path) -> Path:
@@ -138,9 +138,7 @@ def _work_in(out: Path, *, overwrite: bool, resume: bool, keep: bool) -> Iterato
             _remove(work)
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"{out} cannot be written ({error.strerror}): choose a folder that you may write to."
-        ) from error
+        raise unwritable(out, error) from error
     try:
         yield work
         _put_in_place(work, out)

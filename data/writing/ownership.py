@@ -54,14 +54,17 @@ def owned(out: Path) -> Iterator[None]:
         lock = FileLock(path)
         lock.acquire(timeout=0)
     except Timeout:
+        try:  # the lock waits for a file that cannot be made as it does for one that is held
+            path.open("a").close()
+        except OSError as error:
+            _remove_empty(made)
+            raise unwritable(out, error) from error
         raise InputError(
             f"{out} is being written by another run{_owner(path)}: wait until it has ended, or choose another name."
         ) from None
     except OSError as error:
         _remove_empty(made)
-        raise InputError(
-            f"{out} cannot be written ({error.strerror}): choose a folder that you may write to."
-        ) from error
+        raise unwritable(out, error) from error
     mine.add(path)
     try:
         with suppress(OSError):  # a full disk: the lock holds all the same
@@ -76,6 +79,14 @@ def owned(out: Path) -> Iterator[None]:
             if os.name == "nt":
                 path.unlink()
         _remove_empty(made)
+
+
+def unwritable(out: Path, error: OSError) -> InputError:
+    """Why a result cannot be written: what is in the way, or what the system says."""
+    in_the_way = next((place for place in out.parents if place.exists() and not place.is_dir()), None)
+    if in_the_way is not None:
+        return InputError(f"{out} cannot be written: {in_the_way} is no folder. Choose another name.")
+    return InputError(f"{out} cannot be written ({error.strerror}): choose a folder that you may write to.")
 
 
 def _make_folders(folder: Path) -> list[Path]:

@@ -17,8 +17,8 @@ from scipy import ndimage
 
 from celltrail.segmentation.net.instance_settings import scaled_settings
 from celltrail.segmentation.net.model import Model
-from celltrail.segmentation.prediction.hypotheses import label_cells
-from celltrail.segmentation.prediction.tiles import Prediction, limits_at, predict
+from celltrail.segmentation.prediction.tiles import limits_at
+from celltrail.segmentation.prediction.two_sizes import Size, label_part
 
 BLOCK = 2048  # pixels of the core of a block along each side
 OVERLAP = 256  # pixels beyond the core in which cells are still seen whole
@@ -36,6 +36,7 @@ def label_in_blocks(
     overlap: int = OVERLAP,
     limits: tuple[float, float] | None = None,
     factor: float = 1.0,
+    sizes: tuple[Size, ...] = (),
     stand_out: bool = False,
 ) -> NDArray[np.int32]:
     """Label image of a large 2D image; like predicting and labelling it as a whole, in bounded memory.
@@ -46,12 +47,14 @@ def label_in_blocks(
     """
     if limits is None:
         limits = limits_at(model, image, factor)
-    settings = scaled_settings(model.instances, factor)
-    block = max(1, round(block / max(factor, 1)))
-    overlap = max(1, round(overlap / max(factor, 1)), round(OVERLAP_SEEN / factor) if factor < 1 else 0)
-    grid = max(1, round(model.preprocessing.scale * 2**model.net.depth / factor))
+    factors = [size.factor for size in sizes] or [factor]
+    smallest = min(scaled_settings(model.instances, one).min_size for one in factors)
+    block, overlap = (max(1, round(length / max(*factors, 1))) for length in (block, overlap))
+    factor_of_grid = min(factors)
+    overlap = max(overlap, round(OVERLAP_SEEN / factor_of_grid) if factor_of_grid < 1 else 0)
+    grid = max(1, round(model.preprocessing.scale * 2**model.net.depth / factor_of_grid))
     # Near the edge of a cut-out the net sees its mirror image; that rim is thrown away.
-    rim = -(-round(model.net.margin * model.preprocessing.scale / factor) // grid) * grid
+    rim = -(-round(model.net.margin * model.preprocessing.scale / factor_of_grid) // grid) * grid
     step = -(-block // grid) * grid
     result = np.zeros(image.shape, dtype=np.int32)
     count = 0
@@ -61,7 +64,8 @@ def label_in_blocks(
             for start, side in zip((top, left), image.shape, strict=True)
         ]
         cut = [slice(max(s.start - rim, 0), min(s.stop + rim, side)) for s, side in zip(seen, image.shape, strict=True)]
-        maps = predict(
+        inner = tuple(slice(s.start - c.start, s.stop - c.start) for s, c in zip(seen, cut, strict=True))
+        labels = label_part(
             model,
             image[tuple(cut)],
             tta=tta,
@@ -69,17 +73,16 @@ def label_in_blocks(
             device=device,
             limits=limits,
             factor=factor,
+            sizes=sizes,
+            inner=inner,
             stand_out=stand_out,
         )
-        inner = tuple(slice(s.start - c.start, s.stop - c.start) for s, c in zip(seen, cut, strict=True))
-        distance = None if maps.distance is None else maps.distance[inner]
-        labels = label_cells(Prediction(maps.probability[inner], distance), settings)
         own = _cells_of_core(labels, (top - seen[0].start, left - seen[1].start), step)
         target = result[tuple(seen)]
         free = (own > 0) & (target == 0)
         target[free] = own[free] + count
         count += int(own.max(initial=0))
-    _remove_small_rows(result, count, max(settings.min_size, 1), step)
+    _remove_small_rows(result, count, max(smallest, 1), step)
     return result
 
 

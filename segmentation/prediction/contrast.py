@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.polynomial import polyvander
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -22,6 +23,12 @@ NOISE_WIDTH = 5.0  # contrast Ã— width of a region, in deviations of the noise Ã
 WHITE = 0.25  # of the variation of the background that is left where all of it is white noise
 LAG = 3  # pixels between those that are compared for the noise: beyond the blur of a pixel
 FEW = 20  # pixels of a ring that tell the noise there
+REST, LITTLE = (
+    0.2,
+    0.06,
+)  # of the darkness, and darkness, that slow light may leave unexplained: phase contrast leaves more
+ORDER = 3  # of the surface by which light changes over an image
+FITTED = 10_000  # pixels of background, about, that tell how light changes over an image
 ENOUGH = 500  # pixels of background that say how it varies
 
 
@@ -125,11 +132,30 @@ def darkness(plane: Float32Array, labels: NDArray[np.integer[Any]], rough: Float
     outside = ~ndimage.binary_dilation(cells)
     if min(np.count_nonzero(cells), np.count_nonzero(outside)) < FEW:
         return float("nan")
-    lowest, middle = np.percentile(smooth[outside], [1, 50])
-    bright = float(np.percentile(smooth[cells], 95)) - middle
     noise = 0.0 if rough is None else float(np.median(rough[outside])) / 0.6745
-    below = max(middle - lowest - noise, 0.0)
-    return float(min(below / bright, 1.0)) if bright > 0 else 1.0
+
+    def below(image: Float32Array) -> float:
+        lowest, middle = np.percentile(image[outside], [1, 50])
+        bright = float(np.percentile(image[cells], 95)) - middle
+        return float(min(max(middle - lowest - noise, 0.0) / bright, 1.0)) if bright > 0 else 1.0
+
+    whole, rest = below(smooth), below(smooth - slow_light(smooth, outside))
+    return rest if rest <= min(REST * whole, LITTLE) else whole
+
+
+def slow_light(plane: Float32Array, where: NDArray[np.bool_]) -> Float32Array:
+    """The surface of third order that lies nearest to an image (Y, X) in some pixels; 0 where these are few."""
+    y, x = np.nonzero(where)
+    if len(y) < ENOUGH:
+        return np.zeros_like(plane)
+    every = slice(None, None, max(1, len(y) // FITTED))
+    rows, columns = (polyvander(np.linspace(-1, 1, length), ORDER).astype(np.float32) for length in plane.shape)
+    terms = [(i, j) for i in range(ORDER + 1) for j in range(ORDER + 1 - i)]
+    seen = np.stack([rows[y[every], i] * columns[x[every], j] for i, j in terms], axis=1)
+    weights: Float32Array = np.zeros((ORDER + 1, ORDER + 1), dtype=np.float32)
+    weights[tuple(zip(*terms, strict=True))] = np.linalg.lstsq(seen, plane[y[every], x[every]], rcond=None)[0]
+    surface: Float32Array = (rows @ weights @ columns.T).astype(np.float32, copy=False)
+    return surface
 
 
 def drop_faint(

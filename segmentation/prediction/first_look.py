@@ -19,22 +19,40 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.progress import Progress, silent
 from celltrail.segmentation.net.model import Model
-from celltrail.segmentation.prediction.contrast import LEAST, darkness, roughness
-from celltrail.segmentation.prediction.grey import Limits, mend, normalise
+from celltrail.segmentation.prediction.contrast import LEAST
+from celltrail.segmentation.prediction.fit import (
+    DARK,
+    LIGHT,
+    at_one,
+    darkness_of,
+    is_dark,
+    judge_fit,
+    median_of,
+    must_stand_out,
+)
+from celltrail.segmentation.prediction.granulometry import APART
+from celltrail.segmentation.prediction.grey import Limits, mend
 from celltrail.segmentation.prediction.ladder import look, search
-from celltrail.segmentation.prediction.scale import FAINT, GRID, Sightings, density, find_diameter, join, near
+from celltrail.segmentation.prediction.scale import (
+    FAINT,
+    GRID,
+    LEAST_VOTES,
+    Sightings,
+    as_wide,
+    density,
+    find_diameter,
+    join,
+    near,
+)
 from celltrail.segmentation.prediction.tiles import USUAL_DIAMETER, limits_at
+from celltrail.segmentation.prediction.two_sizes import FEWEST, Size, find_other_size, size_of
 
 logger = logging.getLogger("celltrail")
 SAME_SIZE = 1.25  # cells less different than this from those that the model was made for are seen as these are
 OWN = 0.5  # so are they where the diameter of these has at least this part of the most votes
-FITS = 0.75  # agreement between neighbouring sizes from which a model knows what it sees; nuclei: .8 to .95
-SURE = 0.77  # or sureness; nuclei: .82 to .95, whole cells and inverted nuclei .54 to .71
-DARK = 2.0  # times the darkness of what a model has learnt from, from which images are of another kind
-LIGHT = 0.06  # darkness of fluorescence
-CLEAR = 5.0  # deviations of the background by which cells stand out where they are brighter at all
 SAME = 0.02  # relative difference of diameters that is none
 SAMPLES = 5  # frames that are looked at
+OTHER_SAMPLES = 3  # frames in which cells of another size are sought
 GREY_SAMPLES = 9  # frames whose grey values are
 OTHER_SCALE = 1.6  # by which the diameter in a frame differs from the movie's if it is another scale
 OTHER_GREY = 0.35  # overlap of the ranges of two frames below which they are not of one movie
@@ -53,6 +71,9 @@ class Survey:
         Of the cells here, in pixels; ``None`` where none were found.
     given : bool
         Whether the diameter was given, not found.
+    other : float | None
+        Diameter of cells of another size that are among them, for which images are looked at once more, see
+        `celltrail.segmentation.prediction.two_sizes`; ``None``: there are none.
     factor : float
         By which images are enlarged for the net.
     fits : bool | None
@@ -69,6 +90,7 @@ class Survey:
 
     trained: float | None
     diameter: float | None
+    other: float | None
     given: bool
     factor: float
     fits: bool | None
@@ -87,6 +109,13 @@ class Survey:
         usual = self.usual_limits(number)
         holds_no_picture = own[0] >= usual[1] or own[1] <= own[0]  # saturated, or of one grey value
         return own if holds_no_picture or own[1] - own[0] >= (usual[1] - usual[0]) / DARKER else usual
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """The sizes for which images are looked at, where these are two."""
+        if self.other is None or self.diameter is None or self.trained is None:
+            return ()
+        return Size(self.diameter, self.factor), size_of(self.other, self.trained)
 
     def usual_limits(self, number: int) -> Limits:
         """Grey values of the movie around a frame: medians of three frames, so that one odd frame says nothing."""
@@ -119,7 +148,7 @@ class Survey:
 
 def from_json(plain: Mapping[str, Any]) -> Survey:
     """Undo `Survey.as_json`."""
-    values = dict(plain)
+    values = {"other": None, **plain}  # earlier versions knew one size
     grey = values.pop("normalisation")
     values.pop("kind")
     values["stills"] = values.pop("why") or ""
@@ -171,12 +200,14 @@ def survey(
     planes: dict[int, NDArray[Any]] = {}
     seen: dict[int, Sightings] = {}
     begin: float | None = None
+    flat = False
     for done, number in enumerate(looked_at):
         progress("look", done, len(looked_at), f"frame {number}")
         try:
-            planes[number] = plane_of(mend(np.asarray(images[number])))
+            image = mend(np.asarray(images[number]))
         except InputError:
             continue  # told where the frame itself is segmented
+        planes[number], flat = plane_of(image), image.ndim == 2
         if factors is not None:
             seen[number] = look(model, planes[number], factors, device=device)
         else:
@@ -192,7 +223,7 @@ def survey(
             factor = base / _seen_as(total, usual, found)
             around = near(join(list(seen.values())), factor)
             clear = around.clearness[~np.isnan(around.clearness)]
-            if len(clear) and np.median(clear) < LEAST and not _at_one(around):
+            if len(clear) and np.median(clear) < LEAST and not at_one(around):
                 # What stands out neither from noise nor from one size to the next has no scale.
                 found, factor = None, base / usual
     made_for_it = diameter is None and model.native_diameter is not None and factor == base / usual
@@ -207,21 +238,46 @@ def survey(
             except InputError:
                 continue
     near_by = near(join(list(seen.values())), factor) if seen else None
-    own = [find_diameter(votes[number], seen[number], base) for number in seen] if factors is None else []
-    stills = _why_stills(images, [one for one in own if one is not None], found, grey)
-    dark = _median(near_by, "darkness")
+    dark = median_of(near_by, "darkness")
     if dark is None and planes:  # hardly anything was found: the images as a whole
-        dark = round(float(np.median([_darkness_of(model, plane) for plane in planes.values()])), 3)
+        dark = round(float(np.median([darkness_of(model, plane) for plane in planes.values()])), 3)
+    own = [find_diameter(votes[number], seen[number], base) for number in seen] if factors is None else []
+    other = None
+    stand_out = not made_for_it and must_stand_out(near_by)
+    if (
+        own
+        and found is not None
+        and stand_out
+        and flat
+        and not is_dark(model, dark)
+        and model.instances.method == "tree"
+    ):
+        holding = [n for n in seen if np.interp(np.log(found), GRID, votes[n]) >= LEAST_VOTES][:OTHER_SAMPLES]
+        other = find_other_size(
+            model,
+            [planes[n] for n in holding],
+            [grey.get(n) or limits_at(model, planes[n], factor) for n in holding],
+            Size(found, factor),
+            base,
+            least=FEWEST if judge_fit(model, near_by, dark) else 0,
+            device=device,
+        )
+    if other is not None and found is not None:  # each size is judged by what is found of it
+        near_by = join(
+            [as_wide(near(join(list(seen.values())), base / size), size, APART**0.5) for size in (found, other)]
+        )
+    stills = _why_stills(images, [one for one in own if one is not None], [d for d in (found, other) if d], grey)
     return Survey(
         trained=trained,
         diameter=found,
+        other=other,
         given=diameter is not None,
         factor=factor,
-        fits=_fits(model, near_by, dark),
-        agreement=_median(near_by, "agreement"),
-        sureness=_median(near_by, "sureness"),
+        fits=judge_fit(model, near_by, dark),
+        agreement=median_of(near_by, "agreement"),
+        sureness=median_of(near_by, "sureness"),
         darkness=dark,
-        stand_out=not made_for_it and _must_stand_out(near_by),
+        stand_out=stand_out,
         stills=stills,
         grey=grey,
     )
@@ -246,44 +302,10 @@ def _seen_as(votes: NDArray[np.float64], usual: float, found: float) -> float:
     return usual if max(found / usual, usual / found) <= SAME_SIZE or own >= OWN * float(votes.max()) else found
 
 
-def _median(found: Sightings | None, name: str) -> float | None:
-    """Median of a column of what was found; ``None`` where it says nothing."""
-    if found is None or len(found.agreement) < 3 or np.isnan(values := getattr(found, name)).all():
-        return None
-    return round(float(np.nanmedian(values)), 3)
-
-
-def _at_one(found: Sightings | None) -> bool:
-    """Whether the net sees the same at neighbouring sizes, or is sure of where the middle of each cell is."""
-    return (_median(found, "agreement") or 0) >= FITS or (_median(found, "sureness") or 0) >= SURE
-
-
-def _darkness_of(model: Model, plane: NDArray[Any]) -> float:
-    """`darkness` of a plane in which no cells are known; 0 where there is nothing to see."""
-    step = max(1, round(min(plane.shape) / 512))
-    seen = normalise(plane, limits_at(model, plane, 1.0))[::step, ::step]
-    return float(np.nan_to_num(darkness(seen, np.zeros(seen.shape, dtype=np.int32), roughness(seen))))
-
-
-def _fits(model: Model, found: Sightings | None, dark: float | None) -> bool | None:
-    """Whether a model knows what it sees: it must be at one with itself, and what is dark and bright lie as it has learnt."""
-    learnt = model.info.get("darkness")
-    if learnt is not None and dark is not None and dark > DARK * max(float(learnt), LIGHT):
-        return False
-    return None if _median(found, "agreement") is None else _at_one(found)
-
-
-def _must_stand_out(found: Sightings | None) -> bool:
-    """Whether cells must be brighter than their surroundings."""
-    clearness = _median(found, "clearness")
-    # Where cells are no brighter than their surroundings (DIC), yet the model is at one with itself, contrast says nothing.
-    return not _at_one(found) or (clearness is not None and clearness >= CLEAR)
-
-
 def _why_stills(
     images: Mapping[int, NDArray[Any]],
     own: list[float],
-    found: float | None,
+    found: list[float],
     grey: Mapping[int, Limits],
 ) -> str:
     """Why frames are not of one movie; empty if they are."""
@@ -291,7 +313,7 @@ def _why_stills(
     shapes = {source.shape for source in sources.values()} if sources else {np.shape(images[k]) for k in images}
     if len(shapes) > 1:
         return "their sizes differ"
-    other = sum(max(one / found, found / one) > OTHER_SCALE for one in own) if found else 0
+    other = sum(min(max(one / size, size / one) for size in found) > OTHER_SCALE for one in own) if found else 0
     if len(own) > 2 and other > len(own) // 4:
         return "their cells differ in size"
     order = sorted(grey)

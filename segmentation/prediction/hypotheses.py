@@ -74,7 +74,7 @@ class FoundHypotheses:
     best: list[int]
 
 
-def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> FoundHypotheses:
+def find_hypotheses(prediction: Prediction, settings: InstanceSettings, usual: float | None = None) -> FoundHypotheses:
     """Candidates for the cells of a frame.
 
     Rows of one region follow each other, wholes before their parts.
@@ -85,11 +85,13 @@ def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> Found
         Maps (Y, X) or (Z, Y, X).
     settings : InstanceSettings
         Thresholds of the model.
+    usual : float | None
+        Pixels of the usual cell; ``None``: the median of what is found.
     """
     height = prediction.probability if prediction.distance is None else prediction.distance
     basins = flood(height, prediction.probability >= max(settings.threshold + min(OUTLINES), 0.05), settings)
     areas = np.bincount(basins.ravel())[1:]
-    typical = float(np.median(areas)) if len(areas) else 0.0
+    typical = usual or (float(np.median(areas)) if len(areas) else 0.0)
     nodes = join_basins(basins, height, LARGEST * typical)
     boxes = ndimage.find_objects(basins)
     region_of = regions(nodes)
@@ -103,12 +105,19 @@ def find_hypotheses(prediction: Prediction, settings: InstanceSettings) -> Found
         score = None
         for change, mask in outlines(whole, probability, settings):
             if score is None:
-                score = score_of(features(node, nodes, probability, mask, typical), settings.score)
+                # Where the usual size is given, a cell that is cut by the image may be smaller.
+                size = min(typical, float(np.count_nonzero(mask))) if usual and _is_cut(box, basins.shape) else typical
+                score = score_of(features(node, nodes, probability, mask, size), settings.score)
             rows_of.setdefault(index, []).append(len(rows))
             rows.append((box, mask, score - UNUSUAL * abs(change), parent, region_of[index]))
     columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(5)]
     hypotheses = pack_hypotheses(basins.shape, *columns, gap=settings.grow)
     return FoundHypotheses(hypotheses, choose_best(nodes, rows_of, hypotheses))
+
+
+def _is_cut(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a box ends where the image does."""
+    return any(side.start == 0 or side.stop == length for side, length in zip(box, shape, strict=True))
 
 
 def outlines(

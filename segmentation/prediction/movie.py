@@ -22,13 +22,14 @@ from celltrail.data.files.tiff import read_pages, write_array, write_labels
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.segmentation.net.checkpoint import find_model, load_model
-from celltrail.segmentation.net.instance_settings import InstanceSettings, scaled_settings
+from celltrail.segmentation.net.instance_settings import scaled_settings
 from celltrail.segmentation.net.model import Model
 from celltrail.segmentation.prediction.blocks import label_in_blocks
 from celltrail.segmentation.prediction.first_look import Survey, from_json, survey
 from celltrail.segmentation.prediction.grey import mend
 from celltrail.segmentation.prediction.hypotheses import find_hypotheses, label_cells
-from celltrail.segmentation.prediction.tiles import Prediction, predict
+from celltrail.segmentation.prediction.tiles import predict
+from celltrail.segmentation.prediction.two_sizes import label_part, read_two_sizes
 
 RESUME_FILE = ".segment.json"
 STILLS_FILE = ".stills.jsonl"  # what was found about each still, a line each, while a run is not yet whole
@@ -82,25 +83,26 @@ def survey_of_still(whole: Survey, number: int, image: NDArray[Any], model: Mode
 
 
 def view(found: Survey, model: Model, number: int, image: NDArray[Any]) -> dict[str, Any]:
-    """How a frame is looked at: options of `predict`."""
-    return {
+    """How a frame is looked at: options of `predict`, and ``sizes`` where cells have two."""
+    sizes = found.sizes if image.ndim == 2 else ()
+    options = {
         "limits": found.limits(model, number, image),
         "factor": found.factor,
         "stand_out": found.stand_out,
     }
+    return options | {"sizes": sizes} if sizes else options
 
 
-def is_large(image: NDArray[Any], factor: float) -> bool:
-    """Whether the maps of a frame would take so much memory that it is segmented in blocks."""
-    return image.ndim == 2 and image.size * max(factor, 1.0) ** 2 > LARGE
+def is_large(image: NDArray[Any], options: Mapping[str, Any]) -> bool:
+    """Whether the maps of a frame that is looked at so would take so much memory that it is segmented in blocks."""
+    factors = [size.factor for size in options.get("sizes", ())] or [options.get("factor", 1.0)]
+    return image.ndim == 2 and image.size * max(*factors, 1.0) ** 2 > LARGE
 
 
 def label_frame(model: Model, image: NDArray[Any], **options: Any) -> NDArray[np.int32]:
-    """Label image of one frame: as a whole, or in blocks if it is very large; options of ``predict``."""
-    factor = options.get("factor", 1.0)
-    if is_large(image, factor):
-        return label_in_blocks(model, image, **options)
-    return label_cells(predict(model, image, **options), scaled_settings(model.instances, factor))
+    """Label image of one frame: as a whole, or in blocks if it is very large; options as of `view`."""
+    label = label_in_blocks if is_large(image, options) else label_part
+    return label(model, image, **options)
 
 
 @dataclass(frozen=True)
@@ -295,14 +297,12 @@ def _segment_frame(settings: FrameSettings, frame: Mapping[int, NDArray[Any]]) -
     options: dict[str, Any] = {"tta": settings.tta, "memory_mb": settings.memory_mb, "device": settings.device}
     options |= view(own or found, model, number, whole)
     if wanted.hypotheses is None:
-        usual = model.instances.method == "tree" and not found.stills and not is_large(whole, options["factor"])
+        usual = model.instances.method == "tree" and not found.stills and not is_large(whole, options)
         wanted = replace(wanted, hypotheses=usual)
     if wanted == Output():
         labels = label_frame(model, whole, **options)
     else:
-        maps = predict(model, whole, **options)
-        read_as = scaled_settings(model.instances, options["factor"])
-        labels = _write_more(settings.folder, f"{number:0{settings.digits}d}", maps, read_as, wanted)
+        labels = _write_more(settings.folder, f"{number:0{settings.digits}d}", model, whole, wanted, options)
     write_labels(settings.mask_file(number), labels)  # last: where it stands, the others stand as well
     return number, int(labels.max(initial=0)), own
 
@@ -322,16 +322,20 @@ def _read_once(path: Path, changed: int) -> Model:
 
 
 def _write_more(
-    folder: Path, number: str, maps: Prediction, settings: InstanceSettings, wanted: Output
+    folder: Path, number: str, model: Model, image: NDArray[Any], wanted: Output, options: dict[str, Any]
 ) -> NDArray[np.int32]:
     """Write what is wanted beside the mask of a frame; returns the mask."""
-    if wanted.hypotheses:
-        candidates = find_hypotheses(maps, settings)
-        labels = paint(candidates.hypotheses, candidates.best)
+    settings = scaled_settings(model.instances, options["factor"])
+    candidates = None
+    if "sizes" in options:
+        maps, candidates = read_two_sizes(model, image, **options)
+    else:
+        maps = predict(model, image, **options)
+        candidates = find_hypotheses(maps, settings) if wanted.hypotheses else None
+    labels = label_cells(maps, settings) if candidates is None else paint(candidates.hypotheses, candidates.best)
+    if wanted.hypotheses and candidates is not None:
         found = replace(candidates.hypotheses, mask_sha256=hash_of_mask(labels))
         write_hypotheses(folder / f"hyp{number}.npz", found)
-    else:
-        labels = label_cells(maps, settings)
     if wanted.probability:
         write_array(folder / f"probability{number}.tif", maps.probability)
     if wanted.binary:

@@ -115,5 +115,13 @@ def find_diameter(votes: NDArray[np.float64], sightings: Sightings, trained: flo
 
 def near(sightings: Sightings, factor: float) -> Sightings:
     """The objects that the steps around a factor have found."""
-    chosen = np.abs(np.log(sightings.factor / factor)) <= np.log(2) / 2 + 1e-9
-    return Sightings(*(getattr(sightings, name)[chosen] for name in COLUMNS))
+    return _chosen(sightings, np.abs(np.log(sightings.factor / factor)) <= np.log(2) / 2 + 1e-9)
+
+
+def as_wide(sightings: Sightings, diameter: float, times: float) -> Sightings:
+    """The objects that are at most some times as wide, or as narrow, as a diameter."""
+    return _chosen(sightings, np.abs(np.log(sightings.diameter / diameter)) <= np.log(times))
+
+
+def _chosen(sightings: Sightings, rows: NDArray[np.bool_]) -> Sightings:
+    return Sightings(*(getattr(sightings, name)[rows] for name in COLUMNS))

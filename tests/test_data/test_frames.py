@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.files.movie import ComputedFrames, PartOfMovie
-from celltrail.data.files.opening import list_frame_files, number_of, open_images, open_labels, parse_frames
+from celltrail.data.files.opening import (
+    list_frame_files,
+    number_of,
+    open_frames,
+    open_images,
+    open_labels,
+    parse_frames,
+)
 from celltrail.data.files.tiff import write_array
 
 
@@ -298,3 +305,23 @@ def test_opening_reads_no_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert len(open_images(tmp_path / path)) in (3, 4)
     with pytest.raises((AssertionError, InputError)):
         open_images(tmp_path / "frames")[0]
+
+
+def test_a_folder_named_like_a_frame_is_no_missing_frame(tmp_path: Path) -> None:
+    write_frames(tmp_path, ["mask000.tif", "mask001.tif"])
+    (tmp_path / "mask002.tif").mkdir()
+    for kind in ("image", "labels"):
+        with pytest.raises(InputError, match=r"mask002.tif is a folder, but is named like an image: .* move"):
+            open_frames(tmp_path, kind)
+
+
+def test_a_frame_without_any_value_is_told_from_one_with_gaps(tmp_path: Path) -> None:
+    image = np.ones((5, 6), np.float32)
+    tifffile.imwrite(tmp_path / "t000.tif", image)
+    tifffile.imwrite(tmp_path / "t001.tif", np.full_like(image, np.nan))
+    movie = open_images(tmp_path)
+    with pytest.raises(InputError, match=r"t001.tif holds values that are not finite"):
+        movie[1]
+    movie.gaps = True
+    with pytest.raises(InputError, match=r"t001.tif holds no finite value .* remove this frame"):
+        movie[1]

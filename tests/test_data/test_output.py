@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -122,10 +123,30 @@ def test_a_file_does_not_replace_a_folder_nor_the_other_way_round(tmp_path: Path
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
-    with pytest.raises(InputError, match="cannot be written"), output_folder(tmp_path / "file" / "out"):
+    for inside in ("out", "deep/out"):
+        with pytest.raises(InputError, match="file is no folder"), output_folder(tmp_path / "file" / inside):
+            pass
+    with pytest.raises(InputError, match="file is no folder"), output_file(tmp_path / "file" / "out.csv"):
         pass
-    with pytest.raises(InputError, match="cannot be written"), output_file(tmp_path / "file" / "out.csv"):
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="only Linux has such a folder")
+def test_a_place_in_which_nothing_can_be_made_is_not_said_to_be_busy() -> None:
+    for out in (Path("/proc/x"), Path("/proc/self/x")):
+        with pytest.raises(InputError, match=r"cannot be written \(.+\): choose a folder"), output_folder(out):
+            pass
+    with pytest.raises(InputError, match=r"cannot be written \(.+\): choose a folder"), output_file(Path("/proc/x")):
         pass
+
+
+def test_a_file_system_that_is_read_only_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("celltrail.data.writing.ownership.FileLock.acquire", refuse)
+    with pytest.raises(InputError, match=r"out cannot be written \(Read-only"), output_folder(tmp_path / "new/out"):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 class Killed(BaseException):

@@ -167,3 +167,30 @@ def test_an_acquisition_that_was_stopped_tells_how_far_it_came(tmp_path: Path, p
         open_images(file)
     opened = open_images(file, frames=range(6))
     np.testing.assert_array_equal(opened[5], MOVIE[5])
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_planes_that_may_be_colours_are_said_to_be_read_as_frames(tmp_path: Path, count: int) -> None:
+    for write in (write_plain, write_npy):
+        write(tmp_path / "a.tif", MOVIE[:count])
+    for path in tmp_path.iterdir():
+        movie = open_images(path)
+        assert len(movie) == count
+        assert "read as frames of a movie" in movie.notes[0]
+        assert f"--axes CYX --channel 0 … {count - 1}" in movie.notes[0]
+        np.testing.assert_array_equal(open_images(path, axes="CYX", channel=1)[0], MOVIE[1])
+        assert not open_images(path, axes="TYX").notes  # who says it is not asked
+        assert not open_labels(path).notes
+    write_plain(tmp_path / "longer.tif", MOVIE[:5])
+    write_ome(tmp_path / "told.tif", MOVIE[:3])
+    assert not open_images(tmp_path / "longer.tif").notes
+    assert not open_images(tmp_path / "told.tif").notes
+
+
+def test_a_folder_of_planes_that_may_be_colours_says_so_once(tmp_path: Path) -> None:
+    for frame in range(2):
+        write_plain(tmp_path / f"plate_{frame}.tif", MOVIE[3 * frame : 3 * frame + 3])
+    (note,) = open_images(tmp_path).notes
+    assert "read as slices of one volume" in note
+    assert "--axes CYX --channel 0 … 2" in note
+    np.testing.assert_array_equal(open_images(tmp_path, axes="CYX", channel=2)[1], MOVIE[5])

@@ -137,7 +137,7 @@ def test_a_frame_without_any_value_is_refused_by_name(tmp_path: Path, capsys: py
     assert celltrail("segment", tmp_path / "in", "--out", tmp_path / "out") == 2
     told = capsys.readouterr().err
     assert "t1.tif" in told
-    assert "not finite" in told
+    assert "no finite value" in told
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
 
 

@@ -182,6 +182,8 @@ def spindles(side: int, seed: int) -> np.ndarray:
 def test_the_model_does_not_know_what_is_no_nucleus_in_fluorescence(model, draw) -> None:
     for count in (1, 3):
         assert not survey({k: draw(220, k) for k in range(count)}, model).fits
+    slope = 150 * np.mgrid[:220, :220][1] / 220
+    assert not survey({0: draw(220, 0) + slope}, model).fits
 
 
 @pytest.mark.parametrize("contrast", [25, 60, 400])
@@ -189,6 +191,17 @@ def test_it_knows_faint_and_few_nuclei_on_a_slope(model, contrast: float) -> Non
     slope = np.mgrid[:220, :220][0] * contrast / 1100
     image = (nuclei(220, 20, 5, contrast=contrast) + slope).astype(np.uint16)
     assert survey({0: image}, model).fits
+
+
+@pytest.mark.parametrize("light", ["slope", "vignette", "spot"])
+def test_light_that_changes_slowly_is_no_misfit(model, light: str) -> None:
+    y, x = np.mgrid[:220, :220] / 219
+    away = (y - 0.5) ** 2 + (x - 0.6) ** 2
+    slow = {"slope": x + 0.5 * y, "vignette": 1 - 1.5 * away, "spot": np.exp(-away / 0.5)}[light]
+    image = (nuclei(220, 20, 25) + 600 * slow).astype(np.uint16)  # three times the contrast of the nuclei
+    found = survey({0: image}, model)
+    assert found.fits
+    assert found.diameter == pytest.approx(20, rel=0.25)
 
 
 def test_the_darkness_of_surroundings() -> None:
@@ -199,6 +212,9 @@ def test_the_darkness_of_surroundings() -> None:
     assert darkness(plane, cells) < 0.05
     assert darkness(-plane, cells) == 1
     assert darkness(plane - 0.5 * (x < 30).astype(np.float32), cells) == pytest.approx(0.5, abs=0.05)
+    slope = 0.03 * x - 0.0003 * (y - 30.0) ** 2
+    assert darkness((plane + slope).astype(np.float32), cells) < 0.05
+    assert darkness((plane + slope - 0.5 * (x % 20 < 6)).astype(np.float32), cells) > 0.3  # more than the slope is dark
     noisy = (cells + random.normal(0, 0.3, cells.shape)).astype(np.float32)
     assert darkness(noisy, cells) > 0.15
     assert darkness(noisy, cells, roughness(noisy)) == 0
@@ -228,7 +244,9 @@ def test_images_smaller_than_a_tile(model, shape: tuple[int, ...]) -> None:
 
 def bleaching(**changes: tuple[float, float]) -> Survey:
     grey = {10 * k: (100.0, 100 + 1000 * 0.8**k) for k in range(5)}
-    return Survey(20, 20, False, 1, True, 0.9, 0.9, 0.0, True, "", grey | {int(k[1:]): v for k, v in changes.items()})
+    return Survey(
+        20, 20, None, False, 1, True, 0.9, 0.9, 0.0, True, "", grey | {int(k[1:]): v for k, v in changes.items()}
+    )
 
 
 def test_grey_values_follow_bleaching_but_not_one_odd_frame() -> None:
