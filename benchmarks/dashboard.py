@@ -105,7 +105,7 @@ def make_large(folder: Path, frames: int = 1500, side: int = SIDE) -> None:
     """Two results with ``side``² cells in each frame: cells on a grid that wobble, each replaced after a while."""
     import numpy as np
 
-    from celltrail.data.files.tiff import write_array
+    from celltrail.data.files.arrays.tiff import write_array
 
     pitch, radius = PITCH, 9
     grid = np.stack(np.mgrid[:side, :side], axis=-1).reshape(-1, 2) * pitch + pitch // 2

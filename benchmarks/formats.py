@@ -49,7 +49,7 @@ def write_ours(points: Any, path: Path) -> None:
     """Write the points in the format that the name says."""
     from celltrail.data.formats.geff import write_geff
     from celltrail.data.formats.tables import write_table
-    from celltrail.data.formats.trackmate_writer import write_trackmate
+    from celltrail.data.formats.trackmate.writing import write_trackmate
 
     {".csv": write_table, ".geff": write_geff, ".xml": write_trackmate}[path.suffix](points, path)
 

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from unequal import draw_unequal
 
-from celltrail.data.files.tiff import write_array
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.data.writing.output import output_folder
 from celltrail.segmentation import Model, load_model, preset

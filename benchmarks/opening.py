@@ -15,8 +15,8 @@ import numpy as np
 import tifffile
 from measure import markdown_table, measured, parser, write_rows
 
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.opening import open_images
-from celltrail.data.files.tiff import write_array
 
 LINKS = 10_000  # file systems allow some 65,000 names for one file
 

@@ -37,9 +37,9 @@ from typing import Any
 import numpy as np
 from measure import celltrail, markdown_table, parser, run_command, write_rows
 
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.opening import open_labels
-from celltrail.data.files.tiff import write_array
 from celltrail.data.graph.candidates import load_graph
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.tracking.measuring.pixels import relabel

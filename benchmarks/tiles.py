@@ -26,7 +26,7 @@ import torch
 from measure import celltrail, markdown_table, measured, parser, write_rows
 from numpy.typing import NDArray
 
-from celltrail.data.files.tiff import write_array
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.simulation.scene import simulate_scene
 from celltrail.segmentation.net.unet import UNet, valid_size
 from celltrail.segmentation.prediction.tiles import choose_tile, run_tiles, to_maps

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from celltrail.data.errors import InputError, raise_if
+from celltrail.data.files.arrays.omezarr import is_zarr
 from celltrail.data.files.folder import list_frame_files
 from celltrail.data.files.movie import Frames
-from celltrail.data.files.omezarr import is_zarr
 from celltrail.data.files.opening import open_images
 
 

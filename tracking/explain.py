@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from celltrail.data.errors import InputError
-from celltrail.data.graph.candidates import NAT, SISTER_OUTSIDE, Candidates, Links, Solution
+from celltrail.data.graph.candidates import NAT, SISTER_OUTSIDE, Candidates, Links, Solution, Terms
 from celltrail.data.graph.confidence import Confidence
 from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.became import cells_of_mask, mask_of_cell
@@ -81,25 +81,45 @@ def _explain(
     candidates: Candidates, solution: Solution, track: IntArray, row: int, confidence: Confidence | None
 ) -> dict[str, Any]:
     """What was weighed for a detection."""
-    d = candidates.detections
-    past = [_end("appears", d.appear[row], solution.appears[row])]
-    future = [_end("disappears", d.disappear[row], solution.disappears[row])]
-    if confidence is not None:
-        past[0]["probability"], future[0]["probability"] = (
-            float(confidence.appear[row]),
-            float(confidence.disappear[row]),
-        )
-    for index in np.flatnonzero((candidates.links.source == row) | (candidates.links.target == row)).tolist():
-        side = future if candidates.links.source[index] == row else past
-        side.append(_link(candidates, solution, track, index, to_future=side is future))
-        if confidence is not None:
-            side[-1]["probability"] = float(confidence.link[index])
-    z = candidates.divisions
+    d, links, z = candidates.detections, candidates.links, candidates.divisions
+
+    def choice(
+        kind: str,
+        cost: np.int64,
+        chosen: np.bool_,
+        which: str,
+        index: int,
+        cells: Sequence[int] = (),
+        terms: Terms | None = None,
+    ) -> dict[str, Any]:
+        nats = float(cost) / NAT
+        parts = {name: round(float(term[index]), 3) for name, term in (terms or {}).items()}
+        found = {
+            "kind": kind,
+            "cells": [_cell(candidates, track, int(one)) for one in cells],
+            "cost": nats,
+            "odds": in_words(nats),
+            "chosen": bool(chosen),
+            "terms": dict(sorted(parts.items(), key=lambda item: -abs(item[1]))),
+        }
+        if chosen and cells and solution.solver not in BASELINES:
+            found["margin"] = exact_margin(candidates, solution, **{which: index})
+        return found if confidence is None else found | {"probability": float(getattr(confidence, which)[index])}
+
+    past = [choice("appears", d.appear[row], solution.appears[row], "appear", row)]
+    future = [choice("disappears", d.disappear[row], solution.disappears[row], "disappear", row)]
+    lone = links.lone_daughter
+    for index in np.flatnonzero((links.source == row) | (links.target == row)).tolist():
+        source, target = int(links.source[index]), int(links.target[index])
+        kind, cells = ("division", [source, target]) if lone[index] else ("link", [source + target - row])
+        found = choice(kind, links.cost[index], solution.link_chosen[index], "link", index, cells, links.terms)
+        if lone[index] and "margin" in found:
+            found["margin"] = float(_to_the_link(links, np.array([index]), np.array([found["margin"]]))[0])
+        (future if source == row else past).append(found)
     for index in np.flatnonzero((z.mother == row) | (z.first == row) | (z.second == row)).tolist():
-        side = future if z.mother[index] == row else past
-        side.append(_division(candidates, solution, track, index))
-        if confidence is not None:
-            side[-1]["probability"] = float(confidence.division[index])
+        family = (z.mother[index], z.first[index], z.second[index])
+        found = choice("division", z.cost[index], solution.division_chosen[index], "division", index, family, z.terms)
+        (future if family[0] == row else past).append(found)
     if (division := third_daughters(candidates, solution).get(row)) is not None:
         past[0] |= {"kind": "division", "cells": [_cell(candidates, track, int(z.mother[division]))]}
     return {
@@ -170,44 +190,6 @@ def _cell(candidates: Candidates, track: IntArray, row: int) -> dict[str, Any]:
     z, y, x = np.round(d.position[row], 1).tolist()
     place = {"y": y, "x": x} if candidates.ndim == 2 else {"z": z, "y": y, "x": x}
     return {"frame": int(d.frame[row]), "label": int(d.label[row]), "track": int(track[row]), **place}
-
-
-def _end(kind: str, cost: np.int64, chosen: np.bool_) -> dict[str, Any]:
-    nats = float(cost) / NAT
-    return {"kind": kind, "cells": [], "cost": nats, "odds": in_words(nats), "chosen": bool(chosen), "terms": {}}
-
-
-def _link(
-    candidates: Candidates, solution: Solution, track: IntArray, index: int, *, to_future: bool
-) -> dict[str, Any]:
-    links = candidates.links
-    source, target = int(links.source[index]), int(links.target[index])
-    lone = bool(links.lone_daughter[index])
-    kind = "division" if lone else "link"
-    found = _choice(kind, links.cost[index], solution.link_chosen[index], links.terms, index)
-    rows = [source, target] if lone else [target if to_future else source]
-    found["cells"] = [_cell(candidates, track, row) for row in rows]
-    if found["chosen"] and solution.solver not in BASELINES:
-        found["margin"] = exact_margin(candidates, solution, link=index)
-        if lone:
-            found["margin"] = float(_to_the_link(links, np.array([index]), np.array([found["margin"]]))[0])
-    return found
-
-
-def _division(candidates: Candidates, solution: Solution, track: IntArray, index: int) -> dict[str, Any]:
-    z = candidates.divisions
-    found = _choice("division", z.cost[index], solution.division_chosen[index], z.terms, index)
-    found["cells"] = [_cell(candidates, track, int(row)) for row in (z.mother[index], z.first[index], z.second[index])]
-    if found["chosen"] and solution.solver not in BASELINES:
-        found["margin"] = exact_margin(candidates, solution, division=index)
-    return found
-
-
-def _choice(kind: str, cost: np.int64, chosen: np.bool_, terms: Mapping[str, FloatArray], index: int) -> dict[str, Any]:
-    nats = float(cost) / NAT
-    parts = {name: round(float(term[index]), 3) for name, term in terms.items()}
-    ordered = dict(sorted(parts.items(), key=lambda item: -abs(item[1])))
-    return {"kind": kind, "cost": nats, "odds": in_words(nats), "chosen": bool(chosen), "terms": ordered}
 
 
 def _best(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from celltrail.data import InputError, Sequence, find_sequences
+from celltrail.data.files.arrays.omezarr import is_zarr
 from celltrail.data.files.ctc import track_file
 from celltrail.data.files.file_formats import FORMATS
 from celltrail.data.files.folder import image_files
-from celltrail.data.files.omezarr import is_zarr
 
 Kind = Literal["result", "masks", "truth", "silver", "annotated"]
 SEQUENCE = re.compile(r"(\d{2,})(_GT|_ST|_RES)?")

@@ -15,8 +15,8 @@ from pathlib import Path
 from celltrail.dashboard.opening.finding import Found, Kind, find_movies, kind_of
 from celltrail.dashboard.opening.reading import AS_THE_FILES_SAY, Reading, choose_reading, reading_of
 from celltrail.data import InputError
+from celltrail.data.files.arrays.omezarr import is_zarr
 from celltrail.data.files.containment import inside
-from celltrail.data.files.omezarr import is_zarr
 
 KIND_NAMES: dict[Kind, str] = {
     "result": "result",

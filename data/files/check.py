@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.omezarr import is_zarr
 from celltrail.data.files.ctc import Sequence, find_sequences, track_file
 from celltrail.data.files.movie import Frames
-from celltrail.data.files.omezarr import is_zarr
 from celltrail.data.files.opening import inspect_folder, open_frames
 from celltrail.data.files.steps import find_step
 from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks

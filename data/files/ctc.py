@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.tiff import write_labels
+from celltrail.data.files.arrays.tiff import write_labels
 from celltrail.data.files.tracks import Tracks, format_tracks
 
 TRACK_FILES = ("res_track.txt", "man_track.txt")

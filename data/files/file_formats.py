@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.tiff import read_header, read_pages
+from celltrail.data.files.arrays.tiff import read_header, read_pages
 from celltrail.data.readers import films, microscopes, pictures
 from celltrail.data.readers.stacks import Header, Index, Kind, planes_of
 from celltrail.data.regular import refuse_special

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.npz import read_arrays
+from celltrail.data.files.arrays.npz import read_arrays
 from celltrail.data.labels.outlines import close_gaps
 from celltrail.data.regular import open_regular
 from celltrail.data.types import BoolArray, IntArray

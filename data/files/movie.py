@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.omezarr import ZarrSource
 from celltrail.data.files.file_formats import SlicesSource, Source
-from celltrail.data.files.omezarr import ZarrSource
 from celltrail.data.held import Held
 from celltrail.data.labels.instances import split_parts
 from celltrail.data.readers.stacks import Kind

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.omezarr import is_zarr, open_zarr
 from celltrail.data.files.folder import inspect_folder, list_frame_files
 from celltrail.data.files.movie import Frames
-from celltrail.data.files.omezarr import is_zarr, open_zarr
 from celltrail.data.files.one_file import Wish, dtype_problem, open_file
 from celltrail.data.held import hold
 from celltrail.data.labels.instances import judge_masks, refuse_masks

@@ -21,9 +21,9 @@ from celltrail.data.formats.geff import LABELS, is_geff, read_geff, write_geff
 from celltrail.data.formats.link_values import read_link_values
 from celltrail.data.formats.points import Points, radii_of, read_result, read_tracked_labels
 from celltrail.data.formats.tables import DIALECTS, read_table, write_table
-from celltrail.data.formats.trackmate import read_trackmate
-from celltrail.data.formats.trackmate_tables import edges_file
-from celltrail.data.formats.trackmate_writer import write_trackmate
+from celltrail.data.formats.trackmate.reading import read_trackmate
+from celltrail.data.formats.trackmate.tables import edges_file
+from celltrail.data.formats.trackmate.writing import write_trackmate
 from celltrail.data.progress import Progress, silent
 from celltrail.data.writing.output import output_file, output_folder, refuse_existing
 

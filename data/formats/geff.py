@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.omezarr import refuse_unsafe_codecs
+from celltrail.data.files.arrays.omezarr import refuse_unsafe_codecs
 from celltrail.data.formats.geff_axes import find_axes, frames_of, funtracks_scale, positions_of, trackmate_scale
 from celltrail.data.formats.points import (
     Points,

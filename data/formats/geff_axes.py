@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.formats.trackmate import scale_of
+from celltrail.data.formats.trackmate.reading import scale_of
 from celltrail.data.formats.units import is_frame, is_pixel, micrometres, seconds
 from celltrail.data.types import FloatArray, IntArray
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.formats.csv_file import as_numbers, as_whole, filled, plain, read_csv
 from celltrail.data.formats.points import Points, joined_tracks, order_by, points_from_links, rows_of_ids, unique_pairs
-from celltrail.data.formats.trackmate_tables import edges_file, read_trackmate_tables, write_trackmate_tables
+from celltrail.data.formats.trackmate.tables import edges_file, read_trackmate_tables, write_trackmate_tables
 from celltrail.data.types import IntArray
 
 if TYPE_CHECKING:

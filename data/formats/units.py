@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celltrail.data.files import tiff, zarr_metadata
+from celltrail.data.files.arrays import tiff, zarr_metadata
 
 PIXEL_NAMES = frozenset(("", "pixel", "pixels", "px", "voxel", "voxels", "vx", "none"))
 FRAME_NAMES = frozenset(("", "frame", "frames", "timepoint", "timepoints", "none", *PIXEL_NAMES))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.npz import read_arrays, write_arrays
+from celltrail.data.files.arrays.npz import read_arrays, write_arrays
 from celltrail.data.graph.validation import find_faults
 from celltrail.data.types import BoolArray, Codes, FloatArray, IntArray
 from celltrail.data.writing.output import output_file

@@ -21,9 +21,9 @@ from scipy.spatial import cKDTree
 
 from celltrail.data.columns import take
 from celltrail.data.errors import raise_if
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.ctc import digits_for, write_masks, write_track_file
 from celltrail.data.files.movie import ComputedFrames
-from celltrail.data.files.tiff import write_array
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.progress import Progress, silent
 from celltrail.data.simulation.cells import Colony, Habits, Looks, Outlines, Snapshot

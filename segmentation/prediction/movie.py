@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.tiff import read_pages, write_array, write_labels
 from celltrail.data.files.ctc import digits_for
 from celltrail.data.files.hypotheses import hash_of_mask, paint, write_hypotheses
 from celltrail.data.files.movie import part_of
-from celltrail.data.files.tiff import read_pages, write_array, write_labels
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.segmentation.net.checkpoint import find_model, load_model

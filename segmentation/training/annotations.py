@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.omezarr import is_zarr
 from celltrail.data.files.file_formats import FORMATS
 from celltrail.data.files.folder import list_frame_files
 from celltrail.data.files.movie import AnySource, Frames
-from celltrail.data.files.omezarr import is_zarr
 from celltrail.data.files.opening import open_images, open_labels, refuse_masks
 from celltrail.data.labels.instances import judge_masks
 from celltrail.data.readers.file_names import frame_number

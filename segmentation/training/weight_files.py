@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.movie import LazyFrames
 from celltrail.data.files.opening import number_of, open_images
-from celltrail.data.files.tiff import write_array
 from celltrail.data.writing.output import output_file
 
 FORMATS = ("tif", "npy")

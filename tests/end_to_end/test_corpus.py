@@ -23,8 +23,8 @@ import pytest
 import tifffile
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.ctc import write_masks, write_track_file
-from celltrail.data.files.tiff import write_array
 from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie
 
@@ -796,7 +796,7 @@ def test_output_on_a_full_disk(place: Path, tmp_path: Path, monkeypatch: pytest.
         written.append(path)
         write_array(path, array)
 
-    monkeypatch.setattr("celltrail.data.files.tiff.write_array", full)
+    monkeypatch.setattr("celltrail.data.files.arrays.tiff.write_array", full)
     assert console.run(app, ["track", str(place / "01_RES"), "--out", str(tmp_path / "out")]) == 1
     assert written
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.failed.log", "set"]

@@ -182,7 +182,7 @@ def xml_file(path: Path) -> None:
 
 
 def xml(path: Path) -> None:
-    from celltrail.data.formats.trackmate import read_trackmate
+    from celltrail.data.formats.trackmate.reading import read_trackmate
 
     read_trackmate(path)
 

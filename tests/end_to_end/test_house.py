@@ -59,7 +59,7 @@ def test_rooms_stand_on_the_rooms_below_them(root: Path, package: str) -> None:
     wrong = []
     for floor, room in enumerate(FLOORS[package]):
         above = [f"celltrail.{package}.{name}." for name in FLOORS[package][floor + 1 :]]
-        for path in (root / package / room).glob("*.py"):
+        for path in (root / package / room).rglob("*.py"):
             wrong += [f"{path.stem}: {name}" for name in imported_names(path) if name.startswith(tuple(above))]
     assert wrong == []
 

@@ -12,8 +12,8 @@ import pytest
 import tifffile
 
 import celltrail.cli
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.opening import open_labels
-from celltrail.data.files.tiff import write_array
 from celltrail.data.running import console
 
 FRAMES = 5

@@ -12,9 +12,9 @@ import pytest
 import tifffile
 
 import celltrail.cli
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.ctc import write_masks
 from celltrail.data.files.opening import open_labels
-from celltrail.data.files.tiff import write_array
 from celltrail.data.running import console
 from celltrail.data.simulation.scene import simulate_movie
 

@@ -15,7 +15,7 @@ import typer
 import celltrail
 import celltrail.cli
 from celltrail.data.errors import InputError
-from celltrail.data.files.tiff import write_labels
+from celltrail.data.files.arrays.tiff import write_labels
 from celltrail.data.formats.convert import convert_movie
 from celltrail.data.running import console
 from celltrail.data.settings import number_problem

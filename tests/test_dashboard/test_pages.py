@@ -20,8 +20,8 @@ from celltrail.dashboard.judging import charts, events
 from celltrail.dashboard.opening import content, registry, sample
 from celltrail.dashboard.working import jobs
 from celltrail.data import open_labels, read_tracks
+from celltrail.data.files.arrays.tiff import write_labels
 from celltrail.data.files.ctc import write_track_file
-from celltrail.data.files.tiff import write_labels
 from celltrail.data.files.tracks import clip_tracks
 from celltrail.data.simulation.scene import simulate_movie, write_movie
 from celltrail.data.writing.output import output_folder

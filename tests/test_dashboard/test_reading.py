@@ -14,7 +14,7 @@ pytest.importorskip("streamlit")
 from celltrail.dashboard.opening import content, registry
 from celltrail.dashboard.opening.reading import AS_THE_FILES_SAY, Reading, choose_reading
 from celltrail.dashboard.working.plans import plan_tracks
-from celltrail.data.files.tiff import write_array
+from celltrail.data.files.arrays.tiff import write_array
 
 OpenPage = Any
 MOVIE = np.random.default_rng(0).integers(0, 255, (4, 2, 32, 40), dtype=np.uint8)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.check import Problem, Section, find_problems
 from celltrail.data.files.ctc import write_masks, write_track_file
-from celltrail.data.files.tiff import write_array
 from celltrail.data.files.tracks import Tracks
 
 #          frame 0   1   2   3

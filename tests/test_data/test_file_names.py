@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.check import find_problems
 from celltrail.data.files.opening import number_of, open_images, open_labels
-from celltrail.data.files.tiff import write_array
 
 Name = Callable[[int], str]
 SIZE = (6, 7)

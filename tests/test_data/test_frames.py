@@ -11,6 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.movie import ComputedFrames, PartOfMovie
 from celltrail.data.files.opening import (
     list_frame_files,
@@ -20,7 +21,6 @@ from celltrail.data.files.opening import (
     open_labels,
     parse_frames,
 )
-from celltrail.data.files.tiff import write_array
 
 
 def write_frames(folder: Path, names: list[str], shape: tuple[int, ...] = (5, 6), dtype: type = np.uint16) -> Path:
@@ -300,7 +300,7 @@ def test_opening_reads_no_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     for name in ("TiffPage.asarray", "TiffFrame.asarray", "TiffPageSeries.asarray"):
         monkeypatch.setattr(f"tifffile.tifffile.{name}", refuse)
-    monkeypatch.setattr("celltrail.data.files.tiff.imagecodecs.deflate_decode", refuse)
+    monkeypatch.setattr("celltrail.data.files.arrays.tiff.imagecodecs.deflate_decode", refuse)
     for path in ("frames", "stack.tif", "stack.npy"):
         assert len(open_images(tmp_path / path)) in (3, 4)
     with pytest.raises((AssertionError, InputError)):

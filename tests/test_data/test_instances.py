@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.check import find_problems
 from celltrail.data.files.opening import open_images, open_instances, open_labels, refuse_masks
-from celltrail.data.files.tiff import write_array
 from celltrail.data.labels.instances import find_parts, judge_masks, looks_like_mask, split_parts
 
 Masks = dict[int, NDArray[np.uint16]]

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.ctc import write_masks, write_track_file
-from celltrail.data.files.tiff import write_array
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_margins
 from celltrail.data.formats.points import Points, points_between, read_result

@@ -16,8 +16,8 @@ import pytest
 import tifffile
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.tiff import write_array
 from celltrail.data.files.ctc import write_masks, write_track_file
-from celltrail.data.files.tiff import write_array
 from celltrail.data.files.tracks import Tracks
 from celltrail.data.formats.napari_reader import find_reader, read_layers, tracks_layer
 from celltrail.data.formats.points import Points

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.npz import SMALL, read_arrays
 from celltrail.data.files.hypotheses import read_hypotheses
-from celltrail.data.files.npz import SMALL, read_arrays
 from celltrail.data.graph.candidates import load_graph, save_graph
 from celltrail.data.simulation.scene import simulate_movie
 from celltrail.tracking import track

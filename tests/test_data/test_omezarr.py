@@ -215,7 +215,7 @@ def test_a_store_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
 
 def test_a_codec_that_runs_code_is_found_behind_a_link(tmp_path: Path) -> None:
     """The store follows links, so whoever looks for codecs does too; and round in circles only once."""
-    from celltrail.data.files.omezarr import refuse_unsafe_codecs
+    from celltrail.data.files.arrays.omezarr import refuse_unsafe_codecs
 
     array = tmp_path / "elsewhere" / "nodes" / "props" / "x" / "values"
     array.mkdir(parents=True)

@@ -16,9 +16,9 @@ import pytest
 
 import celltrail.cli
 from celltrail.data.errors import InputError
+from celltrail.data.files.arrays.tiff import write_labels
 from celltrail.data.files.opening import open_images, open_labels
 from celltrail.data.files.pins import read_pins
-from celltrail.data.files.tiff import write_labels
 from celltrail.data.files.tracks import read_tracks
 from celltrail.data.formats.csv_file import read_csv
 from celltrail.data.graph.candidates import load_graph

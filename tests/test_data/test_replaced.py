@@ -12,8 +12,8 @@ import pytest
 
 import celltrail.cli
 from celltrail.data.errors import InputError, Replaced
+from celltrail.data.files.arrays.tiff import write_labels
 from celltrail.data.files.opening import open_labels
-from celltrail.data.files.tiff import write_labels
 from celltrail.data.files.tracks import read_tracks
 from celltrail.data.held import TRIES, Held, check_held, read_whole
 from celltrail.data.running import console

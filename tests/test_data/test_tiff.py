@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from celltrail.data.errors import InputError
-from celltrail.data.files.tiff import read_header, read_pages, write_array, write_labels
+from celltrail.data.files.arrays.tiff import read_header, read_pages, write_array, write_labels
 
 IMAGE = np.arange(48, dtype=np.uint16).reshape(6, 8)
 

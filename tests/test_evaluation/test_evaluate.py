@@ -269,7 +269,7 @@ def test_the_report_begins_with_the_verdict_and_pictures(sequence: Write, tmp_pa
 
 
 def test_the_report_shows_the_images_beside_the_truth(tmp_path: Path) -> None:
-    from celltrail.data.files.tiff import write_array
+    from celltrail.data.files.arrays.tiff import write_array
     from celltrail.evaluation.reports.sequence_report import images_beside, write_report
 
     gt, res = write_sequence(tmp_path, *random_pair(9))

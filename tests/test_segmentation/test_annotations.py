@@ -11,7 +11,7 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from celltrail.data.errors import InputError  # noqa: E402
-from celltrail.data.files.tiff import write_array  # noqa: E402
+from celltrail.data.files.arrays.tiff import write_array  # noqa: E402
 from celltrail.segmentation.training.annotated import split_off  # noqa: E402
 from celltrail.segmentation.training.annotations import open_annotations  # noqa: E402
 

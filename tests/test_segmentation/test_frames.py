@@ -11,8 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from celltrail.data.errors import InputError  # noqa: E402
+from celltrail.data.files.arrays.tiff import write_array, write_labels  # noqa: E402
 from celltrail.data.files.opening import open_images, open_labels  # noqa: E402
-from celltrail.data.files.tiff import write_array, write_labels  # noqa: E402
 from celltrail.segmentation.net.model import Preprocessing  # noqa: E402
 from celltrail.segmentation.net.resize import resize_labels  # noqa: E402
 from celltrail.segmentation.training.annotated import (  # noqa: E402

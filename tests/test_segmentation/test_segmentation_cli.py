@@ -13,8 +13,8 @@ import typer
 
 torch = pytest.importorskip("torch")
 
+from celltrail.data.files.arrays.tiff import write_array, write_labels  # noqa: E402
 from celltrail.data.files.opening import open_labels  # noqa: E402
-from celltrail.data.files.tiff import write_array, write_labels  # noqa: E402
 from celltrail.data.running import console  # noqa: E402
 from celltrail.segmentation.cli import add_commands  # noqa: E402
 from celltrail.segmentation.net.checkpoint import load_model  # noqa: E402

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.files.tiff import MAX_FRAME_BYTES
-from celltrail.data.files.zarr_metadata import (
+from celltrail.data.files.arrays.tiff import MAX_FRAME_BYTES
+from celltrail.data.files.arrays.zarr_metadata import (
     brief,
     channel_names,
     find_image,

@@ -1,0 +1,1 @@
+"""Files that hold arrays: TIFF, OME-Zarr, NumPy archives."""

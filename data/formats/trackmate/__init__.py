@@ -1,0 +1,1 @@
+"""What TrackMate reads and writes: XML, and tables of spots and links."""
