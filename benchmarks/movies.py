@@ -55,7 +55,7 @@ class Movie:
             free = int(labels.max(initial=0)) + 1
             for marker in np.unique(markers[markers > 0]):
                 inside = markers == marker
-                if np.bincount(labels[inside]).max(initial=0) * 2 > inside.sum() and labels[inside].any():
+                if np.bincount(labels[inside])[1:].max(initial=0) * 2 > inside.sum():
                     continue
                 centre = np.argwhere(inside).mean(axis=0)
                 grid = np.ogrid[tuple(slice(0, n) for n in labels.shape)]
