@@ -5,7 +5,7 @@
 The development movies as they are, every 2nd frame of them, and with one mask in two hundred dropped. ``rate``: ends and beginnings that
 nothing but a gap explains, of all links of a solution without gaps; ``gaps``: those that are chosen if they are asked for
 (``--max-gap 4``), ``true``: how many of them go from a cell to the same one, which the truth shows in between.
-The mean rate of masks as they are and of every 2nd frame is `celltrail.tracking.preparing.unseen.CHANCE`; but for testing_dataset,
+No movie of masks as they are, nor every 2nd frame of one, has a higher rate than `celltrail.tracking.preparing.unseen.CHANCE`; but for testing_dataset,
 whose truth ends tracks where a mask is missing, and PhC-C2DL-PSC, whose masks do miss cells.
 """
 

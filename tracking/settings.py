@@ -55,7 +55,7 @@ class TrackSettings:
     appear: float | None = setting(None, nats("Cost of appearing or disappearing inside the image.", shown="7"))
     border: float | None = setting(None, nats("The same near the side.", shown="3"))
     gap_cost: float | None = setting(
-        None, nats("Cost of each frame in which a cell goes unseen.", shown="from the movie")
+        None, nats("Cost of going unseen for a frame; each further one in a row costs 1 nat.", shown="from the movie")
     )
     late: float | None = setting(None, nats("Cost of a daughter seen a frame after her sister.", shown="6"))
     hypotheses: bool | None = setting(

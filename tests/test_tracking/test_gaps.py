@@ -71,6 +71,35 @@ def test_the_price_of_a_gap_never_rests_on_gaps_that_were_allowed():
     assert result.run["scale"]["gap_rate"] == 0
 
 
+def test_one_that_is_unseen_mostly_stays_so_for_a_while():
+    """The first frame costs what gaps cost in this movie, each further one as much as one that shows no cell at all."""
+    price = {}
+    for lost in (1, 2, 3):
+        result = track(hide(still(frames=12), 6, *range(4, 4 + lost)))
+        links, frame = result.candidates.links, result.candidates.detections.frame
+        over = result.solution.link_chosen & (frame[links.target] - frame[links.source] == 1 + lost)
+        (price[lost],) = links.terms["unseen"][over].tolist()
+        assert price[lost] == pytest.approx(result.run["constants"]["gap"] + lost - 1, abs=0.01)
+
+
+def passing(width):
+    """A cell slides to the right, is not seen in two frames, and comes back a little lower; the others hardly move."""
+    y, x = np.mgrid[:96, :width]
+    masks = {}
+    for t, place in enumerate([82, 84, 86, 88, 91, None, None, 91, 88, 86, 84, 82]):
+        labels = still(frames=12)[t]
+        masks[t] = np.pad(np.where(labels == 4, 0, labels), ((0, 0), (0, width - 96)))
+        if place:
+            masks[t][np.hypot(y - 14 - 5 * (t > 6), x - place) <= 6] = 4
+    return masks
+
+
+def test_one_that_leaves_at_the_side_and_comes_back_is_no_gap():
+    at_the_side, inside = track(passing(96)), track(passing(136))
+    assert at_the_side.run["filled"] == at_the_side.run["scale"]["gap_rate"] == 0
+    assert inside.run["filled"] == 2
+
+
 @pytest.mark.parametrize("lost", [1, 3])
 def test_the_limit_is_in_frames_and_obeyed(lost):
     masks = hide(still(frames=12), 6, *range(4, 4 + lost))

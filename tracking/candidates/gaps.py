@@ -1,9 +1,8 @@
 """Cells that may have gone unseen: links over frames in which a cell has no mask, where there is evidence for it.
 
 The evidence is taken from a solution without any gap. There, a cell that went unseen ends, and begins again a few
-frames later, near where it was (or is taken for an unlikely daughter); and its place in between is empty. A place that another mask covers speaks against it.
-So do a future of the one or a past of the other that fit; and a speck, far smaller than a typical cell, that comes and goes
-may be none. A daughter that is seen a frame later than her sister
+frames later, near where it was, or can be set free for less than that (:mod:`celltrail.tracking.candidates.loose`); and its place in between
+is empty. A place that another mask covers speaks against it. So do a future of the one or a past of the other that fit. A daughter that is seen a frame later than her sister
 begins near a cell that has become clearly smaller.
 
 What competes with such a link for its two cells is put beside it, so that its features (how much nearer than the
@@ -13,20 +12,19 @@ next) are those of any link; those rivals are never chosen, because they are con
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from celltrail.data.columns import take
-from celltrail.data.graph.candidates import NAT, Candidates, Solution
 from celltrail.data.types import BoolArray, FloatArray, IntArray
 from celltrail.tracking.candidates.links import (
     BACKWARD,
     DAUGHTER_RADIUS,
     FORWARD,
     RADIUS,
-    WITH_ONE_DAUGHTER,
     LinkTable,
     join_links,
     mother_size,
@@ -34,58 +32,14 @@ from celltrail.tracking.candidates.links import (
     no_links,
     typical_diameter,
 )
+from celltrail.tracking.candidates.loose import Loose
 from celltrail.tracking.measuring.drift import predict_shift
 from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable
 
-WEAK = 2 * NAT  # a link of the first solution that costs more may be wrong: its cells may end and begin there
-SURE = 2.0  # nats of a link, below which an end and a beginning are counted as one cell
+DEAREST = 4.0  # nats that it may cost to set both cells of a gap free: no gap saves more than that, after its own price
 COVERED = 0.5  # share of its place that others may cover at most, for a cell to have been there unseen
-SPECK = 0.4  # of the median area: a smaller object that flickers is no cell that went unseen
 CONTESTED = 2.0  # what stands in `LinkTable.doubt` where one of the cells goes another way
-
-
-@dataclass(frozen=True)
-class Loose:
-    """Cells without a good future, and without a good past, in a first solution.
-
-    Attributes
-    ----------
-    ends, begins : BoolArray
-        bool (n,), used cells whose track ends or begins there, goes on by a weak link, or begins by a division that is
-        unlikely; specks inside the image are left out.
-    ended, begun : BoolArray
-        bool (n,), those of them whose track ends or begins indeed.
-    smaller : BoolArray
-        bool (n,), cells that become clearly smaller: of a division only one daughter may be seen.
-    """
-
-    ends: BoolArray
-    begins: BoolArray
-    ended: BoolArray
-    begun: BoolArray
-    smaller: BoolArray
-
-
-def find_loose(candidates: Candidates, solution: Solution, area: IntArray, typical: float) -> Loose:
-    """Where the tracks of a solution without gaps begin and end; ``area``: of each detection, in voxels, and the
-    ``typical`` one."""
-    ends, begins = solution.disappears & solution.used, solution.appears & solution.used
-    ended, begun = ends.copy(), begins.copy()
-    links = candidates.links
-    weak = np.flatnonzero(solution.link_chosen & (links.cost > WEAK))
-    smaller = np.zeros(len(ends), dtype=np.bool_)
-    ends[links.source[weak]] = begins[links.target[weak]] = True
-    doubtful = np.flatnonzero(solution.division_chosen & (candidates.divisions.cost > 0))
-    for daughter in (candidates.divisions.first, candidates.divisions.second):
-        begins[daughter[doubtful]] = True
-    speck = (area < SPECK * typical) & (candidates.detections.border > 0)
-    ends &= ~speck
-    begins &= ~speck
-    chosen = np.flatnonzero(solution.link_chosen)
-    shrinks = area[links.target[chosen]] <= WITH_ONE_DAUGHTER * area[links.source[chosen]]
-    smaller[links.source[chosen[shrinks]]] = True
-    return Loose(ends, begins, ends & ended, begins & begun, smaller)
 
 
 def find_gaps(
@@ -129,26 +83,38 @@ def _near_pairs(table: DetectionTable, loose: Loose, max_gap: int) -> Iterator[t
     start, place = table.frame_starts(), table.place
     when = table.time[start[:-1]]
     diameter, size = typical_diameter(table), mother_size(table, typical_diameter(table))
-    begins = [np.flatnonzero(loose.begins[start[j] : start[j + 1]]) + start[j] for j in range(len(when))]
+    loosest = DEAREST - min(loose.future.min(initial=0), loose.past.min(initial=0))
+    ends, begins = loose.future < loosest, loose.past < loosest
+    begin_rows = [np.flatnonzero(begins[start[j] : start[j + 1]]) + start[j] for j in range(len(when))]
     for i in range(len(when) - 1):
         here = slice(int(start[i]), int(start[i + 1]))
-        ends = np.flatnonzero(loose.ends[here]) + here.start
+        end_rows = np.flatnonzero(ends[here]) + here.start
         shrinking = np.flatnonzero(loose.smaller[here]) + here.start
         for j in range(i + 1, int(np.searchsorted(when, when[i] + max_gap + 1, side="right"))):
             span = int(when[j] - when[i])
             late = shrinking if span == 2 else shrinking[:0]
-            if span == 1 or not len(begins[j]) or not len(ends) + len(late):
+            there = begin_rows[j]
+            if span == 1 or not len(there) or not len(end_rows) + len(late):
                 continue
             moved = place[here] + span * table.shift[1][here] * table.scale
-            tree = cKDTree(place[begins[j]])
-            found = [
-                (row, int(begins[j][k]))
-                for rows, reach in ((ends, np.full(len(ends), RADIUS * diameter)), (late, DAUGHTER_RADIUS * size[late]))
-                for row, near in zip(rows.tolist(), tree.query_ball_point(moved[rows - here.start], reach), strict=True)
-                for k in near
-            ]
-            if found:
-                yield here, slice(int(start[j]), int(start[j + 1])), span, np.unique(np.array(found), axis=0).T
+            tree = cKDTree(place[there])
+            gaps = _within(tree, end_rows, moved[end_rows - here.start], RADIUS * diameter)
+            gaps = gaps[:, loose.between(gaps[0], there[gaps[1]]) < DEAREST]
+            births = _within(tree, late, moved[late - here.start], DAUGHTER_RADIUS * size[late])
+            births = births[:, loose.past[there[births[1]]] < 0]
+            found = np.concatenate([gaps, births], axis=1)
+            if found.size:
+                pairs = np.unique(np.stack([found[0], there[found[1]]]), axis=1)
+                yield here, slice(int(start[j]), int(start[j + 1])), span, pairs
+
+
+def _within(tree: cKDTree, rows: IntArray, places: FloatArray, reach: float | FloatArray) -> IntArray:
+    """Rows, and the points of a tree within reach of their places, int64 (2, k)."""
+    if not len(rows):
+        return np.zeros((2, 0), dtype=np.int64)
+    near: Any = tree.query_ball_point(places, reach)  # as many lists as places
+    points = np.concatenate([np.zeros(0, dtype=np.int64), *(np.array(found, dtype=np.int64) for found in near)])
+    return np.stack([np.repeat(rows, [len(found) for found in near]), points])
 
 
 def _links_between(
@@ -210,7 +176,7 @@ def _covered(table: DetectionTable, loose: Loose, glimpses: Glimpses, u: int, w:
     A daughter that is late lies where she is seen first; all other cells are between the two places.
     """
     frame, position = int(table.frame[u]), table.position
-    late = not loose.ends[u]
+    late = loose.future[u] + loose.past[w] >= DEAREST
     worst = 0.0
     for k in range(1, span):
         share = 1.0 if late else k / span
@@ -220,17 +186,15 @@ def _covered(table: DetectionTable, loose: Loose, glimpses: Glimpses, u: int, w:
     return worst
 
 
-def count_unseen(links: LinkTable, loose: Loose, cost: FloatArray) -> int:
-    """How many cells of a movie went unseen for a while: pairs of an end and a beginning that nothing else explains.
+def count_unseen(links: LinkTable, evidence: FloatArray) -> int:
+    """How many cells of a movie went unseen for a while, as far as nothing else explains it.
 
     Parameters
     ----------
     links : LinkTable
         Those of `find_gaps`.
-    loose : Loose
-        The ends and beginnings.
-    cost : float64 (m,)
-        Of each link in nats, apart from that of going unseen.
+    evidence : float64 (m,)
+        Nats by which each is likelier one cell than two.
 
     Returns
     -------
@@ -238,12 +202,11 @@ def count_unseen(links: LinkTable, loose: Loose, cost: FloatArray) -> int:
         The number of pairs, best first and each cell in one of them, whose place is empty in frames that show other
         cells, and that are more likely one cell than not.
     """
-    sure = (links.doubt <= COVERED) & (cost < SURE) & (links.missed > links.blank)
-    sure &= loose.ended[links.source] & loose.begun[links.target]
+    sure = (links.doubt <= COVERED) & (evidence > 0) & (links.missed > links.blank)
     rows = np.flatnonzero(sure)
     ended: set[int] = set()
     begun: set[int] = set()
-    for row in rows[np.argsort(cost[rows], kind="stable")].tolist():
+    for row in rows[np.argsort(-evidence[rows], kind="stable")].tolist():
         u, w = int(links.source[row]), int(links.target[row])
         if u not in ended and w not in begun:
             ended.add(u)
@@ -251,10 +214,13 @@ def count_unseen(links: LinkTable, loose: Loose, cost: FloatArray) -> int:
     return len(ended)
 
 
-def plausible(links: LinkTable, loose: Loose, cost: FloatArray, limit: float) -> LinkTable:
-    """The links that may pay, below a cost of ``limit`` nats, and their rivals; late daughters are left to their divisions."""
-    late = ~loose.ends[links.source]
-    wanted = (links.doubt <= COVERED) & ((cost < limit) | late)
+def is_late(links: LinkTable, loose: Loose) -> BoolArray:
+    """Which links are there for a daughter that is seen a frame later than her sister, bool (m,)."""
+    return np.asarray((links.doubt <= COVERED) & (loose.between(links.source, links.target) >= DEAREST))
+
+
+def with_rivals(links: LinkTable, wanted: BoolArray) -> LinkTable:
+    """The links that are wanted, and those from the same cells or to them, over as many frames."""
     if not wanted.any():
         return no_links()
     key_u, key_w = links.key(links.source), links.key(links.target)

@@ -48,15 +48,16 @@ class Constants:
     border : float
         The same near its side.
     gap : float
-        Each frame in which a linked cell was not seen, though others were. Where a movie shows no such frame, this
+        The first frame in which a linked cell was not seen, though others were. Where a movie shows no such frame, this
         is also what appearing costs in the second frame, and disappearing in the last but one.
     blank : float
-        Each frame in which a linked cell was not seen, nor any other.
+        Each further such frame in a row, and each in which no cell was seen: in masks that miss cells, one that is
+        missing is missing in the next frame, too, in four of ten cases.
     margin : float
         How near the side counts as border, in diameters of a typical cell.
     late : float
         A daughter that is first seen a frame after her sister (two daughters that both come a frame late: their
-        mother went unseen for ``gap``).
+        mother went unseen, for ``gap``).
     outside : float
         A daughter whose sister is born outside the image, on top of ``border``.
     false : float
@@ -93,8 +94,8 @@ class Constants:
             f"a daughter first seen a frame after her sister costs {self.late:g} nats: one birth in {np.exp(self.late):,.0f}",
             f"a daughter whose sister is outside the image costs {self.border + self.outside:g} nats ({self.border:g} of them as a cell that leaves there): one birth in {np.exp(self.border + self.outside):,.0f}",
             f"leaving out a small detection that nothing precedes or follows costs {self.false:g} nats",
-            f"each frame in which a cell goes unseen costs {self.gap:g} nats: it happens to one cell in {np.exp(self.gap):,.0f}",
-            f"each such frame that shows no cell at all costs {self.blank:g} nats: a cell is gone after it with odds of 1 : {np.exp(self.blank):.3g}",
+            f"going unseen costs {self.gap:g} nats: it happens to one cell in {np.exp(self.gap):,.0f}",
+            f"each further frame of it, and each that shows no cell at all, costs {self.blank:g} nats: odds of 1 : {np.exp(self.blank):.3g} that it goes on",
         ]
 
 
@@ -352,9 +353,12 @@ def unlikely_cost(logit: FloatArray, constants: Constants) -> FloatArray:
 
 
 def unseen_cost(links: LinkTable, constants: Constants) -> FloatArray:
-    """What the frames cost in which the cells of some links went unseen, in nats, float64 (m,)."""
-    blank = links.blank.astype(np.float64)
-    return np.asarray(constants.gap * (links.missed - blank) + constants.blank * blank)
+    """What the frames cost in which the cells of some links went unseen, in nats, float64 (m,).
+
+    ``gap + blank * (frames - 1)``, or ``blank * frames`` where none of the frames shows another cell.
+    """
+    among_others = links.missed > links.blank
+    return np.asarray((constants.gap - constants.blank) * among_others + constants.blank * links.missed)
 
 
 def _price_divisions(

@@ -6,19 +6,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from celltrail.data.columns import take
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.types import Masks
 from celltrail.tracking.candidates.features import link_features
-from celltrail.tracking.candidates.gaps import count_unseen, find_gaps, find_loose, plausible
+from celltrail.tracking.candidates.gaps import COVERED, count_unseen, find_gaps, is_late, with_rivals
 from celltrail.tracking.candidates.links import LinkTable
+from celltrail.tracking.candidates.loose import find_loose
 from celltrail.tracking.candidates.parts import UnpricedCandidates
 from celltrail.tracking.costs.pricing import Constants, CostModel, unlikely_cost, unseen_cost
 from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable
 
 RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
-CHANCE = 0.002  # of the links look like a gap in masks that miss no cell: one cell ends, and another begins (benchmarks/chance.py)
+CHANCE = 0.001  # of the links, at most, look like a gap in masks that miss no cell: one ends, another begins (benchmarks/chance.py)
+SURELY = 1.5  # standard deviations by which there are more than by chance, where cells do go unseen
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ def look_for_gaps(
 ) -> Unseen:
     """Ask a solution without gaps where cells may have gone unseen, and set the price of that.
 
-    The price of a frame is minus the logarithm of how often it happens: the rate of ends and beginnings that nothing
+    The price of a gap is minus the logarithm of how often it happens: the rate of pairs of cells that nothing
     but a gap explains, with a prior of one gap in a hundred links that weighs as much as 50 links. It is never taken
-    from a solution that was allowed gaps, which would confirm itself. Some ends and beginnings look like a gap in any
-    movie. Where there are not more of them than twice what chance brings, apart from the prior, gaps are believed only over frames without
+    from a solution that was allowed gaps, which would confirm itself. A pair is evidence by its log-odds, less what speaks for two cells: at the side of the image an end and a beginning cost less,
+    and where neighbours must change places for a gap, it saves less. Some pairs look like a gap in any
+    movie. Where there are not clearly more of them than chance brings, gaps are believed only over frames without
     any cell.
 
     Parameters
@@ -81,13 +83,17 @@ def look_for_gaps(
     loose = find_loose(candidates, first, problem.table.area, problem.table.typical_area)
     table, links = find_gaps(problem.table, loose, Glimpses(masks, problem.table, first.used), max_gap=max_gap)
     logit, _ = model.link(link_features(table, links, problem.usual), len(links))
+    # An end and a beginning inside the image cost 2 * appear: where setting both cells free saves less, two cells are likelier.
+    evidence = logit - loose.between(links.source, links.target) - 2 * constants.appear
+    count, chosen = count_unseen(links, evidence), int(first.link_chosen.sum())
     seen, all_links = RATE_PRIOR
-    count, chosen = count_unseen(links, loose, -logit), int(first.link_chosen.sum())
     price_of_gap = constants.gap if fixed else -float(np.log((count + seen) / (chosen + all_links)))
     constants = replace(constants, gap=price_of_gap)
     cost = unseen_cost(links, constants) + unlikely_cost(logit, constants) - logit
-    found = plausible(links, loose, cost, 2 * constants.appear)
-    if seen + count < 2 * CHANCE * chosen and not (asked or fixed):
-        found = take(found, found.missed == found.blank)
+    by_chance = CHANCE * chosen
+    believed = asked or fixed or count > by_chance + SURELY * np.sqrt(by_chance)
+    pays = (links.doubt <= COVERED) & (cost < 2 * constants.appear)
+    found = with_rivals(links, is_late(links, loose) | pays & (believed | (links.missed == links.blank)))
     rate = count / max(chosen + count, 1)
-    return Unseen(table, found, rate, constants if len(found) or fixed else replace(constants, gap=Constants.gap))
+    settled = constants if fixed or (believed and len(found)) else replace(constants, gap=Constants.gap)
+    return Unseen(table, found, rate, settled)
