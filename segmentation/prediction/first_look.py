@@ -1,7 +1,7 @@
 """What a few frames tell about a movie before it is segmented: how wide cells are, which grey values, whether the model fits.
 
-A movie has one scale, and grey values that change slowly (bleaching). Frames that do not agree are stills: each is looked
-at alone.
+A movie has one scale (two, where its cells have two sizes: `celltrail.segmentation.prediction.two_sizes`), and grey values
+that change slowly (bleaching). Frames that do not agree are stills: each is looked at alone.
 """
 
 from __future__ import annotations

@@ -207,10 +207,13 @@ def choose(small: FoundHypotheses, large: FoundHypotheses) -> tuple[FoundHypothe
             won.append(row)
             beaten |= inside
     kept = [row for row, out in zip(small.best, beaten, strict=True) if not out]
-    mine, theirs = _painted(small.hypotheses, kept) > 0, _painted(large.hypotheses, won) > 0
+    theirs = _painted(large.hypotheses, won) > 0
     rows = _left(FoundHypotheses(small.hypotheses, kept), theirs, 0, 0)
+    mine = np.zeros(theirs.shape, dtype=bool)  # with all alternatives: different regions never overlap
+    for box, mask, *_ in rows:
+        mine[box] |= mask
     regions = 1 + max((row[4] for row in rows), default=-1)
-    rows += _left(FoundHypotheses(large.hypotheses, won), mine & ~theirs, len(rows), regions)
+    rows += _left(FoundHypotheses(large.hypotheses, won), mine, len(rows), regions)
     *columns, chosen = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(6)]
     gap = min(small.hypotheses.gap, large.hypotheses.gap)
     both = pack_hypotheses(small.hypotheses.shape, *columns, gap=gap)

@@ -163,5 +163,6 @@ def test_a_movie_of_two_sizes_is_said_to_be_one(tmp_path: Path, capsys: pytest.C
         found = read_hypotheses(tmp_path / f"out/hyp{frame:03d}.npz")
         assert found.mask_sha256
         assert len(found) > mask.max()
+        assert all(len(set(found.region[pair])) == 1 for pair in find_conflicts(found))
         binary = np.asarray(Image.open(tmp_path / f"out/binary{frame:03d}.png")) > 0
         assert binary[mask > 0].mean() > 0.95
