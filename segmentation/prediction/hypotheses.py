@@ -31,6 +31,7 @@ PROMINENCE = 0.03  # a peak lower than this above its saddles is noise
 SADDLE = 0.1  # basins that meet lower than this are never one cell
 OUTLINES = (0.0, -0.25, 0.25)  # normal, wider and narrower: change of the threshold
 UNUSUAL = 4.0  # log-odds that a change of the threshold by 1 costs
+CUT = 0.25  # of the usual size that is left of a cell where the image cuts it, at least
 LARGEST = 12.0  # basins are not joined to more than this many times the area of the usual one
 DIFFERENT = 0.07  # an outline is worth a candidate of its own if it changes the area by this part
 
@@ -106,7 +107,9 @@ def find_hypotheses(prediction: Prediction, settings: InstanceSettings, usual: f
         for change, mask in outlines(whole, probability, settings):
             if score is None:
                 # Where the usual size is given, a cell that is cut by the image may be smaller.
-                size = min(typical, float(np.count_nonzero(mask))) if usual and _is_cut(box, basins.shape) else typical
+                size = typical
+                if usual and _is_cut(box, basins.shape):
+                    size = min(typical, max(float(np.count_nonzero(mask)), CUT * typical))
                 score = score_of(features(node, nodes, probability, mask, size), settings.score)
             rows_of.setdefault(index, []).append(len(rows))
             rows.append((box, mask, score - UNUSUAL * abs(change), parent, region_of[index]))

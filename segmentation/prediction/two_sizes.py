@@ -29,6 +29,7 @@ from celltrail.segmentation.prediction.tiles import Prediction, predict
 
 FEWEST, SHARE = 3, 0.05  # cells that one size loses, and their part of all cells, below which they are debris
 SURE = 4.5  # log-odds of such cells; lone cells of the usual size stand at about 6
+PIECES = 1.0  # log-odds that several small cells must be better than a large one that they fill: it may be bent
 CHECKED = 448, 1024  # sides, in pixels of the net, of the part of an image in which narrow and wide cells are checked
 
 
@@ -203,7 +204,8 @@ def choose(small: FoundHypotheses, large: FoundHypotheses) -> tuple[FoundHypothe
     for row in large.best:
         pixels = large.hypotheses.pixels(row)
         inside = 2 * np.bincount(owner.ravel()[pixels], minlength=len(areas) + 1)[1:] > areas
-        if large.hypotheses.score[row] * len(pixels) >= value[inside].sum():
+        better = PIECES * areas[inside].sum() if np.count_nonzero(inside) > 1 else 0.0
+        if large.hypotheses.score[row] * len(pixels) >= value[inside].sum() - better:
             won.append(row)
             beaten |= inside
     kept = [row for row, out in zip(small.best, beaten, strict=True) if not out]

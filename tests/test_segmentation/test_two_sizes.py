@@ -117,7 +117,7 @@ def test_a_large_cell_or_the_small_ones_inside_it() -> None:
     assert np.count_nonzero(image == image[5, 20]) == 16  # the cell that touches is cut, and stays
     assert not len(find_conflicts(both.hypotheses))
     assert len(set(both.hypotheses.region.tolist())) == 3
-    both, large = choose(reading(*small), reading((*WHOLE, 2.0)))
+    both, large = choose(reading(*small), reading((*WHOLE, 1.5)))
     assert len(both.best) == 4
     assert not large.any()
     nothing = reading()
