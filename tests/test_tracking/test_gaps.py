@@ -18,8 +18,11 @@ from celltrail.data.files.steps import find_step
 from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_filled
 from celltrail.data.formats.points import links_of, read_result
 from celltrail.tracking import track, write_result
+from celltrail.tracking.candidates.links import LinkTable, join_links
 from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import measure_movie
+from celltrail.tracking.preparing import preparation
+from celltrail.tracking.preparing.unseen import look_for_gaps
 
 Y, X = np.mgrid[:96, :96]
 
@@ -80,6 +83,45 @@ def test_one_that_is_unseen_mostly_stays_so_for_a_while():
         over = result.solution.link_chosen & (frame[links.target] - frame[links.source] == 1 + lost)
         (price[lost],) = links.terms["unseen"][over].tolist()
         assert price[lost] == pytest.approx(result.run["constants"]["gap"] + lost - 1, abs=0.01)
+
+
+def test_where_cells_go_unseen_the_movie_is_looked_at_twice_at_one_price(monkeypatch):
+    """What the first solution took for a link may be loose in the second; the price rests on the first alone."""
+    looks = []
+
+    def look(*args, **options):
+        looks.append(look_for_gaps(*args, **options))
+        return looks[-1]
+
+    monkeypatch.setattr(preparation, "look_for_gaps", look)
+    track(still())
+    assert [one.believed for one in looks] == [False]
+    looks.clear()
+    result = track(hide(still(), 6, 3))
+    assert [one.believed for one in looks] == [True, True]
+    assert looks[0].constants == looks[1].constants
+    assert result.run["scale"]["gap_rate"] == looks[0].rate > 0
+
+
+def test_of_links_in_two_tables_the_less_doubtful_stays():
+    one = links_over_a_frame([0, 0, 1], [2, 3, 3], [2, 0.3, 2])
+    other = links_over_a_frame([0, 1], [2, 2], [0.1, 0])
+    joined = join_links([one, other])
+    assert list(zip(joined.source.tolist(), joined.target.tolist(), strict=True)) == [(0, 2), (0, 3), (1, 2), (1, 3)]
+    assert joined.doubt.tolist() == pytest.approx([0.1, 0.3, 0, 2])
+
+
+def links_over_a_frame(source, target, doubt):
+    n = len(source)
+    return LinkTable(
+        source=np.array(source),
+        target=np.array(target),
+        span=np.full(n, 2, np.int8),
+        distance=np.zeros(n),
+        shared=np.zeros(n, np.int32),
+        blank=np.zeros(n, np.int8),
+        doubt=np.array(doubt, np.float32),
+    )
 
 
 def passing(width):

@@ -98,9 +98,11 @@ def no_links() -> LinkTable:
 
 
 def join_links(tables: Sequence[LinkTable]) -> LinkTable:
-    """The links of several tables as one, ordered by (source, target)."""
+    """The links of several tables as one, ordered by (source, target); of those in two tables the less doubtful."""
     whole = concatenate(tables)
-    return take(whole, np.lexsort((whole.target, whole.source)))
+    whole = take(whole, np.lexsort((whole.doubt, whole.target, whole.source)))
+    new = (np.diff(whole.source, prepend=-1) != 0) | (np.diff(whole.target, prepend=-1) != 0)
+    return take(whole, new)
 
 
 def typical_diameter(table: DetectionTable) -> float:

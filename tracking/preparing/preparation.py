@@ -22,7 +22,6 @@ from celltrail.data.graph.networkx_graph import to_networkx
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper, open_workers
 from celltrail.data.types import Masks
-from celltrail.tracking.candidates.links import join_links
 from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.choice import choose_model
 from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
@@ -113,19 +112,23 @@ def prepare(
     to_candidates = partial(price, model=model, allow_drop=allow_drop, explained=explained, mapper=mapper)
     candidates = to_candidates(problem, constants=settled)
     first = solve(candidates)
-    gap_rate = None
-    longest, fixed = settings.longest_gap, "gap" in given
-    if longest and masks is not None:
+    gap_rate, believed = None, False
+    if settings.longest_gap and masks is not None:
+        look = partial(look_for_gaps, model=model, masks=masks, max_gap=settings.longest_gap)
         asked = settings.max_gap is not None
-        unseen = look_for_gaps(problem, candidates, first, model, settled, masks, longest, fixed=fixed, asked=asked)
-        gap_rate, settled = unseen.rate, unseen.constants
+        unseen = look(problem, candidates, first, constants=settled, fixed="gap" in given, asked=asked)
+        gap_rate, believed, settled = unseen.rate, unseen.believed, unseen.constants
         if len(unseen.links):
-            links = join_links([problem.links, unseen.links])
-            problem = replace(problem, table=unseen.table, links=links)
+            problem = unseen.added_to(problem)
             candidates = to_candidates(problem, constants=settled)
             first = solve(candidates)
-    candidates.rebirth_frames, source = shortest_cycle(candidates, first)
-    candidates.rebirth_cost = int(to_units(PENALTY))
+    frames, source = shortest_cycle(candidates, first)
+    with_cycle = partial(replace, rebirth_frames=frames, rebirth_cost=int(to_units(PENALTY)))
+    candidates = with_cycle(candidates)
+    if believed:
+        # With gaps, and without births that follow too soon, other cells end and begin. The price of a gap stays.
+        problem = look(problem, candidates, solve(candidates), constants=settled, fixed=True).added_to(problem)
+        candidates = with_cycle(to_candidates(problem, constants=settled))
     words = [
         *settled.in_words(),
         f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "

@@ -10,7 +10,7 @@ from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.types import Masks
 from celltrail.tracking.candidates.features import link_features
 from celltrail.tracking.candidates.gaps import COVERED, count_unseen, find_gaps, is_late, with_rivals
-from celltrail.tracking.candidates.links import LinkTable
+from celltrail.tracking.candidates.links import LinkTable, join_links
 from celltrail.tracking.candidates.loose import find_loose
 from celltrail.tracking.candidates.parts import UnpricedCandidates
 from celltrail.tracking.costs.pricing import Constants, CostModel, unlikely_cost, unseen_cost
@@ -36,12 +36,19 @@ class Unseen:
         Share of the links that cells would have, had none of them gone unseen.
     constants : Constants
         With the price of a gap.
+    believed : bool
+        Whether cells of this movie go unseen at all.
     """
 
     table: DetectionTable
     links: LinkTable
     rate: float
     constants: Constants
+    believed: bool
+
+    def added_to(self, problem: UnpricedCandidates) -> UnpricedCandidates:
+        """A problem with the links over gaps."""
+        return replace(problem, table=self.table, links=join_links([problem.links, self.links]))
 
 
 def look_for_gaps(
@@ -68,7 +75,7 @@ def look_for_gaps(
     Parameters
     ----------
     problem, candidates, first
-        The candidates of adjacent frames, priced, and their solution.
+        The candidates of adjacent frames, priced, and their solution. For a second look, at a price that is ``fixed``, those with the gaps of the first one.
     model, constants
         What they were priced with.
     masks : Masks
@@ -96,4 +103,4 @@ def look_for_gaps(
     found = with_rivals(links, is_late(links, loose) | pays & (believed | (links.missed == links.blank)))
     rate = count / max(chosen + count, 1)
     settled = constants if fixed or (believed and len(found)) else replace(constants, gap=Constants.gap)
-    return Unseen(table, found, rate, settled)
+    return Unseen(table, found, rate, settled, bool(believed))
