@@ -412,7 +412,7 @@ def test_labels_without_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ("image", "said"),
     [
         (np.stack([GREY] * 3, axis=-1), "colour"),
-        (np.full((40, 40), np.nan, np.float32), "not finite"),
+        (np.full((40, 40), np.nan, np.float32), "no finite value"),
         (CELLS, "holds masks"),
     ],
 )
