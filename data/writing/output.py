@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,13 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _clear(work: Path, *, patient: bool) -> None:
+    """Remove what was begun; after a failed write ``patient``, since threads of a library may still write what they had begun (Zarr)."""
+    for pause in (0.0, 0.1, 0.4) if patient else (0.0,):
+        time.sleep(pause)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _ready(out: Path) -> Path:
@@ -144,7 +152,7 @@ def _work_in(out: Path, *, overwrite: bool, resume: bool, keep: bool) -> Iterato
         _put_in_place(work, out)
     except BaseException as error:
         if not resume and (isinstance(error, InputError) or not keep):
-            shutil.rmtree(work, ignore_errors=True)
+            _clear(work, patient=isinstance(error, OSError))
         raise
 
 
