@@ -19,7 +19,7 @@ from celltrail.tracking.measuring.table import DetectionTable
 
 RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
 CHANCE = 0.001  # of the links, at most, look like a gap in masks that miss no cell: one ends, another begins (benchmarks/chance.py)
-SURELY = 1.5  # standard deviations by which there are more than by chance, where cells do go unseen
+SURELY = 1.25  # standard deviations by which there are more than by chance, where cells do go unseen
 
 
 @dataclass(frozen=True)
