@@ -118,7 +118,8 @@ def _is_unfinished(out: Path) -> bool:
 
 def _tell(run: dict[str, Any], out: Path) -> None:
     """What the result is, in two lines."""
-    cells = run["links"] + run["tracks"]  # not the detections: some of these are other readings of a mask
+    # Not the detections: some of these are other readings of a mask. A gap without masks is a link between two tracks.
+    cells = run["links"] + run["tracks"] - run["unfilled_gaps"]
     repairs = run.get("repairs") or {}
     console.say(
         f"{cells:,} cells in {run['tracks']:,} tracks: {run['links']:,} links, {run['divisions']:,} divisions; "

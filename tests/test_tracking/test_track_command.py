@@ -223,3 +223,20 @@ def test_what_is_said_counts_the_cells_of_the_result(masks, tmp_path, capsys):
     assert f"{cells} cells in " in said
     joined = json.loads((tmp_path / "RES" / "run.json").read_text())["repairs"]["split"]
     assert f" {joined} joined." in said
+
+
+def test_the_cells_told_are_those_of_the_masks(masks, tmp_path, capsys):
+    """A gap that is not painted is a link between two tracks, and no cell."""
+    (masks / "mask002.tif").unlink()
+    tifffile.imwrite(masks / "mask002.tif", np.zeros((40, 40), np.uint16))
+    assert run("track", masks, "--out", tmp_path / "RES", "--fill", "never") == 0
+    assert "6 cells in 4 tracks: 4 links" in capsys.readouterr().out
+
+
+def test_why_says_what_a_pin_keeps(masks, tmp_path, capsys):
+    (tmp_path / "pins.csv").write_text("kind,action,frame,label,frame2,label2,frame3,label3\nlink,keep,0,7,1,6,,\n")
+    assert run("track", masks, "--out", tmp_path / "RES", "--pins", tmp_path / "pins.csv") == 0
+    assert run("why", tmp_path / "RES", 1, 6, "--input-label") == 0
+    said = capsys.readouterr().out
+    assert "a pin keeps it" in said
+    assert "inf nats" not in said

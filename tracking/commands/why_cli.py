@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,6 +82,7 @@ def _line(choice: dict[str, Any]) -> str:
     if choice["kind"] == "division" and len(choice["cells"]) == 1:
         text += "; a third daughter, for what it costs to appear"
     if "margin" in choice:
-        text += f"\n     without it the best solution is {choice['margin']:.2f} nats worse"
+        worse = f"the best solution is {choice['margin']:.2f} nats worse"
+        text += f"\n     without it {worse if choice['margin'] < math.inf else 'there is no solution: a pin keeps it'}"
     terms = ", ".join(f"{name} {value:+.2f}" for name, value in list(choice["terms"].items())[:TERMS])
     return text + (f"\n     {terms}" if terms else "")
