@@ -23,10 +23,8 @@ NOISE_WIDTH = 5.0  # contrast Ã— width of a region, in deviations of the noise Ã
 WHITE = 0.25  # of the variation of the background that is left where all of it is white noise
 LAG = 3  # pixels between those that are compared for the noise: beyond the blur of a pixel
 FEW = 20  # pixels of a ring that tell the noise there
-REST, LITTLE = (
-    0.2,
-    0.06,
-)  # of the darkness, and darkness, that slow light may leave unexplained: phase contrast leaves more
+REST = 0.2  # of the darkness that slow light may leave unexplained; phase contrast leaves more
+LITTLE = 0.06  # darkness that it may leave, likewise
 ORDER = 3  # of the surface by which light changes over an image
 FITTED = 10_000  # pixels of background, about, that tell how light changes over an image
 ENOUGH = 500  # pixels of background that say how it varies

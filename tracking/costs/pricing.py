@@ -51,8 +51,8 @@ class Constants:
         The first frame in which a linked cell was not seen, though others were. Where a movie shows no such frame, this
         is also what appearing costs in the second frame, and disappearing in the last but one.
     blank : float
-        Each further such frame in a row, and each in which no cell was seen: in masks that miss cells, one that is
-        missing is missing in the next frame, too, in four of ten cases.
+        Each further such frame in a row, and each in which no cell was seen: one that is missing is often missing in
+        the next frame, too.
     margin : float
         How near the side counts as border, in diameters of a typical cell.
     late : float

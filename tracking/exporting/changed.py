@@ -25,6 +25,8 @@ class Changed:
     what : str
         "merged": a mask of several cells; "split": several masks of one; "redrawn": a mask of a cell with other
         pixels; "left out": a mask of no cell.
+    frame : int
+        Its number.
     masks : tuple of int
         Their labels.
     rows : tuple of int
