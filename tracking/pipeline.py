@@ -53,6 +53,7 @@ from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
 GRAPH_FILE = "graph.npz"
+OF_BASELINES = "the problem that this method sees: masks as they are, and no cell that goes unseen"
 LIBRARIES = ("celltrail", "numpy", "scipy", "highspy", "pulp", "tifffile")
 
 
@@ -313,6 +314,7 @@ def _describe(
     return {
         "schema": SCHEMA,
         **solution.certificate,
+        "bound_of": "the whole problem" if config["method"] == "ilp" else OF_BASELINES,
         "solver": solution.solver,
         "components": solution.components,
         "detections": len(frame),

@@ -152,6 +152,8 @@ def show_certificate(run: dict[str, Any] | None) -> None:
         st.caption("Proven: no other lineages explain these masks at a lower cost.")
     elif run.get("status") == "gap":
         st.caption("Not proven: better lineages may exist, but none can be better by more than the gap.")
+    if isinstance(run.get("bound_of"), str):
+        st.text(f"Bound and gap are of {run['bound_of']}.")
     tiles = []
     for key, (name, meaning) in CERTIFICATE.items():
         if key in run:
