@@ -126,6 +126,8 @@ def _tell(run: dict[str, Any], out: Path) -> None:
         f"{run['filled']:,} masks filled in, {repairs.get('merged', 0):,} split, {repairs.get('split', 0):,} joined."
     )
     proof = "proven optimal" if run["status"] == "optimal" else f"within {run['gap']:.3g} nats of the optimum"
+    if run["config"]["method"] != "ilp":
+        proof += f" for {run['bound_of']}"
     console.say(f"Objective {run['objective']:.6f} nats, {proof}; {run['seconds']['total']:.1f} s. Written to {out}.")
     if run["confidence"]:
         sentence = run["confidence"]["sentence"]

@@ -138,13 +138,23 @@ def open_images_of(masks: Masks, images: Path | str | Masks | None, settings: Tr
     if images is None or isinstance(images, Mapping):
         return images
     numbers = sorted(masks)
-    return open_images(
-        Path(images),
-        channel=settings.channel,
-        axes=settings.image_axes,
-        series=settings.series,
-        frames=range(numbers[0], numbers[-1] + 1),
-    )
+    try:
+        opened = open_images(
+            Path(images),
+            channel=settings.channel,
+            axes=settings.image_axes,
+            series=settings.series,
+            frames=range(numbers[0], numbers[-1] + 1),
+        )
+    except InputError as error:
+        raise InputError(*map(_of_images, error.problems)) from None
+    opened.notes = tuple(map(_of_images, opened.notes))
+    return opened
+
+
+def _of_images(text: str) -> str:
+    """A sentence on how images are read, which names the option of ``track`` for them: ``--axes`` is that of its masks."""
+    return text.replace("--axes", "--image-axes")
 
 
 def measure(

@@ -46,12 +46,14 @@ from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.obedience import require_obedience
 from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.preparing.preparation import prepare
+from celltrail.tracking.preparing.unlinked import say_unlinked
 from celltrail.tracking.saved import remember
 from celltrail.tracking.settings import TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
 GRAPH_FILE = "graph.npz"
+OF_BASELINES = "the problem that this method sees: masks as they are, and no cell that goes unseen"
 LIBRARIES = ("celltrail", "numpy", "scipy", "highspy", "pulp", "tifffile")
 
 
@@ -264,6 +266,7 @@ def track(
         **{name: fingerprint_of_file(Path(file)) for name, file in files.items() if isinstance(file, (str, Path))},
     }
     run["notes"] = [*getattr(movie.given, "notes", ()), *getattr(movie.images, "notes", ())]
+    run["notes"] += say_unlinked(prepared, candidates, solution, settings, movie.masks)
     return TrackResult(
         tracks=lineage.tracks,
         track=lineage.track,
@@ -311,6 +314,7 @@ def _describe(
     return {
         "schema": SCHEMA,
         **solution.certificate,
+        "bound_of": "the whole problem" if config["method"] == "ilp" else OF_BASELINES,
         "solver": solution.solver,
         "components": solution.components,
         "detections": len(frame),

@@ -208,6 +208,12 @@ def _swap(letters: str, one: str, other: str) -> str:
     return letters.translate(str.maketrans(one + other, other + one))
 
 
+def _as_planes(letters: str) -> str:
+    """What to say of colours that lie in planes of their own: tifffile takes any three or four planes for colours."""
+    ways = [meaning for meaning in "ZT" if meaning not in letters and letters.index("S") < letters.index("Y")]
+    return "".join(f"; if its planes are {MEANING_OF[way]}, give --axes {letters.replace('S', way)}" for way in ways)
+
+
 def _pick_channel(header: Header, letters: str, held: str, kind: Kind, channel: int | None) -> dict[int, int | slice]:
     """The index along the axes of channels (C) and of samples (S), counted together, S fastest."""
     path = header.path
@@ -217,15 +223,18 @@ def _pick_channel(header: Header, letters: str, held: str, kind: Kind, channel: 
     if channel is None and total > 1:
         names = list(header.channels) if len(header.channels) == total else []
         options = list_choices("--channel", names) if names else f"--channel 0 … {total - 1}"
+        numbers = "but a mask holds one number for each cell"
         if "C" not in held:
-            raise InputError(
-                f"{path} is a colour image ({total} values per pixel): choose one with {options}, "
-                "or save it as grey values."
-            )
+            what, planes = f"{path} is a colour image ({total} values per pixel)", _as_planes(letters)
+            if kind == "labels":
+                raise InputError(f"{what}, {numbers}: save it so{planes}.")
+            raise InputError(f"{what}: choose one with {options}, or save it as grey values{planes}.")
         time = ""
         if "T" not in held and header.shape[letters.index("C")] >= MANY_CHANNELS:
             swapped = _swap(letters, "C", "T") if "T" in letters else letters.replace("C", "T")
             time = f"; if these are time points, give --axes {swapped}"
+        if kind == "labels":
+            raise InputError(f"{path} has {total} channels, {numbers}: save one of them alone{time}.")
         raise InputError(f"{path} has {total} channels: choose one with {options}{time}.")
     if channel is not None and not 0 <= channel < total and (total > 1 or kind == "image"):
         if total == 1:

@@ -118,6 +118,7 @@ def _contents(
         "headlines": [name for name in HEADLINES if name in evaluation.measures],
         "certificate": _certificate(run) if "status" in run else [],
         "optimal": run.get("status") == "optimal",
+        "bound_of": run.get("bound_of", "the problem"),
         "counts": _counts(evaluation) if evaluation.per_frame else "",
         "lineages": lineages,
         "colour_bar": colour_bar() if certainty is not None else None,

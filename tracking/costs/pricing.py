@@ -414,7 +414,8 @@ def end_costs(table: DetectionTable, constants: Constants) -> tuple[FloatArray, 
     """Cost in nats of appearing and of disappearing, for each detection.
 
     Nothing in the first (last) frame with cells, nor where a jump of the stage brings a cell into the image (out of it);
-    near these frames no more than having gone unseen since.
+    near these frames no more than having gone unseen since: where the first such frame costs less than each further one
+    does (``--gap-cost 0``), these cost what they do in a gap, or cells would end and begin for nothing everywhere.
     """
     near = table.border <= constants.margin * typical_diameter(table)
     base = np.where(near, constants.border, constants.appear)
@@ -422,7 +423,9 @@ def end_costs(table: DetectionTable, constants: Constants) -> tuple[FloatArray, 
     time = table.time
     since, until = time - time.min(initial=0), time.max(initial=0) - time
     appear, disappear = (np.where(crossed, 0.0, base) for crossed in (came, leaves))
-    return np.minimum(appear, constants.gap * since), np.minimum(disappear, constants.gap * until)
+    more = max(constants.blank - constants.gap, 0.0)
+    unseen = [constants.gap * steps + more * np.maximum(steps - 1, 0) for steps in (since, until)]
+    return np.minimum(appear, unseen[0]), np.minimum(disappear, unseen[1])
 
 
 def _across_the_side(table: DetectionTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
