@@ -28,6 +28,7 @@ from celltrail.data.running.log_file import logger, write_log
 from celltrail.data.running.workers import open_workers
 from celltrail.data.settings import to_config
 from celltrail.data.types import Masks
+from celltrail.data.words import counted
 from celltrail.data.writing.output import output_folder
 from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from celltrail.tracking.candidates.gaps import COVERED
@@ -109,7 +110,7 @@ class TrackResult:
 
     def __repr__(self) -> str:
         return (
-            f"TrackResult({len(self.tracks)} tracks, {len(self.tracks.divisions())} divisions, "
+            f"TrackResult({counted(len(self.tracks), 'track')}, {counted(len(self.tracks.divisions()), 'division')}, "
             f"{self.solution.status}, objective {self.solution.objective / NAT:.6g} nats)"
         )
 

@@ -135,7 +135,7 @@ def show_measures(selection: state.Selection, result: Result) -> None:
     parts.show_tiles([(scores.NAMES.get(name, name), parts.figure(values[name]), definition(name)) for name in first])
     rest = [name for name in names if name not in first]
     if rest:
-        with st.expander(f"{len(rest)} more measures"):
+        with st.expander(counted(len(rest), "more measure")):
             rows = [
                 {"measure": scores.NAMES.get(name, name), "value": values[name], "meaning": definition(name)}
                 for name in rest

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from celltrail.data.errors import InputError
+from celltrail.data.words import counted
 
 Kind = Literal["image", "labels"]
 Index = tuple[int | slice, ...]
@@ -102,7 +103,7 @@ def choose_series(header: Callable[[int], Header], path: Path, series: int | Non
         return first
     listed = list_choices("--series", [name or f"series {number}" for number, name in enumerate(names)])
     if series is None:
-        raise InputError(f"{path} holds {len(names)} positions: choose one with {listed}.")
+        raise InputError(f"{path} holds {counted(len(names), 'position')}: choose one with {listed}.")
     if not 0 <= series < len(names):
         raise InputError(f"{path} has no series {series}: choose one with {listed}.")
     return header(series)
@@ -183,7 +184,7 @@ def lay_out(header: Header, letters: str, kind: Kind, channel: int | None, *, sa
         swapped = letters.replace("T", "Z") if "T" not in letters else _swap(letters, "T", "Z")
         swapped = swapped if "T" in swapped else swapped.replace("Z", "T")
         note = (
-            f"{path} holds one frame of {shape[letters.index('Z')]} slices: if this is time, give --axes {swapped}; "
+            f"{path} holds one frame of {counted(shape[letters.index('Z')], 'slice')}: if this is time, give --axes {swapped}; "
             f"if it is one volume, --axes {letters}."
         )
     colours = None if said or kind == "labels" else _maybe_colours(header, letters)
@@ -274,7 +275,7 @@ def cut_problem(header: Header, whole: Mapping[int, bool], wanted: range | None)
         last += 1
     missing = [number for number, is_there in whole.items() if not is_there]
     return (
-        f"{header.path} is cut off, or was never finished: {len(there)} of its {len(whole)} frames are whole, "
+        f"{header.path} is cut off, or was never finished: {len(there)} of its {counted(len(whole), 'frame')} {'is' if len(there) == 1 else 'are'} whole, "
         f"frame {missing[0]} is the first that is not: copy it again, or read what is there with "
         f"--frames {first}:{last}."
     )
