@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Literal
 
@@ -75,14 +76,24 @@ class _Fall:
     row: IntArray
     share: FloatArray
 
-    def members(self, fewest: int = 2) -> dict[int, tuple[int, ...]]:
-        """Those that lie in the same one, largest share first, by its row, where they are ``fewest`` or more."""
+    def members(self) -> dict[int, tuple[int, ...]]:
+        """Those that lie in the same one, several at least, largest share first, by its row."""
         members: dict[int, list[int]] = {}
         times = np.bincount(self.row[self.row >= 0], minlength=1)
-        inside = np.flatnonzero((self.row >= 0) & (times[self.row] >= fewest))
+        inside = np.flatnonzero((self.row >= 0) & (times[self.row] > 1))
         for row in inside[np.argsort(-self.share[inside], kind="stable")].tolist():
             members.setdefault(int(self.row[row]), []).append(row)
         return {row: tuple(rows) for row, rows in members.items()}
+
+    def all_in(self, rows: Sequence[int]) -> set[int]:
+        """Those that lie in some others."""
+        begin, end = (np.searchsorted(self.row[self.order], rows, side=side) for side in ("left", "right"))
+        return {row for a, b in zip(begin, end, strict=True) for row in self.order[a:b].tolist()}
+
+    @cached_property
+    def order(self) -> IntArray:
+        """By what they lie in."""
+        return np.argsort(self.row, kind="stable")
 
 
 def _falls(table: DetectionTable) -> tuple[_Fall, _Fall]:
@@ -154,9 +165,8 @@ def _split_runs(table: DetectionTable, into: _Fall, out_of: _Fall) -> Iterator[F
     area = table.area.astype(np.float64)
     found: set[Run] = set()
     for ahead, back, turned in ((into, out_of, False), (out_of, into, True)):
-        heirs = back.members(fewest=1)
         for cell, pieces in back.members().items():
-            run = _until_one(area, cell, tuple(sorted(pieces)), ahead.row, heirs)
+            run = _until_one(area, cell, tuple(sorted(pieces)), ahead.row, back)
             if run is not None:
                 found.add(Run(run.rows[::-1], run.after, run.before) if turned else run)
     within: dict[int, int] = {}
@@ -169,23 +179,21 @@ def _split_runs(table: DetectionTable, into: _Fall, out_of: _Fall) -> Iterator[F
     )
 
 
-def _until_one(
-    area: FloatArray, cell: int, pieces: tuple[int, ...], ahead: IntArray, heirs: dict[int, tuple[int, ...]]
-) -> Run | None:
+def _until_one(area: FloatArray, cell: int, pieces: tuple[int, ...], ahead: IntArray, back: _Fall) -> Run | None:
     """The pieces of a cell, followed until they are one again; ``None``: they are not.
 
     Parameters
     ----------
     ahead : IntArray
         int64 (n,), what each falls into.
-    heirs : dict[int, tuple[int, ...]]
+    back : _Fall
         What comes out of each; pieces of one frame need not be those of the next.
     """
     groups = [pieces]
     while len(groups) <= LONGEST and _holds(area[cell], area[list(groups[-1])]):
         now = list(groups[-1])
         fall_into = set(ahead[now].tolist()) - {-1}
-        then = tuple(sorted(fall_into.union(*(heirs.get(row, ()) for row in now))))
+        then = tuple(sorted(fall_into | back.all_in(now)))
         if len(then) > 1 and _holds(area[cell], area[list(then)]):
             groups.append(then)
             continue
