@@ -24,12 +24,13 @@ from celltrail.data.types import Masks
 from celltrail.data.words import counted
 from celltrail.tracking.measuring.beside import add_readings
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie, have_hypotheses
+from celltrail.tracking.measuring.hypothesis_parts import Parts
 from celltrail.tracking.measuring.merged import MergedMasks
 from celltrail.tracking.measuring.overlapping import LayeredMovie
 from celltrail.tracking.measuring.separated import SeparatedMasks, find_doubles
 from celltrail.tracking.measuring.table import DetectionTable, check_voxel, dimensions_of, measure_movie
 from celltrail.tracking.repairing.finding import find_repairs
-from celltrail.tracking.repairing.movie import RepairableMovie, readings_of
+from celltrail.tracking.repairing.movie import Repair, RepairableMovie, readings_of
 from celltrail.tracking.settings import TrackSettings
 from celltrail.tracking.solving.pinned import contradictions, merged_names
 
@@ -193,16 +194,18 @@ def measure(
     """
     settings = settings or TrackSettings()
 
-    def seen(masks: Masks) -> DetectionTable:
-        return measure_movie(
-            masks, movie.images, voxel=movie.voxel, spans=spans, step=step, mapper=mapper, progress=progress
-        )
+    def seen(masks: Masks, images: Masks | None = movie.images) -> DetectionTable:
+        return measure_movie(masks, images, voxel=movie.voxel, spans=spans, step=step, mapper=mapper, progress=progress)
 
     with _naming(movie.masks):
         step = _say_step(movie.masks, settings.step)
-        table = seen(movie.masks)
         merged = {(frame, name) for (frame, _), name in merged_names(movie.pins).items()}
         believed = merged | {cell for pin in movie.pins if pin.kind == "merge" for cell in pin.cells}
+        if settings.may_repair and isinstance(movie.masks, HypothesisMovie):
+            plain = movie.masks.masks
+            parts = _parts_of(find_repairs(plain, seen(plain, None), believed=believed))
+            movie = replace(movie, masks=movie.masks.with_parts(parts))
+        table = seen(movie.masks)
         if doubles := _doubles_of(movie, table, merged):
             movie = replace(movie, masks=SeparatedMasks(movie.masks, doubles))
             table = seen(movie.masks)
@@ -211,6 +214,14 @@ def measure(
             masks = RepairableMovie(movie.masks, repairs)
             movie, table = replace(movie, masks=masks), add_readings(table, readings_of(repairs, table), masks)
     return movie, table
+
+
+def _parts_of(repairs: Sequence[Repair]) -> dict[int, list[Parts]]:
+    """Repairs as what masks beside hypotheses may be as well, by frame."""
+    parts: dict[int, list[Parts]] = {}
+    for one in repairs:
+        parts.setdefault(one.frame, []).append(Parts(one.labels, one.parts, one.price, one.event))
+    return parts
 
 
 def _doubles_of(movie: OpenedMovie, table: DetectionTable, merged: set[tuple[int, int]]) -> dict[int, list[int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -155,6 +155,23 @@ def from_labels(labels: NDArray[np.integer[Any]], score: float = 0.0) -> Hypothe
     boxes = ndimage.find_objects(index)
     masks, n = [index[box] == number for number, box in enumerate(boxes, start=1)], len(boxes)
     return pack_hypotheses(labels.shape, boxes, masks, [score] * n, [-1] * n, range(n))
+
+
+def with_parts(hypotheses: Hypotheses, boxes: Sequence[tuple[slice, ...]], masks: Sequence[BoolArray]) -> Hypotheses:
+    """Hypotheses with more of them after the others, which nothing speaks for yet."""
+    if not boxes:
+        return hypotheses
+    nothing = [-1] * len(boxes)
+    more = pack_hypotheses(hypotheses.shape, boxes, masks, [0.0] * len(boxes), nothing, nothing)
+    return replace(
+        hypotheses,
+        bbox=np.concatenate([hypotheses.bbox, more.bbox]),
+        bits=np.concatenate([hypotheses.bits, more.bits]),
+        offset=np.append(hypotheses.offset, hypotheses.offset[-1] + more.offset[1:]),
+        score=np.concatenate([hypotheses.score, more.score]),
+        parent=np.concatenate([hypotheses.parent, more.parent]),
+        region=np.concatenate([hypotheses.region, more.region]),
+    )
 
 
 def find_conflicts(hypotheses: Hypotheses, rows: IntArray | None = None) -> IntArray:

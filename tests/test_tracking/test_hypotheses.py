@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +14,13 @@ import celltrail.cli
 from celltrail.data.errors import InputError
 from celltrail.data.files.ctc import write_masks
 from celltrail.data.files.hypotheses import (
+    from_labels,
     hash_of_mask,
     labels_of,
     pack_hypotheses,
     paint,
     read_hypotheses,
+    with_parts,
     write_hypotheses,
 )
 from celltrail.data.files.opening import open_labels
@@ -235,3 +238,121 @@ def test_what_was_chosen_otherwise_is_drawn_into_the_masks(shape, two_cells, dat
     names = np.array(draw(st.permutations(range(1, 9))))[: len(chosen)]
     drawn = movie.draw(0, movie.labels(0)[chosen], names)
     np.testing.assert_array_equal(drawn, np.append(0, names)[paint(found, chosen)])
+
+
+def crowd(frames, *, merged=(), cut=()):
+    """Masks of twelve squares that jitter, of which the first two touch; in some frames these are one mask, or the third is two."""
+    rng = np.random.default_rng(4)
+    places = [(6, 6), (6, 16), *((y, x) for y in (24, 42) for x in (6, 24, 42, 60)), (6, 42), (6, 60)]
+    movie = {}
+    for t in range(frames):
+        labels = np.zeros((60, 80), np.int64)
+        for label, place in enumerate(places, 1):
+            y, x = np.array(place) + rng.integers(0, 2, 2)
+            part = labels[y : y + 10, x : x + 10]
+            part[part == 0] = label
+        if t in merged:
+            labels[labels == 2] = 1
+        if t in cut:
+            third = np.argwhere(labels == 3)
+            labels[tuple(third[third[:, 1] > third[:, 1].mean()].T)] = 20
+        movie[t] = labels
+    return movie
+
+
+def write_as_found(folder, movie, more=()):
+    """The masks with themselves as hypotheses, and in some frames with ``more`` parts of the first: frame → boxes that are full."""
+    folder.mkdir()
+    write_masks(folder, movie.items())
+    for t, labels in movie.items():
+        found = from_labels(labels, 1.0)
+        boxes = dict(more).get(t, ())
+        whole = [np.ones([side.stop - side.start for side in box], bool) for box in boxes]
+        found = replace(with_parts(found, list(boxes), whole), mask_sha256=hash_of_mask(labels))
+        found.parent[len(found) - len(boxes) :], found.score[len(found) - len(boxes) :] = 0, -0.5
+        write_hypotheses(folder / f"hyp{t:03d}.npz", found)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind", "masks"), [({"merged": (3, 4)}, "merged", [1]), ({"cut": (3,)}, "split", [3, 20])]
+)
+def test_masks_that_look_wrong_are_read_otherwise_where_no_hypothesis_says_so(errors, kind, masks, tmp_path):
+    folder = write_as_found(tmp_path / "masks", crowd(8, **errors))
+    result = track(folder)
+    assert isinstance(result.source, HypothesisMovie)
+    assert len(result.tracks) == 12
+    assert not len(result.tracks.divisions())
+    frames = [t for of in errors.values() for t in of]
+    assert [(one["kind"], one["frame"], one["masks"]) for one in result.run["repairs"]["list"]] == [
+        (kind, t, masks) for t in frames
+    ]
+    for t, labels in result.masks():
+        truth = crowd(8)[t]
+        for label in range(1, 13):
+            inside = labels[truth == label]
+            assert (inside == np.bincount(inside).argmax()).mean() > 0.7
+    as_masks = track(dict(open_labels(folder)))  # and without any hypothesis
+    assert result.tracks == as_masks.tracks
+    believed = track(folder, hypotheses=True, repair=False)
+    assert len(believed.tracks) > 12 or believed.run["divisions"]
+
+
+def test_masks_that_look_right_are_the_same_with_and_without_repair(tmp_path):
+    folder = write_as_found(tmp_path / "masks", crowd(8))
+    one, other = track(folder), track(folder, hypotheses=True, repair=False)
+    assert one.tracks == other.tracks
+    assert one.solution.objective == other.solution.objective
+
+
+def test_what_a_hypothesis_says_already_is_not_asked_twice(tmp_path):
+    movie = crowd(8, merged=(2, 4, 6))
+    halves = [
+        tuple(slice(int(side.min()), int(side.max()) + 1) for side in np.nonzero(crowd(8)[4] == label))
+        for label in (1, 2)
+    ]
+    folder = write_as_found(tmp_path / "masks", movie, [(4, halves)])
+    result = track(folder)
+    assert len(result.source.read(4)) == 13 == (result.table.frame == 4).sum()
+    assert len(result.source.read(2)) == 13  # where nothing says so, the halves are added
+    assert len(result.tracks) == 12
+    alone = track(folder, hypotheses=True, repair=False)  # without what the frames around say for the halves
+    ours, theirs = (of.table.reward[(of.table.frame == 4) & (of.table.share < 1)] for of in (result, alone))
+    assert len(ours) == len(theirs) == 2
+    assert (ours > theirs).all()
+
+
+def test_a_part_can_be_pinned_and_travels(tmp_path, monkeypatch):
+    folder = write_as_found(tmp_path / "masks", crowd(8, merged=(3,)))
+    result = track(folder)
+    parts = np.sort(result.table.label[(result.table.frame == 3) & (result.table.label > 12)]).tolist()
+    assert len(parts) == 2
+    monkeypatch.chdir(folder.parent)
+    there = pickle.loads(pickle.dumps(result.source))
+    assert np.array_equal(there[3], result.source[3])
+    forbidden = track(folder, pins=[Pin("detection", "forbid", ((3, parts[0]),))])
+    assert not forbidden.solution.used[(forbidden.table.frame == 3) & (forbidden.table.label == parts[0])].any()
+    kept = track(folder, pins=[Pin("detection", "keep", ((3, 1),))])
+    assert kept.solution.used[(kept.table.frame == 3) & (kept.table.label == 1)].all()
+
+
+@given(st.integers(0, 6), st.integers(0, 3), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_hypotheses_with_parts_are_both(own, more, seed):
+    rng = np.random.default_rng(seed)
+
+    def shapes(n):
+        boxes = [
+            tuple(slice(a, a + b) for a, b in zip(rng.integers(0, 20, 2), rng.integers(1, 9, 2), strict=True))
+            for _ in range(n)
+        ]
+        return boxes, [rng.random([side.stop - side.start for side in box]) < 0.7 for box in boxes]
+
+    boxes, masks = shapes(own)
+    found = pack_hypotheses((30, 30), boxes, masks, rng.random(own), [-1] * own, range(own))
+    added, patterns = shapes(more)
+    both = with_parts(found, added, patterns)
+    assert len(both) == own + more
+    for row, (box, mask) in enumerate(zip([*boxes, *added], [*masks, *patterns], strict=True)):
+        assert both.box(row) == tuple(slice(int(s.start), int(s.stop)) for s in box)
+        assert np.array_equal(both.mask(row), mask)

@@ -50,13 +50,21 @@ def best_rival(
     best = np.full(len(group), default)
     best[~aside] = best_other(group[~aside], value[~aside], default)
     # only groups in which there is a choice need a look at every pair
-    asked = aside if aside.any() else np.isin(other_end, table.clique_row)
-    if asked.any():
-        contested = np.isin(group, group[asked])
-        found = _best_compatible(table, group[contested], other_end[contested], value[contested], default)
-        known = asked[contested] if aside.any() else np.ones(len(found), dtype=np.bool_)
-        best[np.flatnonzero(contested)[known]] = found[known]
+    tied = ~aside & np.isin(other_end, _tied(table))
+    for asked, over in ((tied, ~aside), (aside, np.ones(len(group), dtype=np.bool_))):
+        if asked.any():
+            rows = np.flatnonzero(over & np.isin(group, group[asked]))
+            found = _best_compatible(table, group[rows], other_end[rows], value[rows], default)
+            known = aside[rows] == aside[asked].any()
+            best[rows[known]] = found[known]
     return best
+
+
+def _tied(table: DetectionTable) -> IntArray:
+    """The rows that exclude each other, other readings of masks not counted."""
+    plain = ~table.beside[table.clique_row]
+    ids = table.clique_id[plain]
+    return table.clique_row[plain][np.bincount(ids, minlength=1)[ids] > 1] if len(ids) else ids
 
 
 def _best_compatible(

@@ -163,7 +163,7 @@ def find_links(
         )
     links = join_links(parts)
     one, other = links.source, links.target
-    mixed = (beside[one] != beside[other]) & (table.event[one] >= 0) & (table.event[one] == table.event[other])
+    mixed = (table.event[one] >= 0) & (table.event[one] ^ table.event[other] == 1)
     return take(links, ~mixed) if mixed.any() else links
 
 

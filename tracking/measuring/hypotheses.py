@@ -9,7 +9,7 @@ hypotheses are ignored, aloud: its masks are all there is to choose from.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -29,13 +29,13 @@ from celltrail.data.files.hypotheses import (
     read_hypotheses,
     read_mask_hash,
 )
-from celltrail.data.files.movie import Frames, LazyFrames
+from celltrail.data.files.movie import ComputedFrames, Frames, LazyFrames
 from celltrail.data.labels.outlines import close_gaps
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.log_file import logger
-from celltrail.data.types import FloatArray, IntArray, Masks
+from celltrail.data.types import IntArray, Masks
 from celltrail.data.words import counted
-from celltrail.tracking.measuring.hypothesis_weights import weigh
+from celltrail.tracking.measuring.hypothesis_parts import Parts, Weighed, add_parts, compare, weigh_with_parts
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie, Shape
 from celltrail.tracking.measuring.pixels import LOOKUP_LIMIT, relabel
 
@@ -90,6 +90,7 @@ class HypothesisMovie(LayeredMovie):
                 f"{folder} has no hypotheses for {counted(len(missing), 'frame')} (first: frame {missing[0]}): "
                 "run 'celltrail segment'."
             )
+        self.parts_of: Mapping[int, Sequence[Parts]] = {}
         self.file_of: dict[int, Path] = {number: known[number] for number in given}
         self.files = list(self.file_of.values())
         super().__init__(self.file_of)
@@ -99,6 +100,18 @@ class HypothesisMovie(LayeredMovie):
             for number, path in self.file_of.items()
             if number not in self.drawn and not self.fits(number, read_mask_hash(path))
         ]
+
+    def with_parts(self, parts: Mapping[int, Sequence[Parts]]) -> HypothesisMovie:
+        """The same movie, in which some masks may be something else that is none of their hypotheses, by frame."""
+        more = copy(self)
+        more.parts_of = parts
+        more._keep_what_is_read()
+        return more
+
+    @property
+    def masks(self) -> ComputedFrames:
+        """The masks beside the hypotheses, as they are believed."""
+        return ComputedFrames(self, self.mask)
 
     def between(self, frames: range) -> HypothesisMovie:
         """The same movie, only the frames whose number is in ``frames``."""
@@ -111,7 +124,7 @@ class HypothesisMovie(LayeredMovie):
     def __getstate__(self) -> dict[str, Any]:
         """A movie that travels to another process names its files from the root, and leaves what it has read."""
         files = {number: path.absolute() for number, path in self.file_of.items()}
-        forgotten = dict.fromkeys(("read", "fits", "weighed", "labels"))
+        forgotten = dict.fromkeys(("read", "own", "parts", "fits", "weighed", "labels"))
         return {**self.__dict__, "file_of": files, "files": list(files.values()), **forgotten}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -119,9 +132,11 @@ class HypothesisMovie(LayeredMovie):
         self._keep_what_is_read()
 
     def _keep_what_is_read(self) -> None:
-        self.read = lru_cache(maxsize=4)(self._read)
+        self.own = lru_cache(maxsize=4)(self._read)
+        self.read = lru_cache(maxsize=4)(lambda number: add_parts(self.own(number), self.parts(number)))
         # These are small, and asked for again and again.
         self.fits = lru_cache(maxsize=None)(self._fits)
+        self.parts = lru_cache(maxsize=None)(lambda number: compare(self.own(number), self.parts_of.get(number, ())))
         self.weighed = lru_cache(maxsize=None)(self._weighed)
         self.labels = lru_cache(maxsize=None)(lambda number: labels_of(self.read(number), self.mask(number)))
 
@@ -131,12 +146,12 @@ class HypothesisMovie(LayeredMovie):
 
     @property
     def considered(self) -> int:
-        names = ((self.labels(number)[self.weighed(number)[0]], self.mask(number)) for number in self)
+        names = ((self.labels(number)[self.weighed(number)[0].rows], self.mask(number)) for number in self)
         return sum(int((labels > mask.max(initial=0)).sum()) for labels, mask in names)
 
     def shapes(self, number: int) -> dict[int, Shape]:
-        found, (rows, *_), labels = self.read(number), self.weighed(number), self.labels(number)
-        return {int(labels[row]): (found.box(row), found.mask(row)) for row in rows.tolist()}
+        found, (weighed, _), labels = self.read(number), self.weighed(number), self.labels(number)
+        return {int(labels[row]): (found.box(row), found.mask(row)) for row in weighed.rows.tolist()}
 
     def mask(self, number: int) -> NDArray[Any]:
         return np.asarray(self.drawn[number] if number in self.drawn else self.given[number])
@@ -147,7 +162,7 @@ class HypothesisMovie(LayeredMovie):
         return {
             number
             for number, label in there
-            if label not in self.labels(number)[self.weighed(number)[0]] and (self.mask(number) == label).any()
+            if label not in self.labels(number)[self.weighed(number)[0].rows] and (self.mask(number) == label).any()
         }
 
     def say_edited(self) -> None:
@@ -180,11 +195,10 @@ class HypothesisMovie(LayeredMovie):
             return from_labels(self.mask(number).astype(np.int64), BELIEVED)
         return found
 
-    def _weighed(self, number: int) -> tuple[IntArray, FloatArray, FloatArray, list[IntArray]]:
-        """`weigh`, and the sets of hypotheses that exclude each other among those that may be cells."""
-        found = self.read(number)
-        rows, share, reward = weigh(found)
-        return rows, share, reward, find_cliques(found, rows)
+    def _weighed(self, number: int) -> tuple[Weighed, list[IntArray]]:
+        """What may be a cell, and the sets of them that exclude each other."""
+        found = weigh_with_parts(self.own(number), self.parts(number), self.labels(number))
+        return found, find_cliques(self.read(number), found.rows)
 
     def __getitem__(self, number: int) -> NDArray[np.int64]:
         layers = [np.zeros(self.shape, dtype=np.int64)]
@@ -219,8 +233,9 @@ class HypothesisMovie(LayeredMovie):
         return drawn
 
     def evidence(self, frame: IntArray, label: IntArray, progress: Progress = silent) -> Evidence:
-        """What speaks for each hypothesis (see `celltrail.tracking.measuring.hypothesis_weights.weigh`), and which exclude each other."""
+        """What speaks for each hypothesis (`celltrail.tracking.measuring.hypothesis_weights.weigh`), and which exclude each other."""
         reward, share, hypothesis = np.zeros(len(frame)), np.ones(len(frame)), np.zeros(len(frame), dtype=np.int64)
+        event = np.full(len(frame), -1)
         ids: list[int] = []
         members: list[int] = []
         for done, number in enumerate(self):
@@ -229,17 +244,18 @@ class HypothesisMovie(LayeredMovie):
             row_of = {name: row for row, name in enumerate(self.labels(number).tolist())}
             hypothesis[here] = [row_of[name] for name in label[here].tolist()]
             here = here[np.argsort(hypothesis[here])]
-            rows, share[here], reward[here], cliques = self.weighed(number)
+            found, cliques = self.weighed(number)
+            share[here], reward[here], event[here] = found.share, found.reward, found.event
             for clique in cliques:
                 name = ids[-1] + 1 if ids else 0
                 ids += [name] * len(clique)
-                members += here[np.searchsorted(rows, clique)].tolist()
+                members += here[np.searchsorted(found.rows, clique)].tolist()
         progress("hypotheses", len(self), len(self))
         return Evidence(
             reward=reward,
             share=share,
             hypothesis=hypothesis,
-            event=np.full(len(frame), -1),
+            event=event,
             clique_id=np.array(ids, dtype=np.int64),
             clique_row=np.array(members, dtype=np.int64),
         )

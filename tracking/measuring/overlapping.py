@@ -32,7 +32,8 @@ class Evidence:
         int64 (n,), its number among the hypotheses of its frame; −1 for a plain mask. Hypotheses, and masks in a
         clique, may be left out.
     event : IntArray
-        int64 (n,), the error that an object is a reading of; −1: none. All frames of an error are read the same way.
+        int64 (n,), twice the number of the error that a mask may be part of, one more for what it may be instead; −1: none.
+        All frames of an error are read the same way.
     clique_id, clique_row : IntArray
         int64 (k,), sets of objects of which at most one may be used.
     """

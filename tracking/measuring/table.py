@@ -76,7 +76,8 @@ class DetectionTable:
     hypothesis : IntArray
         int64 (n,), number among the hypotheses of its frame; −1 for plain masks.
     event : IntArray
-        int64 (n,), the error that a mask may be part of, or that another reading of it puts right; −1: none.
+        int64 (n,), twice the number of the error that a mask may be part of; one more for another reading, which puts it
+        right; −1: none.
     clique_id, clique_row : IntArray
         int64 (k,), sets of overlapping hypotheses of which at most one may be used.
     numbers : tuple[int, ...]
@@ -160,8 +161,7 @@ class DetectionTable:
     @property
     def beside(self) -> NDArray[np.bool_]:
         """Which are other readings of plain masks; what is usual in a movie is told without them."""
-        reading: NDArray[np.bool_] = self.hypothesis >= 0
-        return reading & ~reading.all() if len(reading) else reading
+        return np.asarray((self.event >= 0) & (self.event % 2 == 1))
 
     @property
     def typical_area(self) -> float:

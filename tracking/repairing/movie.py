@@ -105,7 +105,7 @@ class RepairableMovie(DerivedFrames, LayeredMovie):
             reward[new] = -repair.price / len(new)
             share[old], share[new] = 1 / len(old), 1 / len(new)
             hypothesis[new] = np.arange(len(new)) + repair.first - 1
-            event[old + new] = repair.event
+            event[old], event[new] = 2 * repair.event, 2 * repair.event + 1
             pairs += [(a, b) for a in old for b in new]
         rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         return Evidence(
