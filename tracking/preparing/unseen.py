@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import poisson
 
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.types import Masks
@@ -16,10 +17,9 @@ from celltrail.tracking.candidates.parts import UnpricedCandidates
 from celltrail.tracking.costs.pricing import Constants, CostModel, unlikely_cost, unseen_cost
 from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.preparing.chance import RARE, count_by_chance, usual_links
 
 RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
-CHANCE = 0.001  # of the links, at most, look like a gap in masks that miss no cell: one ends, another begins (benchmarks/chance.py)
-SURELY = 1.25  # standard deviations by which there are more than by chance, where cells do go unseen
 
 
 @dataclass(frozen=True)
@@ -88,19 +88,25 @@ def look_for_gaps(
         Somebody said that cells go unseen here, so it is no question of chance.
     """
     loose = find_loose(candidates, first, problem.table.area, problem.table.typical_area)
-    table, links = find_gaps(problem.table, loose, Glimpses(masks, problem.table, first.used), max_gap=max_gap)
+    glimpses = Glimpses(masks, problem.table, first.used)
+    table, links = find_gaps(problem.table, loose, glimpses, max_gap=max_gap)
     logit, _ = model.link(link_features(table, links, problem.usual), len(links))
+    between = loose.between(links.source, links.target)
+    hopeful = (links.doubt <= COVERED) & (between + unlikely_cost(logit, constants) < logit)
+    usual = usual_links(problem, first, candidates, model, glimpses, np.unique(links.span[hopeful]))
+    least = np.array([usual[span].least if span in usual else 0.0 for span in links.span.tolist()])
     # An end and a beginning inside the image cost 2 * appear: where setting both cells free saves less, two cells are likelier.
-    evidence = logit - loose.between(links.source, links.target) - 2 * constants.appear
+    evidence = logit - least - between - 2 * constants.appear
     count, chosen = count_unseen(links, evidence), int(first.link_chosen.sum())
     seen, all_links = RATE_PRIOR
     price_of_gap = constants.gap if fixed else -float(np.log((count + seen) / (chosen + all_links)))
     constants = replace(constants, gap=price_of_gap)
     cost = unseen_cost(links, constants) + unlikely_cost(logit, constants) - logit
-    by_chance = CHANCE * chosen
-    believed = asked or fixed or count > by_chance + SURELY * np.sqrt(by_chance)
+    believed = asked or fixed or poisson.sf(count - 1, count_by_chance(table, loose, usual, max_gap)) < RARE
     pays = (links.doubt <= COVERED) & (cost < 2 * constants.appear)
-    found = with_rivals(links, is_late(links, loose) | pays & (believed | (links.missed == links.blank)))
+    found = with_rivals(
+        links, is_late(links, loose) | pays & (believed & (logit > least) | (links.missed == links.blank))
+    )
     rate = count / max(chosen + count, 1)
     settled = constants if fixed or (believed and len(found)) else replace(constants, gap=Constants.gap)
     return Unseen(table, found, rate, settled, bool(believed))

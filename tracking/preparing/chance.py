@@ -1,0 +1,92 @@
+"""What a movie itself says about gaps: how links over several frames look in it, and how often chance brings one.
+
+A cell that was seen all the time shows what it would look like had it gone unseen in between. And an end and a
+beginning near each other in space, but in the wrong order or too far apart in time, are surely no gap: there are as
+many of them, for each pair of frames, as pairs that only look like one (cells that come and go at the same place,
+errors in a crowd), however fast and dense the cells are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gamma, pi
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.types import IntArray
+from celltrail.tracking.candidates.features import link_features
+from celltrail.tracking.candidates.gaps import as_if_unseen, within
+from celltrail.tracking.candidates.loose import Loose
+from celltrail.tracking.candidates.parts import UnpricedCandidates
+from celltrail.tracking.costs.pricing import CostModel
+from celltrail.tracking.measuring.glimpses import Glimpses
+from celltrail.tracking.measuring.table import DetectionTable
+
+RARE = 0.05  # what happens more rarely is not usual, and no chance
+
+
+@dataclass(frozen=True)
+class UsualLink:
+    """Links of a movie over some steps, from cells that were seen in between.
+
+    Attributes
+    ----------
+    least : float
+        Log-odds that all but a few of them exceed, where these are negative: cells that move fast are not likelier
+        found again than not. 0 otherwise.
+    reach : float
+        Distance from where drift would take a cell that all but a few of them stay within, in the voxel's x.
+    """
+
+    least: float
+    reach: float
+
+
+def usual_links(
+    problem: UnpricedCandidates,
+    solution: Solution,
+    candidates: Candidates,
+    model: CostModel,
+    glimpses: Glimpses,
+    spans: IntArray,
+) -> dict[int, UsualLink]:
+    """The usual links over some spans; a span that no track is long enough for is like the longest that is known."""
+    followed = np.full(len(problem.table), -1)
+    chosen = np.flatnonzero(solution.link_chosen)
+    followed[candidates.links.source[chosen]] = candidates.links.target[chosen]
+    usual, known = {}, UsualLink(0.0, 0.0)
+    for span in spans.tolist():
+        table, links = as_if_unseen(problem.table, followed, glimpses, span)
+        own = links.doubt == 0
+        if own.any():
+            logit, _ = model.link(link_features(table, links, problem.usual), len(links))
+            least = min(float(np.quantile(logit[own], RARE)), 0.0)
+            known = UsualLink(least, float(np.quantile(links.distance[own], 1 - RARE)))
+        usual[span] = known
+    return usual
+
+
+def count_by_chance(table: DetectionTable, loose: Loose, usual: dict[int, UsualLink], max_gap: int) -> float:
+    """How many pairs of an end and a beginning are expected to be as near as a gap, though none is one.
+
+    Told by those in the wrong order, or with more frames than a gap in between. Where these are few, ends and beginnings that lie
+    anywhere in the image say it, too.
+    """
+    ended, begun = (np.flatnonzero(np.isfinite(cost) & (cost < 0)) for cost in (loose.future, loose.past))
+    if not usual or not len(ended) or not len(begun):
+        return 0.0
+    time, place = table.time, table.place
+    frames = int(time.max()) + 1
+    u, w = within(cKDTree(place[begun]), ended, place[ended], max(one.reach for one in usual.values()))
+    lag, distance = time[begun[w]] - time[u], np.linalg.norm(place[begun[w]] - place[u], axis=1)
+    away = distance[(lag < 1) | (lag > max_gap + 1)]
+    elsewhere = frames**2 - sum(max(frames - k, 0) for k in range(1, max_gap + 2))  # pairs of frames that no gap joins
+    room = float(np.prod(np.array(table.shape) * table.scale[3 - table.ndim :]))
+    ball = pi ** (table.ndim / 2) / gamma(table.ndim / 2 + 1)  # of radius 1
+    expected = 0.0
+    for span, one in usual.items():
+        anywhere = len(ended) * len(begun) * min(ball * one.reach**table.ndim / room, 1.0)
+        expected += max(frames - span, 0) * ((away <= one.reach).sum() / elsewhere + anywhere / frames**2)
+    return expected
