@@ -46,6 +46,7 @@ from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.obedience import require_obedience
 from celltrail.tracking.opening import measure, open_movie
 from celltrail.tracking.preparing.preparation import prepare
+from celltrail.tracking.preparing.unlinked import say_unlinked
 from celltrail.tracking.saved import remember
 from celltrail.tracking.settings import TrackSettings, choose
 from celltrail.tracking.solving.pinned import apply_pins
@@ -264,6 +265,7 @@ def track(
         **{name: fingerprint_of_file(Path(file)) for name, file in files.items() if isinstance(file, (str, Path))},
     }
     run["notes"] = [*getattr(movie.given, "notes", ()), *getattr(movie.images, "notes", ())]
+    run["notes"] += say_unlinked(prepared, candidates, solution, settings, movie.masks)
     return TrackResult(
         tracks=lineage.tracks,
         track=lineage.track,

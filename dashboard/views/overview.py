@@ -13,6 +13,7 @@ from celltrail.dashboard.opening.content import Result
 from celltrail.dashboard.viewer import Pane, show_viewer
 from celltrail.data import InputError
 from celltrail.data.files.check import find_problems
+from celltrail.data.words import counted
 from celltrail.evaluation.measures.catalogue import definition
 
 CERTIFICATE = {
@@ -36,13 +37,10 @@ def verdict(selection: state.Selection, result: Result) -> tuple[str, str]:
     tracks = result.tracks
     divisions = len(tracks.divisions())
     clock, mine = state.clock_of(selection)[0], result.labels.numbers
-    frames = f"{len(clock):,} frame{'' if len(clock) == 1 else 's'}"
+    frames = counted(len(clock), "frame")
     if 0 < len(mine) < len(clock):
         frames = f"Frames {min(mine)} to {max(mine)} of {frames},"
-    words = [
-        f"**{frames} with {len(tracks):,} track{'' if len(tracks) == 1 else 's'} of cells and {divisions:,} "
-        f"division{'' if divisions == 1 else 's'}.**"
-    ]
+    words = [f"**{frames} with {counted(len(tracks), 'track')} of cells and {counted(divisions, 'division')}.**"]
     said = (result.run or {}).get("confidence")
     if isinstance(said, dict) and isinstance(said.get("sentence"), str):
         words.append(f"{said['sentence'][:1].upper()}{said['sentence'][1:]}.")
@@ -59,6 +57,9 @@ def show_verdict(selection: state.Selection, result: Result) -> None:
     with st.container(border=True):
         st.markdown(what)
         st.markdown(f"**Next:** {after}")
+        notes = (result.run or {}).get("notes")
+        for note in notes if isinstance(notes, list) else []:
+            st.text(f"Note: {note}")
         with st.container(horizontal=True):
             for name, page in (
                 ("Review", "review"),

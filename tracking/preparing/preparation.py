@@ -46,6 +46,8 @@ class Prepared:
     ----------
     gap_rate : float | None
         Share of the cells that go unseen in a frame; ``None`` if it was not asked for.
+    dismissed : int
+        Pairs of cells that look like a gap, which were not believed: there are no more of them than chance brings.
     settled : Constants
         What the candidates were priced with.
     in_words : list[str]
@@ -56,6 +58,7 @@ class Prepared:
     candidates: Candidates
     model: CostModel
     gap_rate: float | None
+    dismissed: int
     settled: Constants
     constants: dict[str, Any]
     in_words: list[str]
@@ -112,12 +115,13 @@ def prepare(
     to_candidates = partial(price, model=model, allow_drop=allow_drop, explained=explained, mapper=mapper)
     candidates = to_candidates(problem, constants=settled)
     first = solve(candidates)
-    gap_rate, believed = None, False
+    gap_rate, believed, dismissed = None, False, 0
     if settings.longest_gap and masks is not None:
         look = partial(look_for_gaps, model=model, masks=masks, max_gap=settings.longest_gap)
         asked = settings.max_gap is not None
         unseen = look(problem, candidates, first, constants=settled, fixed="gap" in given, asked=asked)
         gap_rate, believed, settled = unseen.rate, unseen.believed, unseen.constants
+        dismissed = 0 if believed else unseen.count
         if len(unseen.links):
             problem = unseen.added_to(problem)
             candidates = to_candidates(problem, constants=settled)
@@ -140,6 +144,7 @@ def prepare(
         candidates=candidates,
         model=model,
         gap_rate=gap_rate,
+        dismissed=dismissed,
         settled=settled,
         constants=constants,
         in_words=words,

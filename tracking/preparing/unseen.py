@@ -32,6 +32,8 @@ class Unseen:
         With the shifts that the links need.
     links : LinkTable
         Those that may pay, and their rivals; none where nothing speaks for a gap.
+    count : int
+        Pairs of cells that look like a gap, whether that is believed or not.
     rate : float
         Share of the links that cells would have, had none of them gone unseen.
     constants : Constants
@@ -42,6 +44,7 @@ class Unseen:
 
     table: DetectionTable
     links: LinkTable
+    count: int
     rate: float
     constants: Constants
     believed: bool
@@ -109,4 +112,4 @@ def look_for_gaps(
     )
     rate = count / max(chosen + count, 1)
     settled = constants if fixed or (believed and len(found)) else replace(constants, gap=Constants.gap)
-    return Unseen(table, found, rate, settled, bool(believed))
+    return Unseen(table, found, count, rate, settled, bool(believed))
