@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from celltrail.data.graph.candidates import Candidates, Solution
-from celltrail.data.types import IntArray
+from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.candidates.features import link_features
 from celltrail.tracking.candidates.gaps import as_if_unseen, within
 from celltrail.tracking.candidates.loose import Loose
@@ -33,15 +33,24 @@ class UsualLink:
 
     Attributes
     ----------
-    least : float
-        Log-odds that all but a few of them exceed, where these are negative: cells that move fast are not likelier
-        found again than not. 0 otherwise.
+    logit : FloatArray
+        float64 (k,), log-odds of some of them, ascending.
     reach : float
         Distance from where drift would take a cell that all but a few of them stay within, in the voxel's x.
     """
 
-    least: float
+    logit: FloatArray
     reach: float
+
+    @property
+    def least(self) -> float:
+        """Log-odds that all but a few of them exceed, where these are negative: cells that move fast are not likelier found again than not. 0 otherwise."""
+        return min(float(np.quantile(self.logit, RARE)), 0.0) if len(self.logit) else 0.0
+
+    def share(self, lacking: FloatArray) -> FloatArray:
+        """How many of them would be evidence, where ends and beginnings are cheaper by ``lacking`` nats than inside the image, of the shape of these."""
+        needed = np.where(lacking > 0, lacking, self.least)
+        return np.asarray(1 - np.searchsorted(self.logit, needed, side="right") / max(len(self.logit), 1))
 
 
 def usual_links(
@@ -53,40 +62,48 @@ def usual_links(
     spans: IntArray,
 ) -> dict[int, UsualLink]:
     """The usual links over some spans; a span that no track is long enough for is like the longest that is known."""
-    followed = np.full(len(problem.table), -1)
-    chosen = np.flatnonzero(solution.link_chosen)
-    followed[candidates.links.source[chosen]] = candidates.links.target[chosen]
-    usual, known = {}, UsualLink(0.0, 0.0)
+    followed, time, links = np.full(len(problem.table), -1), problem.table.time, candidates.links
+    chosen = np.flatnonzero(solution.link_chosen & (time[links.target] - time[links.source] == 1))
+    followed[links.source[chosen]] = links.target[chosen]
+    usual, known = {}, UsualLink(np.zeros(0), 0.0)
     for span in spans.tolist():
         table, links = as_if_unseen(problem.table, followed, glimpses, span)
         own = links.doubt == 0
         if own.any():
             logit, _ = model.link(link_features(table, links, problem.usual), len(links))
-            least = min(float(np.quantile(logit[own], RARE)), 0.0)
-            known = UsualLink(least, float(np.quantile(links.distance[own], 1 - RARE)))
+            known = UsualLink(np.sort(logit[own]), float(np.quantile(links.distance[own], 1 - RARE)))
         usual[span] = known
     return usual
 
 
-def count_by_chance(table: DetectionTable, loose: Loose, usual: dict[int, UsualLink], max_gap: int) -> float:
-    """How many pairs of an end and a beginning are expected to be as near as a gap, though none is one.
+def count_by_chance(
+    table: DetectionTable, loose: Loose, solution: Solution, usual: dict[int, UsualLink], inside: float, max_gap: int
+) -> float:
+    """How many pairs of an end and a beginning are expected to look like a gap, though none is one.
 
-    Told by those in the wrong order, or with more frames than a gap in between. Where these are few, ends and beginnings that lie
-    anywhere in the image say it, too.
+    Told by those near each other in the wrong order, or with more frames than a gap in between, as many of them as usual links
+    would be evidence there. Where these are few, ends and beginnings that lie anywhere in the image say it, too.
+    ``inside``: what an end and a beginning inside the image cost.
     """
-    ended, begun = (np.flatnonzero(np.isfinite(cost) & (cost < 0)) for cost in (loose.future, loose.past))
+    ended = np.flatnonzero(solution.disappears & np.isfinite(loose.future) & (loose.future < 0))
+    begun = np.flatnonzero(solution.appears & np.isfinite(loose.past) & (loose.past < 0))
     if not usual or not len(ended) or not len(begun):
         return 0.0
     time, place = table.time, table.place
     frames = int(time.max()) + 1
     u, w = within(cKDTree(place[begun]), ended, place[ended], max(one.reach for one in usual.values()))
     lag, distance = time[begun[w]] - time[u], np.linalg.norm(place[begun[w]] - place[u], axis=1)
-    away = distance[(lag < 1) | (lag > max_gap + 1)]
+    no_gap = (lag < 1) | (lag > max_gap + 1)
+    away, lacking = distance[no_gap], (inside + loose.between(u, begun[w]))[no_gap]
     elsewhere = frames**2 - sum(max(frames - k, 0) for k in range(1, max_gap + 2))  # pairs of frames that no gap joins
     room = float(np.prod(np.array(table.shape) * table.scale[3 - table.ndim :]))
     ball = pi ** (table.ndim / 2) / gamma(table.ndim / 2 + 1)  # of radius 1
+    end, ends = np.unique(loose.future[ended], return_counts=True)
+    begin, begins = np.unique(loose.past[begun], return_counts=True)
+    all_pairs, all_lacking = np.multiply.outer(ends, begins), inside + np.add.outer(end, begin)
     expected = 0.0
     for span, one in usual.items():
-        anywhere = len(ended) * len(begun) * min(ball * one.reach**table.ndim / room, 1.0)
-        expected += max(frames - span, 0) * ((away <= one.reach).sum() / elsewhere + anywhere / frames**2)
-    return expected
+        near = one.share(lacking[away <= one.reach]).sum() / elsewhere
+        anywhere = (all_pairs * one.share(all_lacking)).sum() * min(ball * one.reach**table.ndim / room, 1.0)
+        expected += max(frames - span, 0) * (near + anywhere / frames**2)
+    return float(expected)

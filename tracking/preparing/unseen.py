@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import poisson
 
-from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.graph.candidates import NAT, Candidates, Solution
 from celltrail.data.types import Masks
 from celltrail.tracking.candidates.features import link_features
 from celltrail.tracking.candidates.gaps import COVERED, count_unseen, find_gaps, is_late, with_rivals
@@ -17,9 +17,10 @@ from celltrail.tracking.candidates.parts import UnpricedCandidates
 from celltrail.tracking.costs.pricing import Constants, CostModel, unlikely_cost, unseen_cost
 from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable
-from celltrail.tracking.preparing.chance import RARE, count_by_chance, usual_links
+from celltrail.tracking.preparing.chance import count_by_chance, usual_links
 
 RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
+SURELY = 0.01  # probability below which chance alone does not bring so many of them
 
 
 @dataclass(frozen=True)
@@ -98,18 +99,19 @@ def look_for_gaps(
     hopeful = (links.doubt <= COVERED) & (between + unlikely_cost(logit, constants) < logit)
     usual = usual_links(problem, first, candidates, model, glimpses, np.unique(links.span[hopeful]))
     least = np.array([usual[span].least if span in usual else 0.0 for span in links.span.tolist()])
-    # An end and a beginning inside the image cost 2 * appear: where setting both cells free saves less, two cells are likelier.
-    evidence = logit - least - between - 2 * constants.appear
+    ends = (candidates.detections.disappear[links.source] + candidates.detections.appear[links.target]) / NAT
+    # Ends and beginnings that are cheaper than inside the image, as those of cells that its side cuts, are not independent.
+    cheaper = np.maximum(2 * constants.appear - ends, 0)
+    evidence = logit - cheaper - np.where(cheaper > 0, 0, least) - (between + ends)
     count, chosen = count_unseen(links, evidence), int(first.link_chosen.sum())
     seen, all_links = RATE_PRIOR
     price_of_gap = constants.gap if fixed else -float(np.log((count + seen) / (chosen + all_links)))
     constants = replace(constants, gap=price_of_gap)
     cost = unseen_cost(links, constants) + unlikely_cost(logit, constants) - logit
-    believed = asked or fixed or poisson.sf(count - 1, count_by_chance(table, loose, usual, max_gap)) < RARE
-    pays = (links.doubt <= COVERED) & (cost < 2 * constants.appear)
-    found = with_rivals(
-        links, is_late(links, loose) | pays & (believed & (logit > least) | (links.missed == links.blank))
-    )
+    by_chance = count_by_chance(table, loose, first, usual, 2 * constants.appear, max_gap)
+    believed = asked or fixed or poisson.sf(count - 1, by_chance) < SURELY
+    pays = (links.doubt <= COVERED) & (cost < ends) & (believed | (links.missed == links.blank))
+    found = with_rivals(links, is_late(links, loose) | pays)
     rate = count / max(chosen + count, 1)
     settled = constants if fixed or (believed and len(found)) else replace(constants, gap=Constants.gap)
     return Unseen(table, found, count, rate, settled, bool(believed))
