@@ -241,8 +241,8 @@ def _covered(table: DetectionTable, loose: Loose, glimpses: Glimpses, u: int, w:
     return worst
 
 
-def count_unseen(links: LinkTable, evidence: FloatArray) -> int:
-    """How many cells of a movie went unseen for a while, as far as nothing else explains it.
+def clear_pairs(links: LinkTable, evidence: FloatArray) -> IntArray:
+    """The cells of a movie that went unseen for a while, as far as nothing else explains it.
 
     Parameters
     ----------
@@ -253,20 +253,22 @@ def count_unseen(links: LinkTable, evidence: FloatArray) -> int:
 
     Returns
     -------
-    int
-        The number of pairs, best first and each cell in one of them, whose place is empty in frames that show other
+    int64 (k,)
+        The links, best first and each cell in one of them, whose place is empty in frames that show other
         cells, and that are more likely one cell than not.
     """
     sure = (links.doubt <= COVERED) & (evidence > 0) & (links.missed > links.blank)
     rows = np.flatnonzero(sure)
     ended: set[int] = set()
     begun: set[int] = set()
+    clear = []
     for row in rows[np.argsort(-evidence[rows], kind="stable")].tolist():
         u, w = int(links.source[row]), int(links.target[row])
         if u not in ended and w not in begun:
             ended.add(u)
             begun.add(w)
-    return len(ended)
+            clear.append(row)
+    return np.array(clear, dtype=np.int64)
 
 
 def is_late(links: LinkTable, loose: Loose) -> BoolArray:

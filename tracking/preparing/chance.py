@@ -53,18 +53,20 @@ class UsualLink:
         return np.asarray(1 - np.searchsorted(self.logit, needed, side="right") / max(len(self.logit), 1))
 
 
+def next_cells(candidates: Candidates, solution: Solution) -> IntArray:
+    """The cell of the next frame that each goes on as in a solution, where that is likelier than not, int64 (n,); -1: none."""
+    frame, links = candidates.detections.frame, candidates.links
+    next_frame = frame[links.target] - frame[links.source] == candidates.step
+    likely = np.flatnonzero(solution.link_chosen & next_frame & (links.cost < 0))
+    followed = np.full(len(frame), -1)
+    followed[links.source[likely]] = links.target[likely]
+    return followed
+
+
 def usual_links(
-    problem: UnpricedCandidates,
-    solution: Solution,
-    candidates: Candidates,
-    model: CostModel,
-    glimpses: Glimpses,
-    spans: IntArray,
+    problem: UnpricedCandidates, followed: IntArray, model: CostModel, glimpses: Glimpses, spans: IntArray
 ) -> dict[int, UsualLink]:
     """The usual links over some spans; a span that no track is long enough for is like the longest that is known."""
-    followed, time, links = np.full(len(problem.table), -1), problem.table.time, candidates.links
-    chosen = np.flatnonzero(solution.link_chosen & (time[links.target] - time[links.source] == 1))
-    followed[links.source[chosen]] = links.target[chosen]
     usual, known = {}, UsualLink(np.zeros(0), 0.0)
     for span in spans.tolist():
         table, links = as_if_unseen(problem.table, followed, glimpses, span)
@@ -77,12 +79,18 @@ def usual_links(
 
 
 def count_by_chance(
-    table: DetectionTable, loose: Loose, solution: Solution, usual: dict[int, UsualLink], inside: float, max_gap: int
+    table: DetectionTable,
+    loose: Loose,
+    solution: Solution,
+    objects: IntArray,
+    usual: dict[int, UsualLink],
+    inside: float,
+    max_gap: int,
 ) -> float:
     """How many pairs of an end and a beginning are expected to look like a gap, though none is one.
 
-    Told by those near each other in the wrong order, or with more frames than a gap in between, as many of them as usual links
-    would be evidence there. Where these are few, ends and beginnings that lie anywhere in the image say it, too.
+    Told by those of two ``objects`` (int64 (n,), of each cell), near each other in the wrong order, or with more frames than a gap in
+    between, as many of them as usual links would be evidence there. Where these are few, ends and beginnings that lie anywhere in the image say it, too.
     ``inside``: what an end and a beginning inside the image cost.
     """
     ended = np.flatnonzero(solution.disappears & np.isfinite(loose.future) & (loose.future < 0))
@@ -93,7 +101,7 @@ def count_by_chance(
     frames = int(time.max()) + 1
     u, w = within(cKDTree(place[begun]), ended, place[ended], max(one.reach for one in usual.values()))
     lag, distance = time[begun[w]] - time[u], np.linalg.norm(place[begun[w]] - place[u], axis=1)
-    no_gap = (lag < 1) | (lag > max_gap + 1)
+    no_gap = ((lag < 1) | (lag > max_gap + 1)) & (objects[u] != objects[begun[w]])
     away, lacking = distance[no_gap], (inside + loose.between(u, begun[w]))[no_gap]
     elsewhere = frames**2 - sum(max(frames - k, 0) for k in range(1, max_gap + 2))  # pairs of frames that no gap joins
     room = float(np.prod(np.array(table.shape) * table.scale[3 - table.ndim :]))
@@ -107,3 +115,12 @@ def count_by_chance(
         anywhere = (all_pairs * one.share(all_lacking)).sum() * min(ball * one.reach**table.ndim / room, 1.0)
         expected += max(frames - span, 0) * (near + anywhere / frames**2)
     return float(expected)
+
+
+def first_cells(followed: IntArray) -> IntArray:
+    """The cell that the track of each begins with, int64 (n,)."""
+    first = np.arange(len(followed))
+    first[followed[followed >= 0]] = np.flatnonzero(followed >= 0)
+    while (first != first[first]).any():
+        first = first[first]
+    return first

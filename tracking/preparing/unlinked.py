@@ -11,7 +11,7 @@ from celltrail.data.graph.candidates import NAT, Candidates, Solution, to_units
 from celltrail.data.types import Masks
 from celltrail.data.words import counted
 from celltrail.tracking.candidates.features import link_features
-from celltrail.tracking.candidates.gaps import count_unseen, find_gaps
+from celltrail.tracking.candidates.gaps import clear_pairs, find_gaps
 from celltrail.tracking.candidates.loose import Loose, find_loose
 from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable
@@ -125,4 +125,5 @@ def count_longer(
     table, links = find_gaps(table, loose, Glimpses(masks, table, solution.used), max_gap=further)
     links = take(links, links.missed > limit)
     logit, _ = prepared.model.link(link_features(table, links, problem.usual), len(links))
-    return count_unseen(links, logit - loose.between(links.source, links.target) - 2 * prepared.settled.appear)
+    evidence = logit - loose.between(links.source, links.target) - 2 * prepared.settled.appear
+    return len(clear_pairs(links, evidence))

@@ -10,14 +10,14 @@ from scipy.stats import poisson
 from celltrail.data.graph.candidates import NAT, Candidates, Solution
 from celltrail.data.types import Masks
 from celltrail.tracking.candidates.features import link_features
-from celltrail.tracking.candidates.gaps import COVERED, count_unseen, find_gaps, is_late, with_rivals
+from celltrail.tracking.candidates.gaps import COVERED, clear_pairs, find_gaps, is_late, with_rivals
 from celltrail.tracking.candidates.links import LinkTable, join_links
 from celltrail.tracking.candidates.loose import find_loose
 from celltrail.tracking.candidates.parts import UnpricedCandidates
 from celltrail.tracking.costs.pricing import Constants, CostModel, unlikely_cost, unseen_cost
 from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable
-from celltrail.tracking.preparing.chance import count_by_chance, usual_links
+from celltrail.tracking.preparing.chance import count_by_chance, first_cells, next_cells, usual_links
 
 RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
 SURELY = 0.01  # probability below which chance alone does not bring so many of them
@@ -97,18 +97,21 @@ def look_for_gaps(
     logit, _ = model.link(link_features(table, links, problem.usual), len(links))
     between = loose.between(links.source, links.target)
     hopeful = (links.doubt <= COVERED) & (between + unlikely_cost(logit, constants) < logit)
-    usual = usual_links(problem, first, candidates, model, glimpses, np.unique(links.span[hopeful]))
+    followed = next_cells(candidates, first)
+    usual = usual_links(problem, followed, model, glimpses, np.unique(links.span[hopeful]))
     least = np.array([usual[span].least if span in usual else 0.0 for span in links.span.tolist()])
     ends = (candidates.detections.disappear[links.source] + candidates.detections.appear[links.target]) / NAT
     # Ends and beginnings that are cheaper than inside the image, as those of cells that its side cuts, are not independent.
     cheaper = np.maximum(2 * constants.appear - ends, 0)
     evidence = logit - cheaper - np.where(cheaper > 0, 0, least) - (between + ends)
-    count, chosen = count_unseen(links, evidence), int(first.link_chosen.sum())
+    clear = clear_pairs(links, evidence)
+    count, chosen = len(clear), int(first.link_chosen.sum())
     seen, all_links = RATE_PRIOR
     price_of_gap = constants.gap if fixed else -float(np.log((count + seen) / (chosen + all_links)))
     constants = replace(constants, gap=price_of_gap)
     cost = unseen_cost(links, constants) + unlikely_cost(logit, constants) - logit
-    by_chance = count_by_chance(table, loose, first, usual, 2 * constants.appear, max_gap)
+    followed[links.source[clear]] = links.target[clear]
+    by_chance = count_by_chance(table, loose, first, first_cells(followed), usual, 2 * constants.appear, max_gap)
     believed = asked or fixed or poisson.sf(count - 1, by_chance) < SURELY
     pays = (links.doubt <= COVERED) & (cost < ends) & (believed | (links.missed == links.blank))
     found = with_rivals(links, is_late(links, loose) | pays)
