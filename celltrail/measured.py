@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +11,10 @@ import typer
 
 from celltrail.data.errors import InputError
 from celltrail.data.progress import Progress, silent
+from celltrail.data.run_file import RUN_FILE
 from celltrail.data.running import console
 from celltrail.data.settings import parse_voxel
+from celltrail.data.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +22,13 @@ if TYPE_CHECKING:
 
 def measure(
     result: Annotated[Path, typer.Argument(help="A result folder: masks with their track file.")],
-    out: Annotated[Path, typer.Option("--out", help="NAME.csv for the cells; NAME-tracks.csv is written beside it.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            help="NAME.csv for the cells; NAME-tracks.csv is written beside it, NAME-masks.csv where masks were changed.",
+        ),
+    ],
     images: Annotated[
         Path | None, typer.Option("--images", help="Images whose grey values are measured.", show_default=False)
     ] = None,
@@ -77,9 +86,10 @@ def measure(
     wanted = parse_frames(frames)
     beside = out.with_name(f"{out.stem}-tracks.csv")
     counts = out.with_name(f"{out.stem}-counts.csv")
+    masks = out.with_name(f"{out.stem}-masks.csv")
     if resample and wanted is not None:
         raise InputError("--resample draws whole lineages: leave out --frames.")
-    for path in (out, beside, *([counts] if resample else [])):
+    for path in (out, beside, masks, *([counts] if resample else [])):
         refuse_existing(path, overwrite=overwrite, inputs=[result])
     movies = {}
     if images is not None and not channel:
@@ -117,16 +127,47 @@ def measure(
         before, tracks = len(tracks), tracks[tracks["probability"] >= certain]
         all_cells, cells = len(cells), cells[cells["track"].isin(tracks["track"])]
         share = (
-            f" Right as a whole with a probability of {certain:g} or more: {len(tracks)} of {before} tracks, "
+            f" Right as a whole with a probability of {certain:g} or more: {len(tracks):,} of {counted(before, 'track')}, "
             f"{100 * len(cells) / max(all_cells, 1):.1f} % of the cells."
         )
+    changed = tabulate_changed(result / RUN_FILE, wanted)
     tables = [(cells, out), (tracks, beside), *([] if drawn is None else [(drawn, counts)])]
+    tables += [(changed, masks)] if len(changed) or masks.exists() else []  # no table of an earlier result stays
     for table, path in tables:
         with output_file(path, overwrite=overwrite) as file:
             table.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
-    console.say(f"{out}: {len(cells)} cells; {beside}: {len(tracks)} tracks.{share}")
+    console.say(f"{out}: {counted(len(cells), 'cell')}; {beside}: {counted(len(tracks), 'track')}.{share}")
+    if len(changed):
+        console.say(f"{masks}: {counted(len(changed), 'mask that is', 'masks that are')} not in the result as given.")
     for row in [] if drawn is None else drawn.to_dict("records"):
         console.say(f"{row['quantity']}: {row['value']:.4g} (90 % interval {row['low']:.4g} to {row['high']:.4g})")
+
+
+def tabulate_changed(run: Path, frames: range | None = None) -> pd.DataFrame:
+    """The masks that are not in a result as they were given: those split, joined, redrawn, left out or painted.
+
+    Parameters
+    ----------
+    run : Path
+        ``run.json`` of the result; where there is none, nothing is known.
+    frames : range or None
+        Only those.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `celltrail.tracking.became.changed_masks`; labels and tracks with spaces in between.
+    """
+    import pandas as pd
+
+    from celltrail.data.run_file import read_run
+    from celltrail.tracking.became import changed_masks
+
+    told = []
+    with suppress(InputError):  # the result of another program
+        told = [one for one in changed_masks(read_run(run)) if frames is None or one["frame"] in frames]
+    joined = [one | {name: " ".join(map(str, one[name])) for name in ("masks", "tracks")} for one in told]
+    return pd.DataFrame(joined, columns=["frame", "kind", "masks", "tracks", "sentence"])
 
 
 def count_with_intervals(graph: Path, draws: int, seed: int = 0, *, progress: Progress = silent) -> pd.DataFrame:

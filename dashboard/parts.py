@@ -19,6 +19,7 @@ from celltrail.data import InputError
 from celltrail.data.errors import Replaced
 from celltrail.data.held import read_whole
 from celltrail.data.pictures.colours import CERTAINTY, CERTAINTY_TICKS, certainty_place, css
+from celltrail.data.words import counted
 from celltrail.segmentation.segment_settings import DEFAULT_MODEL
 
 _DATASET = "dataset"
@@ -48,7 +49,7 @@ def show_problems(error: InputError, title: str = "This data cannot be shown") -
         for problem in error.problems[:10]:
             st.text(problem)
         if len(error.problems) > 10:
-            st.caption(f"… and {len(error.problems) - 10} more problems.")
+            st.caption(f"… and {counted(len(error.problems) - 10, 'more problem')}.")
         if any(map(is_open_choice, error.problems)):
             st.caption("Or choose it in the sidebar, below 'How the images are read'.")
         elif title == "This data cannot be shown":

@@ -11,6 +11,7 @@ import typer
 from celltrail.data.errors import InputError
 from celltrail.data.running import console
 from celltrail.data.settings import parse_numbers, parse_voxel
+from celltrail.data.words import counted
 
 LONGEST_SIDE = 2**16  # pixels of a simulated image
 
@@ -56,7 +57,8 @@ def simulate(
         with output_folder(out, overwrite=overwrite) as work:
             write_movie(movie, work, sequence, progress=progress)
     console.say(
-        f"{out}: {frames} frames, {len(movie.tracks)} tracks, {len(movie.tracks.divisions())} divisions (sequence {sequence})."
+        f"{out}: {counted(frames, 'frame')}, {counted(len(movie.tracks), 'track')}, "
+        f"{counted(len(movie.tracks.divisions()), 'division')} (sequence {sequence})."
     )
 
 
@@ -86,7 +88,7 @@ def check(
     else:
         for problem in problems:
             console.say(str(problem))
-        console.say(f"{path}: {len(problems)} problem{'' if len(problems) == 1 else 's'} found.")
+        console.say(f"{path}: {counted(len(problems), 'problem')} found.")
     if problems:
         raise typer.Exit(2)
 
@@ -218,7 +220,7 @@ def render(
         with output_file(out, overwrite=overwrite) as file:
             colours = colour_of_tracks(tracks, neighbours_in(open_labels(result)))
             write_tree(tracks, file, colours, interval=interval or None, only_divided=divided, right=right)
-        console.say(f"{out}: {len(tracks)} tracks.")
+        console.say(f"{out}: {counted(len(tracks), 'track')}.")
         return
     movie = None if images is None else open_images(images, frames=wanted, channel=channel, axes=axes, series=series)
     style = Style(
@@ -243,4 +245,4 @@ def render(
         else:
             with output_folder(out, overwrite=overwrite) as folder:
                 write_pngs(pictures, folder)
-    console.say(f"{out}: {len(numbers)} frames.")
+    console.say(f"{out}: {counted(len(numbers), 'frame')}.")

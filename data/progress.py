@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -13,3 +15,22 @@ class Progress(Protocol):
 
 def silent(stage: str, done: int, total: int, note: str = "") -> None:
     """Report nothing."""
+
+
+_listening: list[Progress] = []  # to what is done for everybody, whoever asked first
+
+
+@contextmanager
+def listening(progress: Progress) -> Iterator[Progress]:
+    """Tell a progress of what no caller has asked for: that machine code is made (`celltrail.data.running.machine_code`)."""
+    _listening.append(progress)
+    try:
+        yield progress
+    finally:
+        _listening.remove(progress)
+
+
+def tell_all(stage: str, done: int, total: int, note: str = "") -> None:
+    """Report to whoever is `listening`."""
+    for progress in _listening:
+        progress(stage, done, total, note)

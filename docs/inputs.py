@@ -40,6 +40,7 @@ from made_inputs import (
 from celltrail.data.errors import InputError, MissingExtra
 from celltrail.data.files.check import find_problems
 from celltrail.data.files.opening import open_images, open_instances, refuse_masks
+from celltrail.data.words import counted
 
 PAGE = Path(__file__).with_name("formats.md")
 BEGIN, END = "<!-- inputs: begin -->", "<!-- inputs: end -->"
@@ -134,7 +135,11 @@ def outcome(role: str, make: Make, options: dict[str, object]) -> str:
         except (InputError, MissingExtra) as error:
             return "refused: " + str(error).splitlines()[0].replace(f"{work}/", "")
         shape = " × ".join(str(n) for n in movie.shape)
-        cells = f", {len(np.unique(next(iter(seen.values())))) - 1} cells in the first" if role == "masks" else ""
+        cells = (
+            f", {counted(len(np.unique(next(iter(seen.values())))) - 1, 'cell')} in the first"
+            if role == "masks"
+            else ""
+        )
         exact = len(truth) >= len(seen) and all(
             frame.shape == true.shape and np.array_equal(frame, true)
             for frame, true in zip(seen.values(), truth, strict=False)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.files.opening import open_labels
+from celltrail.data.words import counted
 from celltrail.evaluation.record import Evaluation
 
 # Width of the border field (E) of the CTC's data sets, from its "Naming and file content conventions"; the
@@ -62,9 +63,9 @@ def describe_border(evaluation: Evaluation) -> str:
         return ""
     if known:
         return (
-            f"{counts[known[0]]} of {total} FP lie within {known[0]} pixels of the side, which the CTC leaves out of "
+            f"{counts[known[0]]} of {total} FP lie within {counted(known[0], 'pixel')} of the side, which the CTC leaves out of "
             f"{name}: track with --foi {known[0]}."
         )
-    fields = ", ".join(f"{count} within {width} pixels" for width, count in counts.items())
+    fields = ", ".join(f"{count} within {counted(width, 'pixel')}" for width, count in counts.items())
     sets = "; ".join(f"--foi {width} for {', '.join(names)}" for width, names in sorted(FIELDS.items()))
     return f"Of {total} FP lie near the side of the image: {fields}. The CTC leaves such a field out ({sets})."

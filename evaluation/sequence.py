@@ -18,6 +18,7 @@ from celltrail.data.labels.instances import sample_frames
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.data.types import Masks
+from celltrail.data.words import counted
 from celltrail.evaluation.measures import technical
 from celltrail.evaluation.measures.contingency import Contingency, shorten, tabulate, tabulate_many
 from celltrail.evaluation.measures.per_frame import Score, score_shapes
@@ -223,7 +224,9 @@ def segmentation_scores(truth: Masks, masks: Masks) -> dict[str, float]:
     """
     absent = sorted(set(truth) - set(masks))
     if absent:
-        raise InputError(f"There are no masks for frame {absent[0]} of the truth ({len(absent)} frames are missing).")
+        raise InputError(
+            f"There are no masks for frame {absent[0]} of the truth ({counted(len(absent), 'frame is', 'frames are')} missing)."
+        )
     table = tabulate(truth, masks)
     operations = technical.count_operations(table, Tracks.from_rows([]), None)
     values = {"IoU": pixel_measures(table)["IoU"], "SEG": technical.seg(table), "DET": technical.det(operations)}

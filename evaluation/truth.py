@@ -19,6 +19,7 @@ from celltrail.data.files.opening import open_instances, open_labels
 from celltrail.data.files.tracks import SHOWN, Tracks, read_tracks
 from celltrail.data.labels.instances import SMALLEST_REGION, find_parts, mask_problem
 from celltrail.data.types import IntArray
+from celltrail.data.words import counted
 from celltrail.evaluation.measures.contingency import Objects
 
 TruthKind = Literal["GT", "ST"]
@@ -176,7 +177,9 @@ def disagreements(path: Path, tracks: Tracks, objects: Objects, frames: IntArray
     for label in tracks.label[wrong[SHOWN:]].tolist():
         present.pop(label, None)
     if len(wrong) > SHOWN:
-        problems.append(f"{path}: {len(wrong) - SHOWN} more tracks do not agree with the masks.")
+        problems.append(
+            f"{path}: {counted(len(wrong) - SHOWN, 'more track does', 'more tracks do')} not agree with the masks."
+        )
     problems += [
         f"{path}: the masks hold label {label} in {_name_frames(seen)}, but the file does not list it: "
         "add its track or remove it."

@@ -18,6 +18,7 @@ from celltrail.data.running.console import (
 )
 from celltrail.data.settings_cli import takes_settings
 from celltrail.data.types import Masks
+from celltrail.data.words import counted
 from celltrail.segmentation.net.device import choose_device
 from celltrail.segmentation.preview_cli import preview_app
 from celltrail.segmentation.segment_settings import DEFAULT_MODEL, SegmentSettings
@@ -123,7 +124,7 @@ def add_commands(app: typer.Typer, score: Score | None = None) -> None:
             return
         for line in told:
             console.say(line, err=line.startswith("WARNING"))
-        console.say(f"{len(found.counts)} frames, {run['cells']} cells: {out}")
+        console.say(f"{counted(len(found.counts), 'frame')}, {counted(run['cells'], 'cell')}: {out}")
         choose = "" if settings.channel is None else f" --channel {settings.channel}"
         console.say(f"Next:  celltrail track {console.quoted(out)} --images {console.quoted(images)}{choose} --out RES")
 

@@ -16,6 +16,7 @@ from celltrail.data.files.opening import parse_frames
 from celltrail.data.running import console
 from celltrail.data.running.console import JsonOption, OverwriteOption
 from celltrail.data.settings_cli import takes_settings
+from celltrail.data.words import counted
 from celltrail.segmentation.net.device import choose_device
 from celltrail.segmentation.train_settings import TrainSettings
 
@@ -172,7 +173,7 @@ def say_how_good(model: Model, held_back: list[AnnotatedMovie]) -> str:
     if not count or not shown:
         return "How good it is has not been measured: no frame with annotated cells was held back."
     return (
-        f"On {count} held-back frame{'s' if count > 1 else ''}: {', '.join(shown)}. It has not learnt from "
+        f"On {counted(count, 'held-back frame')}: {', '.join(shown)}. It has not learnt from "
         f"{'them' if count > 1 else 'it'}, but its thresholds were chosen there: on other movies expect somewhat less."
     )
 

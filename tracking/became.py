@@ -69,9 +69,32 @@ def mask_of_cell(run: Run, frame: int, track: int) -> str:
     return " ".join(one.sentence() for one in _told(run, frame) if track in one.tracks)
 
 
-def changed_masks(run: Run) -> list[tuple[int, str]]:
-    """Every mask that is not in the result as it was given: its frame, and a sentence; ordered by frame."""
-    return sorted((one.frame, one.sentence()) for one in _told(run))
+def changed_masks(run: Run) -> list[dict[str, Any]]:
+    """Every mask that is not in the result as it was given, ordered by frame.
+
+    Parameters
+    ----------
+    run : mapping
+        What ``run.json`` holds.
+
+    Returns
+    -------
+    list of dict
+        ``frame``; ``kind`` ("merged": one mask of several cells, which was split; "split": several masks of one, which were
+        joined; "redrawn", "left out", "painted"); ``masks``, labels as they were given; ``tracks``, those in the
+        result; and a ``sentence``.
+    """
+    found = sorted(_told(run), key=lambda one: (one.frame, one.sentence()))
+    return [
+        {
+            "frame": one.frame,
+            "kind": one.kind,
+            "masks": sorted(one.masks),
+            "tracks": sorted(one.tracks),
+            "sentence": one.sentence(),
+        }
+        for one in found
+    ]
 
 
 def told_again(run: Run, candidates: Candidates, before: IntArray, after: Mapping[Cell, int]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from celltrail.data.regular import read_json
 from celltrail.data.running import console, log_file
 from celltrail.data.running.console import FramesOption, JsonOption, OverwriteOption, SeedOption
 from celltrail.data.settings_cli import takes_settings
+from celltrail.data.words import counted
 from celltrail.tracking.commands.review_cli import review
 from celltrail.tracking.commands.solve_cli import ResumeOption, solve
 from celltrail.tracking.commands.why_cli import why
@@ -122,10 +123,12 @@ def _tell(run: dict[str, Any], out: Path) -> None:
     cells = run["links"] + run["tracks"] - run["unfilled_gaps"]
     repairs = run.get("repairs") or {}
     console.say(
-        f"{cells:,} cells in {run['tracks']:,} tracks: {run['links']:,} links, {run['divisions']:,} divisions; "
-        f"{run['filled']:,} masks filled in, {repairs.get('merged', 0):,} split, {repairs.get('split', 0):,} joined."
+        f"{counted(cells, 'cell')} in {counted(run['tracks'], 'track')}: {counted(run['links'], 'link')}, "
+        f"{counted(run['divisions'], 'division')}; {counted(run['filled'], 'mask')} filled in, {repairs.get('merged', 0):,} split, {repairs.get('split', 0):,} joined."
     )
     proof = "proven optimal" if run["status"] == "optimal" else f"within {run['gap']:.3g} nats of the optimum"
+    if run["config"]["method"] != "ilp":
+        proof += f" for {run['bound_of']}"
     console.say(f"Objective {run['objective']:.6f} nats, {proof}; {run['seconds']['total']:.1f} s. Written to {out}.")
     if run["confidence"]:
         sentence = run["confidence"]["sentence"]
@@ -196,7 +199,7 @@ def fit(
         console.say(text)
         return
     for movie in model.trained_on:
-        console.say(f"{movie['name']}: {movie['links']:,} links, {movie['divisions']:,} divisions")
+        console.say(f"{movie['name']}: {counted(movie['links'], 'link')}, {counted(movie['divisions'], 'division')}")
     if model.calibration.movies:
         console.say(
             f"Costs are divided by {model.calibration.temperature:g} for probabilities, by what other data sets teach."

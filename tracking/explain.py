@@ -17,6 +17,7 @@ from celltrail.tracking.solving.solver import exact_margin
 
 SHOWN = 8  # candidates of a cell that are listed on either side
 REJECTED = 20  # rejected divisions that are listed for a movie
+SURE = float(np.log(1e12))  # nats beyond which odds are no longer told exactly
 BASELINES = ("lap", "greedy")  # methods that choose link by link
 
 
@@ -179,9 +180,9 @@ def _to_the_link(links: Links, rows: IntArray, margin: FloatArray) -> FloatArray
 
 
 def in_words(cost: float) -> str:
-    """A cost in nats as odds: ``"1 : 260"`` against, ``"260 : 1"`` for."""
-    odds = np.exp(min(abs(cost), 40.0))
-    text = f"{odds:,.1f}" if odds < 10 else f"{odds:,.0f}"
+    """A cost in nats as odds: ``"1 : 260"`` against, ``"260 : 1"`` for; far beyond what can be meant, ``"more than"``."""
+    odds = np.exp(min(abs(cost), SURE))
+    text = f"{odds:,.1f}" if odds < 10 else f"{odds:,.0f}" if abs(cost) <= SURE else "more than 10^12"
     return f"1 : {text}" if cost > 0 else f"{text} : 1"
 
 

@@ -17,6 +17,7 @@ from celltrail.data.files.tracks import Tracks
 from celltrail.data.graph.candidates import NAT, Candidates, Solution, save_graph
 from celltrail.data.graph.networkx_graph import from_networkx
 from celltrail.data.types import Masks
+from celltrail.data.words import counted
 from celltrail.data.writing.output import output_folder
 from celltrail.tracking.exporting.lineage import build_lineage
 from celltrail.tracking.solving.solver import solve_candidates
@@ -49,7 +50,7 @@ class GraphResult:
 
     def __repr__(self) -> str:
         return (
-            f"GraphResult({len(self.tracks)} tracks, {len(self.tracks.divisions())} divisions, "
+            f"GraphResult({counted(len(self.tracks), 'track')}, {counted(len(self.tracks.divisions()), 'division')}, "
             f"{self.solution.status}, objective {self.solution.objective / NAT:.6g} nats)"
         )
 

@@ -21,6 +21,7 @@ from celltrail.data.progress import Progress, silent
 from celltrail.data.running.log_file import logger
 from celltrail.data.running.workers import Mapper
 from celltrail.data.types import Masks
+from celltrail.data.words import counted
 from celltrail.tracking.measuring.beside import add_readings
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie, have_hypotheses
 from celltrail.tracking.measuring.merged import MergedMasks
@@ -138,13 +139,23 @@ def open_images_of(masks: Masks, images: Path | str | Masks | None, settings: Tr
     if images is None or isinstance(images, Mapping):
         return images
     numbers = sorted(masks)
-    return open_images(
-        Path(images),
-        channel=settings.channel,
-        axes=settings.image_axes,
-        series=settings.series,
-        frames=range(numbers[0], numbers[-1] + 1),
-    )
+    try:
+        opened = open_images(
+            Path(images),
+            channel=settings.channel,
+            axes=settings.image_axes,
+            series=settings.series,
+            frames=range(numbers[0], numbers[-1] + 1),
+        )
+    except InputError as error:
+        raise InputError(*map(_of_images, error.problems)) from None
+    opened.notes = tuple(map(_of_images, opened.notes))
+    return opened
+
+
+def _of_images(text: str) -> str:
+    """A sentence on how images are read, which names the option of ``track`` for them: ``--axes`` is that of its masks."""
+    return text.replace("--axes", "--image-axes")
 
 
 def measure(
@@ -209,9 +220,9 @@ def _doubles_of(movie: OpenedMovie, table: DetectionTable, merged: set[tuple[int
     doubles = find_doubles(movie.masks, table, merged)
     for number, labels in list(doubles.items())[:1]:
         logger.warning(
-            "%d labels lie on cells that are far apart (first: label %d in frame %d): each of these cells is tracked as one "
+            "%s on cells that are far apart (first: label %d in frame %d): each of these cells is tracked as one "
             "of its own. 'celltrail check' lists them.",
-            sum(map(len, doubles.values())),
+            counted(sum(map(len, doubles.values())), "label lies", "labels lie"),
             labels[0],
             number,
         )

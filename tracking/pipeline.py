@@ -28,6 +28,7 @@ from celltrail.data.running.log_file import logger, write_log
 from celltrail.data.running.workers import open_workers
 from celltrail.data.settings import to_config
 from celltrail.data.types import Masks
+from celltrail.data.words import counted
 from celltrail.data.writing.output import output_folder
 from celltrail.tracking.baselines import add_divisions, as_solution, choose_by_assignment, choose_greedily, cut_off
 from celltrail.tracking.candidates.gaps import COVERED
@@ -53,6 +54,7 @@ from celltrail.tracking.solving.pinned import apply_pins
 from celltrail.tracking.solving.solver import solve_candidates
 
 GRAPH_FILE = "graph.npz"
+OF_BASELINES = "the problem that this method sees: masks as they are, and no cell that goes unseen"
 LIBRARIES = ("celltrail", "numpy", "scipy", "highspy", "pulp", "tifffile")
 
 
@@ -108,7 +110,7 @@ class TrackResult:
 
     def __repr__(self) -> str:
         return (
-            f"TrackResult({len(self.tracks)} tracks, {len(self.tracks.divisions())} divisions, "
+            f"TrackResult({counted(len(self.tracks), 'track')}, {counted(len(self.tracks.divisions()), 'division')}, "
             f"{self.solution.status}, objective {self.solution.objective / NAT:.6g} nats)"
         )
 
@@ -313,6 +315,7 @@ def _describe(
     return {
         "schema": SCHEMA,
         **solution.certificate,
+        "bound_of": "the whole problem" if config["method"] == "ilp" else OF_BASELINES,
         "solver": solution.solver,
         "components": solution.components,
         "detections": len(frame),

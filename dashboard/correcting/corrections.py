@@ -47,6 +47,8 @@ from celltrail.tracking.pipeline import Earlier, write_into
 from celltrail.tracking.repeat import settings_of_run
 from celltrail.tracking.solving.pinned import merged_names, of_merged
 
+AS_SHOWN = "the problem in which masks are read as in the result that was corrected"  # others have no pixels in it
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -129,6 +131,7 @@ def _solve_pinned(shown: Result, graph: Graph, origin: Result, problem: Graph, p
     run = dict(origin.run or {})
     run |= {
         **solution.certificate,
+        **({} if problem.solution.used.all() else {"bound_of": AS_SHOWN}),
         "solver": solution.solver,
         "components": solution.components,
         "used": int(solution.used.sum()),

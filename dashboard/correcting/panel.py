@@ -283,7 +283,7 @@ def _show_changed(result: Result) -> None:
     """The masks that are not in the result as they were given."""
     if changed := changed_masks(result.run or {}):
         with st.expander(f"Masks that are not as they were given ({len(changed)})", key="changed_masks"):
-            table = pd.DataFrame(changed, columns=["frame", "what has happened"])
+            table = pd.DataFrame({"frame": one["frame"], "what has happened": one["sentence"]} for one in changed)
             st.dataframe(table, hide_index=True, height=min(240, 40 + 36 * len(table)), alt="Changed masks")
 
 

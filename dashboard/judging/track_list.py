@@ -12,6 +12,7 @@ from celltrail.dashboard import parts
 from celltrail.dashboard.judging import charts
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.opening.content import Result
+from celltrail.data.words import counted
 
 AXES = {"length": "frames", "speed": "speed (pixels per frame)", "area": "area (pixels)", "certainty": "certainty"}
 
@@ -116,7 +117,7 @@ def show(result: Result, selected: int) -> None:
     table = track_table(result)
     with st.container(horizontal=True, vertical_alignment="center"):
         passed = choose(table).keep(table)
-        told = f"{len(passed):,} of {len(table):,} tracks"
+        told = f"{len(passed):,} of {counted(len(table), 'track')}"
         chosen = chosen_tracks(result)
         if chosen:
             told += f"; **{len(chosen):,}** chosen in a plot: only they are coloured"

@@ -17,6 +17,7 @@ from celltrail.dashboard.opening.reading import AS_THE_FILES_SAY, Reading, choos
 from celltrail.data import InputError
 from celltrail.data.files.arrays.omezarr import is_zarr
 from celltrail.data.files.containment import inside
+from celltrail.data.words import counted
 
 KIND_NAMES: dict[Kind, str] = {
     "result": "result",
@@ -125,7 +126,9 @@ def open_dataset(path: Path, given: Given | None = None) -> Dataset:
     found = find_movies(root, may_open)
     if given.images is not None or given.masks is not None:
         if len(found) > 1:
-            raise InputError(f"{path} holds {len(found)} movies: open one of them with --images and --masks.")
+            raise InputError(
+                f"{path} holds {counted(len(found), 'movie')}: open one of them with --images and --masks."
+            )
         found[0].images = given.images or found[0].images
         if given.masks is not None:
             kind = kind_of(given.masks)

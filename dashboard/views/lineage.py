@@ -8,6 +8,7 @@ from celltrail.dashboard import parts
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.viewer import Pane, show_viewer
 from celltrail.dashboard.viewer.tree import show_tree
+from celltrail.data.words import counted
 
 
 def take_branch() -> None:
@@ -54,7 +55,8 @@ def show() -> None:
     tracks = result.tracks
     frames, shape = state.clock_of(selection)
     st.caption(
-        f"{len(tracks):,} tracks in {len(set(tracks.roots().values())):,} lineages, {len(tracks.divisions()):,} divisions; "
+        f"{counted(len(tracks), 'track')} in {counted(len(set(tracks.roots().values())), 'lineage')}, "
+        f"{counted(len(tracks.divisions()), 'division')}; "
         "those that divide come first. Point at a branch to see the cell; click to stay there."
     )
     left, right = st.columns([2, 3], vertical_alignment="bottom")

@@ -12,6 +12,7 @@ from celltrail.dashboard.judging import charts, measured, track_list
 from celltrail.dashboard.judging.measured import CellNumbers, Units
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.opening.content import Result
+from celltrail.data.words import counted
 
 AT_ONCE = 20_000  # cells; more are measured when asked, because every pixel is read
 HIDDEN = ("frame", "label", "track", "minutes", "at_border")
@@ -47,7 +48,9 @@ def take_measures(selection: state.Selection, result: Result, units: Units) -> C
     count = measured.count_cells(result)
     if found is not None:
         return found
-    if count > AT_ONCE and not st.button(f"Measure {count:,} cells", type="primary", help="Reads every frame."):
+    if count > AT_ONCE and not st.button(
+        f"Measure {counted(count, 'cell')}", type="primary", help="Reads every frame."
+    ):
         return None
     bar = st.progress(0.0, text="measure")
     found = measured.measure(
@@ -114,7 +117,9 @@ def show_tracks(result: Result, found: CellNumbers, selected: int) -> None:
             alt=f"{y} against {x} of every track; a box chooses tracks",
         )
         if track_list.chosen_tracks(result):
-            st.caption(f"{len(track_list.chosen_tracks(result)):,} tracks chosen: the page Browse colours only them.")
+            st.caption(
+                f"{counted(len(track_list.chosen_tracks(result)), 'track')} chosen: the page Browse colours only them."
+            )
 
 
 def show_cells(selection: state.Selection, result: Result, found: CellNumbers, selected: int) -> None:

@@ -135,7 +135,7 @@ def show_measures(selection: state.Selection, result: Result) -> None:
     parts.show_tiles([(scores.NAMES.get(name, name), parts.figure(values[name]), definition(name)) for name in first])
     rest = [name for name in names if name not in first]
     if rest:
-        with st.expander(f"{len(rest)} more measures"):
+        with st.expander(counted(len(rest), "more measure")):
             rows = [
                 {"measure": scores.NAMES.get(name, name), "value": values[name], "meaning": definition(name)}
                 for name in rest
@@ -152,6 +152,8 @@ def show_certificate(run: dict[str, Any] | None) -> None:
         st.caption("Proven: no other lineages explain these masks at a lower cost.")
     elif run.get("status") == "gap":
         st.caption("Not proven: better lineages may exist, but none can be better by more than the gap.")
+    if isinstance(run.get("bound_of"), str):
+        st.text(f"Bound and gap are of {run['bound_of']}.")
     tiles = []
     for key, (name, meaning) in CERTIFICATE.items():
         if key in run:

@@ -13,6 +13,7 @@ from celltrail.dashboard.judging import cards, charts, questions, review
 from celltrail.dashboard.judging.questions import Filter, Review
 from celltrail.dashboard.opening import content, state
 from celltrail.dashboard.viewer import show_viewer
+from celltrail.data.words import counted
 
 ORDERS = {"Least certain first": False, "Random sample": True}
 TABLE_ROWS = 300
@@ -85,8 +86,7 @@ def show_progress(found: Review, sampled: bool) -> None:
         return
     st.progress(
         min(1.0, found.seen),
-        text=f"**{100 * found.seen:.0f} %** of the expected errors seen, in {len(found.answers):,} "
-        f"answer{'' if len(found.answers) == 1 else 's'}; "
+        text=f"**{100 * found.seen:.0f} %** of the expected errors seen, in {counted(len(found.answers), 'answer')}; "
         f"about **{found.left:,.1f}** expected at the places left",
     )
 

@@ -13,6 +13,7 @@ from celltrail.dashboard.opening import content
 from celltrail.dashboard.opening.registry import Movie
 from celltrail.data import InputError
 from celltrail.data.pictures.render import outline_image
+from celltrail.data.words import counted
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Trial:
         """One sentence."""
         if self.diameter is None or not self.cells:
             return "No cells were found in this frame: try another model, or train one on a few frames."
-        text = f"{self.cells} cells, about {self.diameter:.0f} pixels across."
+        text = f"{counted(self.cells, 'cell')}, about {self.diameter:.0f} pixels across."
         if self.fits is False:
             text += " These images look like nothing that the model knows: look closely, or train one on a few frames."
         return text

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.files.arrays.tiff import write_labels
 from celltrail.data.files.tracks import Tracks, format_tracks
+from celltrail.data.words import counted
 
 TRACK_FILES = ("res_track.txt", "man_track.txt")
 
@@ -130,7 +131,7 @@ def write_track_file(path: Path, tracks: Tracks, *, bits: Literal[16, 32] = 16) 
     problems = tracks.problems()
     if int(tracks.label.max(initial=0)) >= 2**bits:
         problems.append(
-            f"{len(tracks)} tracks do not fit into the {bits} bits of CTC masks: split the movie, or write another format."
+            f"{counted(len(tracks), 'track does', 'tracks do')} not fit into the {bits} bits of CTC masks: split the movie, or write another format."
         )
     if problems:
         raise InputError(*problems)

@@ -14,6 +14,7 @@ from celltrail.data.held import hold
 from celltrail.data.readers.file_names import OWN_NAMES, NamedMovie, choose_files, frame_number
 from celltrail.data.readers.stacks import Header, Kind, choose_series, cut_problem, whole_frames
 from celltrail.data.regular import special_problem
+from celltrail.data.words import counted
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -175,9 +176,9 @@ def _one_shape(folder: Path, kind: Kind, found: _Folder) -> tuple[Frames | None,
 
 
 def _several_stacks(folder: Path, stacks: dict[Path, int]) -> str:
-    names = ", ".join(f"{path.name} ({count} frames)" for path, count in list(stacks.items())[:5])
+    names = ", ".join(f"{path.name} ({counted(count, 'frame')})" for path, count in list(stacks.items())[:5])
     more = f" and {len(stacks) - 5} more" if len(stacks) > 5 else ""
-    which = "a time stack among other files" if len(stacks) == 1 else f"{len(stacks)} time stacks"
+    which = "a time stack among other files" if len(stacks) == 1 else counted(len(stacks), "time stack")
     return f"{folder} holds {which}: {names}{more}: give one of them, for example {next(iter(stacks))}."
 
 

@@ -23,6 +23,7 @@ from celltrail.data.files.arrays.npz import read_arrays
 from celltrail.data.labels.outlines import close_gaps
 from celltrail.data.regular import open_regular
 from celltrail.data.types import BoolArray, IntArray
+from celltrail.data.words import counted
 from celltrail.data.writing.output import output_file
 
 SCHEMA = "celltrail.hypotheses/1"
@@ -356,5 +357,5 @@ def _problem_of(found: Hypotheses) -> str | None:
     if not np.isfinite(found.score).all():
         return "a score that is no finite number"
     if not 0 <= found.gap <= WIDEST:
-        return f"a gap of {found.gap} pixels"
+        return f"a gap of {counted(found.gap, 'pixel')}"
     return None

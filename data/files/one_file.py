@@ -19,6 +19,7 @@ from celltrail.data.readers.stacks import (
     name_axes,
     whole_frames,
 )
+from celltrail.data.words import counted
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def open_file(path: Path, kind: Kind, wish: Wish, frames: range | None) -> Frame
     header, layout = understand(path, kind, wish, alone=True)
     if header.others and not layout.timed:
         raise InputError(
-            f"{path} is one of a set of {len(header.others) + 1} files ({header.others[0]} …): give their folder, "
+            f"{path} is one of a set of {counted(len(header.others) + 1, 'file')} ({header.others[0]} …): give their folder, "
             "or --axes to read this file alone."
         )
     return movie_of_file(path, header, layout, kind, frames)

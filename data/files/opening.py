@@ -16,6 +16,7 @@ from celltrail.data.held import hold
 from celltrail.data.labels.instances import judge_masks, refuse_masks
 from celltrail.data.readers.file_names import frame_number
 from celltrail.data.readers.stacks import Header, Kind
+from celltrail.data.words import counted
 
 __all__ = [
     "inspect_folder",
@@ -186,6 +187,6 @@ def _open_folder(folder: Path, kind: Kind, wish: Wish, frames: range | None) -> 
     if movie is None or problems:
         shown = [text for _, text in problems[:20]]
         if len(problems) > 20:
-            shown.append(f"{folder}: {len(problems) - 20} more files have problems.")
+            shown.append(f"{folder}: {counted(len(problems) - 20, 'more file has', 'more files have')} problems.")
         raise InputError(*shown)
     return movie

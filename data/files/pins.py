@@ -19,6 +19,7 @@ from typing import Literal, cast
 
 from celltrail.data.errors import InputError, raise_if
 from celltrail.data.regular import read_text
+from celltrail.data.words import counted
 from celltrail.data.writing.output import output_file
 
 HEADER = ("kind", "action", "frame", "label", "frame2", "label2", "frame3", "label3")
@@ -90,7 +91,7 @@ def parse_fields(fields: list[str]) -> Pin | str:
     if action not in ("keep", "forbid"):
         return f"'{action}' is no action: write keep or forbid."
     if len(fields) > len(HEADER):
-        return f"{len(fields)} columns, expected {len(HEADER)}."
+        return f"{counted(len(fields), 'column')}, expected {len(HEADER)}."
     while numbers and not numbers[-1]:
         numbers.pop()
     try:
@@ -103,7 +104,7 @@ def parse_fields(fields: list[str]) -> Pin | str:
     fewest += kind == "division" and action == "keep"  # a mother alone: she does not divide
     if len(values) % 2 or not fewest <= len(values) // 2 <= most:
         count = str(fewest) if fewest == most else f"{fewest} to {most}"
-        return f"a {kind} to {action} needs {count} cells, each with frame and label."
+        return f"'{kind} {action}' needs {count} {'cell' if most == 1 else 'cells, each'} with frame and label."
     cells = tuple(zip(values[::2], values[1::2], strict=True))
     first = cells[0][0]
     if kind in ("link", "division") and any(frame <= first for frame, _ in cells[1:]):

@@ -11,6 +11,7 @@ from itertools import pairwise
 from math import gcd
 
 from celltrail.data.errors import InputError
+from celltrail.data.words import counted
 
 ABSENT = 10_000  # frames that a movie may lack between its first and its last …
 EACH = 9  # … or so many for each that is there
@@ -47,7 +48,7 @@ def find_step(numbers: Sequence[int], step: int | None = None) -> int:
         absent = (numbers[-1] - numbers[0]) // found + 1 - len(numbers)
         if absent > max(ABSENT, EACH * len(numbers)):
             raise InputError(
-                f"The frame numbers run from {numbers[0]:,} to {numbers[-1]:,}, but there are only {len(numbers):,} frames: "
+                f"The frame numbers run from {numbers[0]:,} to {numbers[-1]:,}, but there are only {counted(len(numbers), 'frame')}: "
                 f"{absent:,} would be missing. Number the files anew, or choose some of them with --frames."
             )
     return found

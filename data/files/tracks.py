@@ -12,6 +12,7 @@ import numpy as np
 from celltrail.data.errors import InputError
 from celltrail.data.regular import read_text
 from celltrail.data.types import IntArray
+from celltrail.data.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +65,7 @@ class Tracks:
 
     def __repr__(self) -> str:
         span = f"frames {self.begin.min()} to {self.end.max()}" if len(self) else "no frames"
-        return f"Tracks({len(self)} tracks, {len(self.divisions())} divisions, {span})"
+        return f"Tracks({counted(len(self), 'track')}, {counted(len(self.divisions()), 'division')}, {span})"
 
     def to_pandas(self) -> pd.DataFrame:
         """The table as a DataFrame: ``label``, ``begin``, ``end``, ``parent`` (0: none)."""
@@ -163,7 +164,7 @@ class Tracks:
             names = " → ".join(str(label) for label in (*cycle, cycle[0])[:SHOWN])
             found.append((cycle[0], None, f"Tracks {names} descend from each other: cut this cycle."))
         if more:
-            found.append((0, None, f"{more} more tracks are wrong in the same ways."))
+            found.append((0, None, f"{counted(more, 'more track is', 'more tracks are')} wrong in the same ways."))
         return found
 
     def _cycles(self) -> list[list[int]]:
@@ -223,7 +224,9 @@ def read_tracks(path: Path) -> Tracks:
     if wrong:
         shown = [_fault_of_line(path, number + 1, lines[number]) for number in wrong[:20]]
         if len(wrong) > len(shown):
-            shown.append(f"{path}: {len(wrong) - len(shown)} more lines are wrong in the same way.")
+            shown.append(
+                f"{path}: {counted(len(wrong) - len(shown), 'more line is', 'more lines are')} wrong in the same way."
+            )
         raise InputError(*shown)
     return Tracks.from_rows(rows)
 
@@ -235,7 +238,7 @@ def _fault_of_line(path: Path, number: int, line: str) -> str:
     except ValueError:
         return f"{path}, line {number}, '{line.strip()[:60]}', is not four integers: write label begin end parent."
     if len(values) != 4:
-        return f"{path}, line {number}, has {len(values)} columns, expected 4: write label begin end parent."
+        return f"{path}, line {number}, has {counted(len(values), 'column')}, expected 4: write label begin end parent."
     return f"{path}, line {number}, has a number too large for a label or a frame: correct it."
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from celltrail.data.errors import InputError, import_extra
-from celltrail.data.formats.points import Points, points_from_links
+from celltrail.data.formats.points import INVENTED, Points, points_from_links
 from celltrail.data.formats.tables import first_points, links_to_mothers
+from celltrail.data.words import counted
 
 TABLES = ("LBEPR", "LBEPRG")  # track, begin, end, parent (itself: none), root, (generation)
 
@@ -103,7 +104,9 @@ def _area(objects: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]] |
 def _counts(path: Path, invented: int, alone: int) -> list[str]:
     notes = []
     if invented:
-        notes.append(f"{path}: {invented} points that btrack invented in gaps are left out.")
+        notes.append(f"{path}: {counted(invented, *INVENTED)}.")
     if alone:
-        notes.append(f"{path}: {alone} objects that no track holds are left out.")
+        notes.append(
+            f"{path}: {counted(alone, 'object that no track holds is', 'objects that no track holds are')} left out."
+        )
     return notes

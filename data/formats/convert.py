@@ -25,6 +25,7 @@ from celltrail.data.formats.trackmate.reading import read_trackmate
 from celltrail.data.formats.trackmate.tables import edges_file
 from celltrail.data.formats.trackmate.writing import write_trackmate
 from celltrail.data.progress import Progress, silent
+from celltrail.data.words import counted
 from celltrail.data.writing.output import output_file, output_folder, refuse_existing
 
 NEAR = 5.0  # pixels that a point may lie beside its mask
@@ -255,7 +256,9 @@ def draw_discs(points: Points, radius: float | None = None) -> ComputedFrames:
     keys = np.column_stack([points.frame, pixels])
     _, counts = np.unique(keys, axis=0, return_counts=True)
     if (counts > 1).any():
-        raise InputError(f"{int((counts > 1).sum())} pixels hold two cells at once: give the masks with --masks.")
+        raise InputError(
+            f"{counted(int((counts > 1).sum()), 'pixel holds', 'pixels hold')} two cells at once: give the masks with --masks."
+        )
     if pixels.min() < 0:
         raise InputError(
             f"The source has a cell at {centres.min():.1f}, outside the image: "

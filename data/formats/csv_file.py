@@ -15,6 +15,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.regular import refuse_special
 from celltrail.data.settings import LARGEST
 from celltrail.data.types import FloatArray, IntArray
+from celltrail.data.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +59,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         mark = separator((lines or [""])[0].strip())
         if lines and lines[0].count(mark) >= WIDEST:
             raise InputError(
-                f"{path} has more than {WIDEST:,} columns, which no table of cells has: give another file."
+                f"{path} has more than {counted(WIDEST, 'column')}, which no table of cells has: give another file."
             )
         blanks = any(f"{mark} " in line for line in lines)  # to look for them takes time
         options: dict[str, Any] = {"sep": mark, "encoding": "utf-8-sig", "skipinitialspace": blanks}
@@ -117,7 +118,7 @@ def as_numbers(path: Path, table: pd.DataFrame, column: str, *, whole: bool = Fa
         found = "empty" if is_empty(table, column)[line] else f"'{table[column].iloc[line]}'"
         raise InputError(
             f"{path}, line {int(table.index[line]) + 2}: {column} is {found}, "
-            f"expected {kind}: correct it ({int(bad.sum())} such lines)."
+            f"expected {kind}: correct it ({counted(int(bad.sum()), 'such line')})."
         )
     return values
 

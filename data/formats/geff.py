@@ -18,6 +18,8 @@ from celltrail.data.errors import InputError, import_extra
 from celltrail.data.files.arrays.omezarr import refuse_unsafe_codecs
 from celltrail.data.formats.geff_axes import find_axes, frames_of, funtracks_scale, positions_of, trackmate_scale
 from celltrail.data.formats.points import (
+    LONE_SPOT,
+    UNCHOSEN,
     Points,
     joined_tracks,
     links_of,
@@ -26,6 +28,7 @@ from celltrail.data.formats.points import (
 )
 from celltrail.data.progress import Progress, silent
 from celltrail.data.types import FloatArray, IntArray
+from celltrail.data.words import counted
 
 GRAPH, LABELS = "tracks", "segmentation"
 PARENT_LINK = "parent_link"  # of links: whether another track begins there, as a daughter or after a gap
@@ -203,10 +206,10 @@ def read_geff(path: Path, *, voxel: tuple[float, float, float] | None = None, in
     links = rows_of_ids(np.asarray(graph["edge_ids"]).astype(np.int64).reshape(-1, 2), ids, str(path))
     ndim = 3 if "z" in space and (position[:, 0] != 0).any() else 2
     if unchosen:
-        notes.append(f"{path}: {unchosen} cells and links that its solution does not hold are left out.")
+        notes.append(f"{path}: {counted(unchosen, *UNCHOSEN)}.")
     if of_trackmate:
         alone = len(ids) - len(np.unique(links))
-        notes += [f"{path}: {alone} spots without a link are tracks of one frame."] * bool(alone)
+        notes += [f"{path}: {counted(alone, *LONE_SPOT)}."] * bool(alone)
     area = _areas(properties, ndim, size)
     if area is not None and of_funtracks:
         area = area / np.prod([of_funtracks[letter] for letter in "zyx"[3 - ndim :]])

@@ -14,6 +14,7 @@ from celltrail.data.files.tracks import Tracks
 from celltrail.data.formats.measurements import measure_cells, measure_tracks, read_margins
 from celltrail.data.formats.points import points_of_masks, read_result
 from celltrail.data.progress import Progress, silent
+from celltrail.data.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ class Measurements:
     tracks: pd.DataFrame
 
     def __repr__(self) -> str:
-        return f"Measurements({len(self.cells)} cells, {len(self.tracks)} tracks)"
+        return f"Measurements({counted(len(self.cells), 'cell')}, {counted(len(self.tracks), 'track')})"
 
 
 def measure(

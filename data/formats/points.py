@@ -18,6 +18,17 @@ from celltrail.data.files.tracks import Tracks, clip_tracks, read_tracks, split_
 from celltrail.data.labels.overlap import count_overlap
 from celltrail.data.progress import Progress, silent
 from celltrail.data.types import FloatArray, IntArray
+from celltrail.data.words import counted
+
+INVENTED = (
+    "point that btrack invented in gaps is left out",
+    "points that btrack invented in gaps are left out",
+)
+UNCHOSEN = (
+    "cell or link that its solution does not hold is left out",
+    "cells and links that its solution does not hold are left out",
+)
+LONE_SPOT = ("spot without a link is a track of one frame", "spots without a link are tracks of one frame")
 
 
 @dataclass(frozen=True)
@@ -292,7 +303,9 @@ def points_from_links(
     problems = []
     flat = links[frame[links[:, 0]] == frame[links[:, 1]]]
     if len(flat):
-        problems.append(f"{source} links two cells of frame {frame[flat[0, 0]]} ({len(flat)} such links): remove them.")
+        problems.append(
+            f"{source} links two cells of frame {frame[flat[0, 0]]} ({counted(len(flat), 'such link')}): remove them."
+        )
     merged = np.bincount(links[:, 1], minlength=len(frame)) > 1
     if merged.any():  # or the same link is there twice
         links = unique_pairs(links)
@@ -300,7 +313,7 @@ def points_from_links(
     if merged.any():
         problems.append(
             f"{source} lets cells merge, first in frame {frame[merged].min()} "
-            f"({int(merged.sum())} times), which a lineage cannot hold: remove one link of each."
+            f"({counted(int(merged.sum()), 'time')}), which a lineage cannot hold: remove one link of each."
         )
     if (frame < 0).any():
         problems.append(f"{source} has the frame {frame.min()}: frame numbers start at 0.")

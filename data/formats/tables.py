@@ -12,9 +12,18 @@ from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
 from celltrail.data.formats.csv_file import as_numbers, as_whole, filled, plain, read_csv
-from celltrail.data.formats.points import Points, joined_tracks, order_by, points_from_links, rows_of_ids, unique_pairs
+from celltrail.data.formats.points import (
+    INVENTED,
+    Points,
+    joined_tracks,
+    order_by,
+    points_from_links,
+    rows_of_ids,
+    unique_pairs,
+)
 from celltrail.data.formats.trackmate.tables import edges_file, read_trackmate_tables, write_trackmate_tables
 from celltrail.data.types import IntArray
+from celltrail.data.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,9 +179,7 @@ def read_table(path: Path, *, voxel: tuple[float, float, float] | None = None, i
     columns = _known_columns(path, table)
     if "dummy" in table.columns:  # points that btrack invented in a gap: no cell was seen there
         invented = ~table["dummy"].astype(str).isin(["0", "0.0", "False"])
-        notes = [f"{path}: {int(invented.sum())} points that btrack invented in gaps are left out."] * bool(
-            invented.any()
-        )
+        notes = [f"{path}: {counted(int(invented.sum()), *INVENTED)}."] * bool(invented.any())
         kept = table[~invented]
         kept.attrs = table.attrs
         return _read_points(path, kept, columns, voxel, interval, notes)
@@ -391,7 +398,7 @@ def links_to_mothers(
     if going_on:
         child, mother, begin = going_on[0]
         notes.append(
-            f"{path}: {len(going_on)} tracks begin while their parent goes on (first: {child} of {mother} in frame "
+            f"{path}: {counted(len(going_on), 'track begins while its', 'tracks begin while their')} parent goes on (first: {child} of {mother} in frame "
             f"{begin}), as in budding: the parent is cut there, and what follows counts as its other daughter."
         )
     return np.stack([rows[last - 1], rows[first]], axis=1), notes

@@ -22,6 +22,7 @@ from celltrail.data.errors import InputError
 from celltrail.data.files.arrays.npz import read_arrays, write_arrays
 from celltrail.data.graph.validation import find_faults
 from celltrail.data.types import BoolArray, Codes, FloatArray, IntArray
+from celltrail.data.words import counted
 from celltrail.data.writing.output import output_file
 
 NAT = 1_000_000
@@ -183,7 +184,10 @@ class Candidates:
     voxel: tuple[float, float, float] | None = None
 
     def __repr__(self) -> str:
-        return f"Candidates({len(self.detections)} cells, {len(self.links)} links, {len(self.divisions)} divisions)"
+        return (
+            f"Candidates({counted(len(self.detections), 'cell')}, {counted(len(self.links), 'link')}, "
+            f"{counted(len(self.divisions), 'division')})"
+        )
 
 
 @dataclass
@@ -240,7 +244,8 @@ class Solution:
 
     def __repr__(self) -> str:
         return (
-            f"Solution({self.status}, {int(self.link_chosen.sum())} links, {int(self.division_chosen.sum())} divisions, "
+            f"Solution({self.status}, {counted(int(self.link_chosen.sum()), 'link')}, "
+            f"{counted(int(self.division_chosen.sum()), 'division')}, "
             f"objective {self.objective / NAT:.6g} nats)"
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
+from celltrail.data.words import counted
 
 SAMPLE = 7  # frames that are looked at, spread over the movie
 WINDOW = 2048  # pixels in y and x in which pictures are told from masks
@@ -164,7 +165,7 @@ def mask_problem(parts: Sequence[Parts]) -> str | None:
     if 2 * len(backgrounds) > len(filled):
         label, share = backgrounds[0]
         return (
-            f"in {len(backgrounds)} of {len(filled)} frames the 'cell' with the label {label} covers {100 * share:.0f} % of the frame "
+            f"in {len(backgrounds)} of {counted(len(filled), 'frame')} the 'cell' with the label {label} covers {100 * share:.0f} % of the frame "
             "and touches its sides, so it is the background: give the background the number 0."
         )
     values = sorted({int(value) for frame in filled for value in np.unique(frame.value)[:5]})

@@ -19,6 +19,7 @@ from celltrail.data.pictures.colours import (
     certainty_place,
     doubtful_cells,
 )
+from celltrail.data.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,7 +114,7 @@ def plot_lineages(
         remedy = (
             "leave out those without a division with --divided" if lineages and not only_divided else "choose others"
         )
-        raise InputError(f"A tree of {lineages} lineages cannot be drawn (1 to {MOST_LINEAGES}): {remedy}.")
+        raise InputError(f"A tree of {counted(lineages, 'lineage')} cannot be drawn (1 to {MOST_LINEAGES}): {remedy}.")
     tracks = Tracks.from_rows(shown)
     columns, joined = tree_columns(tracks), joined_tracks(tracks)
     hour = 3600.0

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from celltrail.data.errors import InputError
+from celltrail.data.words import counted
 
 Kind = Literal["image", "labels"]
 Index = tuple[int | slice, ...]
@@ -102,7 +103,7 @@ def choose_series(header: Callable[[int], Header], path: Path, series: int | Non
         return first
     listed = list_choices("--series", [name or f"series {number}" for number, name in enumerate(names)])
     if series is None:
-        raise InputError(f"{path} holds {len(names)} positions: choose one with {listed}.")
+        raise InputError(f"{path} holds {counted(len(names), 'position')}: choose one with {listed}.")
     if not 0 <= series < len(names):
         raise InputError(f"{path} has no series {series}: choose one with {listed}.")
     return header(series)
@@ -183,7 +184,7 @@ def lay_out(header: Header, letters: str, kind: Kind, channel: int | None, *, sa
         swapped = letters.replace("T", "Z") if "T" not in letters else _swap(letters, "T", "Z")
         swapped = swapped if "T" in swapped else swapped.replace("Z", "T")
         note = (
-            f"{path} holds one frame of {shape[letters.index('Z')]} slices: if this is time, give --axes {swapped}; "
+            f"{path} holds one frame of {counted(shape[letters.index('Z')], 'slice')}: if this is time, give --axes {swapped}; "
             f"if it is one volume, --axes {letters}."
         )
     colours = None if said or kind == "labels" else _maybe_colours(header, letters)
@@ -208,6 +209,12 @@ def _swap(letters: str, one: str, other: str) -> str:
     return letters.translate(str.maketrans(one + other, other + one))
 
 
+def _as_planes(letters: str) -> str:
+    """What to say of colours that lie in planes of their own: tifffile takes any three or four planes for colours."""
+    ways = [meaning for meaning in "ZT" if meaning not in letters and letters.index("S") < letters.index("Y")]
+    return "".join(f"; if its planes are {MEANING_OF[way]}, give --axes {letters.replace('S', way)}" for way in ways)
+
+
 def _pick_channel(header: Header, letters: str, held: str, kind: Kind, channel: int | None) -> dict[int, int | slice]:
     """The index along the axes of channels (C) and of samples (S), counted together, S fastest."""
     path = header.path
@@ -217,15 +224,18 @@ def _pick_channel(header: Header, letters: str, held: str, kind: Kind, channel: 
     if channel is None and total > 1:
         names = list(header.channels) if len(header.channels) == total else []
         options = list_choices("--channel", names) if names else f"--channel 0 … {total - 1}"
+        numbers = "but a mask holds one number for each cell"
         if "C" not in held:
-            raise InputError(
-                f"{path} is a colour image ({total} values per pixel): choose one with {options}, "
-                "or save it as grey values."
-            )
+            what, planes = f"{path} is a colour image ({total} values per pixel)", _as_planes(letters)
+            if kind == "labels":
+                raise InputError(f"{what}, {numbers}: save it so{planes}.")
+            raise InputError(f"{what}: choose one with {options}, or save it as grey values{planes}.")
         time = ""
         if "T" not in held and header.shape[letters.index("C")] >= MANY_CHANNELS:
             swapped = _swap(letters, "C", "T") if "T" in letters else letters.replace("C", "T")
             time = f"; if these are time points, give --axes {swapped}"
+        if kind == "labels":
+            raise InputError(f"{path} has {total} channels, {numbers}: save one of them alone{time}.")
         raise InputError(f"{path} has {total} channels: choose one with {options}{time}.")
     if channel is not None and not 0 <= channel < total and (total > 1 or kind == "image"):
         if total == 1:
@@ -265,7 +275,7 @@ def cut_problem(header: Header, whole: Mapping[int, bool], wanted: range | None)
         last += 1
     missing = [number for number, is_there in whole.items() if not is_there]
     return (
-        f"{header.path} is cut off, or was never finished: {len(there)} of its {len(whole)} frames are whole, "
+        f"{header.path} is cut off, or was never finished: {len(there)} of its {counted(len(whole), 'frame')} {'is' if len(there) == 1 else 'are'} whole, "
         f"frame {missing[0]} is the first that is not: copy it again, or read what is there with "
         f"--frames {first}:{last}."
     )

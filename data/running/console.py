@@ -25,7 +25,7 @@ from typer.core import TyperCommand
 
 from celltrail.data.errors import InputError, MissingExtra, Replaced, WorkFailed, raise_if
 from celltrail.data.held import read_whole
-from celltrail.data.progress import Progress, silent
+from celltrail.data.progress import Progress, listening, silent
 from celltrail.data.regular import read_toml, special_problem
 from celltrail.data.running import log_file
 from celltrail.data.running.json_text import to_json
@@ -33,6 +33,7 @@ from celltrail.data.running.plain_text import visible
 from celltrail.data.settings import did_you_mean, number_problem, parse_numbers
 from celltrail.data.settings_cli import as_typer
 from celltrail.data.shared_options import AXES, CHANNEL, DASK, FRAMES, JOBS, SEED, SERIES, SPLIT_BINARY
+from celltrail.data.words import counted
 from celltrail.data.writing.output import is_stream, refuse_existing
 from celltrail.data.writing.ownership import owned
 
@@ -285,8 +286,11 @@ def show_progress(*, quiet: bool = False, lines: bool = False) -> Iterator[Progr
 
     Where the variable `PROGRESS_FILE` names a file, each report becomes a line of JSON in it instead.
     """
-    with _show_progress(quiet=quiet or log_file.is_verbose(), lines=lines) as show:
-        yield log_file.logged(show)
+    with (
+        _show_progress(quiet=quiet or log_file.is_verbose(), lines=lines) as show,
+        listening(log_file.logged(show)) as report,
+    ):
+        yield report
 
 
 @contextmanager
@@ -436,7 +440,7 @@ def group_problems(problems: Iterable[str]) -> list[str]:
     sentences = []
     for group in alike.values():
         more = len(group) - 1
-        others = f" ({more} more file{'s' if more > 1 else ''} in the same way.)" if more else ""
+        others = f" ({counted(more, 'more file')} in the same way.)" if more else ""
         sentences.append(group[0] + others)
     return sentences
 

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 from celltrail.data.errors import InputError, WorkFailed, import_extra
 from celltrail.data.running import log_file
 from celltrail.data.running.children import watch_children
+from celltrail.data.words import counted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -136,7 +137,7 @@ def _own_cluster(distributed: Any, jobs: int) -> Any:
         )
     except (OSError, RuntimeError) as error:
         raise WorkFailed(
-            f"Dask could not start {jobs} workers on this machine ({error}), most likely for lack of memory: run again "
+            f"Dask could not start {counted(jobs, 'worker')} on this machine ({error}), most likely for lack of memory: run again "
             "with fewer --jobs."
         ) from None
 

@@ -29,6 +29,7 @@ from celltrail.data.progress import Progress, silent
 from celltrail.data.simulation.cells import Colony, Habits, Looks, Outlines, Snapshot
 from celltrail.data.simulation.optics import CoveredPixels, Modality, Optics, paint
 from celltrail.data.types import FloatArray, IntArray
+from celltrail.data.words import counted
 
 SHOWN, KEPT_SHOWN = 0.6, 0.9  # level at the nearest image point below which a cell appears, stays
 CHUNK = 50_000  # points evaluated at once while drawing: few enough to stay in the cache of the processor
@@ -263,14 +264,14 @@ def _wrong_arguments(
 ) -> list[str]:
     problems = []
     if frames < 1:
-        problems.append(f"{frames} frames cannot be simulated: ask for 1 or more.")
+        problems.append(f"{counted(frames, 'frame')} cannot be simulated: ask for 1 or more.")
     if cells < 1:
-        problems.append(f"{cells} cells cannot be simulated: ask for 1 or more.")
+        problems.append(f"{counted(cells, 'cell')} cannot be simulated: ask for 1 or more.")
     if len(size) not in (2, 3) or min(size, default=0) < 1:
         problems.append(f"The size {' '.join(map(str, size))} is no image: give Y X, or Z Y X.")
     elif radius < 3.5 and cells > 0:
         problems.append(
-            f"{cells} cells in {' x '.join(map(str, size))} pixels would have a radius of {radius:.1f}: "
+            f"{counted(cells, 'cell')} in {' x '.join(map(str, size))} pixels would have a radius of {radius:.1f}: "
             "ask for fewer cells or a larger image."
         )
     if modality not in ("fluo", "dic"):

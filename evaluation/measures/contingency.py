@@ -20,6 +20,7 @@ from celltrail.data.labels.overlap import Overlap, count_overlap
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.data.types import FloatArray, IntArray, Masks
+from celltrail.data.words import counted
 
 SHOWN = 20  # problems listed one by one; the rest is counted
 
@@ -297,7 +298,7 @@ def _plane(mask: NDArray[Any], plane: int) -> NDArray[Any]:
     if mask.ndim != 3:
         raise ValueError(f"the truth annotates a slice of a volume, but the result has the shape {mask.shape}")
     if plane >= mask.shape[0]:
-        raise ValueError(f"the truth annotates this slice, but the result has only {mask.shape[0]} slices")
+        raise ValueError(f"the truth annotates this slice, but the result has only {counted(mask.shape[0], 'slice')}")
     part: NDArray[Any] = mask[plane]
     return part
 
@@ -306,4 +307,4 @@ def shorten(problems: Sequence[str]) -> list[str]:
     """The first problems, and how many more there are."""
     shown = list(dict.fromkeys(problems))
     more = len(shown) - SHOWN
-    return [*shown[:SHOWN], f"… and {more} more problems."] if more > 0 else shown
+    return [*shown[:SHOWN], f"… and {counted(more, 'more problem')}."] if more > 0 else shown

@@ -11,6 +11,7 @@ from typing import Any
 from celltrail.data.files.opening import open_labels
 from celltrail.data.pictures.colours import colour_of_tracks
 from celltrail.data.running.json_text import to_json
+from celltrail.data.words import counted
 from celltrail.evaluation.comparing.bootstrap import Interval
 from celltrail.evaluation.comparing.comparison import Comparison, to_plain
 from celltrail.evaluation.comparing.second_opinion import KNOWN_DIFFERENCES
@@ -228,9 +229,9 @@ def _opinion_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 
 def _title(comparison: Comparison, place: str) -> str:
     if place == "mean":
-        return f"Mean over {len(comparison.evaluations)} sequences"
+        return f"Mean over {counted(len(comparison.evaluations), 'sequence')}"
     count = comparison.lineages.get(place)
-    return f"Sequence {place}" + (f" ({count} lineages)" if count else "")
+    return f"Sequence {place}" + (f" ({counted(count, 'lineage')})" if count else "")
 
 
 def format_html(comparison: Comparison) -> str:

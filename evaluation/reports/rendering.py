@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from celltrail.data.words import counted
 from celltrail.evaluation.errors import describe_error
 from celltrail.evaluation.measures.catalogue import definition
 
@@ -40,6 +41,7 @@ def _templates() -> Environment:
         "named_list": lambda table: ", ".join(f"{name} {value}" for name, value in table.items()),
         "definition": definition,
         "in_words": describe_error,
+        "counted": counted,
     }
     found.filters |= filters
     found.tests["in_brackets"] = lambda name: "(" in name

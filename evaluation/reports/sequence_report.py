@@ -31,6 +31,7 @@ from celltrail.data.pictures.colours import (
     neighbours_in,
 )
 from celltrail.data.pictures.render import flatten_stack, outline_image
+from celltrail.data.words import counted
 from celltrail.data.writing.output import output_file
 from celltrail.evaluation.errors import Error
 from celltrail.evaluation.record import Evaluation
@@ -118,6 +119,7 @@ def _contents(
         "headlines": [name for name in HEADLINES if name in evaluation.measures],
         "certificate": _certificate(run) if "status" in run else [],
         "optimal": run.get("status") == "optimal",
+        "bound_of": run.get("bound_of", "the problem"),
         "counts": _counts(evaluation) if evaluation.per_frame else "",
         "lineages": lineages,
         "colour_bar": colour_bar() if certainty is not None else None,
@@ -160,14 +162,14 @@ def _summary(evaluation: Evaluation) -> str:
     cells, missed = counts.get("truth_cells", 0), counts.get("FN", 0)
     words = f"Frames {frames[0]} to {frames[-1]}. " if frames else ""
     if cells:
-        words += f"{1 - missed / cells:.1%} of {cells:.0f} true cells (counted in every frame) are found"
+        words += f"{1 - missed / cells:.1%} of {counted(cells, 'true cell')} (counted in every frame) are found"
         if counts.get("truth_links"):
             kept = 1 - counts["EA"] / counts["truth_links"]
-            words += f", and {kept:.1%} of {counts['truth_links']:.0f} links between frames"
+            words += f", and {kept:.1%} of {counted(counts['truth_links'], 'link')} between frames"
         words += ". "
     if counts.get("truth_divisions") and "divisions_found(1)" in counts:
         words += (
-            f"{counts['divisions_found(1)']:.0f} of {counts['truth_divisions']:.0f} divisions are found within "
+            f"{counts['divisions_found(1)']:.0f} of {counted(counts['truth_divisions'], 'division')} are found within "
             "one frame. "
         )
     if evaluation.truth == "ST":

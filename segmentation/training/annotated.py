@@ -17,6 +17,7 @@ from celltrail.data.files.ctc import find_sequence
 from celltrail.data.files.movie import Frames, LazyFrames
 from celltrail.data.files.opening import open_images, open_labels, refuse_masks
 from celltrail.data.labels.instances import judge_masks
+from celltrail.data.words import counted
 
 CELL_SIZE = 28  # diameter in pixels to which automatic reduction brings the cells
 FAR = 10  # frames after which two pictures of a movie are no longer nearly equal
@@ -183,7 +184,7 @@ def split_in_time(movie: AnnotatedMovie, share: float = 0.1) -> tuple[AnnotatedM
     first = before[:-gap] + tuple(number for number in before[-gap:] if last[0] - number >= FAR)
     if not first:
         raise InputError(
-            f"{movie.name} has {len(movie.numbers)} annotated frames, too few to set some aside: "
+            f"{movie.name} has {counted(len(movie.numbers), 'annotated frame')}, too few to set some aside: "
             "name other frames or another sequence with --validation, or give --validation none."
         )
     return replace(movie, numbers=first), replace(movie, numbers=last)

@@ -19,6 +19,7 @@ from celltrail.data.files.movie import AnySource, Frames
 from celltrail.data.files.opening import open_images, open_labels, refuse_masks
 from celltrail.data.labels.instances import judge_masks
 from celltrail.data.readers.file_names import frame_number
+from celltrail.data.words import counted
 from celltrail.segmentation.training.annotated import AnnotatedMovie, pair
 
 MASK_ENDING = re.compile(r"[ _-](cp_)?(masks?|labels?)$", re.IGNORECASE)  # of the name of a mask beside its image
@@ -116,7 +117,7 @@ def match_files(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     alone = [mask.name for mask, image in found.items() if image is None]
     if alone:
         raise InputError(
-            f"{images} has no image for {len(alone)} masks of {masks} ({', '.join(alone[:SHOWN])}): give both the same "
+            f"{images} has no image for {counted(len(alone), 'mask')} of {masks} ({', '.join(alone[:SHOWN])}): give both the same "
             "name, or the same number."
         )
     chosen = [(image, mask) for mask, image in found.items() if image is not None]

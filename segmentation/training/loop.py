@@ -18,6 +18,7 @@ from torch import Tensor
 
 from celltrail.data.errors import InputError
 from celltrail.data.progress import Progress, silent
+from celltrail.data.words import counted
 from celltrail.segmentation.net.loss import total_loss
 from celltrail.segmentation.net.model import Model, Preprocessing
 from celltrail.segmentation.net.unet import UNet
@@ -293,7 +294,7 @@ def train(
         state.losses.clear()
         if not math.isfinite(row["train_loss"]):
             raise InputError(
-                f"The training has diverged after {state.step} steps (its loss is no number any more): "
+                f"The training has diverged after {counted(state.step, 'step')} (its loss is no number any more): "
                 "choose a smaller --rate."
             )
         if validation:
@@ -326,7 +327,7 @@ def train(
 
 def describe_movie(movie: AnnotatedMovie) -> str:
     """Name and frames of a movie, for the header of a model."""
-    return f"{movie.name}, {len(movie.numbers)} frames {movie.numbers[0]}-{movie.numbers[-1]}"
+    return f"{movie.name}, {counted(len(movie.numbers), 'frame')} {movie.numbers[0]}-{movie.numbers[-1]}"
 
 
 def batch_of(tiles: TrainingTiles, step: int, device: torch.device) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import celltrail
+from celltrail.data.words import counted
 
 PACKAGES = ("data", "segmentation", "tracking", "evaluation", "dashboard")
 MAY_IMPORT = {
@@ -134,6 +136,54 @@ def test_types_are_strict_in_every_package(root: Path, tmp_path: Path) -> None:
     ]
     done = subprocess.run([*command, "-p", "celltrail"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+THINGS = (
+    "answers|cells|channels|columns|components|cycles|decisions|divisions|errors|files|frames|hypotheses|images|labels|lineages|"
+    "lines|links|masks|measures|movies|nuclei|objects|parts|pieces|pins|places|planes|points|positions|problems|questions|rows|"
+    "sequences|slices|spots|stacks|steps|tables|tiles|tracks|workers"
+)
+COUNTED = re.compile(rf"^ ([a-z-]+ )?({THINGS})\b")
+
+
+def counts_without_counted(text: str) -> list[str]:
+    """Numbers of things in f-strings that would read "1 masks": what is counted there, or shown with thousands."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        pairs = zip(node.values, node.values[1:], strict=False) if isinstance(node, ast.JoinedStr) else ()
+        for value, after in pairs:
+            if not (isinstance(value, ast.FormattedValue) and isinstance(after, ast.Constant)):
+                continue
+            called = {getattr(call.func, "id", getattr(call.func, "attr", "")) for call in calls_in(value.value)}
+            shown = ast.unparse(value.format_spec) if value.format_spec else ""
+            number = bool(called & {"len", "sum"}) or "," in shown
+            if number and "counted" not in called and COUNTED.match(str(after.value)):
+                found.append(f"{ast.unparse(value.value)}{after.value}")
+    return found
+
+
+def calls_in(node: ast.AST) -> list[ast.Call]:
+    """The calls in an expression."""
+    return [inner for inner in ast.walk(node) if isinstance(inner, ast.Call)]
+
+
+def test_what_is_counted_is_said_by_counted(root: Path) -> None:
+    wrong = {}
+    for package in ("celltrail", *PACKAGES):
+        for path in (root / package).rglob("*.py"):
+            if found := counts_without_counted(path.read_text(encoding="utf-8")):
+                wrong[str(path.relative_to(root))] = found
+    assert wrong == {}
+    said = 'f"{len(a)} masks, {n:,} wrong links, {counted(len(b), one)} of cells; {path} links cells, {x:.1f} frames"'
+    assert counts_without_counted(said) == ["len(a) masks, ", "n wrong links, "]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "0 masks"), (1, "1 mask"), (2500, "2,500 masks"), (1.0, "1 mask"), (2.5, "2.5 masks")]
+)
+def test_one_of_a_thing_is_no_plural(number: float, said: str) -> None:
+    assert counted(number, "mask") == said
+    assert counted(number, "has", "have").endswith(" has" if number == 1 else " have")
 
 
 def link(place: Path, target: Path) -> None:

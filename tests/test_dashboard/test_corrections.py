@@ -378,6 +378,7 @@ def test_what_became_of_masks_is_shown_and_follows_what_is_corrected(damaged: Pa
     pins = [Pin("detection", "forbid", (graph.cell(row),)) for row in (half, whole)]
     outcome = corrections.solve_again(result, pins)
     run = read_json(outcome.out / "run.json")
+    assert "read as in the result that was corrected" in run["bound_of"]
     (left,) = run["repairs"]["list"]
     assert (left["kind"], left["masks"], len(left["tracks"])) == ("merged", split["masks"], 1)
     assert {(one["frame"], one["label"]) for one in run["left_out_masks"]} == {(5, mask) for mask in joined["masks"]}

@@ -102,8 +102,11 @@ def test_overview_shows_the_data_and_the_certificate(open_page: OpenPage, datase
 def test_overview_shows_what_the_run_says_of_the_movie(open_page: OpenPage, copy_of: Path) -> None:
     run = json.loads((copy_of / "01_RES" / "run.json").read_text())
     note = "Frames 4 to 8 are empty or missing: *all* cells before end."
-    (copy_of / "01_RES" / "run.json").write_text(json.dumps(run | {"notes": [note]}))
-    assert f"Note: {note}" in [text.value for text in open_page(copy_of).text]
+    assert run["bound_of"] == "the whole problem"
+    (copy_of / "01_RES" / "run.json").write_text(json.dumps(run | {"notes": [note], "bound_of": "a part"}))
+    texts = [text.value for text in open_page(copy_of).text]
+    assert f"Note: {note}" in texts
+    assert "Bound and gap are of a part." in texts
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ def test_spots_without_track_are_tracks_of_one_frame_and_chains_need_no_edges(tm
     points = read_table(tmp_path / "spots.csv")
     assert points.tracks.rows().tolist() == [[1, 0, 1, 0], [2, 1, 1, 0]]
     assert points.position.tolist() == [[0, 2, 1.5], [0, 2, 2.5], [0, 9, 9]]
-    assert points.notes == (f"{tmp_path / 'spots.csv'}: 1 spots without a link are tracks of one frame.",)
+    assert points.notes == (f"{tmp_path / 'spots.csv'}: 1 spot without a link is a track of one frame.",)
     assert np.isnan(points.area).all()
 
 
@@ -392,8 +392,8 @@ def test_trackmate_xml(tmp_path: Path) -> None:
     assert points.position.tolist() == [[0, 2, 2], [0, 20, 10], [0, 18, 8], [0, 22, 12]]
     assert points.area == pytest.approx(np.pi * np.array([16, 16, 4, 4]))
     assert [note.split(": ")[1] for note in points.notes] == [
-        "2 spots and 1 tracks are left out, because TrackMate's filters hide them.",
-        "1 spots without a link are tracks of one frame.",
+        "2 spots and 1 track are left out, because TrackMate's filters hide them.",
+        "1 spot without a link is a track of one frame.",
     ]
     assert (points.ndim, points.voxel, points.interval) == (2, (1.0, 0.5, 0.5), 30.0)
     (tmp_path / "b.xml").write_text(TRACKMATE.format(unit="pixel").replace("0.5", "1"))
@@ -463,7 +463,7 @@ def test_discs_do_not_swallow_each_other() -> None:
 @pytest.mark.parametrize(
     ("position", "message"),
     [
-        ([[0, 5, 5], [0, 5.1, 5.1]], "hold two cells at once"),
+        ([[0, 5, 5], [0, 5.1, 5.1]], "holds two cells at once"),
         ([[0, -5, 5], [0, 5, 5]], "outside the image"),
         ([[0, 1e8, 5], [0, 5, 5]], "are the positions in pixels"),
     ],

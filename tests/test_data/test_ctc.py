@@ -76,7 +76,7 @@ def test_the_track_file_is_found_and_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "message"),
-    [([(1, 5, 3, 0)], "ends in frame 3, before"), ([(70_000, 0, 1, 0)], "do not fit into the 16 bits")],
+    [([(1, 5, 3, 0)], "ends in frame 3, before"), ([(70_000, 0, 1, 0)], "does not fit into the 16 bits")],
 )
 def test_a_wrong_table_is_not_written(tmp_path: Path, rows: list[tuple[int, ...]], message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -299,7 +299,7 @@ def test_of_a_graph_of_candidates_only_the_solution_is_read(tmp_path: Path, by_n
     points = read_points(tmp_path / "b.geff")
     lost = {link for link in expected() if (3, 33.0, 93.0) in link} if by_nodes else set()
     assert lineage(points) == expected() - lost
-    assert "1 cells and links that its solution does not hold are left out" in points.notes[0]
+    assert "1 cell or link that its solution does not hold is left out" in points.notes[0]
 
 
 def test_labels_of_masks_in_a_geff_are_no_tracks(tmp_path: Path) -> None:
@@ -367,7 +367,7 @@ def test_spots_that_trackmate_hides_are_counted(tmp_path: Path) -> None:
     (tmp_path / "b.xml").write_text(text.replace('<TrackID TRACK_ID="0" />', ""))
     points = read_points(tmp_path / "b.xml")
     assert len(points) == 3
-    assert "6 spots and 1 tracks are left out" in points.notes[0]
+    assert "6 spots and 1 track are left out" in points.notes[0]
     hidden = "".join(line for line in text.splitlines(keepends=True) if "<TrackID" not in line)
     (tmp_path / "c.xml").write_text(hidden)
     with pytest.raises(InputError, match="filters hide all of its 9 spots"):
@@ -395,8 +395,8 @@ def test_btracks_hdf5(tmp_path: Path) -> None:
     points = read_points(tmp_path / "a.h5")
     assert lineage(points) == expected()
     assert points.tracks.divisions() == {1: [2, 4]}
-    assert "1 points that btrack invented" in points.notes[0]
-    assert "1 objects that no track holds" in points.notes[1]
+    assert "1 point that btrack invented" in points.notes[0]
+    assert "1 object that no track holds" in points.notes[1]
     (tmp_path / "b.h5").write_bytes(b"no hdf5")
     with pytest.raises(InputError, match="is no HDF5 file of btrack"):
         read_points(tmp_path / "b.h5")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,32 @@ def test_colour_images_want_a_channel(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"t000\.tif is a colour image"):
         open_images(tmp_path)
     np.testing.assert_array_equal(open_images(tmp_path, channel=1)[0], colour[..., 1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "read_as"), [((3, 20, 24), ("ZYX", "TYX")), ((4, 20, 24), ("ZYX", "TYX")), ((5, 3, 20, 24), ("TZYX",))]
+)
+def test_planes_that_tifffile_calls_colours_want_axes(
+    tmp_path: Path, shape: tuple[int, ...], read_as: tuple[str, ...]
+) -> None:
+    planes = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tifffile warns of its own default
+        tifffile.imwrite(tmp_path / "movie.tif", planes)
+    for opened in (open_images, open_labels):
+        with pytest.raises(InputError) as caught:
+            opened(tmp_path / "movie.tif")
+        assert re.findall(r"--axes (\w+)", str(caught.value)) == list(read_as)
+        assert ("--channel" in str(caught.value)) == (opened is open_images)
+        for axes in read_as:
+            read = opened(tmp_path / "movie.tif", axes=axes)
+            np.testing.assert_array_equal(read[0], planes if axes == "ZYX" else planes[0])
+
+
+def test_a_mask_of_several_channels_is_not_asked_for_one(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "mask000.tif", np.ones((6, 7, 3), np.uint8), photometric="rgb")
+    with pytest.raises(InputError, match=r"a mask holds one number for each cell: save it so\.$"):
+        open_labels(tmp_path)
 
 
 def test_every_bad_file_is_named_at_once(tmp_path: Path) -> None:

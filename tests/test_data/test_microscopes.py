@@ -141,7 +141,7 @@ def test_nd2_with_positions_channels_slices_and_scale(nd2_file: Path) -> None:
 
 def test_a_stopped_nd2_acquisition_tells_how_far_it_came(nd2_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RecordedND2, "taken", 7)
-    with pytest.raises(InputError, match=r"1 of its 3 frames are whole.*--frames 0:0"):
+    with pytest.raises(InputError, match=r"1 of its 3 frames is whole.*--frames 0:0"):
         open_images(nd2_file, series=1, channel=0)
 
 

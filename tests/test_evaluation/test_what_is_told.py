@@ -96,7 +96,7 @@ def test_a_million_wrong_rows_are_counted_not_told(tmp_path: Path, two_tracks: M
     wrong = Tracks(label, np.full(many, 4), np.full(many, 2), np.full(many, 2 * many))
     problems = wrong.problems()
     assert len(problems) == 201
-    assert problems[-1] == f"{2 * (many - 100)} more tracks are wrong in the same ways."
+    assert problems[-1] == f"{2 * (many - 100):,} more tracks are wrong in the same ways."
     gt, res = write_sequence(tmp_path, two_tracks, two_tracks)
     absent = "".join(f"{n} 0 0 0\n" for n in range(3, 50_000))
     (res / "res_track.txt").write_text("1 0 5 0\n2 0 5 0\n" + absent)

@@ -102,7 +102,7 @@ def test_what_cannot_be_matched_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Save masks as PNG"):
         open_annotations(tmp_path / "images", tmp_path / "masks")
     write(tmp_path / "masks/c.tif", cell(1))
-    with pytest.raises(InputError, match=r"no image for 1 masks .*c\.tif"):
+    with pytest.raises(InputError, match=r"no image for 1 mask .*c\.tif"):
         open_annotations(tmp_path / "images", tmp_path / "masks")
     write(tmp_path / "other/a.tif", cell(1, (12, 15)))
     with pytest.raises(InputError, match="same shape"):

@@ -85,6 +85,16 @@ def test_one_that_is_unseen_mostly_stays_so_for_a_while():
         assert price[lost] == pytest.approx(result.run["constants"]["gap"] + lost - 1, abs=0.01)
 
 
+@pytest.mark.parametrize("price", [0, 0.1, 1])
+def test_cheap_gaps_are_not_fewer_and_cells_do_not_end_for_nothing(price):
+    masks = hide(hide(still(frames=20), 6, 8, 9), 11, 12)
+    default, cheap = track(masks), track(masks, gap_cost=price)
+    assert cheap.run["filled"] == default.run["filled"] == 3
+    middle = cheap.candidates.detections.appear[cheap.candidates.detections.frame == 9]
+    assert (middle > 2 * 10**6).all()
+    assert track(still(frames=20), gap_cost=price).run["filled"] == 0
+
+
 def test_where_cells_go_unseen_the_movie_is_looked_at_twice_at_one_price(monkeypatch):
     """What the first solution took for a link may be loose in the second; the price rests on the first alone."""
     looks = []

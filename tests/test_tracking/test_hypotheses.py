@@ -137,7 +137,7 @@ def test_hypotheses_must_be_there_and_fit(two_cells, caplog):
     (two_cells / "hyp003.npz").unlink()
     assert track(two_cells).tracks == track(two_cells, hypotheses=False).tracks
     assert "1 of 5 frames have no hypotheses beside their masks (first: frame 3)" in caplog.text
-    with pytest.raises(InputError, match="no hypotheses for 1 frames"):
+    with pytest.raises(InputError, match="no hypotheses for 1 frame"):
         track(two_cells, hypotheses=True)
     with pytest.raises(InputError, match="'greedy' takes masks as they are"):
         track(two_cells, hypotheses=True, method="greedy")
@@ -161,7 +161,7 @@ def test_an_edited_mask_is_believed_and_its_hypotheses_are_not(tmp_path, caplog)
     labels[WHOLE] = 7
     write_masks(folder, [(2, labels)])
     result = track(folder, hypotheses=True)
-    assert "masks of 1 frames (first: frame 2)" in caplog.text
+    assert "masks of 1 frame (first: frame 2)" in caplog.text
     assert result.table.label[result.table.frame == 2].tolist() == [7]
     assert result.solution.used[result.table.frame == 2].all()
 
@@ -182,7 +182,7 @@ def test_pins_speak_of_masks_and_of_hypotheses(two_cells):
 def test_where_a_pin_merges_masks_these_are_believed_and_elsewhere_the_hypotheses_stay(two_cells, options, caplog):
     pins = [Pin("merge", "keep", ((2, 1), (2, 2)))]
     result = track(two_cells, pins=pins, **options)
-    assert "in 1 frames (first: frame 2)" in caplog.text
+    assert "in 1 frame (first: frame 2)" in caplog.text
     painted = dict(result.masks())
     assert painted[2][15, 12] == painted[2][15, 28] == painted[2][35, 50] > 0
     for frame in (0, 1, 3, 4):

@@ -56,12 +56,12 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
         ("link,keep,1,1", "needs 2 cells"),
         ("division,keep,1,1", "needs 2 to 3 cells"),
         ("begin,forbid,1,1", "can only be kept"),
-        ("end,keep,1,1,2,2", "needs 1 cells"),
+        ("end,keep,1,1,2,2", "needs 1 cell"),
         ("link,keep,2,1,2,2", "later frame"),
         ("link,keep,1,one,2,2", "whole numbers"),
         ("merge,keep,1,1,2,2", "one frame"),
         ("division,keep,1,1,2,2,2,2", "different daughters"),
-        ("detection,keep,1,1,2,2", "needs 1 cells"),
+        ("detection,keep,1,1,2,2", "needs 1 cell"),
     ],
 )
 def test_every_wrong_line_is_named(tmp_path, line, message):
@@ -239,7 +239,7 @@ def test_a_forbidden_edge_of_the_graph_takes_part_in_no_division():
         (Pin("merge", "keep", ((2, 1), (3, 2))), "one frame"),
         (Pin("what", "keep", ((2, 1),)), "no kind"),
         (Pin("link", "maybe", ((1, 1), (2, 1))), "no action"),
-        (Pin("detection", "keep", ()), "needs 1 cells"),
+        (Pin("detection", "keep", ()), "needs 1 cell"),
         (Pin("detection", "keep", ((1.5, 1),)), "whole numbers"),
     ],
 )

@@ -6,6 +6,7 @@ import json
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import celltrail.cli
@@ -389,7 +390,18 @@ def test_what_became_of_each_mask_is_told_in_python_and_by_the_command(tmp_path,
     assert about["became"].startswith(f"Cell {hidden} has no mask in frame 4 and was painted there: not seen between")
     half = explain_cell(result.candidates, result.solution, result.track, 3, one, by_track=True, run=result.run)
     assert half["became"] == told(3, 1)[0]
-    assert [frame for frame, _ in changed_masks(result.run)] == [1, 3, 4, 5]
+    assert [one["frame"] for one in changed_masks(result.run)] == [1, 3, 4, 5]
+    capsys.readouterr()
+    command = ["measure", str(tmp_path / "RES"), "--out", str(tmp_path / "cells.csv")]
+    assert console.run(celltrail.cli.app, command) == 0
+    assert "cells-masks.csv: 4 masks that are not in the result as given." in capsys.readouterr().out
+    listed = pd.read_csv(tmp_path / "cells-masks.csv", keep_default_na=False)
+    rows = zip(listed["frame"], listed["kind"], listed["masks"], listed["tracks"].astype(str), strict=True)
+    changes = [(1, "left out", "12", ""), (3, "merged", "1", f"{one} {two}"), (4, "painted", "", f"{hidden}")]
+    assert list(rows) == [*changes, (5, "split", "5 40", f"{five}")]
+    assert listed["sentence"].tolist()[1] == told(3, 1)[0]
+    assert console.run(celltrail.cli.app, [*command, "--overwrite", "--frames", "6:7"]) == 0
+    assert pd.read_csv(tmp_path / "cells-masks.csv").empty
     with pytest.raises(InputError, match="Frame 6 has no cell 99"):
         explain_cell(result.candidates, result.solution, result.track, 6, 99, run=result.run)
 

@@ -38,7 +38,7 @@ def test_tables_files_and_one_line(movie: dict[int, np.ndarray], tmp_path: Path)
     assert ct.read_tracks(tmp_path / "RES" / "res_track.txt") == result.tracks
     for thing in (result, result.tracks, result.candidates, result.solution, ct.candidate_graph(movie)):
         assert len(str(thing).splitlines()) == 1
-    assert repr(result.tracks) == "Tracks(4 tracks, 1 divisions, frames 0 to 5)"
+    assert repr(result.tracks) == "Tracks(4 tracks, 1 division, frames 0 to 5)"
     with pytest.raises(InputError, match="exists"):
         result.write(tmp_path / "RES")
 

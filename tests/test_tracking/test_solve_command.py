@@ -57,7 +57,7 @@ def test_dearer_divisions_are_fewer(graph: Path, tmp_path: Path, capsys: pytest.
 
 def test_the_same_costs_give_the_same_solution(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("solve", graph, "--solver", "pulp:CBC", "--out", tmp_path / "new.npz") == 0
-    assert "proven optimal: 0 links, 1 divisions" in capsys.readouterr().out
+    assert "proven optimal: 0 links, 1 division" in capsys.readouterr().out
     _, before, _ = load_graph(graph)
     _, after, _ = load_graph(tmp_path / "new.npz")
     assert before is not None

@@ -40,6 +40,13 @@ def test_track_writes_a_ctc_result(masks, tmp_path, capsys):
     assert (tmp_path / "RES" / "res_track.txt").read_text() == "1 0 3 0\n2 0 3 0\n"
 
 
+@pytest.mark.parametrize("method", ["lap", "greedy", "ilp"])
+def test_a_bound_says_which_problem_it_is_of(masks, tmp_path, capsys, method):
+    assert run("track", masks, "--out", tmp_path / "RES", "--method", method) == 0
+    said, of = capsys.readouterr().out, json.loads((tmp_path / "RES" / "run.json").read_text())["bound_of"]
+    assert (f" for {of};" in said) == (of != "the whole problem") == (method != "ilp")
+
+
 def test_a_command_that_is_shown_can_be_copied(masks, tmp_path, capsys):
     assert run("track", masks, "--out", tmp_path / "my result") == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if "celltrail review" in line)
@@ -205,7 +212,7 @@ def test_masks_and_images_have_axes_of_their_own(masks, tmp_path, capsys):
     assert np.isfinite(table.brightness).all()
     capsys.readouterr()
     assert run(*stacks, "--images", tmp_path / "images.tif", "--image-axes", "TYX", "--out", tmp_path / "RES3") == 2
-    assert "TYX does not fit" in capsys.readouterr().err
+    assert "--image-axes TYX does not fit" in capsys.readouterr().err
 
 
 def test_what_is_said_counts_the_cells_of_the_result(masks, tmp_path, capsys):

@@ -73,7 +73,16 @@ def test_the_run_lists_divisions_and_the_nearest_rejected(result):
     assert costs == sorted(costs)
 
 
-@pytest.mark.parametrize(("cost", "words"), [(5.56, "1 : 260"), (-5.56, "260 : 1"), (0.5, "1 : 1.6")])
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [
+        (5.56, "1 : 260"),
+        (-5.56, "260 : 1"),
+        (0.5, "1 : 1.6"),
+        (50, "1 : more than 10^12"),
+        (-27.7, "more than 10^12 : 1"),
+    ],
+)
 def test_costs_in_words(cost, words):
     assert in_words(cost) == words
 

@@ -10,6 +10,7 @@ import typer
 
 from celltrail.data.running import console
 from celltrail.data.running.console import JsonOption, OverwriteOption, SeedOption
+from celltrail.data.words import counted
 
 SHOWN = 10  # rows that are printed where no file is asked for
 EXTRA = ("draws", "answer", "correct_frame", "correct_label")
@@ -105,7 +106,7 @@ def _tell(said: dict[str, Any], shown: list[Any], out: Path | None) -> None:
     if "curve" in said:
         heads = [f"{100 * share:g} %" for share in said["curve"]["shares"]]
         console.say(
-            f"{said['curve']['wrong']} of {said['curve']['decisions']:,} decisions are wrong; found in the first"
+            f"{said['curve']['wrong']} of {counted(said['curve']['decisions'], 'decision')} {'is' if said['curve']['wrong'] == 1 else 'are'} wrong; found in the first"
         )
         console.say(" " * 14 + "".join(f"{head:>8}" for head in heads))
         for name, values in said["curve"]["found"].items():
@@ -113,9 +114,9 @@ def _tell(said: dict[str, Any], shown: list[Any], out: Path | None) -> None:
     if "certificate" in said:
         console.say(said["certificate"]["sentence"])
     if "pins" in said:
-        console.say(f"{said['pins']} pins written: repeat 'celltrail track' with --pins.")
+        console.say(f"{counted(said['pins'], 'pin')} written: repeat 'celltrail track' with --pins.")
     if out is not None:
-        console.say(f"{out}: {len(shown):,} rows.")
+        console.say(f"{out}: {counted(len(shown), 'row')}.")
     elif "curve" not in said and "certificate" not in said:
         if shown:
             console.say("How probably each decision is wrong, the most doubtful first:")
@@ -159,7 +160,7 @@ def _certificate(places: list[Any], given: list[Any]) -> dict[str, Any]:
     if not mine or not all(one.drawn for one in mine):
         wrong = sum(one.answer == "wrong" for one in mine)
         return {
-            "sentence": f"{wrong} of {len(mine)} answered decisions are wrong; only answers to a list of --sample "
+            "sentence": f"{wrong} of {counted(len(mine), 'answered decision')} {'is' if wrong == 1 else 'are'} wrong; only answers to a list of --sample "
             "tell how many are wrong in all"
         }
     certificate = certify(

@@ -12,6 +12,7 @@ from celltrail.data.running import console
 from celltrail.data.running.console import DaskOption, JobsOption, JsonOption, OverwriteOption
 from celltrail.data.settings_cli import option_of
 from celltrail.data.types import IntArray
+from celltrail.data.words import counted
 from celltrail.tracking.settings import TrackSettings
 
 NatsOption = Annotated[float, typer.Option(metavar="NATS", help="Added to every such cost before solving.")]
@@ -94,8 +95,8 @@ def solve(
     else:
         proof = "proven optimal" if solution.status == "optimal" else f"within {solution.gap:.3g} nats of the optimum"
         console.say(
-            f"Objective {summary['objective']:.6f} nats, {proof}: {summary['links']:,} links, "
-            f"{summary['divisions']:,} divisions. Written to {out}."
+            f"Objective {summary['objective']:.6f} nats, {proof}: {counted(int(solution.link_chosen.sum()), 'link')}, "
+            f"{counted(int(solution.division_chosen.sum()), 'division')}. Written to {out}."
         )
         if unfinished:
             console.say("The same command with --resume goes on from what is solved.")

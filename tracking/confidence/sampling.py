@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from celltrail.data.types import BoolArray, FloatArray, IntArray
+from celltrail.data.words import counted
 
 UNIFORM = 0.2  # share of the draws that do not look at the probabilities
 QUANTILE = 1.96  # of the normal distribution: 95 % lie within
@@ -44,8 +45,8 @@ class Certificate:
         rate, low, high = (100 * value / max(self.decisions, 1) for value in (self.wrong, *self.interval))
         unsure = f"; {self.unsure} could not be told" if self.unsure else ""
         return (
-            f"{self.wrong:,.0f} of {self.decisions:,} decisions are wrong (95 % interval {self.interval[0]:,.0f} to "
-            f"{self.interval[1]:,.0f}): {rate:.2g} % ({low:.2g} to {high:.2g} %), by {self.answered} answers{unsure}"
+            f"{self.wrong:,.0f} of {counted(self.decisions, 'decision')} are wrong (95 % interval {self.interval[0]:,.0f} to "
+            f"{self.interval[1]:,.0f}): {rate:.2g} % ({low:.2g} to {high:.2g} %), by {counted(self.answered, 'answer')}{unsure}"
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.graph.confidence import Confidence, chosen_past, pairs_of, past_given_used
 from celltrail.data.types import FloatArray
+from celltrail.data.words import counted
 from celltrail.tracking.confidence.readings import doubtful_masks
 from celltrail.tracking.confidence.temperature import Calibration, appearance_of
 
@@ -127,7 +128,7 @@ def _sentence(
     )
     odd = f"; less is known about movies like this: {' and '.join(unlike)}" if unlike else ""
     verb = "is" if expected < 1.5 else "are"
-    return f"{_about(expected)} of {decisions:,} links {verb} expected to be wrong (90 % interval {low:,} to {high:,}); {masks}{odd}"
+    return f"{_about(expected)} of {counted(decisions, 'link')} {verb} expected to be wrong (90 % interval {low:,} to {high:,}); {masks}{odd}"
 
 
 def _about(expected: float) -> str:

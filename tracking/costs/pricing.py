@@ -29,6 +29,7 @@ from celltrail.data.graph.candidates import (
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.data.types import FloatArray, IntArray
+from celltrail.data.words import counted
 from celltrail.tracking.candidates.border_divisions import find_lone_daughters, lone_daughter_features
 from celltrail.tracking.candidates.features import Features
 from celltrail.tracking.candidates.gaps import COVERED
@@ -87,15 +88,15 @@ class Constants:
     def in_words(self) -> list[str]:
         """Each constant as a sentence that one can check against one's own movie."""
         return [
-            f"appearing or disappearing inside the image costs {self.appear:g} nats: it happens to one cell in {np.exp(self.appear):,.0f}",
-            f"within {self.margin:g} cell diameters of the side it costs {self.border:g} nats: one cell in {np.exp(self.border):,.0f}",
+            f"appearing or disappearing inside the image costs {counted(self.appear, 'nat')}: it happens to one cell in {np.exp(self.appear):,.0f}",
+            f"within {self.margin:g} cell diameters of the side it costs {counted(self.border, 'nat')}: one cell in {np.exp(self.border):,.0f}",
             "appearing in the first frame and disappearing after the last one costs nothing",
-            f"a link that is less likely than one in {np.exp(self.unlikely):,.0f} costs {self.steep:g} nats more for each nat beyond: where nothing else is near, a cell rather ends",
-            f"a daughter first seen a frame after her sister costs {self.late:g} nats: one birth in {np.exp(self.late):,.0f}",
-            f"a daughter whose sister is outside the image costs {self.border + self.outside:g} nats ({self.border:g} of them as a cell that leaves there): one birth in {np.exp(self.border + self.outside):,.0f}",
-            f"leaving out a small detection that nothing precedes or follows costs {self.false:g} nats",
-            f"going unseen costs {self.gap:g} nats: it happens to one cell in {np.exp(self.gap):,.0f}",
-            f"each further frame of it, and each that shows no cell at all, costs {self.blank:g} nats: odds of 1 : {np.exp(self.blank):.3g} that it goes on",
+            f"a link that is less likely than one in {np.exp(self.unlikely):,.0f} costs {counted(self.steep, 'nat')} more for each nat beyond: where nothing else is near, a cell rather ends",
+            f"a daughter first seen a frame after her sister costs {counted(self.late, 'nat')}: one birth in {np.exp(self.late):,.0f}",
+            f"a daughter whose sister is outside the image costs {counted(self.border + self.outside, 'nat')} ({self.border:g} of them as a cell that leaves there): one birth in {np.exp(self.border + self.outside):,.0f}",
+            f"leaving out a small detection that nothing precedes or follows costs {counted(self.false, 'nat')}",
+            f"going unseen costs {counted(self.gap, 'nat')}: it happens to one cell in {np.exp(self.gap):,.0f}",
+            f"each further frame of it, and each that shows no cell at all, costs {counted(self.blank, 'nat')}: odds of 1 : {np.exp(self.blank):.3g} that it goes on",
         ]
 
 
@@ -109,7 +110,7 @@ def change_constants(given: Mapping[str, float]) -> Constants:
     """
     raise_if(
         [
-            f"The constant '{name}' is {value:g} nats: give a number from 0 on."
+            f"The constant '{name}' is {counted(value, 'nat')}: give a number from 0 on."
             for name, value in given.items()
             if not 0 <= value < np.inf
         ]
@@ -414,7 +415,8 @@ def end_costs(table: DetectionTable, constants: Constants) -> tuple[FloatArray, 
     """Cost in nats of appearing and of disappearing, for each detection.
 
     Nothing in the first (last) frame with cells, nor where a jump of the stage brings a cell into the image (out of it);
-    near these frames no more than having gone unseen since.
+    near these frames no more than having gone unseen since: where the first such frame costs less than each further one
+    does (``--gap-cost 0``), these cost what they do in a gap, or cells would end and begin for nothing everywhere.
     """
     near = table.border <= constants.margin * typical_diameter(table)
     base = np.where(near, constants.border, constants.appear)
@@ -422,7 +424,9 @@ def end_costs(table: DetectionTable, constants: Constants) -> tuple[FloatArray, 
     time = table.time
     since, until = time - time.min(initial=0), time.max(initial=0) - time
     appear, disappear = (np.where(crossed, 0.0, base) for crossed in (came, leaves))
-    return np.minimum(appear, constants.gap * since), np.minimum(disappear, constants.gap * until)
+    more = max(constants.blank - constants.gap, 0.0)
+    unseen = [constants.gap * steps + more * np.maximum(steps - 1, 0) for steps in (since, until)]
+    return np.minimum(appear, unseen[0]), np.minimum(disappear, unseen[1])
 
 
 def _across_the_side(table: DetectionTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

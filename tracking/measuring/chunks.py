@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from celltrail.data.errors import InputError
 from celltrail.data.progress import Progress, silent
 from celltrail.data.types import FloatArray, IntArray, Masks
+from celltrail.data.words import counted
 from celltrail.tracking.measuring.drift import predict_shift
 from celltrail.tracking.measuring.overlapping import LayeredMovie
 from celltrail.tracking.measuring.pixels import index_labels, measure_layers, shared_voxels
@@ -193,7 +194,7 @@ def _complain(number: int, area: IntArray, box: IntArray) -> str | None:
     crumbs = len(area) >= 500 and np.median(area) <= 2
     if (len(area) >= 10 and scattered) or crumbs:
         return (
-            f"Frame {number} holds {len(area)} labels whose pixels are scattered over the image: "
+            f"Frame {number} holds {counted(len(area), 'label')} whose pixels are scattered over the image: "
             "these are grey values, not masks; segment the images first."
         )
     return None

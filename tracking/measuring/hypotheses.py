@@ -34,6 +34,7 @@ from celltrail.data.labels.outlines import close_gaps
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.log_file import logger
 from celltrail.data.types import FloatArray, IntArray, Masks
+from celltrail.data.words import counted
 from celltrail.tracking.measuring.hypothesis_weights import weigh
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie, Shape
 from celltrail.tracking.measuring.pixels import LOOKUP_LIMIT, relabel
@@ -53,10 +54,10 @@ def have_hypotheses(masks: Masks) -> bool:
     known = set(masks) & set(files_of(masks.path))
     if known and len(known) < len(masks):
         logger.warning(
-            "%d of %d frames have no hypotheses beside their masks (first: frame %d), so none are used: run 'celltrail segment' "
+            "%d of %s have no hypotheses beside their masks (first: frame %d), so none are used: run 'celltrail segment' "
             "again.",
             len(masks) - len(known),
-            len(masks),
+            counted(len(masks), "frame"),
             min(set(masks) - known),
         )
     return bool(known) and len(known) == len(masks)
@@ -86,7 +87,7 @@ class HypothesisMovie(LayeredMovie):
         missing = [number for number in given if number not in known]
         if missing:
             raise InputError(
-                f"{folder} has no hypotheses for {len(missing)} frames (first: frame {missing[0]}): "
+                f"{folder} has no hypotheses for {counted(len(missing), 'frame')} (first: frame {missing[0]}): "
                 "run 'celltrail segment'."
             )
         self.file_of: dict[int, Path] = {number: known[number] for number in given}
@@ -153,15 +154,15 @@ class HypothesisMovie(LayeredMovie):
         """Tell which frames have other masks than those that their hypotheses were made with."""
         if self.drawn:
             logger.warning(
-                "Pins speak of masks in %d frames (first: frame %d): there the masks are believed, and their hypotheses ignored.",
-                len(self.drawn),
+                "Pins speak of masks in %s (first: frame %d): there the masks are believed, and their hypotheses ignored.",
+                counted(len(self.drawn), "frame"),
                 min(self.drawn),
             )
         if self.edited:
             logger.warning(
-                "The masks of %d frames (first: frame %d) are not those that their hypotheses were made with: they have "
+                "The masks of %s (first: frame %d) are not those that their hypotheses were made with: they have "
                 "been edited, so these hypotheses are ignored and the masks believed.",
-                len(self.edited),
+                counted(len(self.edited), "frame"),
                 self.edited[0],
             )
 

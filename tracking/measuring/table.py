@@ -16,6 +16,7 @@ from celltrail.data.files.steps import find_step
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper
 from celltrail.data.types import FloatArray, IntArray, Masks
+from celltrail.data.words import counted
 from celltrail.tracking.measuring.chunks import Chunk, Measured, measure_chunk, odd_shape
 from celltrail.tracking.measuring.overlapping import Evidence, LayeredMovie
 
@@ -262,7 +263,7 @@ def measure_movie(
         raise InputError("The movie has no frames: give at least one mask.")
     if images is not None and (missing := [number for number in numbers if number not in images]):
         raise InputError(
-            f"{len(missing)} frames have a mask but no image (first: frame {missing[0]}): "
+            f"{counted(len(missing), 'frame has', 'frames have')} a mask but no image (first: frame {missing[0]}): "
             "give images for every mask, or none."
         )
     step = find_step(numbers, step)

@@ -6,6 +6,7 @@ import numpy as np
 
 from celltrail.data.graph.candidates import Candidates, Solution
 from celltrail.data.types import IntArray
+from celltrail.data.words import counted
 from celltrail.tracking.exporting.lineage import build_lineage
 
 ENOUGH = 5  # cycles from which the movie's own length is taken
@@ -28,7 +29,11 @@ def shortest_cycle(candidates: Candidates, solution: Solution) -> tuple[int, str
     lengths = cycle_lengths(candidates, solution)
     if len(lengths) >= ENOUGH:
         usual = float(np.median(lengths))
-        return round(SHARE * usual), f"a quarter of the median of {len(lengths)} cell cycles, {usual:g} frames"
+        return round(
+            SHARE * usual
+        ), f"a quarter of the median of {counted(len(lengths), 'cell cycle')}, {counted(usual, 'frame')}"
     frame = candidates.detections.frame
     length = int(frame.max() - frame.min()) // candidates.step + 1 if len(frame) else 0
-    return round(PRIOR_SHARE * length), f"a tenth of the movie, which shows {len(lengths)} whole cell cycles only"
+    return round(
+        PRIOR_SHARE * length
+    ), f"a tenth of the movie, which shows {counted(len(lengths), 'whole cell cycle')} only"

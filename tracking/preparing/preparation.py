@@ -22,6 +22,7 @@ from celltrail.data.graph.networkx_graph import to_networkx
 from celltrail.data.progress import Progress, silent
 from celltrail.data.running.workers import Mapper, open_workers
 from celltrail.data.types import Masks
+from celltrail.data.words import counted
 from celltrail.tracking.candidates.parts import UnpricedCandidates, find_candidates
 from celltrail.tracking.costs.choice import choose_model
 from celltrail.tracking.costs.pricing import Constants, CostModel, change_constants, price, with_terms
@@ -135,7 +136,7 @@ def prepare(
         candidates = with_cycle(to_candidates(problem, constants=settled))
     words = [
         *settled.in_words(),
-        f"a second division within {candidates.rebirth_frames} frames of a birth ({source}) "
+        f"a second division within {counted(candidates.rebirth_frames, 'frame')} of a birth ({source}) "
         f"costs {PENALTY:g} nats more: one birth in {np.exp(PENALTY):,.0f}",
     ]
     constants = {**asdict(settled), "rebirth_frames": candidates.rebirth_frames, "rebirth": PENALTY}

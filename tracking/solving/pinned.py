@@ -29,6 +29,7 @@ from celltrail.data.graph.candidates import (
     to_units,
 )
 from celltrail.data.types import IntArray
+from celltrail.data.words import counted
 
 NEVER = 10_000 * NAT  # what it costs to end a kept mother, or to begin a kept daughter, in another way
 
@@ -271,7 +272,7 @@ def contradictions(pins: Sequence[Pin]) -> list[str]:
                 if len(born) > 2:
                     one, *_, last = born.values()
                     problems.append(
-                        f"Cell {first[1]} of frame {first[0]} has {len(born)} pinned daughters ({one}; {last}): remove one of them."
+                        f"Cell {first[1]} of frame {first[0]} has {counted(len(born), 'pinned daughter')} ({one}; {last}): remove one of them."
                     )
     for pin, (first, *others) in cells_of.items():
         if pin.action == "keep":

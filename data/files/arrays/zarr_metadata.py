@@ -13,6 +13,7 @@ from celltrail.data.files.containment import inside
 from celltrail.data.readers.stacks import list_choices
 from celltrail.data.regular import read_json as read_regular_json
 from celltrail.data.settings import number_problem
+from celltrail.data.words import counted
 
 LENGTH_IN_UM = {
     "angstrom": 1e-4,
@@ -81,7 +82,7 @@ def find_image(
         if not names:
             raise InputError(f"{path} is a plate or a well without images: give the folder of an image.")
         if series is None and len(names) > 1:
-            raise InputError(f"{path} holds {len(names)} images: choose one with {listed}.")
+            raise InputError(f"{path} holds {counted(len(names), 'image')}: choose one with {listed}.")
         if not 0 <= (series or 0) < len(names):
             raise InputError(f"{path} has no series {series}: choose one with {listed}.")
         return find_image(inside(path, path / names[series or 0]), labels, None, depth + 1)

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from celltrail.data.errors import InputError
-from celltrail.data.formats.points import Points, points_from_links, rows_of_ids
+from celltrail.data.formats.points import LONE_SPOT, Points, points_from_links, rows_of_ids
 from celltrail.data.formats.units import micrometres, seconds
 from celltrail.data.regular import open_regular
 from celltrail.data.types import FloatArray
+from celltrail.data.words import counted
 
 SPOT = ("ID", "FRAME", "POSITION_Z", "POSITION_Y", "POSITION_X")
 NOT_TRACKMATE = "{} is not a TrackMate file with spots and tracks: save it in TrackMate after tracking."
@@ -50,7 +51,7 @@ def read_trackmate(
     kept = np.flatnonzero(~np.isin(spots[:, 0], hidden) & ((spots[:, 6] != 0) | np.isin(spots[:, 0], edges[shown, :2])))
     if len(kept) == 0:
         raise InputError(
-            f"{path}: TrackMate's filters hide all of its {len(spots)} spots: show some in TrackMate and save it again."
+            f"{path}: TrackMate's filters hide all of its {counted(len(spots), 'spot')}: show some in TrackMate and save it again."
         )
     links = rows_of_ids(edges[shown, :2].astype(np.int64), ids[kept], str(path))
     spacing, size, step = file.scale()
@@ -74,10 +75,13 @@ def read_trackmate(
 def _notes(path: Path, left_out: int, hidden: NDArray[np.float64], alone: int) -> list[str]:
     notes = []
     if left_out:
-        tracks = f" and {len(hidden)} tracks" if len(hidden) else ""
-        notes.append(f"{path}: {left_out} spots{tracks} are left out, because TrackMate's filters hide them.")
+        verb = "are" if left_out > 1 or len(hidden) else "is"
+        tracks = f" and {counted(len(hidden), 'track')}" if len(hidden) else ""
+        notes.append(
+            f"{path}: {counted(left_out, 'spot')}{tracks} {verb} left out, because TrackMate's filters hide them."
+        )
     if alone:
-        notes.append(f"{path}: {alone} spots without a link are tracks of one frame.")
+        notes.append(f"{path}: {counted(alone, *LONE_SPOT)}.")
     return notes
 
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from celltrail.data.errors import InputError
 from celltrail.data.formats.csv_file import as_numbers, as_whole, filled, is_empty, read_csv
-from celltrail.data.formats.points import Points, links_of, points_from_links, radii_of, rows_of_ids
+from celltrail.data.formats.points import LONE_SPOT, Points, links_of, points_from_links, radii_of, rows_of_ids
 from celltrail.data.formats.units import is_pixel, micrometres
 from celltrail.data.types import FloatArray, IntArray
+from celltrail.data.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +111,9 @@ def read_trackmate_tables(
         shown = as_whole(path, filled(spots, "VISIBILITY", "1"), "VISIBILITY") != 0
         spots = spots[shown]
         if not shown.all():
-            notes.append(f"{path}: {int((~shown).sum())} spots that TrackMate hides are left out.")
+            notes.append(
+                f"{path}: {counted(int((~shown).sum()), 'spot that TrackMate hides is', 'spots that TrackMate hides are')} left out."
+            )
     position = np.stack([as_numbers(path, spots, f"POSITION_{axis}") for axis in "ZYX"], axis=1) / scale
     ids, frame = (as_whole(path, spots, name) for name in ("ID", "FRAME"))
     ndim = 3 if (position[:, 0] != 0).any() else 2
@@ -122,7 +125,7 @@ def read_trackmate_tables(
     links = _edges(file, ids) if file.exists() else _consecutive(path, file, frame, spots)
     alone = len(spots) - len(np.unique(links))
     if alone:
-        notes.append(f"{path}: {alone} spots without a link are tracks of one frame.")
+        notes.append(f"{path}: {counted(alone, *LONE_SPOT)}.")
     return points_from_links(
         frame, position, links, area=area, ndim=ndim, voxel=voxel, interval=interval, notes=notes, source=str(path)
     )
