@@ -33,19 +33,19 @@ def hide(masks, label, frames):
 
 
 def test_gaps_that_may_be_chance_are_said_with_what_fills_them():
-    masks = hide(hide(still(70), 6, [3]), 9, [20, 21])
+    """One place shows a cell for three frames, at any time; only twice does it so again within five."""
+    visits = [2, 14, 26, 38, 50, 62, 74, 86, 98, 102, 106]
+    masks = hide(still(110), 6, set(range(110)) - {t + k for t in visits for k in range(3)})
     result = track(masks)
     assert result.run["filled"] == 0
     (note,) = result.run["notes"]
-    assert "2 places look like a cell that went unseen for up to 4 frames: in 1,099 links" in note
+    assert "2 places look like a cell that went unseen for up to 4 frames: in 1,657 links" in note
     assert "--max-gap 4 links such cells" in note
-    filled = track(masks, max_gap=4)
-    assert (filled.run["filled"], filled.run["notes"]) == (3, [])
+    assert track(masks, max_gap=4).run["filled"] == 2
 
 
 def test_a_movie_without_such_places_is_told_nothing():
     assert track(still(12)).run["notes"] == []
-    assert track(hide(still(70), 6, [3])).run["notes"] == []  # one in a thousand: as clean masks show
     assert track(hide(still(12), 6, [3, 4])).run["notes"] == []  # filled
 
 

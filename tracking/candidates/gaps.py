@@ -242,7 +242,7 @@ def _covered(table: DetectionTable, loose: Loose, glimpses: Glimpses, u: int, w:
 
 
 def clear_pairs(links: LinkTable, evidence: FloatArray) -> IntArray:
-    """The cells of a movie that went unseen for a while, as far as nothing else explains it.
+    """The pairs of cells that went unseen in between, as far as nothing else explains it.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """What a movie itself says about gaps: how links over several frames look in it, and how often chance brings one.
 
 A cell that was seen all the time shows what it would look like had it gone unseen in between. And an end and a
-beginning near each other in space, but in the wrong order or too far apart in time, are surely no gap: there are as
-many of them, for each pair of frames, as pairs that only look like one (cells that come and go at the same place,
-errors in a crowd), however fast and dense the cells are.
+beginning near each other in space, but in the wrong order or too far apart in time, are surely no gap. For each pair of
+frames there are as many of them as of those that only look like one, however fast and dense the cells are, and wherever
+they come and go.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import gamma, pi
 import numpy as np
 from scipy.spatial import cKDTree
 
-from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.graph.candidates import NAT, Candidates, Solution
 from celltrail.data.types import FloatArray, IntArray
 from celltrail.tracking.candidates.features import link_features
 from celltrail.tracking.candidates.gaps import as_if_unseen, within
@@ -24,7 +24,7 @@ from celltrail.tracking.costs.pricing import CostModel
 from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable
 
-RARE = 0.05  # what happens more rarely is not usual, and no chance
+RARE = 0.05  # of the links, at most, are not usual
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class UsualLink:
 
     @property
     def least(self) -> float:
-        """Log-odds that all but a few of them exceed, where these are negative: cells that move fast are not likelier found again than not. 0 otherwise."""
+        """Log-odds that all but a few of them exceed, but no more than 0: cells that move fast are hardly known again."""
         return min(float(np.quantile(self.logit, RARE)), 0.0) if len(self.logit) else 0.0
 
     def share(self, lacking: FloatArray) -> FloatArray:
-        """How many of them would be evidence, where ends and beginnings are cheaper by ``lacking`` nats than inside the image, of the shape of these."""
-        needed = np.where(lacking > 0, lacking, self.least)
+        """How many of them would be evidence, where an end and a beginning are cheaper by ``lacking`` nats than inside."""
+        needed = np.where(lacking > 1 / NAT, lacking, self.least)
         return np.asarray(1 - np.searchsorted(self.logit, needed, side="right") / max(len(self.logit), 1))
 
 
@@ -89,9 +89,26 @@ def count_by_chance(
 ) -> float:
     """How many pairs of an end and a beginning are expected to look like a gap, though none is one.
 
-    Told by those of two ``objects`` (int64 (n,), of each cell), near each other in the wrong order, or with more frames than a gap in
-    between, as many of them as usual links would be evidence there. Where these are few, ends and beginnings that lie anywhere in the image say it, too.
-    ``inside``: what an end and a beginning inside the image cost.
+    Told by pairs of two objects near each other, in the wrong order or with more frames than a gap in between; as many
+    of them count as usual links would be evidence there. Where these are few, all ends and beginnings, as if they lay
+    anywhere in the image and at any time, say it, too.
+
+    Parameters
+    ----------
+    table : DetectionTable
+        The cells of the movie.
+    loose : Loose
+        What it costs to set them free.
+    solution : Solution
+        Which of them end and begin.
+    objects : int64 (n,)
+        The same number for cells of one object, as far as that is clear.
+    usual : dict[int, UsualLink]
+        What links over each span of a gap look like.
+    inside : float
+        Nats that an end and a beginning inside the image cost.
+    max_gap : int
+        Frames in which a cell may go unseen.
     """
     ended = np.flatnonzero(solution.disappears & np.isfinite(loose.future) & (loose.future < 0))
     begun = np.flatnonzero(solution.appears & np.isfinite(loose.past) & (loose.past < 0))
@@ -103,7 +120,7 @@ def count_by_chance(
     lag, distance = time[begun[w]] - time[u], np.linalg.norm(place[begun[w]] - place[u], axis=1)
     no_gap = ((lag < 1) | (lag > max_gap + 1)) & (objects[u] != objects[begun[w]])
     away, lacking = distance[no_gap], (inside + loose.between(u, begun[w]))[no_gap]
-    elsewhere = frames**2 - sum(max(frames - k, 0) for k in range(1, max_gap + 2))  # pairs of frames that no gap joins
+    elsewhere = frames**2 - sum(max(frames - k, 0) for k in range(1, max_gap + 2))  # pairs of frames
     room = float(np.prod(np.array(table.shape) * table.scale[3 - table.ndim :]))
     ball = pi ** (table.ndim / 2) / gamma(table.ndim / 2 + 1)  # of radius 1
     end, ends = np.unique(loose.future[ended], return_counts=True)

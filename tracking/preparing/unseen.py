@@ -71,10 +71,13 @@ def look_for_gaps(
 
     The price of a gap is minus the logarithm of how often it happens: the rate of pairs of cells that nothing
     but a gap explains, with a prior of one gap in a hundred links that weighs as much as 50 links. It is never taken
-    from a solution that was allowed gaps, which would confirm itself. A pair is evidence by its log-odds, less what speaks for two cells: at the side of the image an end and a beginning cost less,
-    and where neighbours must change places for a gap, it saves less. Some pairs look like a gap in any
-    movie. Where there are not clearly more of them than chance brings, gaps are believed only over frames without
-    any cell.
+    from a solution that was allowed gaps, which would confirm itself.
+
+    A pair is evidence if it is likelier one cell than two, or as likely as almost all of the cells of this movie are that
+    were seen all the time, if they had not been; less what speaks for two cells: at the side of the image an end
+    and a beginning cost less, and where neighbours must change places for a gap, it saves less. Some pairs look like a
+    gap in any movie. Where there are not clearly more of them than the movie itself shows by chance, gaps are believed
+    only over frames without any cell.
 
     Parameters
     ----------
@@ -101,9 +104,8 @@ def look_for_gaps(
     usual = usual_links(problem, followed, model, glimpses, np.unique(links.span[hopeful]))
     least = np.array([usual[span].least if span in usual else 0.0 for span in links.span.tolist()])
     ends = (candidates.detections.disappear[links.source] + candidates.detections.appear[links.target]) / NAT
-    # Ends and beginnings that are cheaper than inside the image, as those of cells that its side cuts, are not independent.
-    cheaper = np.maximum(2 * constants.appear - ends, 0)
-    evidence = logit - cheaper - np.where(cheaper > 0, 0, least) - (between + ends)
+    cheaper = np.maximum(2 * constants.appear - ends, 0)  # than inside the image; what its side cuts hardly moves
+    evidence = logit - cheaper - np.where(cheaper > 1 / NAT, 0, least) - (between + ends)
     clear = clear_pairs(links, evidence)
     count, chosen = len(clear), int(first.link_chosen.sum())
     seen, all_links = RATE_PRIOR
