@@ -2,11 +2,11 @@
 
     python benchmarks/chance.py DATA --cache DIR [--cells 2500] [--json FILE]
 
-The development movies as they are, every 2nd frame of them, and with one mask in two hundred dropped. ``rate``: ends and beginnings that
-nothing but a gap explains, of all links of a solution without gaps; ``gaps``: those that are chosen if they are asked for
-(``--max-gap 4``), ``true``: how many of them go from a cell to the same one, which the truth shows in between; ``default``: those
-that are chosen if nothing is asked for. In testing_dataset and ipsc-02 the truth ends tracks where a mask is missing, so none is
-true; the masks of PhC-C2DL-PSC do miss cells.
+The development movies as they are, every 2nd frame of them, and with one mask in two hundred dropped. ``rate``: ends
+and beginnings that nothing but a gap explains, of all links of a solution without gaps; ``gaps``: those that are chosen
+if they are asked for (``--max-gap 4``), ``true``: how many of them go from a cell to itself, which the truth shows in
+between; ``default``: those that are chosen if nothing is asked for. In testing_dataset and ipsc-02 the truth ends
+tracks where a mask is missing, so none is true; the masks of PhC-C2DL-PSC do miss cells.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def find_gaps(
 def as_if_unseen(
     table: DetectionTable, followed: IntArray, glimpses: Glimpses, span: int
 ) -> tuple[DetectionTable, LinkTable]:
-    """What links over ``span`` steps look like in this movie: cells that were seen all the time, as if they had not been.
+    """What links over ``span`` steps look like in this movie: cells that were seen in between, as if they had not been.
 
     Parameters
     ----------
@@ -83,7 +83,8 @@ def as_if_unseen(
     table : DetectionTable
         With the shifts that the links need.
     links : LinkTable
-        Of about a hundred cells in a few frames from all over the movie, without doubt; and their rivals, which are contested.
+        Of about a hundred cells in a few frames from all over the movie, without doubt; and their rivals, which are
+        contested.
     """
     last = np.arange(len(table))
     for _ in range(span):
@@ -109,7 +110,7 @@ def _spread(values: IntArray, most: int) -> IntArray:
 def _links_over(
     table: DetectionTable, glimpses: Glimpses, wanted: Iterator[tuple[slice, slice, int, IntArray]]
 ) -> tuple[DetectionTable, LinkTable]:
-    """The wanted links without doubt, and their rivals, which are contested; the table with the shifts that they need."""
+    """The wanted links without doubt, and their rivals, contested; the table with the shifts that they need."""
     shift = {span: known.copy() if span > 1 else known for span, known in table.shift.items()}
     parts = [no_links()]
     for one, other, span, pairs in wanted:

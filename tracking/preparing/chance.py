@@ -44,17 +44,17 @@ class UsualLink:
 
     @property
     def least(self) -> float:
-        """Log-odds that all but a few of them exceed, but no more than 0: cells that move fast are hardly known again."""
+        """Log-odds that almost all of them exceed, at most 0: cells that move fast are hardly known again."""
         return min(float(np.quantile(self.logit, RARE)), 0.0) if len(self.logit) else 0.0
 
     def share(self, lacking: FloatArray) -> FloatArray:
-        """How many of them would be evidence, where an end and a beginning are cheaper by ``lacking`` nats than inside."""
+        """The share that would be evidence where an end and a beginning are ``lacking`` nats cheaper than inside."""
         needed = np.where(lacking > 1 / NAT, lacking, self.least)
         return np.asarray(1 - np.searchsorted(self.logit, needed, side="right") / max(len(self.logit), 1))
 
 
 def next_cells(candidates: Candidates, solution: Solution) -> IntArray:
-    """The cell of the next frame that each goes on as in a solution, where that is likelier than not, int64 (n,); -1: none."""
+    """The cell of the next frame that each goes on as, where that is likelier than not, int64 (n,); -1: none."""
     frame, links = candidates.detections.frame, candidates.links
     next_frame = frame[links.target] - frame[links.source] == candidates.step
     likely = np.flatnonzero(solution.link_chosen & next_frame & (links.cost < 0))

@@ -73,11 +73,11 @@ def look_for_gaps(
     but a gap explains, with a prior of one gap in a hundred links that weighs as much as 50 links. It is never taken
     from a solution that was allowed gaps, which would confirm itself.
 
-    A pair is evidence if it is likelier one cell than two, or as likely as almost all of the cells of this movie are that
-    were seen all the time, if they had not been; less what speaks for two cells: at the side of the image an end
-    and a beginning cost less, and where neighbours must change places for a gap, it saves less. Some pairs look like a
-    gap in any movie. Where there are not clearly more of them than the movie itself shows by chance, gaps are believed
-    only over frames without any cell.
+    A pair is evidence if it is likelier one cell than two, or fits no worse than almost all cells of this movie that were
+    seen, had they gone unseen; less what speaks for two cells: at the side of the image an end and a beginning cost
+    less, and where neighbours must change places for a gap, it saves less. Some pairs look like a gap in any movie.
+    Where there are not clearly more of them than the movie itself shows by chance, gaps are believed only over frames
+    without any cell.
 
     Parameters
     ----------
