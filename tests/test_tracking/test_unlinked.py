@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import celltrail.cli
+from celltrail.data.files.check import find_problems
 from celltrail.data.files.ctc import write_masks
 from celltrail.data.running import console
 from celltrail.tracking import track
+from celltrail.tracking.settings import USUAL_GAP
 
 SIDE = 96
 Y, X = np.mgrid[:SIDE, :SIDE]
@@ -92,6 +94,13 @@ def test_where_no_gap_is_linked_one_frame_cuts(options, remedy):
     (note,) = track(still(8, empty=[4]), **options).run["notes"]
     assert note.startswith("Frame 4 is empty or missing")
     assert remedy in note
+
+
+def test_check_knows_the_limit(tmp_path):
+    write_masks(tmp_path, ((t, labels) for t, labels in still(10).items() if not 4 <= t <= 7), digits=3)
+    (problem,) = find_problems(tmp_path)
+    assert "lacks frames 4" in str(problem)
+    assert f"over at most {USUAL_GAP} such frames in a row" in str(problem)
 
 
 def test_the_command_says_it(tmp_path, capsys):

@@ -52,7 +52,7 @@ def say_unlinked(
         places = counted(prepared.dismissed, "place looks", "places look")
         said.append(
             f"{places} like a cell that went unseen for up to {counted(limit, 'frame')}: in {counted(links, 'link')} that "
-            f"is what chance brings, so none was filled. --max-gap {limit} links such cells, and paints what is missing."
+            f"is what chance brings, so none was linked. --max-gap {limit} links such cells, and paints what is missing."
         )
     further = min(max(2 * limit, USUAL_GAP), LONGEST_GAP)
     longer = 0 if further == limit else count_longer(prepared, candidates, solution, masks, limit, further)

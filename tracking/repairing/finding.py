@@ -12,28 +12,23 @@ precedes it, and its daughters are no pieces, as they do not become one again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from celltrail.data.columns import row_of_cell
-from celltrail.data.types import IntArray, Masks
+from celltrail.data.types import Masks
 from celltrail.tracking.measuring.overlapping import Shape
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.repairing.movie import Repair
 from celltrail.tracking.repairing.prices import Look, Prices, load_prices
+from celltrail.tracking.repairing.runs import LONGEST, Kind, Run, find_runs
 from celltrail.tracking.repairing.shapes import compactness, split_by, union
 
 RATE_PRIOR = (0.5, 50.0)  # events among masks that are believed in before any has been seen
-TWICE = 2  # how many times as long one explanation is as another, from where the shorter one is believed
-LONGEST = 10  # frames that such an error lasts at most
-SHARED = 0.3  # of a cell, at least, lies in the mask that it falls into
-LARGER = 1.2  # a whole is at least that many times as large as the largest of its parts …
-ALIKE = 1.5  # … and as large as all of them together, up to this factor
 
 
 def find_repairs(
@@ -51,8 +46,6 @@ def find_repairs(
         Masks that stay as they are, because a pin says so.
     """
     prices = prices or load_prices()
-    into, out_of = _heirs(table)
-    runs = _without_longer([*_merged_runs(table, into, out_of), *_split_runs(table, into, out_of)])
     top = np.zeros(int(table.frame.max(initial=0)) + 1, dtype=np.int64)
     np.maximum.at(top, table.frame, table.label)
     free = top + 1
@@ -61,7 +54,7 @@ def find_repairs(
     row_of = row_of_cell(table.frame, table.label) if believed else {}
     taken = {row_of[cell] for cell in believed if cell in row_of}
     events: list[tuple[Kind, Run, list[list[Shape]]]] = []
-    for kind, frames in sorted(runs, key=lambda run: (int(table.frame[run[1].rows[0][0]]), run[1].rows)):
+    for kind, frames in find_runs(table):
         own = {row for rows in frames.rows for row in rows}
         shapes = None if taken & own else shape_of.split(frames) if kind == "merged" else shape_of.joined(frames)
         if shapes is not None:
@@ -85,113 +78,6 @@ def _often(events: int, masks: int) -> float:
     rare in any movie, so where such places abound, most of them are errors."""
     seen, all_masks = RATE_PRIOR
     return float(np.log((events + seen) / (masks + all_masks)))
-
-
-@dataclass(frozen=True)
-class Run:
-    """An error that lasts: the rows of each frame, and the rows of the cells before and after (none: the movie ends)."""
-
-    rows: tuple[tuple[int, ...], ...]
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-
-
-Kind = Literal["merged", "split"]
-Found = tuple[Kind, Run]
-
-
-def _without_longer(runs: list[Found]) -> list[Found]:
-    """The runs without those that one beside them explains which is less than half as long.
-
-    A cell that is in pieces twice looks like a merger in between, and two cells that are merged twice like pieces.
-    """
-    lasts: dict[tuple[Kind, int], int] = {}
-    for kind, run in runs:
-        for row in chain.from_iterable(run.rows):
-            lasts[kind, row] = min(len(run.rows), lasts.get((kind, row), LONGEST))
-    other: dict[Kind, Kind] = {"merged": "split", "split": "merged"}
-    return [
-        (kind, run)
-        for kind, run in runs
-        if all(TWICE * lasts.get((other[kind], row), LONGEST) >= len(run.rows) for row in (*run.before, *run.after))
-    ]
-
-
-def _heirs(table: DetectionTable) -> tuple[IntArray, IntArray]:
-    """For each detection the one of the next frame that most of it falls into, and the one of the frame before out of which
-    most of it comes; −1: none takes as much as `SHARED` of it."""
-    rank = np.searchsorted(table.frames_with_cells(), table.frame)
-    source, target, count = table.overlap_source, table.overlap_target, table.overlap_count
-    near = rank[target] - rank[source] == 1
-    source, target, count = source[near], target[near], count[near]
-    order = np.argsort(count, kind="stable")  # the largest share is written last
-    source, target, count = source[order], target[order], count[order]
-    into, out_of = np.full(len(table), -1), np.full(len(table), -1)
-    enough = count > SHARED * table.area[source]
-    into[source[enough]] = target[enough]
-    enough = count > SHARED * table.area[target]
-    out_of[target[enough]] = source[enough]
-    return into, out_of
-
-
-def _members(of: IntArray) -> dict[int, tuple[int, ...]]:
-    """The rows that share a value of ``of`` with others, by that value."""
-    members: dict[int, list[int]] = {}
-    times = np.bincount(of[of >= 0], minlength=1)
-    for row in np.flatnonzero((of >= 0) & (times[of] > 1)).tolist():
-        members.setdefault(int(of[row]), []).append(row)
-    return {value: tuple(rows) for value, rows in members.items()}
-
-
-def _is_whole(table: DetectionTable, row: int, parts: Sequence[int]) -> bool:
-    """Whether a detection is large enough to hold others, but not larger than they together explain."""
-    area, areas = table.area[row], table.area[list(parts)]
-    return bool(area >= LARGER * areas.max() and areas.sum() / ALIKE <= area <= areas.sum() * ALIKE)
-
-
-def _may_hide(table: DetectionTable, row: int, parts: Sequence[int]) -> bool:
-    """Whether others may lie in a detection, one behind another: it is not much smaller than the largest of them."""
-    area, areas = table.area[row], table.area[list(parts)]
-    return bool(areas.max() / ALIKE <= area <= areas.sum() * ALIKE)
-
-
-def _merged_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Iterator[Found]:
-    """Masks that several cells fall into, up to the one that several come out of, or that holds them in the last frame.
-
-    In between, one may be hidden behind another.
-    """
-    before, after = _members(into), _members(out_of)
-    last = int(table.frame.max(initial=0))
-    for first, cells in before.items():
-        if not _is_whole(table, first, cells):
-            continue
-        masks = [first]
-        while len(masks) <= LONGEST:
-            end = masks[-1]
-            heirs = after.get(end, ())
-            held = heirs or (cells if table.frame[end] == last else ())
-            if held and _is_whole(table, end, held):
-                yield "merged", Run(tuple((row,) for row in masks), cells, heirs)
-                break
-            if into[end] < 0 or not _may_hide(table, int(into[end]), cells):
-                break
-            masks.append(int(into[end]))
-
-
-def _split_runs(table: DetectionTable, into: IntArray, out_of: IntArray) -> Iterator[Found]:
-    """Masks that come out of one cell, up to those that fall into one."""
-    for mother, rows in _members(out_of).items():
-        pieces = [rows]
-        while len(pieces) <= LONGEST and len(pieces[-1]) > 1:
-            heirs = {int(into[row]) for row in pieces[-1]}
-            if -1 in heirs or not _is_whole(table, mother, pieces[-1]):
-                break
-            if len(heirs) == 1:
-                heir = heirs.pop()
-                if _is_whole(table, heir, pieces[-1]):
-                    yield "split", Run(tuple(pieces), (mother,), (heir,))
-                break
-            pieces.append(tuple(sorted(heirs)))
 
 
 def _look(table: DetectionTable, run: Run, shapes: list[list[Shape]], kind: str) -> Look:
