@@ -199,7 +199,8 @@ class _Movie:
         if gaps and self.role != "sparse labels":
             yield _problem(
                 self.path,
-                f"{self.path} lacks frames {_range_text(gaps)}: add them if they exist; tracking treats them as a gap.",
+                f"{self.path} lacks frames {_range_text(gaps)}: add them if they exist; tracking links cells over at most 4 such "
+                "frames in a row, or as many as --max-gap says.",
                 frame=gaps[0][0],
             )
 

@@ -72,6 +72,7 @@ class _Folder:
     sources: dict[int, AnySource] = field(default_factory=dict)
     problems: list[tuple[int, str]] = field(default_factory=list)
     stacks: dict[Path, int] = field(default_factory=dict)  # files that are movies themselves, with their frames
+    guessed: bool = False  # whether such a file does not say itself that an axis is time
     colours: list[str] = field(default_factory=list)  # what is doubtful about planes that may be colours
 
 
@@ -115,7 +116,7 @@ def inspect_folder(
         except InputError as error:
             found.problems += [(number, text) for text in error.problems]
     if found.stacks:
-        raise InputError(_several_stacks(folder, found.stacks))
+        raise InputError(_several_stacks(folder, found))
     movie, problems = _one_shape(folder, kind, found)
     if movie is not None:
         movie.notes += tuple(found.colours[:1])  # the others are alike
@@ -133,6 +134,7 @@ def _take_frame(
     header, layout = opened[0]
     if layout.timed and len(layout.index) > 1:
         found.stacks[header.path] = len(layout.index)
+        found.guessed |= wish.axes is None and "T" not in header.axes
         return
     if (
         len(layout.shape) == 3
@@ -175,11 +177,13 @@ def _one_shape(folder: Path, kind: Kind, found: _Folder) -> tuple[Frames | None,
     return movie, sorted(problems)
 
 
-def _several_stacks(folder: Path, stacks: dict[Path, int]) -> str:
+def _several_stacks(folder: Path, found: _Folder) -> str:
+    stacks = found.stacks
     names = ", ".join(f"{path.name} ({counted(count, 'frame')})" for path, count in list(stacks.items())[:5])
     more = f" and {len(stacks) - 5} more" if len(stacks) > 5 else ""
     which = "a time stack among other files" if len(stacks) == 1 else counted(len(stacks), "time stack")
-    return f"{folder} holds {which}: {names}{more}: give one of them, for example {next(iter(stacks))}."
+    other = "; if their first axis is not time, name the axes of a file with --axes, for example CZYX" * found.guessed
+    return f"{folder} holds {which}: {names}{more}: give one of them, for example {next(iter(stacks))}{other}."
 
 
 def _lone_stack(path: Path, folder: Path, kind: Kind, wish: Wish, frames: range | None) -> Frames | None:

@@ -191,6 +191,14 @@ def test_planes_that_tifffile_calls_colours_want_axes(
             np.testing.assert_array_equal(read[0], planes if axes == "ZYX" else planes[0])
 
 
+def test_files_of_two_unknown_axes_want_them_named(tmp_path: Path) -> None:
+    for t in range(2):
+        tifffile.imwrite(tmp_path / f"t{t:03d}.tif", np.full((2, 6, 20, 24), t, np.uint16), photometric="minisblack")
+    with pytest.raises(InputError, match=r"2 time stacks.*if their first axis is not time.*--axes, for example CZYX"):
+        open_images(tmp_path)
+    assert open_images(tmp_path, axes="CZYX", channel=1).shape == (6, 20, 24)
+
+
 def test_a_mask_of_several_channels_is_not_asked_for_one(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "mask000.tif", np.ones((6, 7, 3), np.uint8), photometric="rgb")
     with pytest.raises(InputError, match=r"a mask holds one number for each cell: save it so\.$"):

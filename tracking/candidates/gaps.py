@@ -39,6 +39,7 @@ from celltrail.tracking.measuring.table import DetectionTable
 
 DEAREST = 4.0  # nats that it may cost to set both cells of a gap free: no gap saves more than that, after its own price
 COVERED = 0.5  # share of its place that others may cover at most, for a cell to have been there unseen
+SAMPLED = (5, 20)  # frames, and cells of each, that say what links of this movie look like
 CONTESTED = 2.0  # what stands in `LinkTable.doubt` where one of the cells goes another way
 
 
@@ -54,13 +55,69 @@ def find_gaps(
     links : LinkTable
         Links over at least one frame, ordered by (source, target).
     """
+    shifted, links = _links_over(table, glimpses, _near_pairs(table, loose, max_gap))
+    for k in np.flatnonzero(links.doubt == 0).tolist():
+        u, w = int(links.source[k]), int(links.target[k])
+        links.doubt[k] = _covered(table, loose, glimpses, u, w, int(links.span[k]))
+    return shifted, links
+
+
+def as_if_unseen(
+    table: DetectionTable, followed: IntArray, glimpses: Glimpses, span: int
+) -> tuple[DetectionTable, LinkTable]:
+    """What links over ``span`` steps look like in this movie: cells that were seen in between, as if they had not been.
+
+    Parameters
+    ----------
+    table : DetectionTable
+        The cells of the movie.
+    followed : int64 (n,)
+        The cell of the next frame that each goes on as; -1: none.
+    glimpses : Glimpses
+        Their pixels.
+    span : int
+        Steps from one to the other.
+
+    Returns
+    -------
+    table : DetectionTable
+        With the shifts that the links need.
+    links : LinkTable
+        Of about a hundred cells in a few frames from all over the movie, without doubt; and their rivals, which are
+        contested.
+    """
+    last = np.arange(len(table))
+    for _ in range(span):
+        last = np.where(last >= 0, followed[last], -1)
+    rows, start = np.flatnonzero(last >= 0), table.frame_starts()
+    frame = np.searchsorted(start, rows, side="right") - 1
+
+    def sample() -> Iterator[tuple[slice, slice, int, IntArray]]:
+        for i in _spread(np.unique(frame), SAMPLED[0]).tolist():
+            here = _spread(rows[frame == i], SAMPLED[1])
+            j = int(np.searchsorted(start, last[here[0]], side="right")) - 1
+            one, other = (slice(int(start[k]), int(start[k + 1])) for k in (i, j))
+            yield one, other, span, np.stack([here, last[here]])
+
+    return _links_over(table, glimpses, sample())
+
+
+def _spread(values: IntArray, most: int) -> IntArray:
+    """At most so many of some values, evenly spread over them."""
+    return np.asarray(values[np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).astype(np.int64))])
+
+
+def _links_over(
+    table: DetectionTable, glimpses: Glimpses, wanted: Iterator[tuple[slice, slice, int, IntArray]]
+) -> tuple[DetectionTable, LinkTable]:
+    """The wanted links without doubt, and their rivals, contested; the table with the shifts that they need."""
     shift = {span: known.copy() if span > 1 else known for span, known in table.shift.items()}
     parts = [no_links()]
-    for one, other, span, pairs in _near_pairs(table, loose, max_gap):
+    for one, other, span, pairs in wanted:
         a, b = one.start, one.stop
         shift.setdefault(span, np.zeros((len(table), 3)))
         shift[span][a:b] = _predicted(table, one, other)
-        parts.append(_links_between(table, loose, glimpses, one, other, span, shift[span][a:b], pairs))
+        parts.append(_links_between(table, glimpses, one, other, span, shift[span][a:b], pairs))
     return replace(table, shift=shift), join_links(parts)
 
 
@@ -98,9 +155,9 @@ def _near_pairs(table: DetectionTable, loose: Loose, max_gap: int) -> Iterator[t
                 continue
             moved = place[here] + span * table.shift[1][here] * table.scale
             tree = cKDTree(place[there])
-            gaps = _within(tree, end_rows, moved[end_rows - here.start], RADIUS * diameter)
+            gaps = within(tree, end_rows, moved[end_rows - here.start], RADIUS * diameter)
             gaps = gaps[:, loose.between(gaps[0], there[gaps[1]]) < DEAREST]
-            births = _within(tree, late, moved[late - here.start], DAUGHTER_RADIUS * size[late])
+            births = within(tree, late, moved[late - here.start], DAUGHTER_RADIUS * size[late])
             births = births[:, loose.past[there[births[1]]] < 0]
             found = np.concatenate([gaps, births], axis=1)
             if found.size:
@@ -108,7 +165,7 @@ def _near_pairs(table: DetectionTable, loose: Loose, max_gap: int) -> Iterator[t
                 yield here, slice(int(start[j]), int(start[j + 1])), span, pairs
 
 
-def _within(tree: cKDTree, rows: IntArray, places: FloatArray, reach: float | FloatArray) -> IntArray:
+def within(tree: cKDTree, rows: IntArray, places: FloatArray, reach: float | FloatArray) -> IntArray:
     """Rows, and the points of a tree within reach of their places, int64 (2, k)."""
     if not len(rows):
         return np.zeros((2, 0), dtype=np.int64)
@@ -119,7 +176,6 @@ def _within(tree: cKDTree, rows: IntArray, places: FloatArray, reach: float | Fl
 
 def _links_between(
     table: DetectionTable,
-    loose: Loose,
     glimpses: Glimpses,
     one: slice,
     other: slice,
@@ -127,7 +183,7 @@ def _links_between(
     shift: FloatArray,
     pairs: IntArray,
 ) -> LinkTable:
-    """Links between two frames: the given pairs, with what speaks against them, and what competes with them."""
+    """Links between two frames: the given pairs, and what competes with them, which is contested."""
     crowd = 2 if table.joint else 1
     place, number = table.place, int(table.frame[other.start])
     expected = place[one] + shift * table.scale
@@ -156,7 +212,7 @@ def _links_between(
     given = {tuple(pair) for pair in pairs.T.tolist()}
     for k, (u, w) in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
         if (u, w) in given:
-            doubt[k] = _covered(table, loose, glimpses, u, w, span)
+            doubt[k] = 0
     distance = np.linalg.norm(place[target] - expected[source - one.start], axis=1)
     between = np.unique(table.frame[one.stop : other.start])
     return LinkTable(
@@ -186,8 +242,8 @@ def _covered(table: DetectionTable, loose: Loose, glimpses: Glimpses, u: int, w:
     return worst
 
 
-def count_unseen(links: LinkTable, evidence: FloatArray) -> int:
-    """How many cells of a movie went unseen for a while, as far as nothing else explains it.
+def clear_pairs(links: LinkTable, evidence: FloatArray) -> IntArray:
+    """The pairs of cells that went unseen in between, as far as nothing else explains it.
 
     Parameters
     ----------
@@ -198,20 +254,22 @@ def count_unseen(links: LinkTable, evidence: FloatArray) -> int:
 
     Returns
     -------
-    int
-        The number of pairs, best first and each cell in one of them, whose place is empty in frames that show other
+    int64 (k,)
+        The links, best first and each cell in one of them, whose place is empty in frames that show other
         cells, and that are more likely one cell than not.
     """
     sure = (links.doubt <= COVERED) & (evidence > 0) & (links.missed > links.blank)
     rows = np.flatnonzero(sure)
     ended: set[int] = set()
     begun: set[int] = set()
+    clear = []
     for row in rows[np.argsort(-evidence[rows], kind="stable")].tolist():
         u, w = int(links.source[row]), int(links.target[row])
         if u not in ended and w not in begun:
             ended.add(u)
             begun.add(w)
-    return len(ended)
+            clear.append(row)
+    return np.array(clear, dtype=np.int64)
 
 
 def is_late(links: LinkTable, loose: Loose) -> BoolArray:

@@ -11,17 +11,16 @@ from celltrail.data.graph.candidates import NAT, Candidates, Solution, to_units
 from celltrail.data.types import Masks
 from celltrail.data.words import counted
 from celltrail.tracking.candidates.features import link_features
-from celltrail.tracking.candidates.gaps import count_unseen, find_gaps
+from celltrail.tracking.candidates.gaps import clear_pairs, find_gaps
 from celltrail.tracking.candidates.loose import Loose, find_loose
 from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.preparing.preparation import Prepared
-from celltrail.tracking.preparing.unseen import CHANCE
 from celltrail.tracking.settings import LONGEST_GAP, USUAL_GAP, TrackSettings
 
 FEWEST = 2  # places that are worth a sentence …
 SHOWN = 3  # runs of frames that are named
-SHARE = CHANCE / 2  # … and share of the links: clean masks show that many or fewer (benchmarks/chance.py)
+SHARE = 0.0005  # … and share of the links: clean masks show that many or fewer (benchmarks/chance.py)
 
 
 def say_unlinked(
@@ -53,7 +52,7 @@ def say_unlinked(
         places = counted(prepared.dismissed, "place looks", "places look")
         said.append(
             f"{places} like a cell that went unseen for up to {counted(limit, 'frame')}: in {counted(links, 'link')} that "
-            f"is what chance brings, so none was filled. --max-gap {limit} links such cells, and paints what is missing."
+            f"is what chance brings, so none was linked. --max-gap {limit} links such cells, and paints what is missing."
         )
     further = min(max(2 * limit, USUAL_GAP), LONGEST_GAP)
     longer = 0 if further == limit else count_longer(prepared, candidates, solution, masks, limit, further)
@@ -126,4 +125,5 @@ def count_longer(
     table, links = find_gaps(table, loose, Glimpses(masks, table, solution.used), max_gap=further)
     links = take(links, links.missed > limit)
     logit, _ = prepared.model.link(link_features(table, links, problem.usual), len(links))
-    return count_unseen(links, logit - loose.between(links.source, links.target) - 2 * prepared.settled.appear)
+    evidence = logit - loose.between(links.source, links.target) - 2 * prepared.settled.appear
+    return len(clear_pairs(links, evidence))

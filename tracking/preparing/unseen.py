@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import poisson
 
-from celltrail.data.graph.candidates import Candidates, Solution
+from celltrail.data.graph.candidates import NAT, Candidates, Solution
 from celltrail.data.types import Masks
 from celltrail.tracking.candidates.features import link_features
-from celltrail.tracking.candidates.gaps import COVERED, count_unseen, find_gaps, is_late, with_rivals
+from celltrail.tracking.candidates.gaps import COVERED, clear_pairs, find_gaps, is_late, with_rivals
 from celltrail.tracking.candidates.links import LinkTable, join_links
 from celltrail.tracking.candidates.loose import find_loose
 from celltrail.tracking.candidates.parts import UnpricedCandidates
 from celltrail.tracking.costs.pricing import Constants, CostModel, unlikely_cost, unseen_cost
 from celltrail.tracking.measuring.glimpses import Glimpses
 from celltrail.tracking.measuring.table import DetectionTable
+from celltrail.tracking.preparing.chance import count_by_chance, first_cells, next_cells, usual_links
 
 RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
-CHANCE = 0.001  # of the links, at most, look like a gap in masks that miss no cell: one ends, another begins (benchmarks/chance.py)
-SURELY = 1.25  # standard deviations by which there are more than by chance, where cells do go unseen
+SURELY = 0.01  # probability below which chance alone does not bring so many of them
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,13 @@ def look_for_gaps(
 
     The price of a gap is minus the logarithm of how often it happens: the rate of pairs of cells that nothing
     but a gap explains, with a prior of one gap in a hundred links that weighs as much as 50 links. It is never taken
-    from a solution that was allowed gaps, which would confirm itself. A pair is evidence by its log-odds, less what speaks for two cells: at the side of the image an end and a beginning cost less,
-    and where neighbours must change places for a gap, it saves less. Some pairs look like a gap in any
-    movie. Where there are not clearly more of them than chance brings, gaps are believed only over frames without
-    any cell.
+    from a solution that was allowed gaps, which would confirm itself.
+
+    A pair is evidence if it is likelier one cell than two, or fits no worse than almost all cells of this movie that were
+    seen, had they gone unseen; less what speaks for two cells: at the side of the image an end and a beginning cost
+    less, and where neighbours must change places for a gap, it saves less. Some pairs look like a gap in any movie.
+    Where there are not clearly more of them than the movie itself shows by chance, gaps are believed only over frames
+    without any cell.
 
     Parameters
     ----------
@@ -91,19 +95,28 @@ def look_for_gaps(
         Somebody said that cells go unseen here, so it is no question of chance.
     """
     loose = find_loose(candidates, first, problem.table.area, problem.table.typical_area)
-    table, links = find_gaps(problem.table, loose, Glimpses(masks, problem.table, first.used), max_gap=max_gap)
+    glimpses = Glimpses(masks, problem.table, first.used)
+    table, links = find_gaps(problem.table, loose, glimpses, max_gap=max_gap)
     logit, _ = model.link(link_features(table, links, problem.usual), len(links))
-    # An end and a beginning inside the image cost 2 * appear: where setting both cells free saves less, two cells are likelier.
-    evidence = logit - loose.between(links.source, links.target) - 2 * constants.appear
-    count, chosen = count_unseen(links, evidence), int(first.link_chosen.sum())
+    between = loose.between(links.source, links.target)
+    hopeful = (links.doubt <= COVERED) & (between + unlikely_cost(logit, constants) < logit)
+    followed = next_cells(candidates, first)
+    usual = usual_links(problem, followed, model, glimpses, np.unique(links.span[hopeful]))
+    least = np.array([usual[span].least if span in usual else 0.0 for span in links.span.tolist()])
+    ends = (candidates.detections.disappear[links.source] + candidates.detections.appear[links.target]) / NAT
+    cheaper = np.maximum(2 * constants.appear - ends, 0)  # than inside the image; what its side cuts hardly moves
+    evidence = logit - cheaper - np.where(cheaper > 1 / NAT, 0, least) - (between + ends)
+    clear = clear_pairs(links, evidence)
+    count, chosen = len(clear), int(first.link_chosen.sum())
     seen, all_links = RATE_PRIOR
     price_of_gap = constants.gap if fixed else -float(np.log((count + seen) / (chosen + all_links)))
     constants = replace(constants, gap=price_of_gap)
     cost = unseen_cost(links, constants) + unlikely_cost(logit, constants) - logit
-    by_chance = CHANCE * chosen
-    believed = asked or fixed or count > by_chance + SURELY * np.sqrt(by_chance)
-    pays = (links.doubt <= COVERED) & (cost < 2 * constants.appear)
-    found = with_rivals(links, is_late(links, loose) | pays & (believed | (links.missed == links.blank)))
+    followed[links.source[clear]] = links.target[clear]
+    by_chance = count_by_chance(table, loose, first, first_cells(followed), usual, 2 * constants.appear, max_gap)
+    believed = asked or fixed or poisson.sf(count - 1, by_chance) < SURELY
+    pays = (links.doubt <= COVERED) & (cost < ends) & (believed | (links.missed == links.blank))
+    found = with_rivals(links, is_late(links, loose) | pays)
     rate = count / max(chosen + count, 1)
     settled = constants if fixed or (believed and len(found)) else replace(constants, gap=Constants.gap)
     return Unseen(table, found, count, rate, settled, bool(believed))
