@@ -303,7 +303,7 @@ def price_part(item: tuple[Part, FloatArray], *, model: CostModel, constants: Co
     best, likely = np.full(len(part.table), -np.inf), np.zeros(len(part.table), dtype=bool)
     np.maximum.at(best, part.links.target, logit)
     inner = np.full(len(part.table), -np.inf)
-    if part.table.beside.any() and (part.table.hypothesis < 0).any():
+    if part.table.read_otherwise:
         merged = part.table.alternatives & (part.table.beside == (part.table.share < 1))  # masks, and parts of them
         within = np.flatnonzero(merged[part.links.source] & merged[part.links.target])
         np.maximum.at(inner, part.links.target[within], logit[within])
@@ -406,7 +406,7 @@ def _stake(table: DetectionTable, least: float) -> FloatArray:
     """What explaining a mask at all is worth, where it may be read in two ways, float64 (n,) in nats: just so much that
     leaving it out in both, or a part of it, never pays; ``least``: what a cell costs at most that nothing follows."""
     stake = np.zeros(len(table))
-    if table.beside.any() and (table.hypothesis < 0).any():
+    if table.read_otherwise:
         np.add.at(stake, table.clique_row, least + float(np.maximum(-table.reward, 0).max()))
     return stake
 

@@ -164,6 +164,11 @@ class DetectionTable:
         return np.asarray((self.event >= 0) & (self.event % 2 == 1))
 
     @property
+    def read_otherwise(self) -> bool:
+        """Whether plain masks, not hypotheses, have other readings."""
+        return bool(self.beside.any() and (self.hypothesis < 0).any())
+
+    @property
     def typical_area(self) -> float:
         """Median area of the cells of a movie in voxels (1 without cells)."""
         return float(np.median(self.area[~self.beside])) if len(self) else 1.0
