@@ -125,7 +125,7 @@ def test_small_and_fast_movies_show_their_gaps(seed):
 
 def test_what_comes_and_goes_at_one_place_is_chance_where_it_does_so_at_any_time():
     """A place is visited ten times; two visits follow the one before soon. Alone, these would be two gaps."""
-    rest = {t: [(12 + 22 * (k // 4), 12 + 22 * (k % 4), k + 1) for k in range(16) if k != 5] for t in range(80)}
+    rest = {t: [(12 + 22 * (k // 4), 12 + 22 * (k % 4), k + 1) for k in range(8) if k != 5] for t in range(80)}
     soon = [(60, 62), (64, 66), (68, 70)]
     visits = [(2, 4), (10, 12), (18, 20), (26, 28), (34, 36), (42, 44), (50, 52), *soon]
 
