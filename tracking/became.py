@@ -81,7 +81,7 @@ def changed_masks(run: Run) -> list[dict[str, Any]]:
     -------
     list of dict
         ``frame``; ``kind`` ("merged": one mask of several cells, which was split; "split": several masks of one, which were
-        joined; "redrawn", "left out", "painted"); ``masks``, labels as they were given; ``tracks``, those in the
+        joined; "redrawn", "left out", "painted", "added"); ``masks``, labels as they were given; ``tracks``, those in the
         result; and a ``sentence``.
     """
     found = sorted(_told(run), key=lambda one: (one.frame, one.sentence()))
@@ -113,7 +113,7 @@ def told_again(run: Run, candidates: Candidates, before: IntArray, after: Mappin
     cells = list(zip(d.frame.tolist(), d.label.tolist(), strict=True))
     cell_of = {(cell[0], name): cell for cell, name in zip(cells, before.tolist(), strict=True) if name}
     gone = {cell for cell in cell_of.values() if not after.get(cell)}
-    told: dict[str, list[dict[str, Any]]] = {kind: [] for kind in ("repaired", "redrawn", "left out")}
+    told: dict[str, list[dict[str, Any]]] = {kind: [] for kind in ("repaired", "redrawn", "left out", "added")}
     for one in _told(run):
         here = {cell_of[one.frame, name] for name in one.tracks if (one.frame, name) in cell_of}
         gone -= here
@@ -122,10 +122,12 @@ def told_again(run: Run, candidates: Candidates, before: IntArray, after: Mappin
             told["repaired"].append({"kind": one.kind, "frame": one.frame, "masks": one.masks, "tracks": tracks})
         elif one.kind == "redrawn" and tracks:
             told["redrawn"].append({"frame": one.frame, "label": one.masks[0], "tracks": tracks})
+        elif one.kind == "added":
+            told["added"] += [{"frame": one.frame, "track": name} for name in tracks]
         else:
             gone |= {(one.frame, label) for label in one.masks}
     told["left out"] = [{"frame": frame, "label": label} for frame, label in sorted(gone)]
-    lists: dict[str, Any] = {"redrawn_masks": told["redrawn"], "left_out_masks": told["left out"]}
+    lists: dict[str, Any] = {f"{kind.replace(' ', '_')}_masks": told[kind] for kind in ("redrawn", "left out", "added")}
     if isinstance(known := run.get("repairs"), dict):
         lists["repairs"] = as_repairs(known.get("considered", 0), told["repaired"])
     return lists
@@ -137,7 +139,7 @@ def _pins(run: Run) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class _Told:
-    """What has happened to masks, or to a cell without one ("painted"), and the tracks that they became."""
+    """What has happened to masks, or to a cell without one ("painted", "added"), and the tracks that they became."""
 
     kind: str
     frame: int
@@ -151,10 +153,11 @@ class _Told:
         mask, cells = f"Mask {label} of frame {self.frame}", _listed(self.tracks)
         others = _listed([other for other in self.masks if other != label])
         return {
-            "merged": f"{mask} was split into the cells {cells} of the result.",
+            "merged": f"{mask} was split into the cell{'s' * (len(self.tracks) > 1)} {cells} of the result.",
             "split": f"{mask} was joined with {others} into cell {cells} of the result.",
             "redrawn": f"{mask} was drawn otherwise, as cell {cells} of the result.",
             "left out": f"{mask} was left out.",
+            "added": f"Cell {cells} has no mask in frame {self.frame}: a hypothesis beside the masks was taken for it.",
             "painted": f"Cell {cells} has no mask in frame {self.frame} and was painted there: {self.reason}.",
         }[self.kind]
 
@@ -168,6 +171,7 @@ def _told(run: Run, frame: int | None = None) -> list[_Told]:
             _Told("redrawn", one["frame"], [one["label"]], one["tracks"]) for one in run.get("redrawn_masks") or ()
         ]
         found += [_Told("left out", one["frame"], [one["label"]], []) for one in run.get("left_out_masks") or ()]
+        found += [_Told("added", one["frame"], [], [one["track"]]) for one in run.get("added_masks") or ()]
         found += [
             _Told("painted", one["frame"], [], [one["track"]], one["reason"]) for one in run.get("filled_masks") or ()
         ]

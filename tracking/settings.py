@@ -69,7 +69,8 @@ class TrackSettings:
     repair: bool = setting(
         True,
         Option(
-            "Whether masks that hold several cells for a few frames may be split, and pieces of one cell joined.",
+            "Whether masks that hold several cells for a few frames may be split, and pieces of one cell joined; if not, "
+            "hypotheses are chosen among only where --hypotheses asks for it.",
             off="no-repair",
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -121,7 +121,7 @@ def _check_sequence(sequence: Sequence, part: Section, progress: Progress) -> li
             found.append(
                 _problem(
                     movie.path,
-                    f"{movie.path} has no masks for frames {_ranges(missing)} of the images: "
+                    f"{movie.path} has no masks for {_frames(missing)} of the images: "
                     "add them (empty ones where there is no cell).",
                     frame=missing[0],
                 )
@@ -258,7 +258,7 @@ class _Movie:
         for label, where in sorted(doubles.items()):
             yield _problem(
                 self.path,
-                f"Label {label} in {self.path} lies on cells that are far apart in frames {_ranges(where)}: "
+                f"Label {label} in {self.path} lies on cells that are far apart in {_frames(where)}: "
                 "give each of them a number of its own.",
                 frame=where[0],
                 label=label,
@@ -310,7 +310,7 @@ def _compare_labels(path: Path, file: Path, tracks: Tracks, labels: dict[int, ND
             where = "is not in" if label not in listed else "is outside its begin and end in"
             yield _problem(
                 path,
-                f"Label {label} in {path} (frames {_ranges(unlisted)}) {where} {file.name}: "
+                f"Label {label} in {path} ({_frames(unlisted)}) {where} {file.name}: "
                 "add it to the table, or remove it from the masks.",
                 frame=unlisted[0],
                 label=label,
@@ -341,6 +341,11 @@ def _problem(path: Path, text: str, *, frame: int | None = None, label: int | No
     return Problem(
         path=str(path), frame=frame, label=label, what=what if colon else text, remedy=remedy if colon else ""
     )
+
+
+def _frames(numbers: Collection[int]) -> str:
+    """``"frame 3"`` or ``"frames 3–5, 9"``."""
+    return f"frame{'s' * (len(numbers) > 1)} {_ranges(numbers)}"
 
 
 def _ranges(numbers: Iterable[int]) -> str:

@@ -27,6 +27,7 @@ from celltrail.data.files.opening import open_labels
 from celltrail.data.files.pins import Pin
 from celltrail.data.running import console
 from celltrail.tracking import track, write_result
+from celltrail.tracking.became import changed_masks
 from celltrail.tracking.explain import explain_cell
 from celltrail.tracking.exporting.changed import find_changed
 from celltrail.tracking.measuring.hypotheses import HypothesisMovie
@@ -356,3 +357,23 @@ def test_hypotheses_with_parts_are_both(own, more, seed):
     for row, (box, mask) in enumerate(zip([*boxes, *added], [*masks, *patterns], strict=True)):
         assert both.box(row) == tuple(slice(int(s.start), int(s.stop)) for s in box)
         assert np.array_equal(both.mask(row), mask)
+
+
+def test_a_cell_that_only_a_hypothesis_shows_is_listed(tmp_path):
+    movie = crowd(8)
+    y, x = (int(side.min()) for side in np.nonzero(movie[4] == 12))
+    lost = (slice(y, y + 10), slice(x, x + 10))
+    movie[4][movie[4] == 12] = 0
+    folder = write_as_found(tmp_path / "masks", movie, [(4, [lost])])
+    found = read_hypotheses(folder / "hyp004.npz")
+    found.parent[-1], found.score[-1] = -1, 0.5  # it is no part of the first mask
+    write_hypotheses(folder / "hyp004.npz", found)
+    result = track(folder)
+    assert len(result.tracks) == 12
+    assert result.run["filled"] == 0
+    track_of = int(dict(result.masks())[3][y + 5, x + 5])
+    assert result.run["added_masks"] == [{"frame": 4, "track": track_of}]
+    assert result.run["repairs"]["list"] == result.run["redrawn_masks"] == result.run["left_out_masks"] == []
+    (one,) = changed_masks(result.run)
+    assert (one["kind"], one["masks"], one["tracks"]) == ("added", [], [track_of])
+    assert one["sentence"].startswith(f"Cell {track_of} has no mask in frame 4")

@@ -432,3 +432,10 @@ def test_masks_with_numbers_of_any_size_are_put_right():
     result = track(far)
     assert [(one["frame"], one["masks"]) for one in result.run["repairs"]["list"]] == [(3, [10**12 + 70_000])]
     assert result.solution.objective == track(merge(crowd(), (3,))).solution.objective
+
+
+@pytest.mark.parametrize("top", [2**62 + 1, 2**63 - 1, 2**64 - 1])
+def test_numbers_that_leave_no_room_for_others_are_refused(top):
+    movie = {n: np.where(labels == 1, np.uint64(top), labels.astype(np.uint64)) for n, labels in crowd().items()}
+    with pytest.raises(InputError, match=f"the label {top}: number the cells up to"):
+        track(movie)

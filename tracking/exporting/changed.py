@@ -13,7 +13,7 @@ from celltrail.tracking.measuring.overlapping import LayeredMovie
 from celltrail.tracking.measuring.pixels import index_labels
 from celltrail.tracking.measuring.table import DetectionTable
 
-What = Literal["merged", "split", "redrawn", "left out"]
+What = Literal["merged", "split", "redrawn", "left out", "added"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Changed:
     ----------
     what : str
         "merged": a mask of several cells; "split": several masks of one; "redrawn": a mask of a cell with other
-        pixels; "left out": a mask of no cell.
+        pixels; "left out": a mask of no cell; "added": a cell most of which lies on no mask.
     frame : int
         Its number.
     masks : tuple of int
@@ -74,6 +74,7 @@ def _changed_in(number: int, movie: LayeredMovie, table: DetectionTable, rows: I
     told = np.isin(labels, table.label[rows])  # masks that need no further word
     told[0] = True
     within: dict[int, list[int]] = {}
+    fresh: list[int] = []
     for row in rows.tolist():
         if (label := int(table.label[row])) not in shapes:
             continue  # it is a mask as it is
@@ -81,6 +82,8 @@ def _changed_in(number: int, movie: LayeredMovie, table: DetectionTable, rows: I
         pixels = mask[box][inside]
         met = np.bincount(pixels, minlength=len(labels))
         met[0] = 0
+        if 2 * met.sum() < len(pixels):
+            fresh.append(row)
         more = met > most
         most[more], most_of[more] = met[more], row
         whole = np.flatnonzero(2 * met > size)
@@ -95,11 +98,13 @@ def _changed_in(number: int, movie: LayeredMovie, table: DetectionTable, rows: I
             yield Changed("merged", number, (int(labels[one]),), tuple(parts))
     for one in np.flatnonzero((size > 0) & ~told).tolist():
         rows_of = (int(most_of[one]),) if most[one] else ()
+        fresh = [row for row in fresh if row not in rows_of]
         yield Changed("redrawn" if rows_of else "left out", number, (int(labels[one]),), rows_of)
+    yield from (Changed("added", number, (), (row,)) for row in fresh)
 
 
 def list_changed(changed: Sequence[Changed], track: IntArray) -> dict[str, list[dict[str, Any]]]:
-    """The lists of ``run.json``: ``repairs`` (masks that were split or joined), ``redrawn_masks`` and ``left_out_masks``.
+    """The lists of ``run.json``: ``repairs`` (masks that were split or joined), ``redrawn_masks``, ``left_out_masks``, ``added_masks``.
 
     Parameters
     ----------
@@ -119,6 +124,9 @@ def list_changed(changed: Sequence[Changed], track: IntArray) -> dict[str, list[
             if one.what == "redrawn" and tracks
         ],
         "left_out_masks": [{"frame": one.frame, "label": one.masks[0]} for one, _ in named if one.what == "left out"],
+        "added_masks": [
+            {"frame": one.frame, "track": tracks[0]} for one, tracks in named if one.what == "added" and tracks
+        ],
     }
 
 

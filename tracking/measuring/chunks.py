@@ -23,6 +23,7 @@ from celltrail.tracking.measuring.drift import predict_shift
 from celltrail.tracking.measuring.overlapping import LayeredMovie
 from celltrail.tracking.measuring.pixels import index_labels, measure_layers, shared_voxels
 
+LARGEST_LABEL = 2**62 + 1  # with room above it for other readings of masks
 SCATTERED = 30  # the box of a label is that many times its area: grey values, not a cell
 
 
@@ -222,6 +223,8 @@ def _check_frame(number: int, labels: NDArray[Any], shape: tuple[int, ...]) -> N
         )
     if labels.dtype.kind == "i" and int(labels.min(initial=0)) < 0:
         raise InputError(f"Frame {number} holds the label {int(labels.min())}: labels must not be negative.")
+    if labels.dtype.itemsize == 8 and int(labels.max(initial=0)) >= LARGEST_LABEL:
+        raise InputError(f"Frame {number} holds the label {int(labels.max())}: number the cells up to 2⁶².")
 
 
 def _image_of(images: Masks, number: int, shape: tuple[int, ...]) -> NDArray[Any]:

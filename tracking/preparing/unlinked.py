@@ -92,7 +92,7 @@ def say_cuts(table: DetectionTable, settings: TrackSettings, longest: float) -> 
     if settings.method != "ilp":
         remedy = f"The method '{settings.method}' links frames that follow each other only; 'ilp' may link over these."
     elif settings.masks_as_given:
-        remedy = "Without --masks-as-given, cells may be linked over such frames."
+        remedy = f"Without --masks-as-given, --max-gap {max(bearable, default=(0,))[0]} may link cells over them."
     else:
         remedy = f"--max-gap {max(bearable, default=(0,))[0]} links cells over them where they fit."
     apart = "After so many, no cell is known again: track the parts as movies of their own (--frames)."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import poisson
 
 from celltrail.data.graph.candidates import NAT, Candidates, Solution
 from celltrail.data.types import Masks
@@ -19,8 +20,9 @@ from celltrail.tracking.measuring.table import DetectionTable
 from celltrail.tracking.preparing.chance import count_by_chance, first_cells, next_cells, usual_links
 
 RATE_PRIOR = (0.5, 50.0)  # gaps among links that are believed in before any has been seen
-TORN = 0.001  # of the links, at most, end and begin again in masks that miss no cell: whoever made them lost it (benchmarks/chance.py)
-SURELY = 1.25  # standard deviations by which there are more than that and than chance brings, where cells do go unseen
+SURELY = 0.01  # probability below which chance alone does not bring so many of them
+TORN = 0.001  # of the links, at most, end and begin again in masks that miss no cell: whoever made them lost it (benchmarks/chance.py) …
+BEYOND = 1.25  # … and standard deviations by which there are more than that, where cells do go unseen
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,14 @@ def look_for_gaps(
     cost = unseen_cost(links, constants) + unlikely_cost(logit, constants) - logit
     followed[links.source[clear]] = links.target[clear]
     by_chance = count_by_chance(table, loose, first, first_cells(followed), usual, 2 * constants.appear, max_gap)
-    expected = by_chance + TORN * chosen
-    believed = asked or fixed or count > expected + SURELY * np.sqrt(expected)
+    believed = asked or fixed or _are_more(count, by_chance, TORN * chosen)
     pays = (links.doubt <= COVERED) & (cost < ends) & (believed | (links.missed == links.blank))
     found = with_rivals(links, is_late(links, loose) | pays)
     rate = count / max(chosen + count, 1)
     settled = constants if fixed or (believed and len(found)) else replace(constants, gap=Constants.gap)
     return Unseen(table, found, count, rate, settled, bool(believed))
+
+
+def _are_more(pairs: int, by_chance: float, torn: float) -> bool:
+    """Whether more pairs look like a gap than chance brings, and than whoever makes masks loses."""
+    return bool(poisson.sf(pairs - 1, by_chance) < SURELY and pairs > torn + BEYOND * np.sqrt(torn))
