@@ -105,7 +105,7 @@ def test_a_million_wrong_rows_are_counted_not_told(tmp_path: Path, two_tracks: M
     assert len(caught.value.problems) < 150
     assert "track 3 should be in frames 0 to 0" in caught.value.problems[0]
     (res / "res_track.txt").write_text("a b c\n" * 100_000)
-    with pytest.raises(InputError, match="99980 more lines are wrong in the same way"):
+    with pytest.raises(InputError, match="99,980 more lines are wrong in the same way"):
         read_tracks(res / "res_track.txt")
 
 
