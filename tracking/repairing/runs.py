@@ -87,13 +87,15 @@ class _Fall:
 
     def all_in(self, rows: Sequence[int]) -> set[int]:
         """Those that lie in some others."""
-        begin, end = (np.searchsorted(self.row[self.order], rows, side=side) for side in ("left", "right"))
-        return {row for a, b in zip(begin, end, strict=True) for row in self.order[a:b].tolist()}
+        order, sorted_rows = self._ordered
+        begin, end = (np.searchsorted(sorted_rows, rows, side=side) for side in ("left", "right"))
+        return {row for a, b in zip(begin, end, strict=True) for row in order[a:b].tolist()}
 
     @cached_property
-    def order(self) -> IntArray:
-        """By what they lie in."""
-        return np.argsort(self.row, kind="stable")
+    def _ordered(self) -> tuple[IntArray, IntArray]:
+        """All of them by what they lie in, and that."""
+        order = np.argsort(self.row, kind="stable")
+        return order, self.row[order]
 
 
 def _falls(table: DetectionTable) -> tuple[_Fall, _Fall]:
