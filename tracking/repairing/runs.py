@@ -156,8 +156,10 @@ def _as_many(
         held, heirs = sorted(before[:n]), sorted(after[:n])
         parts, later = area[held], area[heirs or held]
         total = np.sqrt(parts.sum() * later.sum())
+        if max(first, last) > total * ALIKE:
+            return None  # fewer explain even less
         large = first >= LARGER * parts.max() and last >= LARGER * later.max()
-        if large and total / ALIKE <= min(first, last) and max(first, last) <= total * ALIKE:
+        if large and total / ALIKE <= min(first, last):
             return Run(tuple((row,) for row in masks), tuple(held), tuple(heirs))
     return None
 
