@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from celltrail.data.graph.candidates import load_graph, save_graph
 from celltrail.data.graph.confidence import load_with_confidence, past_probability, read_confidence
 from celltrail.data.simulation.scene import simulate_movie, write_movie
 from celltrail.tracking import track, write_result
+from celltrail.tracking.commands.review_cli import _whose
 from celltrail.tracking.confidence.answers import Answer, join_daughters, pins_from, read_answers
 from celltrail.tracking.confidence.curve import found_by
 from celltrail.tracking.confidence.places import find_questions, list_places
@@ -236,3 +238,9 @@ def test_pins_of_a_person_are_certain(tracked: Path) -> None:
         (links.source == candidates.links.source[chosen]) & (links.target == candidates.links.target[chosen])
     )
     assert again.confidence.link[kept] == pytest.approx(1.0)
+
+
+def test_a_mask_that_is_in_no_track_is_named_by_its_label() -> None:
+    place = SimpleNamespace(track=0, label=7)
+    assert _whose(place) == "mask 7, in no track"
+    assert _whose(SimpleNamespace(track=4, label=7)) == "track 4"

@@ -122,11 +122,16 @@ def _tell(said: dict[str, Any], shown: list[Any], out: Path | None) -> None:
             console.say("How probably each decision is wrong, the most doubtful first:")
         for place in shown[:SHOWN]:
             console.say(
-                f"{100 * place.probability_wrong:5.1f} % wrong  frame {place.frame}, track {place.track}: {place.decision}"
+                f"{100 * place.probability_wrong:5.1f} % wrong  frame {place.frame}, {_whose(place)}: {place.decision}"
                 f"\n               instead: {place.alternative or 'nothing likely'} ({100 * place.probability_alternative:.1f} %)"
             )
         if len(shown) > SHOWN:
             console.say(f"{len(shown) - SHOWN:,} more: write them all with --out review.csv")
+
+
+def _whose(place: Any) -> str:
+    """The track of a place, or the mask that is in none."""
+    return f"track {place.track}" if place.track else f"mask {place.label}, in no track"
 
 
 def _asked(places: list[Any]) -> tuple[list[Any], Any]:
